@@ -1,0 +1,79 @@
+"""The command line: ``python -m pipeline run`` here, ``compile`` for a Kubeflow cluster."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import IMAGE
+from pipeline.recipe import read_recipe
+from pipeline.run import run
+from storage_init.errors import WarmstartError
+from storage_init.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if it did what it was asked."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.command(arguments)
+    except WarmstartError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    recipe = read_recipe(arguments.recipe)
+    store = Store(arguments.store.resolve())
+    published = run(arguments.source, arguments.name, store, recipe, progress=sys.stderr)
+    print(published)
+
+
+def _compile(arguments: argparse.Namespace) -> None:
+    from pipeline.compile import compile_to
+
+    compile_to(arguments.out, arguments.image)
+    print(arguments.out)
+
+
+def _yaml_path(text: str) -> Path:
+    if not text.endswith((".yaml", ".yml")):
+        raise argparse.ArgumentTypeError(f"{text} does not end in .yaml")
+    return Path(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="warmstart-prepare", description="Prepare Hugging Face encoder models for serving."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    here = commands.add_parser("run", help="prepare a model on this machine")
+    here.add_argument("--source", required=True, help="hf://owner/name[@revision] or file:///dir")
+    here.add_argument("--name", required=True, help="what to call it in the store")
+    here.add_argument(
+        "--store",
+        type=Path,
+        default=os.environ.get("WARMSTART_STORE"),
+        required="WARMSTART_STORE" not in os.environ,
+        help="the store's folder (WARMSTART_STORE)",
+    )
+    here.add_argument("--recipe", type=Path, help="a YAML recipe; the defaults without one")
+    here.set_defaults(command=_run)
+
+    there = commands.add_parser("compile", help="write the pipeline for a Kubeflow cluster")
+    there.add_argument("--out", type=_yaml_path, required=True, help="the YAML file to write")
+    there.add_argument("--image", default=IMAGE, help="runs the steps (default: %(default)s)")
+    there.set_defaults(command=_compile)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""Writing ONNX graphs: weights in a page-aligned file beside them, optimised once and for all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx
+import onnxruntime as ort
+
+from storage_init.errors import WarmstartError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+# Smaller initializers stay in the graph: mapping costs more than copying them.
+MIN_EXTERNAL_BYTES = 1024
+MICROSOFT = "com.microsoft"
+
+
+class GraphError(WarmstartError):
+    """A graph cannot be exported, fused or quantised."""
+
+
+def finalize(graph: Path, target: Path) -> None:
+    """Save ``graph`` as ONNX Runtime would run it, so that loading optimises nothing.
+
+    Level EXTENDED holds the encoder fusions; the level above rewrites for the CPU it runs on.
+    Weights of more than a page go to ``<target>.data`` at offsets that can be mapped.
+
+    Source: ONNX Runtime, "Graph optimizations", offline mode.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(target)
+    options.log_severity_level = 3
+    for key, value in (
+        ("external_initializers_file_name", f"{target.name}.data"),
+        ("external_initializers_min_size_in_bytes", str(MIN_EXTERNAL_BYTES)),
+    ):
+        options.add_session_config_entry(f"session.optimized_model_{key}", value)
+    try:
+        ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        raise GraphError(f"ONNX Runtime cannot optimise {graph}: {error}") from error
+
+
+def save(model: onnx.ModelProto, target: Path) -> None:
+    """Save an intermediate graph of any size, its weights in a file beside it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    declare_microsoft_ops(model)
+    onnx.save_model(
+        model,
+        str(target),
+        save_as_external_data=True,
+        location=f"{target.name}.data",
+        size_threshold=MIN_EXTERNAL_BYTES,
+    )
+
+
+def declare_microsoft_ops(model: onnx.ModelProto) -> None:
+    """Name the domain of the fused operators, which ONNX's shape inference insists on."""
+    if all(opset.domain != MICROSOFT for opset in model.opset_import):
+        model.opset_import.append(onnx.helper.make_opsetid(MICROSOFT, 1))
+
+
+def fusions(model: OnnxModel) -> dict[str, int]:
+    """How often each fused operator occurs, without those that do not."""
+    return {name: n for name, n in model.get_fused_operator_statistics().items() if n}

@@ -1,0 +1,85 @@
+"""Pooling inside the graph: an embedding leaves ONNX Runtime as one vector a text.
+
+Formulas are sentence-transformers' (``models/Pooling.py``, ``models/Normalize.py``), written in
+ONNX's textual syntax.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx
+
+from pipeline.graphs import GraphError
+
+if TYPE_CHECKING:
+    from storage_init.package import TextEmbedding
+
+HIDDEN = "last_hidden_state"
+EMBEDDING = "embedding"
+
+# Each turns `last_hidden_state` [N, L, D] and `attention_mask` [N, L] into `pooled` [N, D].
+_POOL = {
+    "mean": """
+        pooling_zero_axis = Constant <value = int64[1] {1}> ()
+        pooling_last_axis = Constant <value = int64[1] {2}> ()
+        pooling_floor = Constant <value = float {1e-9}> ()
+        pooling_mask = Cast <to = 1> (attention_mask)
+        pooling_mask_3d = Unsqueeze (pooling_mask, pooling_last_axis)
+        pooling_masked = Mul (last_hidden_state, pooling_mask_3d)
+        pooling_sum = ReduceSum <keepdims = 0> (pooling_masked, pooling_zero_axis)
+        pooling_count = ReduceSum <keepdims = 1> (pooling_mask, pooling_zero_axis)
+        pooling_divisor = Max (pooling_count, pooling_floor)
+        pooled = Div (pooling_sum, pooling_divisor)
+    """,
+    "cls": """
+        pooling_first = Constant <value = int64 {0}> ()
+        pooled = Gather <axis = 1> (last_hidden_state, pooling_first)
+    """,
+    "max": """
+        pooling_zero_axis = Constant <value = int64[1] {1}> ()
+        pooling_last_axis = Constant <value = int64[1] {2}> ()
+        pooling_lowest = Constant <value = float {-1e9}> ()
+        pooling_keep = Cast <to = 9> (attention_mask)
+        pooling_keep_3d = Unsqueeze (pooling_keep, pooling_last_axis)
+        pooling_masked = Where (pooling_keep_3d, last_hidden_state, pooling_lowest)
+        pooled = ReduceMax <keepdims = 0> (pooling_masked, pooling_zero_axis)
+    """,
+}
+_NORMALIZE = """
+        normalize_axis = Constant <value = int64[1] {1}> ()
+        normalize_floor = Constant <value = float {1e-12}> ()
+        normalize_norm = ReduceL2 <keepdims = 1> (pooled, normalize_axis)
+        normalize_divisor = Max (normalize_norm, normalize_floor)
+        embedding = Div (pooled, normalize_divisor)
+"""
+_KEEP = """
+        embedding = Identity (pooled)
+"""
+
+
+def add_pooling(model: onnx.ModelProto, task: TextEmbedding) -> None:
+    """Replace the graph's output by ``embedding`` FP32 [N, D].
+
+    Args:
+        model: of opset 18 or later, as recipes ask for; changed in place.
+        task: which pooling, and whether to normalise.
+
+    Raises:
+        GraphError: the graph has no ``last_hidden_state``.
+    """
+    graph = model.graph
+    if HIDDEN not in (outputs := [output.name for output in graph.output]):
+        raise GraphError(f"pooling needs an output {HIDDEN}, but the export has {outputs}")
+    body = _POOL[task.pooling] + (_NORMALIZE if task.normalize else _KEEP)
+    tail = onnx.parser.parse_graph(
+        f"pooling (float[N, L, D] {HIDDEN}, int64[N, L] attention_mask) "
+        f"=> (float[N, D] {EMBEDDING}) {{ {body} }}"
+    )
+    graph.node.extend(tail.node)
+    del graph.output[:]
+    graph.output.append(
+        onnx.helper.make_tensor_value_info(
+            EMBEDDING, onnx.TensorProto.FLOAT, ["batch_size", task.dimension]
+        )
+    )

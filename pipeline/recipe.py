@@ -1,0 +1,120 @@
+"""The recipe: how a model is to be prepared. YAML in, typed and closed; its digest is its name."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from storage_init.errors import WarmstartError
+from storage_init.package import FORMAT_VERSION, Share, Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VariantName = Literal["fp32", "int8"]
+
+# Short and long, plain and odd: each length and character class takes another way through the
+# tokenizer and the graph.
+DEFAULT_TEXTS = (
+    "Great!",
+    "I would not watch this film again.",
+    "The battery lasts two days, and the screen is easy to read in full sunlight.",
+    "Delivery took three weeks and nobody answered my e-mails about order #4711.",
+    "Ça marche très bien — merci beaucoup! 😀",
+    "What is the capital of the country that borders both France and Portugal?",
+    "The committee approved the budget on Tuesday after a debate that lasted well into the "
+    "night, although several members had asked for the vote to be postponed until the auditors "
+    "could explain why the figures for the last two quarters did not add up.",
+    "def add(a, b): return a + b  # 2 + 2 = 4",
+)
+
+
+class RecipeError(WarmstartError):
+    """A recipe cannot be read or asks for what does not exist."""
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Gate(_Section, frozen=True):
+    """How close to the original a variant must be to be published.
+
+    ``min_cosine`` is for embeddings, the other two for classifiers.
+    """
+
+    min_cosine: float
+    max_probability_difference: float
+    min_label_agreement: Share
+
+
+class Fp32(_Section, frozen=True):
+    """The fused graph at full precision; it runs on any CPU."""
+
+    gate: Gate = Gate(min_cosine=0.9999, max_probability_difference=1e-4, min_label_agreement=1.0)
+
+
+class Int8(_Section, frozen=True):
+    """Weights and activations of matrix products in 8 bits, activations scaled at run time.
+
+    ``per_channel``: a scale a column of a weight, not a weight. ``exclude``: names of graph nodes
+    to leave at full precision.
+    """
+
+    per_channel: bool = True
+    exclude: tuple[str, ...] = ()
+    gate: Gate = Gate(min_cosine=0.97, max_probability_difference=0.15, min_label_agreement=0.85)
+
+
+class Recipe(_Section, frozen=True):
+    """Everything that decides what a prepared model is, beside its source."""
+
+    task: Literal["auto", "text-classification", "text-embedding"] = "auto"
+    max_length: Annotated[int, Meta(ge=4)] | None = None
+    opset: Annotated[int, Meta(ge=18)] = 18
+    variants: Annotated[tuple[VariantName, ...], Meta(min_length=1)] = ("fp32", "int8")
+    fp32: Fp32 = Fp32()
+    int8: Int8 = Int8()
+    selftest_texts: Annotated[tuple[str, ...], Meta(min_length=1, max_length=64)] = DEFAULT_TEXTS
+
+    def gate(self, variant: VariantName) -> Gate:
+        return self.int8.gate if variant == "int8" else self.fp32.gate
+
+    def to_json(self) -> str:
+        """The canonical form: every default written out, keys in order."""
+        return msgspec.json.encode(self, order="deterministic").decode()
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def key(self, source: Source) -> str:
+        """What a preparation of ``source`` is found by; equal keys, interchangeable packages."""
+        parts = f"{FORMAT_VERSION}\n{source.revision}\n{self.digest}\n"
+        return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def from_json(text: str) -> Recipe:
+    """The inverse of ``Recipe.to_json``."""
+    return msgspec.json.decode(text, type=Recipe)
+
+
+def read_recipe(path: Path | None) -> Recipe:
+    """Read a YAML recipe; the defaults if there is none.
+
+    Raises:
+        RecipeError: with the file and the field that is wrong.
+    """
+    if path is None:
+        return Recipe()
+    try:
+        content = path.read_bytes()
+        # An empty file is a recipe of defaults.
+        return msgspec.yaml.decode(content, type=Recipe | None, strict=True) or Recipe()
+    except OSError as error:
+        raise RecipeError(f"recipe {path} cannot be read: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise RecipeError(f"recipe {path}: {error}") from error

@@ -1,0 +1,35 @@
+"""optimize: ONNX Runtime's encoder fusions (attention, layer norm, embedding, GELU)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline import graphs
+from pipeline.pooling import add_pooling
+from pipeline.workspace import GRAPH
+from storage_init.package import TextEmbedding
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
+    from pipeline.workspace import Workspace
+
+
+def optimize(workspace: Workspace, recipe: Recipe) -> str:
+    """Fuse the export, add an embedder's pooling, and write the ``fp32`` variant's graph.
+
+    The patterns of model type "bert" are those of every encoder that came after it; where one
+    does not match, that part of the graph stays as it was exported.
+    """
+    from onnxruntime.transformers import optimizer
+
+    model = optimizer.optimize_model(
+        str(workspace.exported / GRAPH), model_type="bert", opt_level=0
+    )
+    task = workspace.facts(recipe).task
+    if isinstance(task, TextEmbedding):
+        # After the fusions: with these nodes in the graph their patterns do not match.
+        add_pooling(model.model, task)
+    graphs.save(model.model, workspace.fused / GRAPH)
+    graphs.finalize(workspace.fused / GRAPH, workspace.graph("fp32"))
+    counts = ", ".join(f"{n} {name}" for name, n in graphs.fusions(model).items())
+    return f"fused {counts or 'nothing'}"

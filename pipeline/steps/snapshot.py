@@ -1,0 +1,38 @@
+"""snapshot: bring the source, pinned to a revision, into the workspace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from storage_init import sources
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
+    from pipeline.workspace import Workspace
+    from storage_init.package import Source
+
+
+def snapshot(source: Source, workspace: Workspace, recipe: Recipe) -> str:
+    """Fetch the source and refuse a model of no supported task before anything heavy starts.
+
+    Raises:
+        SourceError: it cannot be fetched or is not supported.
+    """
+    sources.fetch(source, workspace.source)
+    facts = workspace.facts(recipe)
+    pinned = msgspec.structs.replace(source, license=_license(workspace))
+    workspace.source_record.write_bytes(msgspec.json.encode(pinned))
+    task = msgspec.to_builtins(facts.task)["name"]
+    return f"{facts.model_type}, {task}, revision {source.revision[:12]}"
+
+
+def _license(workspace: Workspace) -> str | None:
+    """As the model card's front matter states it."""
+    from huggingface_hub import metadata_load
+
+    card = workspace.source / "README.md"
+    metadata = (metadata_load(card) if card.exists() else None) or {}
+    stated = metadata.get("license")
+    return str(stated) if stated else None

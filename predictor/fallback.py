@@ -1,0 +1,43 @@
+"""Serving a folder that nobody prepared: a plain ONNX export with its tokenizer.
+
+This is what KServe's default initializer leaves. It works, but unverified, untested and optimised
+anew at every start.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from predictor.errors import UnsupportedModelError
+from storage_init.hf_config import ModelFacts, read_facts
+from storage_init.package import TOKENIZER_FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Where optimum, transformers.js and most repositories on the Hub put it.
+USUAL_PLACES = ("model.onnx", "onnx/model.onnx", "model_optimized.onnx")
+
+
+def read_plain_folder(folder: Path) -> tuple[Path, ModelFacts]:
+    """The graph of a plain export and what its ``config.json`` says.
+
+    Raises:
+        UnsupportedModelError: no graph, several to choose from, or no fast tokenizer.
+        SourceError: ``config.json`` is missing or names no supported task.
+    """
+    if not folder.is_dir():
+        raise UnsupportedModelError(f"there is no folder {folder} (--model_dir)")
+    graphs = [folder / place for place in USUAL_PLACES if (folder / place).is_file()]
+    graphs = graphs or sorted(folder.glob("*.onnx"))
+    if not graphs:
+        raise UnsupportedModelError(
+            f"{folder} holds neither a prepared model (package.json) nor an ONNX graph "
+            "(model.onnx). Prepare the model with: python -m pipeline run"
+        )
+    if len(graphs) > 1 and graphs[0].name not in USUAL_PLACES:
+        names = ", ".join(graph.name for graph in graphs)
+        raise UnsupportedModelError(f"{folder} holds several graphs ({names}): keep one model.onnx")
+    if not (folder / TOKENIZER_FILE).is_file():
+        raise UnsupportedModelError(f"{folder} has no fast tokenizer ({TOKENIZER_FILE})")
+    return graphs[0], read_facts(folder)

@@ -1,0 +1,110 @@
+"""The predictor's settings: flags in KServe's spelling, each also a ``WARMSTART_*`` variable."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from storage_init.host import usable_cpus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+PREFIX = "WARMSTART_"
+
+
+def _flag(text: str) -> bool:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in words:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return words[text.lower()]
+
+
+def _at_least(lowest: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdigit() or int(text) < lowest:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {lowest} up")
+        return int(text)
+
+    return parse
+
+
+def _setting(
+    default: Any, text: str, parse: Callable[[str], Any] = str, choices: Sequence[str] = ()
+) -> Any:
+    metadata = {"help": text, "type": parse, "choices": choices or None}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a predictor process is told; each field's help is its documentation."""
+
+    model_name: str = _setting("model", "name of the model in URLs and requests")
+    model_dir: Path = _setting(
+        Path("/mnt/models"), "folder of the prepared model, or of a plain ONNX export", Path
+    )
+    http_port: int = _setting(8080, "REST port", _at_least(0))
+    grpc_port: int = _setting(8081, "gRPC port", _at_least(0))
+    enable_grpc: bool = _setting(True, "serve gRPC, too", _flag)
+    enable_docs_url: bool = _setting(False, "serve Swagger UI at /docs", _flag)
+    enable_latency_logging: bool = _setting(False, "a log line a request", _flag)
+    variant: str = _setting(
+        "auto", "variant to serve; auto takes the fastest measured that this host can run"
+    )
+    verify: Literal["all", "served", "size"] = _setting(
+        "all",
+        "before serving, check SHA-256 of all files, of those that are served, or sizes only",
+        choices=("all", "served", "size"),
+    )
+    warmup_inferences: int = _setting(
+        10, "inferences over typical shapes before the model is ready", _at_least(0)
+    )
+    lanes: int = _setting(usable_cpus(), "inferences that run side by side", _at_least(1))
+    threads: int = _setting(1, "threads of one inference", _at_least(1))
+    max_batch_tokens: int = _setting(
+        8192, "tokens, padding included, of one inference; longer requests are split", _at_least(1)
+    )
+    log_format: Literal["text", "json"] = _setting(
+        "text", "one line an event, as text or as JSON", choices=("text", "json")
+    )
+    log_level: str = _setting(
+        "INFO", "least severe level logged", choices=("DEBUG", "INFO", "WARNING", "ERROR")
+    )
+
+
+def parse_settings(
+    argv: Sequence[str], environ: Mapping[str, str] = os.environ
+) -> tuple[Settings, list[str]]:
+    """Read settings from flags, then the environment, then defaults.
+
+    Returns:
+        The settings, and the arguments that are not ours: KServe has flags of its own.
+    """
+    parser = argparse.ArgumentParser(
+        prog="warmstart-serve",
+        description="Serve a prepared model over the V2 and V1 inference protocols.",
+        epilog="KServe's model server flags are accepted, too.",
+        allow_abbrev=False,
+    )
+    for item in fields(Settings):
+        variable = f"{PREFIX}{item.name.upper()}"
+        default = item.default
+        if variable in environ:
+            # argparse runs a text default through `type`, but not through `choices`.
+            default = environ[variable]
+            choices = item.metadata["choices"]
+            if choices and default not in choices:
+                parser.error(f"{variable}={default}: choose from {', '.join(choices)}")
+        parser.add_argument(
+            f"--{item.name}",
+            type=item.metadata["type"],
+            choices=item.metadata["choices"],
+            default=default,
+            help=f"{item.metadata['help']} (default: %(default)s; {variable})",
+        )
+    known, others = parser.parse_known_args(argv)
+    return Settings(**vars(known)), others

@@ -1,0 +1,32 @@
+"""What can go wrong with a source, a package or a store, one class an outcome."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class WarmstartError(Exception):
+    """Something a person can act on: the message says what, where and what to do."""
+
+
+class SourceError(WarmstartError):
+    """A source cannot be read: malformed URI, nothing there, or no usable weights."""
+
+
+class PackageError(WarmstartError):
+    """A ``package.json`` is missing, malformed, or of a format this build does not read."""
+
+
+class VerificationError(WarmstartError):
+    """Files of a package are not what ``package.json`` says. ``problems`` names each one."""
+
+    def __init__(self, folder: str, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__(f"{folder} failed verification: " + "; ".join(self.problems))
+
+
+class StoreError(WarmstartError):
+    """A store has no such model or version, or cannot be written."""

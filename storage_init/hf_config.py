@@ -1,0 +1,205 @@
+"""What a Hugging Face model folder says of itself: its task, labels, pooling and limits.
+
+Plain JSON, no transformers: the predictor's fallback and the storage initializer read it too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import msgspec
+
+from storage_init.errors import SourceError
+from storage_init.package import Limits, Task, TextClassification, TextEmbedding
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEFAULT_MAX_LENGTH = 512
+# transformers writes a huge number where a tokenizer states no limit.
+NO_LIMIT = 1 << 20
+
+_T = TypeVar("_T", bound=msgspec.Struct)
+
+
+class _Config(msgspec.Struct):
+    """``config.json``, as far as it matters here."""
+
+    model_type: str = ""
+    architectures: list[str] | None = None
+    id2label: dict[str, str] | None = None
+    num_labels: int | None = None
+    problem_type: str | None = None
+    hidden_size: int | None = None
+    dim: int | None = None  # DistilBERT's name for hidden_size
+    max_position_embeddings: int | None = None
+    pad_token_id: int | None = None
+
+
+class _TokenizerConfig(msgspec.Struct):
+    """``tokenizer_config.json``."""
+
+    model_max_length: int | float | None = None
+
+
+class _SentenceConfig(msgspec.Struct):
+    """``sentence_bert_config.json`` of sentence-transformers."""
+
+    max_seq_length: int | None = None
+
+
+class _Module(msgspec.Struct):
+    """An entry of sentence-transformers' ``modules.json``."""
+
+    path: str
+    type: str
+
+    @property
+    def kind(self) -> str:
+        return self.type.rpartition(".")[2]
+
+
+class _Pooling(msgspec.Struct):
+    """``1_Pooling/config.json`` of sentence-transformers, in its older and newer form."""
+
+    pooling_mode: str | None = None
+    pooling_mode_cls_token: bool = False
+    pooling_mode_mean_tokens: bool = False
+    pooling_mode_max_tokens: bool = False
+    include_prompt: bool = True
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What serving a model depends on beside its graph."""
+
+    model_type: str
+    task: Task
+    limits: Limits
+    pad_token_id: int
+
+
+TaskName = Literal["auto", "text-classification", "text-embedding"]
+
+
+def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = None) -> ModelFacts:
+    """Read a model folder; ``task`` and ``max_length`` overrule what it says.
+
+    Raises:
+        SourceError: no ``config.json``, or a task that is not supported.
+    """
+    config = _read(folder / "config.json", _Config)
+    if config is None:
+        raise SourceError(f"{folder} has no config.json: it is not a Hugging Face model")
+    name = _guess_task(folder, config) if task == "auto" else task
+    known: Task
+    known = _embedding(folder, config) if name == "text-embedding" else _classification(config)
+    limits = Limits(max_length=_max_length(folder, config, max_length))
+    return ModelFacts(config.model_type, known, limits, config.pad_token_id or 0)
+
+
+def _guess_task(folder: Path, config: _Config) -> TaskName:
+    if (folder / "modules.json").exists():
+        return "text-embedding"
+    architecture = (config.architectures or [""])[0]
+    if architecture.endswith("ForSequenceClassification"):
+        return "text-classification"
+    if architecture.endswith("Model"):
+        return "text-embedding"
+    raise SourceError(
+        f"{folder}: architecture {architecture or '(none stated)'} is of no supported task "
+        "(text-classification, text-embedding). If one of these fits, name it in the recipe."
+    )
+
+
+def _classification(config: _Config) -> TextClassification:
+    if config.id2label:
+        by_index = sorted(config.id2label.items(), key=lambda item: int(item[0]))
+        labels = [label for _, label in by_index]
+    else:  # transformers' default is two labels
+        labels = [f"LABEL_{index}" for index in range(config.num_labels or 2)]
+    activation: Literal["softmax", "sigmoid", "none"]
+    # The rule of transformers' TextClassificationPipeline.
+    if config.problem_type == "regression":
+        activation = "none"
+    elif config.problem_type == "multi_label_classification" or len(labels) == 1:
+        activation = "sigmoid"
+    else:
+        activation = "softmax"
+    return TextClassification(labels=labels, activation=activation)
+
+
+def _embedding(folder: Path, config: _Config) -> TextEmbedding:
+    dimension = config.hidden_size or config.dim
+    if dimension is None:
+        raise SourceError(f"{folder}/config.json states no hidden_size")
+    modules = _read_modules(folder)
+    for module in modules:
+        if module.kind not in ("Transformer", "Pooling", "Normalize"):
+            raise SourceError(
+                f"{folder}/modules.json has a {module.kind} module; supported are Transformer, "
+                "Pooling and Normalize"
+            )
+    pooling = next((m for m in modules if m.kind == "Pooling"), None)
+    mode = "mean" if pooling is None else _pooling_mode(folder / pooling.path / "config.json")
+    normalize = any(m.kind == "Normalize" for m in modules)
+    return TextEmbedding(dimension=dimension, pooling=mode, normalize=normalize)
+
+
+def _read_modules(folder: Path) -> list[_Module]:
+    path = folder / "modules.json"
+    if not path.exists():
+        return []
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[_Module])
+    except msgspec.MsgspecError as error:
+        raise SourceError(f"{path} is not valid: {error}") from error
+
+
+def _pooling_mode(path: Path) -> Literal["mean", "cls", "max"]:
+    config = _read(path, _Pooling)
+    if config is None:
+        raise SourceError(f"{path} is missing")
+    flags: dict[Literal["mean", "cls", "max"], bool] = {
+        "cls": config.pooling_mode_cls_token or config.pooling_mode == "cls",
+        "mean": config.pooling_mode_mean_tokens or config.pooling_mode == "mean",
+        "max": config.pooling_mode_max_tokens or config.pooling_mode == "max",
+    }
+    chosen = [mode for mode, on in flags.items() if on]
+    if len(chosen) != 1:
+        raise SourceError(f"{path} asks for a pooling that is not supported (mean, cls or max)")
+    return chosen[0]
+
+
+def _max_length(folder: Path, config: _Config, wanted: int | None) -> int:
+    """Tokens a text may have: what was asked for, else what the folder states, at most."""
+    positions = config.max_position_embeddings
+    if positions is not None and config.pad_token_id and _counts_from_padding(config.model_type):
+        positions -= config.pad_token_id + 1
+    if wanted is not None:
+        if positions is not None and wanted > positions:
+            raise SourceError(f"max_length {wanted} is more than the model's {positions} positions")
+        return wanted
+    sentence = _read(folder / "sentence_bert_config.json", _SentenceConfig)
+    tokenizer = _read(folder / "tokenizer_config.json", _TokenizerConfig)
+    stated = (
+        positions,
+        sentence.max_seq_length if sentence else None,
+        tokenizer.model_max_length if tokenizer else None,
+    )
+    return int(min((n for n in stated if n and n < NO_LIMIT), default=DEFAULT_MAX_LENGTH))
+
+
+def _counts_from_padding(model_type: str) -> bool:
+    """RoBERTa and its kin number positions from ``pad_token_id + 1``."""
+    return model_type in ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer")
+
+
+def _read(path: Path, kind: type[_T]) -> _T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SourceError(f"{path} is not valid: {error}") from error

@@ -1,0 +1,73 @@
+"""Structured logs for all three programs: one line an event, fields beside the message.
+
+A field is given with ``extra={"fields": {...}}``; ``event`` does that.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LogFormat = Literal["text", "json"]
+
+
+class _Formatter(logging.Formatter):
+    """``time LEVEL logger message key=value …`` or one JSON object."""
+
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def __init__(self, style: LogFormat) -> None:
+        super().__init__()
+        self.as_json = style == "json"
+        self.converter = time.gmtime
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": self.formatTime(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        if self.as_json:
+            return msgspec.json.encode(line, enc_hook=str).decode()
+        head = [line.pop(key) for key in ("time", "level", "logger", "message")]
+        trace = line.pop("exception", None)
+        text = " ".join(head + [f"{key}={_plain(value)}" for key, value in line.items()])
+        return text if trace is None else f"{text}\n{trace}"
+
+
+def configure(style: LogFormat = "text", level: str = "INFO") -> None:
+    """Send every log line of this process to stderr in one format."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter(style))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def event(logger: logging.Logger, message: str, **fields: Any) -> None:
+    """Log one event with its fields at level INFO."""
+    logger.info(message, extra={"fields": fields})
+
+
+@contextmanager
+def timed(logger: logging.Logger, message: str, **fields: Any) -> Iterator[dict[str, Any]]:
+    """Log an event with the ``seconds`` its block took; the block may add fields."""
+    start = time.perf_counter()
+    yield fields
+    event(logger, message, seconds=round(time.perf_counter() - start, 4), **fields)
+
+
+def _plain(value: object) -> str:
+    text = str(value)
+    return f'"{text}"' if " " in text else text

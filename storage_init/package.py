@@ -1,0 +1,266 @@
+"""``package.json``: the one description of a prepared model that writer and reader share.
+
+The schema is these types: unknown fields, wrong types and paths that leave the package are
+refused while decoding. Its SHA-256 stands beside it in ``package.json.sha256`` (the format of
+``sha256sum``); the head of that digest is the model's version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from storage_init.errors import PackageError, VerificationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMAT_VERSION = 1
+PACKAGE_FILE = "package.json"
+DIGEST_FILE = "package.json.sha256"
+TOKENIZER_FILE = "tokenizer.json"
+SELFTEST_FILE = "selftest.npz"
+VERSION_LENGTH = 16
+MAX_PACKAGE_BYTES = 4 << 20
+
+# `(?!\n)`: in Python's `re` a `$` also matches before a final newline.
+_SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
+RelativePath = Annotated[str, Meta(pattern=rf"^{_SEGMENT}(/{_SEGMENT})*$(?!\n)", max_length=255)]
+ModelName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)", max_length=128)]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+Count = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Immutable and closed: a field this build does not know is an error, not a shrug."""
+
+
+class FileEntry(_Record, frozen=True):
+    """A file of the package; ``path`` is relative to its folder, ``size`` in bytes."""
+
+    path: RelativePath
+    size: Count
+    sha256: Sha256
+
+
+class Source(_Record, frozen=True):
+    """Where the model came from: the URI as given and the commit or content digest it was at."""
+
+    uri: str
+    revision: str
+    license: str | None = None
+
+
+class TextClassification(_Record, frozen=True, tag_field="name", tag="text-classification"):
+    """Logits over ``labels``; ``activation`` turns them into probabilities.
+
+    ``softmax`` for one label a text, ``sigmoid`` for several, ``none`` for a regression.
+    """
+
+    labels: Annotated[list[str], Meta(min_length=1)]
+    activation: Literal["softmax", "sigmoid", "none"]
+
+
+class TextEmbedding(_Record, frozen=True, tag_field="name", tag="text-embedding"):
+    """One vector of ``dimension`` values a text, pooled over its tokens."""
+
+    dimension: Annotated[int, Meta(ge=1)]
+    pooling: Literal["mean", "cls", "max"]
+    normalize: bool
+
+
+Task = TextClassification | TextEmbedding
+
+
+class Tensor(_Record, frozen=True):
+    """A graph input or output in V2 terms; -1 is a dimension that varies."""
+
+    name: str
+    datatype: Literal["INT64", "INT32", "FP32", "FP16"]
+    shape: list[Annotated[int, Meta(ge=-1)]]
+
+
+class Limits(_Record, frozen=True):
+    """``max_length``: the tokens of a text, special tokens included."""
+
+    max_length: Annotated[int, Meta(ge=4)]
+
+
+class Requires(_Record, frozen=True):
+    """What a host must have before a variant may be used there.
+
+    ``cpu_any_of``: at least one of these CPU features (as ``storage_init.host`` names them);
+    empty means any CPU.
+    """
+
+    provider: str = "CPUExecutionProvider"
+    cpu_any_of: list[str] = []
+
+
+class Closeness(_Record, frozen=True):
+    """How near a variant came to the original torch model on the self-test texts.
+
+    ``worst_cosine`` is for embeddings; the others are for classifiers: the largest differences
+    of a logit and of a probability, and the share of texts with the same label.
+    """
+
+    texts: Count
+    worst_cosine: float | None = None
+    worst_logit_difference: float | None = None
+    worst_probability_difference: float | None = None
+    label_agreement: Share | None = None
+
+
+class BatchSensitivity(_Record, frozen=True):
+    """How far an answer moves when a text shares its batch with longer ones.
+
+    ``largest_move`` is a probability for classifiers and a cosine distance for embeddings;
+    ``flipped_labels`` is the share of texts whose label changed.
+    """
+
+    largest_move: float
+    flipped_labels: Share = 0.0
+
+
+class Speed(_Record, frozen=True):
+    """Median milliseconds for one self-test text, alone, on one thread of ``cpu``."""
+
+    cpu: str
+    median_ms: Annotated[float, Meta(gt=0)]
+
+
+class Variant(_Record, frozen=True):
+    """One graph of the model; its weights lie beside it in ``<graph>.data``.
+
+    ``tolerance``: how far from the reference the self-test may end, as a distance of
+    ``storage_init.selftest``.
+    """
+
+    name: ModelName
+    graph: RelativePath
+    requires: Requires
+    closeness: Closeness
+    batch_sensitivity: BatchSensitivity
+    speed: Speed
+    tolerance: Annotated[float, Meta(gt=0)]
+
+    def owns(self, path: str) -> bool:
+        """Whether ``path`` is a file of this variant alone."""
+        return path.rpartition("/")[0] == self.graph.rpartition("/")[0]
+
+
+class Package(_Record, frozen=True, kw_only=True):
+    """A prepared model: what it is, where it came from, and every file with size and digest.
+
+    ``key`` identifies the source revision and recipe it was made from; two packages of one key
+    are interchangeable.
+    """
+
+    format_version: Literal[1] = 1
+    name: ModelName
+    key: Sha256
+    task: Task
+    source: Source
+    recipe_digest: Sha256
+    tools: dict[str, str]
+    limits: Limits
+    pad_token_id: Count
+    inputs: Annotated[list[Tensor], Meta(min_length=1)]
+    outputs: Annotated[list[Tensor], Meta(min_length=1)]
+    variants: Annotated[list[Variant], Meta(min_length=1)]
+    files: Annotated[list[FileEntry], Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        paths = [entry.path for entry in self.files]
+        names = [variant.name for variant in self.variants]
+        for what, values in (("file", paths), ("variant", names)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"a {what} is listed twice")
+        needed = [TOKENIZER_FILE, SELFTEST_FILE, *(variant.graph for variant in self.variants)]
+        for path in needed:
+            if path not in paths:
+                raise ValueError(f"{path} is needed but not listed in files")
+        if reserved := {PACKAGE_FILE, DIGEST_FILE}.intersection(paths):
+            raise ValueError(f"{reserved.pop()} cannot list itself")
+
+    def served_files(self, variant: Variant) -> list[FileEntry]:
+        """The files a predictor reads to serve one variant."""
+        others = [other for other in self.variants if other is not variant]
+        return [f for f in self.files if not any(other.owns(f.path) for other in others)]
+
+
+class _Header(msgspec.Struct):
+    """The one field every format version has."""
+
+    format_version: int
+
+
+def encode(package: Package) -> bytes:
+    """The canonical bytes: equal packages have equal bytes and therefore equal versions."""
+    compact = msgspec.json.encode(package, order="deterministic")
+    return msgspec.json.format(compact, indent=2) + b"\n"
+
+
+def decode(content: bytes, where: str = PACKAGE_FILE) -> Package:
+    """Parse and check ``package.json``; ``where`` names it in a :class:`PackageError`."""
+    try:
+        version = msgspec.json.decode(content, type=_Header).format_version
+        if version != FORMAT_VERSION:
+            raise PackageError(
+                f"{where} has format version {version}; this build reads version "
+                f"{FORMAT_VERSION}. Install the warmstart release that wrote it, or prepare the "
+                "model again."
+            )
+        return msgspec.json.decode(content, type=Package)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise PackageError(f"{where} is not a valid package description: {error}") from error
+
+
+def digest(content: bytes) -> str:
+    """Hex SHA-256 of a ``package.json``."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def version_of(content: bytes) -> str:
+    """The version of the package that ``content`` describes."""
+    return digest(content)[:VERSION_LENGTH]
+
+
+def digest_line(content: bytes) -> bytes:
+    """What ``package.json.sha256`` holds: ``sha256sum -c`` reads it."""
+    return f"{digest(content)}  {PACKAGE_FILE}\n".encode()
+
+
+def is_package(folder: Path) -> bool:
+    """Whether a folder claims to be a prepared model."""
+    return (folder / PACKAGE_FILE).exists() or (folder / DIGEST_FILE).exists()
+
+
+def read_package(folder: Path) -> tuple[Package, str]:
+    """Read a folder's ``package.json``, check it against its digest; the package and its version.
+
+    Raises:
+        PackageError: it is missing, too large, malformed, or of another format version.
+        VerificationError: it does not have the digest that stands beside it.
+    """
+    content = _read(folder / PACKAGE_FILE)
+    if _read(folder / DIGEST_FILE) != digest_line(content):
+        raise VerificationError(
+            str(folder), [f"{PACKAGE_FILE} does not have the digest in {DIGEST_FILE}"]
+        )
+    return decode(content, str(folder / PACKAGE_FILE)), version_of(content)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_PACKAGE_BYTES + 1)
+    except OSError as error:
+        raise PackageError(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > MAX_PACKAGE_BYTES:
+        raise PackageError(f"{path} is larger than {MAX_PACKAGE_BYTES} bytes")
+    return content

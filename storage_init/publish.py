@@ -1,0 +1,146 @@
+"""Publication: from a staged folder to a version that readers see whole or not at all.
+
+Stage, fsync, rename, swap the pointer (DESIGN, rule 1). Whatever kills the writer, ``current``
+names a whole version before and after every single step.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from storage_init import package as packages
+from storage_init.errors import StoreError
+from storage_init.hashing import sha256_file
+from storage_init.package import DIGEST_FILE, PACKAGE_FILE, FileEntry, Package
+from storage_init.store import STAGING, Store
+from storage_init.verify import list_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Any uid reads a published version and nobody, its owner included, writes it by accident.
+FILE_MODE = 0o444
+FOLDER_MODE = 0o755
+
+
+def describe_files(folder: Path) -> list[FileEntry]:
+    """An entry for every file below a folder, in path order."""
+    return [
+        FileEntry(path=path, size=(folder / path).stat().st_size, sha256=sha256_file(folder / path))
+        for path in sorted(list_files(folder))
+    ]
+
+
+def publish(store: Store, staged: Path, describe: Callable[[list[FileEntry]], Package]) -> Path:
+    """Make a staged folder a version of its model and ``current``; returns the version's folder.
+
+    Args:
+        store: where to publish; ``staged`` must be below its ``.staging``.
+        staged: a folder with all of the package's files but ``package.json``; it is consumed.
+        describe: given the entries of those files, the package.
+
+    Where another writer has published the same key first, its version is kept and returned.
+
+    Raises:
+        StoreError: the store cannot be written; it is left as it was.
+    """
+    try:
+        package = describe(describe_files(staged))
+        content = packages.encode(package)
+        packages.decode(content)  # what a reader would refuse is not published
+        _write(staged / PACKAGE_FILE, content)
+        _write(staged / DIGEST_FILE, packages.digest_line(content))
+        _seal(staged)
+        version = packages.version_of(content)
+        _rename_into_place(staged, store.version_folder(package.name, version))
+        version = _claim_key(store, package, version)
+        _swap_link(store, store.model_folder(package.name) / "current", f"versions/{version}")
+    except OSError as error:
+        raise StoreError(
+            f"cannot publish to store {store.root}: {error.strerror or error}"
+        ) from error
+    return store.version_folder(package.name, version)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _seal(folder: Path) -> None:
+    """Fix modes, then bring every file and folder to disk, the innermost first."""
+    for root, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            path = Path(root) / name
+            path.chmod(FILE_MODE)
+            _fsync(path)
+        Path(root).chmod(FOLDER_MODE)
+        _fsync(Path(root))
+
+
+def _rename_into_place(staged: Path, target: Path) -> None:
+    _make_folder(target.parent)
+    try:
+        staged.rename(target)
+    except OSError:
+        # The same bytes are already there: a version's name is the digest of its content.
+        if not (target / PACKAGE_FILE).is_file():
+            raise
+    _fsync(target.parent)
+
+
+def _claim_key(store: Store, package: Package, version: str) -> str:
+    """Make ``version`` the one for its key, unless a writer was first: then drop it for theirs."""
+    link = store.key_link(package.name, package.key)
+    _make_folder(link.parent)
+    try:
+        link.symlink_to(f"../versions/{version}")
+    except FileExistsError:
+        first = store.find(package.name, package.key)
+        if first is None:  # points at a version that was removed since
+            _swap_link(store, link, f"../versions/{version}")
+        elif first.name != version:
+            _discard(store, store.version_folder(package.name, version))
+            return first.name
+    _fsync(link.parent)
+    return version
+
+
+def _discard(store: Store, folder: Path) -> None:
+    """Out of sight by one rename, then deleted."""
+    doomed = store.root / STAGING / f"discard-{uuid.uuid4().hex[:12]}"
+    with suppress(FileNotFoundError):
+        folder.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _swap_link(store: Store, link: Path, target: str) -> None:
+    """Point ``link`` at ``target`` by one rename; readers see the old target or the new one."""
+    fresh = store.root / STAGING / f"link-{uuid.uuid4().hex[:12]}"
+    fresh.symlink_to(target)
+    fresh.replace(link)
+    _fsync(link.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """``mkdir -p``, with every new entry on disk before anything is put below it."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for new in reversed(missing):
+        new.mkdir(exist_ok=True)
+        new.chmod(FOLDER_MODE)
+        _fsync(new.parent)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,130 @@
+"""How a prepared model is run: texts to token ids, token ids to a session's inputs.
+
+Here because the pipeline must measure a variant exactly as the predictor will serve it. Needs
+tokenizers and onnxruntime, which the format itself does not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime as ort
+import tokenizers
+
+from storage_init.errors import PackageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+Feeds = dict[str, "NDArray[np.int64]"]
+
+
+class TextTooLongError(ValueError):
+    """A text has more tokens than the model takes and truncation was not wanted."""
+
+
+class Tokenizer:
+    """A fast tokenizer that pads nothing and truncates to ``max_length`` tokens.
+
+    Safe to use from several threads: encoding changes no state.
+    """
+
+    def __init__(self, path: Path, max_length: int, pad_token_id: int) -> None:
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        except Exception as error:
+            raise PackageError(f"{path} is not a fast tokenizer: {error}") from error
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_length)
+        self.max_length = max_length
+        self.pad_token_id = pad_token_id
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Token ids run from 0 to one less than this."""
+        size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        return size
+
+    def encode(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, truncate: bool = True
+    ) -> list[tokenizers.Encoding]:
+        """Token ids of each text, or of each text and its pair.
+
+        Raises:
+            TextTooLongError: ``truncate`` is False and a text is longer than ``max_length``.
+        """
+        batch = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+        encodings: list[tokenizers.Encoding] = self._tokenizer.encode_batch(batch)
+        if not truncate:
+            for index, encoding in enumerate(encodings):
+                if encoding.overflowing:
+                    raise TextTooLongError(f"text {index} has more than {self.max_length} tokens")
+        return encodings
+
+    def feeds(self, encodings: Sequence[tokenizers.Encoding], names: Sequence[str]) -> Feeds:
+        """Inputs for a session, INT64 [N, L], padded on the right to the longest text."""
+        shape = (len(encodings), max(len(encoding) for encoding in encodings))
+        feeds: Feeds = {}
+        for name in names:
+            fill = self.pad_token_id if name == "input_ids" else 0
+            array = np.full(shape, fill, dtype=np.int64)
+            for row, encoding in zip(array, encodings, strict=True):
+                row[: len(encoding)] = _column(encoding, name)
+            feeds[name] = array
+        return feeds
+
+
+def _column(encoding: tokenizers.Encoding, name: str) -> list[int]:
+    columns: dict[str, list[int]] = {
+        "input_ids": encoding.ids,
+        "attention_mask": encoding.attention_mask,
+        "token_type_ids": encoding.type_ids,
+    }
+    if name not in columns:
+        raise PackageError(f"the graph wants an input {name}, which a tokenizer does not make")
+    return columns[name]
+
+
+def open_session(
+    graph: Path, *, threads: int = 1, provider: str = "CPUExecutionProvider", optimized: bool = True
+) -> ort.InferenceSession:
+    """A session over a graph whose weights ONNX Runtime maps from the file beside it.
+
+    ``optimized``: the graph was optimised when it was prepared; doing it again costs a start-up
+    most of its time. Any number of threads may call its ``run`` at once.
+
+    Raises:
+        PackageError: ONNX Runtime cannot load the graph.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.graph_optimization_level = (
+        ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if optimized
+        else ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    )
+    # Shapes vary from batch to batch: a plan made for one is of no use to the next.
+    options.enable_mem_pattern = False
+    # A thread that spins while it waits is charged to the pod's CPU quota.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(str(graph), options, providers=[provider])
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        raise PackageError(f"ONNX Runtime cannot load {graph}: {error}") from error
+
+
+def input_names(session: ort.InferenceSession) -> list[str]:
+    """The graph's inputs, in its own order."""
+    return [tensor.name for tensor in session.get_inputs()]
+
+
+def run_first(session: ort.InferenceSession, feeds: Feeds) -> NDArray[Any]:
+    """The graph's first output."""
+    output: NDArray[Any] = session.run([session.get_outputs()[0].name], feeds)[0]
+    return output

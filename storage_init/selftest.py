@@ -1,0 +1,80 @@
+"""The self-test: a few texts with the original model's outputs, replayed before serving.
+
+Writer and reader share one file format (npz, no pickle) and one notion of distance, so what the
+pipeline measured is what the predictor checks.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from storage_init.errors import PackageError
+from storage_init.package import Task, TextEmbedding
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """``texts`` and the original torch model's ``reference`` outputs, FP32 [N, C] or [N, D].
+
+    The reference holds raw logits for classifiers and pooled, normalised vectors for embeddings.
+    """
+
+    texts: list[str]
+    reference: Array
+
+    def __post_init__(self) -> None:
+        if self.reference.ndim != 2 or len(self.texts) != len(self.reference) or not self.texts:
+            raise PackageError(
+                f"the self-test has {len(self.texts)} texts but a reference of shape "
+                f"{self.reference.shape}"
+            )
+
+    def save(self, path: Path) -> None:
+        """Write an npz; equal self-tests give equal bytes."""
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, array in (("texts", np.array(self.texts)), ("reference", self.reference)):
+                # A fixed date: np.savez stamps the current time, which would change the version.
+                with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+
+    @classmethod
+    def load(cls, path: Path) -> SelfTest:
+        """Read an npz.
+
+        Raises:
+            PackageError: it is not a self-test.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                texts = [str(text) for text in arrays["texts"]]
+                return cls(texts, np.asarray(arrays["reference"], dtype=np.float32))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise PackageError(f"{path} is not a self-test: {error}") from error
+
+
+def distances(task: Task, got: Array, want: Array) -> NDArray[np.float64]:
+    """How far each row of ``got`` [N, D] is from ``want`` [N, D]: [N], 0 is equal.
+
+    Embeddings: 1 - cosine. Everything else: the largest difference of a logit. An output that is
+    not finite is infinitely far.
+    """
+    if got.shape != want.shape:
+        raise PackageError(f"the model answers shape {got.shape}, the reference has {want.shape}")
+    left, right = got.astype(np.float64), want.astype(np.float64)
+    if isinstance(task, TextEmbedding):
+        norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+        far = 1.0 - (left * right).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
+    else:
+        far = np.abs(left - right).max(axis=1)
+    return np.where(np.isfinite(far), far, np.inf)

@@ -1,0 +1,37 @@
+"""Models and prepared packages that many tests share; each is made once a session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.models import make_classifier, make_embedder
+from tests.prepare import prepare
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT classifier as a Hugging Face folder; read only."""
+    return make_classifier(tmp_path_factory.mktemp("classifier"))
+
+
+@pytest.fixture(scope="session")
+def embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT embedder as a sentence-transformers folder; read only."""
+    return make_embedder(tmp_path_factory.mktemp("embedder"))
+
+
+@pytest.fixture(scope="session")
+def prepared_classifier(classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The classifier's published version, with fp32 and int8; read only: copy it to change it."""
+    return prepare(classifier, "classifier", tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="session")
+def prepared_embedder(embedder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedder's published version; read only."""
+    return prepare(embedder, "embedder", tmp_path_factory.mktemp("store"))

@@ -1,0 +1,93 @@
+"""Tiny models with random weights, made on the spot as Hugging Face folders."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WORDS = (
+    "the a and it is was not very good bad great poor film book screen battery works well never "
+    "again would i this that with for to of in on lasts two days deliver ##y ##ed ##s ##ing ##ly"
+)
+VOCABULARY = list(
+    dict.fromkeys(
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS.split(), *"abcdefghijklmnopqrs"]
+    )
+)
+LABELS = ["negative", "neutral", "positive"]
+DIMENSION = 32
+MAX_POSITIONS = 64
+
+
+def make_classifier(folder: Path, problem_type: str = "single_label_classification") -> Path:
+    """A BERT classifier over ``LABELS``."""
+    import torch
+    from transformers import BertForSequenceClassification
+
+    torch.manual_seed(7)
+    config = _config(
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: index for index, label in enumerate(LABELS)},
+        problem_type=problem_type,
+    )
+    model = BertForSequenceClassification(config)
+    # Random logits of a fresh classifier are all but equal: spread them, so that labels differ.
+    model.classifier.weight.data.mul_(60)
+    model.save_pretrained(folder)
+    _save_tokenizer(folder)
+    return folder
+
+
+def make_embedder(folder: Path, pooling: str = "mean", *, normalize: bool = True) -> Path:
+    """A BERT embedder as sentence-transformers keeps it."""
+    import torch
+    from transformers import BertModel
+
+    torch.manual_seed(11)
+    BertModel(_config()).save_pretrained(folder)
+    _save_tokenizer(folder)
+    kinds = ["Transformer", "Pooling", *(["Normalize"] if normalize else [])]
+    paths = ["", "1_Pooling", "2_Normalize"]
+    modules = [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for i, (kind, path) in enumerate(zip(kinds, paths, strict=False))
+    ]
+    _write(folder / "modules.json", modules)
+    flag = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens"}[pooling]
+    (folder / "1_Pooling").mkdir()
+    _write(
+        folder / "1_Pooling" / "config.json",
+        {"word_embedding_dimension": DIMENSION, f"pooling_mode_{flag}": True},
+    )
+    _write(folder / "sentence_bert_config.json", {"max_seq_length": 48, "do_lower_case": False})
+    return folder
+
+
+def _config(**settings: object):  # type: ignore[no-untyped-def]
+    from transformers import BertConfig
+
+    return BertConfig(
+        vocab_size=len(VOCABULARY),
+        hidden_size=DIMENSION,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=MAX_POSITIONS,
+        pad_token_id=0,
+        **settings,
+    )
+
+
+def _save_tokenizer(folder: Path) -> None:
+    from transformers import BertTokenizerFast
+
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_text("\n".join(VOCABULARY))
+    BertTokenizerFast(str(vocabulary), model_max_length=MAX_POSITIONS).save_pretrained(folder)
+
+
+def _write(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content))
