@@ -104,23 +104,28 @@ def encode(
     for name in asked:
         if name not in outputs:
             raise InvalidInput(f"unknown output {name}; there are {', '.join(outputs)}")
-    # KServe answers typed gRPC contents only from lists, and everything else from arrays.
-    typed = request.from_grpc and not request.use_binary_outputs
     return InferResponse(
         # Without an id KServe answers 500.
         response_id=request.id or str(uuid.uuid4()),
         model_name=request.model_name,
         model_version=version,
-        infer_outputs=[_output(name, outputs[name], typed) for name in asked or outputs],
+        infer_outputs=[_output(request, name, outputs[name]) for name in asked or outputs],
         use_binary_outputs=request.use_binary_outputs,
         requested_outputs=request.request_outputs,
     )
 
 
-def _output(name: str, array: NDArray[Any], typed: bool) -> InferOutput:
-    datatype = "BYTES" if array.dtype == np.object_ else "FP32"
-    data = array.ravel().tolist() if typed else array
-    return InferOutput(name, list(array.shape), datatype, data)
+def _output(request: InferRequest, name: str, array: NDArray[Any]) -> InferOutput:
+    output = InferOutput(name, list(array.shape), "BYTES" if array.dtype == object else "FP32")
+    if not request.from_grpc:
+        output.data = array
+    elif request.use_binary_outputs:
+        # Raw contents, as the request's were; KServe's own conversion fails on arrays.
+        output.set_data_from_numpy(array, binary_data=True)
+        output.parameters = None
+    else:
+        output.data = array.ravel().tolist()
+    return output
 
 
 def _array(tensor: InferInput) -> NDArray[Any]:

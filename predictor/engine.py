@@ -29,12 +29,16 @@ class Texts:
 
 @dataclass(frozen=True)
 class Engine:
-    """Thread-safe: any number of lanes may call it at once."""
+    """Thread-safe: any number of lanes may call it at once.
+
+    ``max_batch_tokens`` bounds a batch, padding included; None runs every text alone, which is
+    what a variant needs whose answers depend on who shares their batch.
+    """
 
     session: ort.InferenceSession
     tokenizer: Tokenizer
     task: Task
-    max_batch_tokens: int
+    max_batch_tokens: int | None
 
     @property
     def inputs(self) -> list[str]:
@@ -50,15 +54,27 @@ class Engine:
         encodings = self.tokenizer.encode(request.texts, request.pairs, truncate=request.truncate)
         names = self.inputs
         rows: list[NDArray[Any] | None] = [None] * len(encodings)
-        for batch in plan_batches([len(e) for e in encodings], self.max_batch_tokens):
+        for batch in plan_batches([len(e) for e in encodings], self.max_batch_tokens or 0):
             feeds = self.tokenizer.feeds([encodings[index] for index in batch], names)
-            for index, row in zip(batch, self.run_tensors(feeds), strict=True):
+            for index, row in zip(batch, self._run(feeds), strict=True):
                 rows[index] = row
         return np.stack(rows)  # type: ignore[arg-type]
 
     def run_tensors(self, feeds: Feeds) -> NDArray[Any]:
-        """Rows [N, D] for one batch of tensors, as it is."""
+        """Rows [N, D] for the texts of one batch of tensors."""
+        if self.max_batch_tokens is not None:
+            return self._run(feeds)
+        count = len(feeds["input_ids"])
+        return np.concatenate([self._run(_without_padding(feeds, index)) for index in range(count)])
+
+    def _run(self, feeds: Feeds) -> NDArray[Any]:
         return self.task.reduce(run_first(self.session, feeds), feeds["attention_mask"])
+
+
+def _without_padding(feeds: Feeds, index: int) -> Feeds:
+    """One text of a batch, as it would have come alone."""
+    length = int(np.flatnonzero(feeds["attention_mask"][index]).max(initial=0)) + 1
+    return {name: array[index : index + 1, :length] for name, array in feeds.items()}
 
 
 def plan_batches(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:

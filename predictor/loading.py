@@ -108,8 +108,8 @@ def _load_package(folder: Path, settings: Settings, phases: Phases) -> LoadedMod
         )
         # First: what a corrupt file does to the others is of no interest.
         verified.result()
-        task = task_for(package.task)
-        engine = Engine(session.result(), tokenizer.result(), task, settings.max_batch_tokens)
+        budget = settings.max_batch_tokens if _may_batch(variant, settings) else None
+        engine = Engine(session.result(), tokenizer.result(), task_for(package.task), budget)
     selftest = SelfTest.load(folder / SELFTEST_FILE)
     distance = phases.time("selftest", replay_selftest, engine, selftest, package.task, variant)
     warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences)
@@ -135,6 +135,15 @@ def _load_plain(folder: Path, settings: Settings, phases: Phases) -> LoadedModel
     engine = Engine(session, tokenizer, task_for(facts.task), settings.max_batch_tokens)
     warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences)
     return LoadedModel(engine, None, UNPREPARED, UNPREPARED, None, warmup, phases)
+
+
+def _may_batch(variant: Variant, settings: Settings) -> bool:
+    """Whether texts may share a batch without moving each other's answers (DESIGN, rule 7)."""
+    sensitivity = variant.batch_sensitivity
+    return (
+        sensitivity.largest_move <= settings.max_batch_move
+        and sensitivity.flipped_labels <= settings.max_batch_flips
+    )
 
 
 def _verify(folder: Path, package: Package, variant: Variant, settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from kserve import ModelServer, model_server
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from predictor.settings import Settings
 
 
+# These write up to four lines a request.
+REQUEST_LOGGERS = ("kserve", "kserve.trace", "uvicorn.access")
+
+
 class FlagError(WarmstartError):
     """A flag that neither we nor KServe know, or that cannot work with a prepared model."""
 
@@ -26,6 +31,9 @@ def serve(settings: Settings, kserve_flags: Sequence[str]) -> None:
         WarmstartError: the model did not pass a check; no port was opened.
     """
     _check_flags(kserve_flags)
+    if not settings.enable_latency_logging:
+        for logger in REQUEST_LOGGERS:
+            logging.getLogger(logger).setLevel(logging.WARNING)
     model = PreparedModel(settings)
     model.load()
     ModelServer(

@@ -51,7 +51,7 @@ class Settings:
     grpc_port: int = _setting(8081, "gRPC port", _at_least(0))
     enable_grpc: bool = _setting(True, "serve gRPC, too", _flag)
     enable_docs_url: bool = _setting(False, "serve Swagger UI at /docs", _flag)
-    enable_latency_logging: bool = _setting(False, "a log line a request", _flag)
+    enable_latency_logging: bool = _setting(False, "log lines for each request", _flag)
     variant: str = _setting(
         "auto", "variant to serve; auto takes the fastest measured that this host can run"
     )
@@ -67,6 +67,15 @@ class Settings:
     threads: int = _setting(1, "threads of one inference", _at_least(1))
     max_batch_tokens: int = _setting(
         8192, "tokens, padding included, of one inference; longer requests are split", _at_least(1)
+    )
+    max_batch_move: float = _setting(
+        0.01,
+        "a variant whose answers move by more when a text shares a batch runs each text alone: "
+        "a probability, or a cosine distance",
+        float,
+    )
+    max_batch_flips: float = _setting(
+        0.001, "the same limit for the share of labels that change", float
     )
     log_format: Literal["text", "json"] = _setting(
         "text", "one line an event, as text or as JSON", choices=("text", "json")

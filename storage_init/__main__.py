@@ -41,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WarmstartError as error:
         log.error("%s", error)
         return 1
+    except KeyboardInterrupt:
+        log.error("stopped before all destinations were whole")
+        return 130
     return 0
 
 

@@ -122,6 +122,10 @@ def _swap_link(store: Store, link: Path, target: str) -> None:
     """Point ``link`` at ``target`` by one rename; readers see the old target or the new one."""
     fresh = store.root / STAGING / f"link-{uuid.uuid4().hex[:12]}"
     fresh.symlink_to(target)
+    if not link.is_symlink():
+        # The kubelet makes an empty folder of a subPath that it does not find.
+        with suppress(OSError):
+            link.rmdir()
     fresh.replace(link)
     _fsync(link.parent)
 

@@ -12,11 +12,9 @@ WORDS = (
     "the a and it is was not very good bad great poor film book screen battery works well never "
     "again would i this that with for to of in on lasts two days deliver ##y ##ed ##s ##ing ##ly"
 )
-VOCABULARY = list(
-    dict.fromkeys(
-        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS.split(), *"abcdefghijklmnopqrs"]
-    )
-)
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,!?#"
+VOCABULARY = list(dict.fromkeys([*SPECIAL, *WORDS.split(), *CHARACTERS]))
 LABELS = ["negative", "neutral", "positive"]
 DIMENSION = 32
 MAX_POSITIONS = 64
@@ -34,8 +32,8 @@ def make_classifier(folder: Path, problem_type: str = "single_label_classificati
         problem_type=problem_type,
     )
     model = BertForSequenceClassification(config)
-    # Random logits of a fresh classifier are all but equal: spread them, so that labels differ.
-    model.classifier.weight.data.mul_(60)
+    # Random logits favour one label; this evens them out for texts made of WORDS.
+    model.classifier.bias.data = torch.tensor([-0.4, 0.3, -1.4])
     model.save_pretrained(folder)
     _save_tokenizer(folder)
     return folder
@@ -77,6 +75,8 @@ def _config(**settings: object):  # type: ignore[no-untyped-def]
         intermediate_size=64,
         max_position_embeddings=MAX_POSITIONS,
         pad_token_id=0,
+        # The usual 0.02 gives a model this small the same answer to every text.
+        initializer_range=0.3,
         **settings,
     )
 

