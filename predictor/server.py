@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import TYPE_CHECKING
 
 from kserve import ModelServer, model_server
@@ -34,6 +35,8 @@ def serve(settings: Settings, kserve_flags: Sequence[str]) -> None:
     if not settings.enable_latency_logging:
         for logger in REQUEST_LOGGERS:
             logging.getLogger(logger).setLevel(logging.WARNING)
+    # KServe's V1 routes use it; nobody who reads our log can change that.
+    warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")
     model = PreparedModel(settings)
     model.load()
     ModelServer(
