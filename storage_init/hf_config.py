@@ -28,7 +28,7 @@ class _Config(msgspec.Struct):
 
     model_type: str = ""
     architectures: list[str] | None = None
-    id2label: dict[str, str] | None = None
+    id2label: dict[int, str] | None = None
     num_labels: int | None = None
     problem_type: str | None = None
     hidden_size: int | None = None
@@ -96,7 +96,7 @@ def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = N
     known: Task
     known = _embedding(folder, config) if name == "text-embedding" else _classification(config)
     limits = Limits(max_length=_max_length(folder, config, max_length))
-    return ModelFacts(config.model_type, known, limits, config.pad_token_id or 0)
+    return ModelFacts(config.model_type, known, limits, _pad_token_id(config))
 
 
 def _guess_task(folder: Path, config: _Config) -> TaskName:
@@ -115,8 +115,7 @@ def _guess_task(folder: Path, config: _Config) -> TaskName:
 
 def _classification(config: _Config) -> TextClassification:
     if config.id2label:
-        by_index = sorted(config.id2label.items(), key=lambda item: int(item[0]))
-        labels = [label for _, label in by_index]
+        labels = [label for _, label in sorted(config.id2label.items())]
     else:  # transformers' default is two labels
         labels = [f"LABEL_{index}" for index in range(config.num_labels or 2)]
     activation: Literal["softmax", "sigmoid", "none"]
@@ -175,8 +174,8 @@ def _pooling_mode(path: Path) -> Literal["mean", "cls", "max"]:
 def _max_length(folder: Path, config: _Config, wanted: int | None) -> int:
     """Tokens a text may have: what was asked for, else what the folder states, at most."""
     positions = config.max_position_embeddings
-    if positions is not None and config.pad_token_id and _counts_from_padding(config.model_type):
-        positions -= config.pad_token_id + 1
+    if positions is not None and _counts_from_padding(config.model_type):
+        positions -= _pad_token_id(config) + 1
     if wanted is not None:
         if positions is not None and wanted > positions:
             raise SourceError(f"max_length {wanted} is more than the model's {positions} positions")
@@ -191,6 +190,13 @@ def _max_length(folder: Path, config: _Config, wanted: int | None) -> int:
     return int(min((n for n in stated if n and n < NO_LIMIT), default=DEFAULT_MAX_LENGTH))
 
 
+def _pad_token_id(config: _Config) -> int:
+    """As stated, else transformers' default for the model type."""
+    if config.pad_token_id is not None:
+        return config.pad_token_id
+    return 1 if _counts_from_padding(config.model_type) else 0
+
+
 def _counts_from_padding(model_type: str) -> bool:
     """RoBERTa and its kin number positions from ``pad_token_id + 1``."""
     return model_type in ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer")
@@ -201,5 +207,5 @@ def _read(path: Path, kind: type[_T]) -> _T | None:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"{path} is not valid: {error}") from error

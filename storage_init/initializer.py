@@ -7,9 +7,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 from storage_init import sources
-from storage_init.errors import SourceError
+from storage_init.errors import PackageError, SourceError, VerificationError
 from storage_init.logs import event, timed
-from storage_init.package import DIGEST_FILE, PACKAGE_FILE, is_package
+from storage_init.package import DIGEST_FILE, PACKAGE_FILE, is_package, read_package
 from storage_init.verify import verify
 
 if TYPE_CHECKING:
@@ -51,9 +51,22 @@ def initialize(uri: str, destination: Path) -> None:
 
 def _move_in(incoming: Path, destination: Path) -> None:
     last = (DIGEST_FILE, PACKAGE_FILE)
+    _remove_package(destination)
     entries = sorted(incoming.iterdir(), key=lambda e: (e.name in last, e.name == PACKAGE_FILE))
     for entry in entries:
         target = destination / entry.name
         if target.is_dir():
             shutil.rmtree(target)
         entry.replace(target)
+
+
+def _remove_package(folder: Path) -> None:
+    """Take an older prepared model away, its description first."""
+    try:
+        package, _ = read_package(folder)
+    except (PackageError, VerificationError):
+        listed = []
+    else:
+        listed = [entry.path for entry in package.files]
+    for path in (PACKAGE_FILE, DIGEST_FILE, *listed):
+        (folder / path).unlink(missing_ok=True)

@@ -6,6 +6,7 @@ A field is given with ``extra={"fields": {...}}``; ``event`` does that.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ class _Formatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         if self.as_json:
             return msgspec.json.encode(line, enc_hook=str).decode()
+        # One line an event: a pod's termination message is the last line there is.
+        line["message"] = " ".join(line["message"].split())
         head = [line.pop(key) for key in ("time", "level", "logger", "message")]
         trace = line.pop("exception", None)
         text = " ".join(head + [f"{key}={_plain(value)}" for key, value in line.items()])
@@ -70,4 +73,4 @@ def timed(logger: logging.Logger, message: str, **fields: Any) -> Iterator[dict[
 
 def _plain(value: object) -> str:
     text = str(value)
-    return f'"{text}"' if " " in text else text
+    return msgspec.json.encode(text).decode() if re.search(r'[\s"]', text) else text

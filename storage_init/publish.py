@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_init import package as packages
-from storage_init.errors import StoreError
+from storage_init.errors import PackageError, StoreError
 from storage_init.hashing import sha256_file
 from storage_init.package import DIGEST_FILE, PACKAGE_FILE, FileEntry, Package
 from storage_init.store import STAGING, Store
@@ -47,12 +47,11 @@ def publish(store: Store, staged: Path, describe: Callable[[list[FileEntry]], Pa
     Where another writer has published the same key first, its version is kept and returned.
 
     Raises:
-        StoreError: the store cannot be written; it is left as it was.
+        PackageError: the folder does not hold what a package needs.
+        StoreError: the store cannot be written; ``current`` is as it was.
     """
     try:
-        package = describe(describe_files(staged))
-        content = packages.encode(package)
-        packages.decode(content)  # what a reader would refuse is not published
+        package, content = _describe(staged, describe)
         _write(staged / PACKAGE_FILE, content)
         _write(staged / DIGEST_FILE, packages.digest_line(content))
         _seal(staged)
@@ -65,6 +64,22 @@ def publish(store: Store, staged: Path, describe: Callable[[list[FileEntry]], Pa
             f"cannot publish to store {store.root}: {error.strerror or error}"
         ) from error
     return store.version_folder(package.name, version)
+
+
+def _describe(
+    staged: Path, describe: Callable[[list[FileEntry]], Package]
+) -> tuple[Package, bytes]:
+    """The package and its canonical bytes; what a reader would refuse is refused here."""
+    for path in sorted(list_files(staged)):
+        if (staged / path).is_symlink():
+            raise PackageError(f"{path} is a link: a package holds its files itself")
+    try:
+        package = describe(describe_files(staged))
+    except ValueError as error:
+        raise PackageError(f"{staged} does not hold a package: {error}") from error
+    content = packages.encode(package)
+    packages.decode(content)
+    return package, content
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -7,6 +7,7 @@ pipeline measured is what the predictor checks.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
+
+
+# What numpy and zipfile raise for files that are not what they seem.
+_UNREADABLE = (
+    *(OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ class SelfTest:
             with np.load(path, allow_pickle=False) as arrays:
                 texts = [str(text) for text in arrays["texts"]]
                 return cls(texts, np.asarray(arrays["reference"], dtype=np.float32))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise PackageError(f"{path} is not a self-test: {error}") from error
 
 
@@ -73,8 +81,9 @@ def distances(task: Task, got: Array, want: Array) -> NDArray[np.float64]:
         raise PackageError(f"the model answers shape {got.shape}, the reference has {want.shape}")
     left, right = got.astype(np.float64), want.astype(np.float64)
     if isinstance(task, TextEmbedding):
-        norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-        far = 1.0 - (left * right).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
+        with np.errstate(invalid="ignore"):
+            norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+            far = 1.0 - (left * right).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
     else:
         far = np.abs(left - right).max(axis=1)
     return np.where(np.isfinite(far), far, np.inf)

@@ -77,7 +77,10 @@ class Store:
         """A new folder on the store's file system, gone when the block ends."""
         folder = self.root / STAGING / f"{label}-{uuid.uuid4().hex[:12]}"
         try:
+            fresh = not self.root.exists()
             folder.mkdir(parents=True)
+            if fresh:  # any uid reads a store, whatever the umask of its first writer
+                self.root.chmod(0o755)
         except OSError as error:
             raise StoreError(f"cannot write to store {self.root}: {error.strerror}") from error
         try:

@@ -49,8 +49,8 @@ def list_files(folder: Path) -> set[str]:
     """Relative paths of all files below a folder; links to folders are not followed."""
     return {
         (Path(root) / name).relative_to(folder).as_posix()
-        for root, _, names in os.walk(folder)
-        for name in names
+        for root, folders, names in os.walk(folder)
+        for name in (*names, *(f for f in folders if (Path(root) / f).is_symlink()))
     }
 
 

@@ -10,9 +10,9 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from storage_init.errors import SourceError
-from storage_init.package import Source
-from storage_init.sources.selection import select
+from storage_init.errors import SourceError, WarmstartError
+from storage_init.package import DIGEST_FILE, PACKAGE_FILE, Source
+from storage_init.sources.selection import listed, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,12 +38,18 @@ def resolve(uri: str) -> Source:
 def fetch(source: Source, destination: Path) -> None:
     repo, _ = _parse(source.uri)
     api = _api()
+
+    def download(paths: list[str]) -> None:
+        api.snapshot_download(
+            repo, revision=source.revision, local_dir=destination, allow_patterns=paths
+        )
+
     with _readable_errors(source.uri):
         files = api.list_repo_files(repo, revision=source.revision)
-        wanted = select(files, source.uri)
-        api.snapshot_download(
-            repo, revision=source.revision, local_dir=destination, allow_patterns=wanted
-        )
+        described = [path for path in (PACKAGE_FILE, DIGEST_FILE) if path in files]
+        if described:
+            download(described)
+        download(listed(destination) if described else select(files, source.uri))
     # huggingface-hub keeps its bookkeeping beside the files.
     shutil.rmtree(destination / ".cache", ignore_errors=True)
 
@@ -58,8 +64,10 @@ def _parse(uri: str) -> tuple[str, str | None]:
 def _api() -> HfApi:
     try:
         from huggingface_hub import HfApi
+        from huggingface_hub.utils import disable_progress_bars
     except ImportError as error:
         raise SourceError("hf:// needs huggingface-hub: install warmstart[storage-init]") from error
+    disable_progress_bars()
     return HfApi(library_name="warmstart")
 
 
@@ -70,6 +78,8 @@ def _readable_errors(uri: str) -> Iterator[None]:
 
     try:
         yield
+    except WarmstartError:
+        raise
     except errors.GatedRepoError as error:
         raise SourceError(f"{uri} is gated: accept its terms and set HF_TOKEN") from error
     except errors.RepositoryNotFoundError as error:
@@ -78,5 +88,7 @@ def _readable_errors(uri: str) -> Iterator[None]:
         ) from error
     except errors.RevisionNotFoundError as error:
         raise SourceError(f"{uri}: the repository has no such revision") from error
-    except (errors.HfHubHTTPError, OSError) as error:
+    except errors.HFValidationError as error:
+        raise SourceError(f"{uri} is not of the form hf://owner/name[@revision]") from error
+    except Exception as error:  # of whatever HTTP client this huggingface-hub uses
         raise SourceError(f"{uri} cannot be fetched: {error}") from error

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 from storage_init.errors import SourceError
 from storage_init.hashing import sha256_files
-from storage_init.package import Source
-from storage_init.sources.selection import select
+from storage_init.package import Source, is_package
+from storage_init.sources.selection import listed, select
 from storage_init.verify import list_files
 
 
@@ -24,7 +24,7 @@ def resolve(uri: str) -> Source:
 
 def fetch(source: Source, destination: Path) -> None:
     folder = _folder(source.uri)
-    for path in select(list_files(folder), str(folder)):
+    for path in _needed(folder):
         target = destination / path
         target.parent.mkdir(parents=True, exist_ok=True)
         # KServe's initializer leaves links to its download cache; the content is what counts.
@@ -33,8 +33,15 @@ def fetch(source: Source, destination: Path) -> None:
         raise SourceError(f"{folder} changed while it was being copied: start again")
 
 
+def _needed(folder: Path) -> list[str]:
+    if not is_package(folder):
+        return select(list_files(folder), str(folder))
+    # What is missing is left to verification, which names everything at once.
+    return [path for path in listed(folder) if (folder / path).exists()]
+
+
 def _digest(folder: Path) -> str:
-    return sha256_files(folder, select(list_files(folder), str(folder)))
+    return sha256_files(folder, _needed(folder))
 
 
 def _folder(uri: str) -> Path:

@@ -6,32 +6,40 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from storage_init.errors import SourceError
-from storage_init.package import PACKAGE_FILE
+from storage_init.package import DIGEST_FILE, PACKAGE_FILE, read_package
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 DESCRIPTIONS = ("*.json", "*.txt", "*.model", "README.md")
 # A repository keeps other frameworks' copies of the weights in folders; a sentence-transformers
 # module has a numbered one.
 MODULE_FOLDER = "[0-9]_*/"
+GRAPHS = ("*.onnx", "*.onnx_data*", "*.onnx.data*")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 
 
-def select(paths: Iterable[str], where: str) -> list[str]:
-    """The needed files among a repository's ``paths``.
+def listed(folder: Path) -> list[str]:
+    """The files of a prepared model, from the description in ``folder``.
 
-    All of a prepared model; safetensors weights, else ONNX graphs, with what describes them,
-    of any other repository.
+    Whatever else lies beside them (a hub's ``.gitattributes``, a model card) is none of it.
+    """
+    package, _ = read_package(folder)
+    return [PACKAGE_FILE, DIGEST_FILE, *(entry.path for entry in package.files)]
+
+
+def select(paths: Iterable[str], where: str) -> list[str]:
+    """The needed files among a raw repository's ``paths``.
+
+    Safetensors weights, else ONNX graphs, with what describes them.
 
     Raises:
         SourceError: no weights, or only pickled ones.
     """
     every = sorted(paths)
-    if PACKAGE_FILE in every:
-        return every
     weights = _matching(every, ("*.safetensors",))
-    weights = weights or [p for p in every if fnmatch(p, "*.onnx") or fnmatch(p, "*.onnx_data")]
+    weights = weights or [p for p in every if any(fnmatch(p, g) for g in GRAPHS)]
     if not weights:
         pickled = [p for p in every if any(fnmatch(p, pattern) for pattern in PICKLES)]
         why = f"only pickled weights ({pickled[0]}), which are refused" if pickled else "no weights"

@@ -1,0 +1,245 @@
+"""A publication that dies or fails at any step: readers see the old version or the new one, whole.
+
+A child process publishes and counts, by an audit hook, everything that it does to the store's
+files. It is killed before its first such step, before its second, and so on until it gets through.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from storage_init.errors import StoreError
+from storage_init.publish import publish
+from storage_init.store import Store
+from storage_init.verify import verify
+from tests.unit.storage_init.fakes import (
+    FILES,
+    KEY,
+    fake_package,
+    publish_fake,
+    with_weights,
+    write_files,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+pytestmark = pytest.mark.integration
+
+# Audit events of changes to a file system, with the positions of their paths and of the folder
+# descriptors that those are relative to. Reading, and so fsync, changes nothing.
+CHANGES = {
+    "os.chmod": ((0, 2),),
+    "os.link": ((0, 2), (1, 3)),
+    "os.mkdir": ((0, 2),),
+    "os.remove": ((0, 1),),
+    "os.rename": ((0, 2), (1, 3)),
+    "os.rmdir": ((0, 1),),
+    "os.symlink": ((1, 2),),
+    "os.truncate": ((0, None),),
+}
+OLD_KEY = "0" * 64
+FINISHED, SUCCEEDED, REFUSED, BROKEN = range(4)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What the store holds before, and what the publication brings."""
+
+    before: tuple[tuple[str, Mapping[str, bytes]], ...]
+    key: str
+    files: Mapping[str, bytes]
+
+
+OLD = (OLD_KEY, with_weights(b"the old weights"))
+SCENARIOS = {
+    "an empty store": Scenario((), KEY, FILES),
+    "a new version": Scenario((OLD,), KEY, FILES),
+    "the same bytes again": Scenario(((KEY, FILES), OLD), KEY, FILES),
+    "another content of a known key": Scenario(
+        ((KEY, FILES), OLD), KEY, with_weights(b"measured again")
+    ),
+}
+
+
+@pytest.fixture(params=SCENARIOS)
+def scenario(request: pytest.FixtureRequest) -> Scenario:
+    return SCENARIOS[request.param]
+
+
+@pytest.fixture
+def pristine(scenario: Scenario, tmp_path: Path) -> Path:
+    """The store as it is before the publication; copied for each attempt."""
+    root = tmp_path / "pristine"
+    root.mkdir()
+    for key, files in scenario.before:
+        publish_fake(Store(root), files, key=key)
+    return root
+
+
+def changes_store(root: Path, event: str, arguments: tuple[Any, ...]) -> bool:
+    if event == "open":
+        path, _, flags = arguments
+        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        return bool(writes) and isinstance(path, (str, os.PathLike)) and inside(root, path, -1)
+    return any(
+        inside(root, arguments[at], -1 if folder is None else arguments[folder])
+        for at, folder in CHANGES.get(event, ())
+    )
+
+
+def inside(root: Path, path: Any, folder: int) -> bool:
+    if isinstance(path, int):
+        return Path(f"/proc/self/fd/{path}").readlink().is_relative_to(root)
+    if folder >= 0:
+        return inside(root, folder, -1)
+    return Path(path).is_relative_to(root)
+
+
+def publish_in_child(
+    root: Path, scenario: Scenario, step: int, interrupt: Callable[[], None]
+) -> int:
+    """The exit code of a process that publishes, or minus the signal that ended it.
+
+    ``interrupt`` is called in it before it changes the store for the ``step``-th time; where
+    there is no such step, the code is ``FINISHED``.
+    """
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    remaining = step
+    staged_whole = False
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal remaining
+        if changes_store(root, event, arguments):
+            remaining -= 1
+            if remaining == 0:
+                interrupt()
+
+    code = BROKEN
+    try:
+        sys.addaudithook(count)
+        store = Store(root)
+        with store.staging() as staged:
+            write_files(staged, scenario.files)
+            staged_whole = True
+            publish(store, staged, partial(fake_package, key=scenario.key))
+        code = FINISHED if remaining > 0 else SUCCEEDED
+    except StoreError:
+        code = REFUSED
+    except OSError:
+        # Writing the files is the caller's business; what fails after that is the store's.
+        code = BROKEN if staged_whole else REFUSED
+    finally:
+        os._exit(code)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def find_the_disk_full() -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def attempts(
+    pristine: Path, scenario: Scenario, interrupt: Callable[[], None]
+) -> Iterator[tuple[int, Store]]:
+    """The exit code and the store after each interruption, from the first step to the last."""
+    for step in range(1, 1000):
+        root = pristine.with_name(f"step-{step}")
+        shutil.copytree(pristine, root, symlinks=True)
+        code = publish_in_child(root, scenario, step, interrupt)
+        if code == FINISHED:
+            return
+        yield code, Store(root)
+        shutil.rmtree(root)
+    pytest.fail("the publication never came to its end")
+
+
+def state(store: Store) -> tuple[str | None, set[str], Path | None]:
+    """What readers see of the model; every version they see is whole."""
+    versions = set(store.versions("m"))
+    for version in versions:
+        verify(store.version_folder("m", version))
+    current = store.current("m")
+    if current is not None:
+        assert store.resolve("m").name == current
+    found = store.find("m", KEY)
+    return current, versions, found and found.relative_to(store.root)
+
+
+def test_a_publication_killed_at_any_step_leaves_a_whole_current_version(
+    pristine: Path, scenario: Scenario
+) -> None:
+    old, old_versions, _ = state(Store(pristine))
+    finished = pristine.with_name("finished")
+    shutil.copytree(pristine, finished, symlinks=True)
+    new = publish_fake(Store(finished), scenario.files, key=scenario.key).name
+
+    steps = 0
+    for code, store in attempts(pristine, scenario, die):
+        assert code == -signal.SIGKILL
+        steps += 1
+        current, versions, _ = state(store)
+        assert current in (old, new)
+        assert old_versions <= versions
+        # The next publication needs no help, and what the dead one left does not stop it.
+        following = publish_fake(store, scenario.files, key=scenario.key)
+        assert following.name == new
+        current, versions, found = state(store)
+        assert current == new
+        assert versions == old_versions | {new}
+        assert found == following.relative_to(store.root)
+    # At least every file written and sealed, the two renames and the links around them.
+    assert steps > 2 * len(FILES)
+
+
+def test_a_publication_that_finds_the_disk_full_at_any_step_leaves_current_as_it_was(
+    pristine: Path, scenario: Scenario
+) -> None:
+    old, old_versions, _ = state(Store(pristine))
+    for step, (code, store) in enumerate(attempts(pristine, scenario, find_the_disk_full), 1):
+        # What cannot be cleaned up stays: the publication is a success nevertheless.
+        assert code in (REFUSED, SUCCEEDED), f"step {step}"
+        current, versions, _ = state(store)
+        assert old_versions <= versions
+        if code == REFUSED:
+            assert current == old, f"step {step}"
+        following = publish_fake(store, scenario.files, key=scenario.key)
+        assert store.resolve("m") == store.find("m", scenario.key) == following
+
+
+def test_a_reader_sees_only_whole_versions_while_others_are_published(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    publish_fake(store)
+    writer = os.fork()
+    if not writer:
+        code = BROKEN
+        try:
+            for index in range(40):
+                # Every second one loses to an older version of its key and is discarded.
+                files = with_weights(f"weights {index}".encode())
+                publish_fake(store, files, key=f"{index // 2:064}")
+            code = FINISHED
+        finally:
+            os._exit(code)
+    seen = set()
+    while not (ended := os.waitpid(writer, os.WNOHANG))[0]:
+        folder = store.resolve("m")
+        verify(folder)
+        seen.add(folder.name)
+    assert os.waitstatus_to_exitcode(ended[1]) == FINISHED
+    assert len(seen) > 1
+    assert len(store.versions("m")) == 21

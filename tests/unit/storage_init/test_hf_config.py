@@ -1,0 +1,261 @@
+"""What Hugging Face model folders say of themselves, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storage_init.errors import SourceError
+from storage_init.hf_config import TaskName, read_facts
+from storage_init.package import TextClassification, TextEmbedding
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Content = dict[str, object]
+
+BERT: Content = {
+    "model_type": "bert",
+    "architectures": ["BertForSequenceClassification"],
+    "hidden_size": 384,
+    "max_position_embeddings": 512,
+    "pad_token_id": 0,
+}
+ROBERTA: Content = {
+    "model_type": "roberta",
+    "architectures": ["RobertaForSequenceClassification"],
+    "hidden_size": 768,
+    "max_position_embeddings": 514,
+    "pad_token_id": 1,
+    "id2label": {"0": "negative", "1": "neutral", "2": "positive"},
+}
+DISTILBERT: Content = {
+    "model_type": "distilbert",
+    "architectures": ["DistilBertModel"],
+    "dim": 768,
+    "max_position_embeddings": 512,
+    "pad_token_id": 0,
+}
+ENCODER: Content = {**BERT, "architectures": ["BertModel"]}
+MEAN: Content = {"word_embedding_dimension": 384, "pooling_mode_mean_tokens": True}
+
+
+def modules(*kinds: str) -> list[Content]:
+    paths = ["", "1_Pooling", "2_Normalize"]
+    return [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for i, (kind, path) in enumerate(zip(kinds, paths, strict=False))
+    ]
+
+
+def model(folder: Path, config: Content, **others: object) -> Path:
+    """A model folder; ``__`` in a keyword is a slash, ``.json`` is added."""
+    files = {"config": config, **others}
+    for name, content in files.items():
+        path = folder / f"{name.replace('__', '/')}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content))
+    return folder
+
+
+def classification(config: Content, folder: Path) -> TextClassification:
+    task = read_facts(model(folder, config)).task
+    assert isinstance(task, TextClassification)
+    return task
+
+
+def embedding(folder: Path) -> TextEmbedding:
+    task = read_facts(folder).task
+    assert isinstance(task, TextEmbedding)
+    return task
+
+
+def refusal(folder: Path, task: TaskName = "auto", max_length: int | None = None) -> str:
+    with pytest.raises(SourceError) as caught:
+        read_facts(folder, task, max_length)
+    return str(caught.value)
+
+
+def test_a_roberta_classifier(tmp_path: Path) -> None:
+    facts = read_facts(model(tmp_path, ROBERTA))
+    assert facts.model_type == "roberta"
+    assert facts.task == TextClassification(
+        labels=["negative", "neutral", "positive"], activation="softmax"
+    )
+    assert facts.pad_token_id == 1
+
+
+def test_a_distilbert_embedder_is_pooled_by_its_mean(tmp_path: Path) -> None:
+    facts = read_facts(model(tmp_path, DISTILBERT))
+    assert facts.task == TextEmbedding(dimension=768, pooling="mean", normalize=False)
+    assert facts.limits.max_length == 512
+
+
+def test_labels_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    labels = {str(index): f"label {index}" for index in (10, 9, 2, 0, 1, 3, 4, 5, 6, 7, 8)}
+    task = classification({**BERT, "id2label": labels}, tmp_path)
+    assert task.labels == [f"label {index}" for index in range(11)]
+
+
+def test_without_names_labels_are_numbered_as_transformers_does(tmp_path: Path) -> None:
+    assert classification(BERT, tmp_path).labels == ["LABEL_0", "LABEL_1"]
+    three = classification({**BERT, "num_labels": 3}, tmp_path)
+    assert three.labels == ["LABEL_0", "LABEL_1", "LABEL_2"]
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "labels", "activation"),
+    [
+        (None, 2, "softmax"),
+        (None, 1, "sigmoid"),
+        ("single_label_classification", 3, "softmax"),
+        ("single_label_classification", 1, "sigmoid"),
+        ("multi_label_classification", 3, "sigmoid"),
+        ("regression", 1, "none"),
+        ("regression", 3, "none"),
+    ],
+)
+def test_the_problem_type_chooses_the_activation(
+    tmp_path: Path, problem_type: str | None, labels: int, activation: str
+) -> None:
+    config = {**BERT, "problem_type": problem_type, "id2label": dict.fromkeys(range(labels), "x")}
+    assert classification(config, tmp_path).activation == activation
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_a_sentence_transformers_model_is_an_embedder(tmp_path: Path, normalize: bool) -> None:
+    kinds = ["Transformer", "Pooling", *(["Normalize"] if normalize else [])]
+    # Its modules say what it is, whatever the architecture of its encoder.
+    folder = model(tmp_path, BERT, modules=modules(*kinds), **{"1_Pooling__config": MEAN})
+    assert embedding(folder) == TextEmbedding(dimension=384, pooling="mean", normalize=normalize)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "mode"),
+    [
+        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, "cls"),
+        ({"pooling_mode_max_tokens": True}, "max"),
+        ({"pooling_mode": "cls"}, "cls"),
+        ({"pooling_mode": "mean", "include_prompt": True}, "mean"),
+    ],
+)
+def test_the_pooling_is_read_in_its_older_and_newer_form(
+    tmp_path: Path, pooling: Content, mode: str
+) -> None:
+    pooled = {"1_Pooling__config": pooling}
+    folder = model(tmp_path, ENCODER, modules=modules("Transformer", "Pooling"), **pooled)
+    assert embedding(folder).pooling == mode
+
+
+@pytest.mark.parametrize(
+    "pooling",
+    [
+        {"pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": True},
+        {"pooling_mode": "lasttoken"},
+        {"pooling_mode_weightedmean_tokens": True},
+    ],
+)
+def test_another_pooling_is_refused_with_its_file_named(tmp_path: Path, pooling: Content) -> None:
+    pooled = {"1_Pooling__config": pooling}
+    folder = model(tmp_path, ENCODER, modules=modules("Transformer", "Pooling"), **pooled)
+    assert f"{folder}/1_Pooling/config.json asks for a pooling that is not" in refusal(folder)
+
+
+def test_an_unsupported_module_is_refused_by_name(tmp_path: Path) -> None:
+    folder = model(tmp_path, ENCODER, modules=modules("Transformer", "Dense"))
+    assert f"{folder}/modules.json has a Dense module" in refusal(folder)
+
+
+def test_a_missing_pooling_config_is_named(tmp_path: Path) -> None:
+    folder = model(tmp_path, ENCODER, modules=modules("Transformer", "Pooling"))
+    assert refusal(folder) == f"{folder}/1_Pooling/config.json is missing"
+
+
+@pytest.mark.parametrize("architecture", ["BertForMaskedLM", "LlamaForCausalLM"])
+def test_another_architecture_is_refused_by_name_unless_the_recipe_names_a_task(
+    tmp_path: Path, architecture: str
+) -> None:
+    folder = model(tmp_path, {**BERT, "architectures": [architecture]})
+    message = refusal(folder)
+    assert architecture in message
+    assert "text-classification, text-embedding" in message
+    assert isinstance(read_facts(folder, "text-embedding").task, TextEmbedding)
+    assert isinstance(read_facts(folder, "text-classification").task, TextClassification)
+
+
+def test_a_config_without_an_architecture_says_so(tmp_path: Path) -> None:
+    assert "(none stated)" in refusal(model(tmp_path, {"model_type": "bert"}))
+
+
+def test_an_embedder_of_unknown_size_is_refused(tmp_path: Path) -> None:
+    folder = model(tmp_path, {"architectures": ["BertModel"]})
+    assert refusal(folder) == f"{folder}/config.json states no hidden_size"
+
+
+def test_a_folder_without_a_config_is_no_model(tmp_path: Path) -> None:
+    assert refusal(tmp_path).startswith(f"{tmp_path} has no config.json")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"[]", id="no object"),
+        pytest.param(b'{"hidden_size": "384"}', id="wrong type"),
+        pytest.param(b'{"model_type": "\xff"}', id="no UTF-8"),
+        pytest.param(b'{"x":' + b"[" * 100_000, id="too deep"),
+        pytest.param(
+            b'{"architectures":["BertForSequenceClassification"],"id2label":{"a":"b"}}',
+            id="label numbers that are none",
+        ),
+    ],
+)
+def test_a_config_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "config.json").write_bytes(content)
+    assert f"{tmp_path}/config.json" in refusal(tmp_path)
+
+
+def test_modules_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    folder = model(tmp_path, ENCODER, modules={"not": "a list"})
+    assert f"{folder}/modules.json is not valid" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "others", "length"),
+    [
+        pytest.param(BERT, {}, 512, id="positions of the model"),
+        pytest.param(ROBERTA, {}, 512, id="RoBERTa keeps two positions"),
+        pytest.param({**ROBERTA, "pad_token_id": 0}, {}, 513, id="RoBERTa with padding 0"),
+        pytest.param({**BERT, "pad_token_id": 3}, {}, 512, id="BERT counts from 0 in any case"),
+        pytest.param(
+            BERT, {"sentence_bert_config": {"max_seq_length": 256}}, 256, id="sentence-transformers"
+        ),
+        pytest.param(
+            BERT, {"sentence_bert_config": {"max_seq_length": 1024}}, 512, id="no more than it has"
+        ),
+        pytest.param(
+            BERT, {"sentence_bert_config": {"max_seq_length": None}}, 512, id="an unset length"
+        ),
+        pytest.param(BERT, {"tokenizer_config": {"model_max_length": 128}}, 128, id="tokenizer"),
+        pytest.param(
+            BERT, {"tokenizer_config": {"model_max_length": int(1e30)}}, 512, id="no real limit"
+        ),
+        pytest.param(
+            {"architectures": ["BertForSequenceClassification"]}, {}, 512, id="nothing stated"
+        ),
+    ],
+)
+def test_the_smallest_stated_length_holds(
+    tmp_path: Path, config: Content, others: Content, length: int
+) -> None:
+    assert read_facts(model(tmp_path, config, **others)).limits.max_length == length
+
+
+def test_the_recipe_may_ask_for_any_length_up_to_the_models_positions(tmp_path: Path) -> None:
+    folder = model(tmp_path, ROBERTA, tokenizer_config={"model_max_length": 128})
+    assert read_facts(folder, max_length=512).limits.max_length == 512
+    assert read_facts(folder, max_length=64).limits.max_length == 64
+    message = refusal(folder, max_length=513)
+    assert message == "max_length 513 is more than the model's 512 positions"

@@ -1,0 +1,70 @@
+"""``python -m storage_init``: arguments, exit codes and the last line."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storage_init.__main__ import main
+from storage_init.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("arguments", [[], ["file:///m"], ["file:///m", "/a", "file:///n"]])
+def test_sources_without_a_destination_are_a_usage_error(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert (arguments[-1] if arguments else "SRC DST") in last_line(capsys)
+
+
+def test_every_pair_is_fetched(published: Path, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert main([published.as_uri(), str(one), published.as_uri(), str(two)]) == 0
+    assert verify(one) == verify(two)
+
+
+def test_a_failure_is_exit_code_1_and_its_reason_the_last_line(
+    published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = [published.as_uri(), tmp_path / "one", "file:///nowhere", tmp_path / "two"]
+    assert main([str(argument) for argument in pairs]) == 1
+    assert last_line(capsys).endswith(
+        "ERROR storage_init file:///nowhere: there is no folder /nowhere"
+    )
+    assert verify(tmp_path / "one")
+
+
+def test_logs_are_json_where_the_environment_says_so(
+    published: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WARMSTART_LOG_FORMAT", "json")
+    assert main([published.as_uri(), str(tmp_path / "one")]) == 0
+    assert main(["nonsense", str(tmp_path / "two")]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["message"] for line in lines[:-1]] == ["fetched", "verified"]
+    assert (lines[-1]["level"], lines[-1]["message"].split()[0]) == ("ERROR", "nonsense")

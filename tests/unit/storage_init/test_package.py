@@ -1,0 +1,354 @@
+"""``package.json``: what is written is what is read, and nothing else is read at all."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage_init import package as packages
+from storage_init.errors import PackageError, VerificationError
+from storage_init.package import (
+    BatchSensitivity,
+    Closeness,
+    FileEntry,
+    Limits,
+    Package,
+    Requires,
+    Source,
+    Speed,
+    Tensor,
+    TextClassification,
+    TextEmbedding,
+    Variant,
+)
+from tests.unit.storage_init.fakes import entries, fake_package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+VALID = fake_package(entries())
+CONTENT = packages.encode(VALID)
+
+Document = dict[str, Any]
+
+
+def changed(change: Callable[[Document], object]) -> bytes:
+    """The valid package's JSON after a change."""
+    document = json.loads(CONTENT)
+    change(document)
+    return json.dumps(document).encode()
+
+
+def refusal(content: bytes) -> str:
+    with pytest.raises(PackageError) as caught:
+        packages.decode(content, "/models/m/package.json")
+    return str(caught.value)
+
+
+def test_a_package_survives_a_round_trip() -> None:
+    assert packages.decode(CONTENT) == VALID
+
+
+def test_canonical_bytes_do_not_depend_on_the_order_of_a_mapping() -> None:
+    other = msgspec.structs.replace(VALID, tools=dict(reversed(VALID.tools.items())))
+    assert packages.encode(other) == CONTENT
+    assert CONTENT.endswith(b"}\n")
+
+
+def test_the_canonical_bytes_of_format_version_1_stay_as_they_are() -> None:
+    # A published version is named by these bytes: if they change, so must FORMAT_VERSION.
+    assert packages.version_of(CONTENT) == "fcad08ee42e993d6"
+
+
+def test_a_version_is_the_head_of_the_digest_that_sha256sum_checks() -> None:
+    line = packages.digest_line(CONTENT).decode()
+    assert line == f"{packages.digest(CONTENT)}  package.json\n"
+    assert line.startswith(packages.version_of(CONTENT))
+    assert len(packages.version_of(CONTENT)) == packages.VERSION_LENGTH
+
+
+def test_another_format_version_is_refused_with_both_versions_named() -> None:
+    message = refusal(b'{"format_version": 2, "a field of the future": {}}')
+    assert "/models/m/package.json has format version 2; this build reads version 1" in message
+
+
+@pytest.mark.parametrize("version", [b"{}", b'{"format_version": "1"}', b'{"format_version": 1.0}'])
+def test_a_package_without_a_proper_format_version_is_refused(version: bytes) -> None:
+    assert "format_version" in refusal(version)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda d: d.update(surprise=1), "surprise"),
+        (lambda d: d["source"].update(surprise=1), "`surprise` - at `$.source`"),
+        (lambda d: d["variants"][1]["requires"].update(surprise=1), "`$.variants[1].requires`"),
+        (lambda d: d.pop("limits"), "limits"),
+        (lambda d: d["files"][0].pop("sha256"), "sha256"),
+        (lambda d: d["limits"].update(max_length="9"), "$.limits.max_length"),
+        (lambda d: d.update(pad_token_id=-1), "$.pad_token_id"),
+        (lambda d: d["files"][0].update(size=-1), "$.files[0].size"),
+        (lambda d: d["files"][0].update(size=1.5), "$.files[0].size"),
+        (lambda d: d["files"][0].update(sha256="B" * 64), "$.files[0].sha256"),
+        (lambda d: d["files"][0].update(sha256="b" * 64 + "\n"), "$.files[0].sha256"),
+        (lambda d: d["task"].update(name="text-generation"), "text-generation"),
+        (lambda d: d["task"].update(labels=[]), "$.task.labels"),
+        (lambda d: d["limits"].update(max_length=3), "$.limits.max_length"),
+        (lambda d: d["inputs"][0].update(datatype="STRING"), "$.inputs[0].datatype"),
+        (lambda d: d["variants"][0].update(tolerance=0), "$.variants[0].tolerance"),
+        (lambda d: d.update(variants=[]), "$.variants"),
+        (lambda d: d.update(name="../m"), "$.name"),
+        (lambda d: d.update(name="m\n"), "$.name"),
+    ],
+)
+def test_what_the_schema_does_not_allow_is_refused_with_the_field_named(
+    change: Callable[[Document], object], named: str
+) -> None:
+    message = refusal(changed(change))
+    assert message.startswith("/models/m/package.json is not a valid package description: ")
+    assert named in message
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("", ".", "..", "../x", "a/../x", "a/..", "./x", "/x", "a//b", "a/", "a/./b"),
+        *("x\n", "x\r", "a\\b", "..\\x", "C:x", "x\0", ".hidden", "-rf", "a b", "ä", "x" * 256),
+    ],
+)
+def test_a_path_that_is_not_plainly_inside_the_package_is_refused(path: str) -> None:
+    extra = {"path": path, "size": 1, "sha256": "b" * 64}
+    assert "$.files[7].path" in refusal(changed(lambda d: d["files"].append(extra)))
+    assert "$.variants[0].graph" in refusal(changed(lambda d: d["variants"][0].update(graph=path)))
+
+
+@pytest.mark.parametrize(
+    "path", ["x", "a/b/c", "model.onnx.data", "1_Pooling/config.json", "_a-b.c"]
+)
+def test_a_plain_path_is_accepted(path: str) -> None:
+    listed = packages.decode(
+        changed(lambda d: d["files"].append({"path": path, "size": 0, "sha256": "b" * 64}))
+    )
+    assert listed.files[-1].path == path
+
+
+@pytest.mark.parametrize("path", ["tokenizer.json", "selftest.npz", "int8/model.onnx"])
+def test_a_package_that_does_not_list_a_file_it_needs_is_refused(path: str) -> None:
+    def drop(document: Document) -> None:
+        document["files"] = [entry for entry in document["files"] if entry["path"] != path]
+
+    assert f"{path} is needed but not listed" in refusal(changed(drop))
+
+
+def test_a_file_or_variant_listed_twice_is_refused() -> None:
+    twice = changed(lambda d: d["files"].append(d["files"][0]))
+    assert "a file is listed twice" in refusal(twice)
+    twice = changed(lambda d: d["variants"].append(d["variants"][0]))
+    assert "a variant is listed twice" in refusal(twice)
+
+
+@pytest.mark.parametrize("path", ["package.json", "package.json.sha256"])
+def test_a_package_cannot_list_its_own_description(path: str) -> None:
+    entry = {"path": path, "size": 1, "sha256": "b" * 64}
+    assert path in refusal(changed(lambda d: d["files"].append(entry)))
+
+
+def test_a_served_variant_leaves_the_other_variants_files_out() -> None:
+    fp32 = VALID.variants[0]
+    served = {entry.path for entry in VALID.served_files(fp32)}
+    assert {"fp32/model.onnx", "fp32/model.onnx.data", "tokenizer.json", "selftest.npz"} <= served
+    assert not any(path.startswith("int8/") for path in served)
+
+
+def test_a_folder_is_read_with_its_version(published: Path) -> None:
+    package, version = packages.read_package(published)
+    assert (package.name, version) == ("m", published.name)
+
+
+@pytest.mark.parametrize("name", ["package.json", "package.json.sha256"])
+def test_a_missing_description_is_named(published: Path, name: str) -> None:
+    (published / name).unlink()
+    with pytest.raises(PackageError, match=f"/{name} cannot be read: No such file"):
+        packages.read_package(published)
+    assert packages.is_package(published)
+
+
+@pytest.mark.parametrize("name", ["package.json", "package.json.sha256"])
+def test_a_huge_description_is_refused_unread(published: Path, name: str) -> None:
+    (published / name).unlink()
+    with (published / name).open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(PackageError, match=f"/{name} is larger than {packages.MAX_PACKAGE_BYTES}"):
+        packages.read_package(published)
+
+
+def test_a_description_of_the_largest_size_is_read(tmp_path: Path) -> None:
+    content = CONTENT + b" " * (packages.MAX_PACKAGE_BYTES - len(CONTENT))
+    (tmp_path / "package.json").write_bytes(content)
+    (tmp_path / "package.json.sha256").write_bytes(packages.digest_line(content))
+    assert packages.read_package(tmp_path)[0] == VALID
+
+
+@pytest.mark.parametrize("name", ["package.json", "package.json.sha256"])
+@pytest.mark.parametrize("offset", [0, 17, -1])
+def test_a_flipped_byte_in_the_description_is_found(
+    published: Path, name: str, offset: int
+) -> None:
+    content = bytearray((published / name).read_bytes())
+    content[offset] ^= 1
+    (published / name).unlink()
+    (published / name).write_bytes(content)
+    with pytest.raises(
+        VerificationError, match=r"package\.json does not have the digest in package\.json\.sha256"
+    ):
+        packages.read_package(published)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+def places(value: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The way to every value inside a JSON document."""
+    inner: list[tuple[Any, object]] = []
+    if isinstance(value, dict):
+        inner = list(value.items())
+    elif isinstance(value, list):
+        inner = list(enumerate(value))
+    return [path, *(place for key, part in inner for place in places(part, (*path, key)))]
+
+
+PLACES = places(json.loads(CONTENT))[1:]
+
+
+@st.composite
+def mutated_documents(draw: st.DrawFn) -> bytes:
+    """The valid document with a few values replaced or removed."""
+    document = json.loads(CONTENT)
+    for path in draw(st.lists(st.sampled_from(PLACES), min_size=1, max_size=3)):
+        target = document
+        try:
+            for key in path[:-1]:
+                target = target[key]
+            if draw(st.booleans()):
+                target[path[-1]] = draw(JSON)
+            else:
+                del target[path[-1]]
+        except (KeyError, IndexError, TypeError):
+            continue  # an earlier change took this place away
+    return json.dumps(document).encode()
+
+
+@st.composite
+def spliced_bytes(draw: st.DrawFn) -> bytes:
+    """The valid bytes with a stretch of them replaced by others."""
+    start = draw(st.integers(0, len(CONTENT)))
+    end = draw(st.integers(start, min(start + 40, len(CONTENT))))
+    return CONTENT[:start] + draw(st.binary(max_size=20)) + CONTENT[end:]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.binary(max_size=200)
+    | JSON.map(json.dumps).map(str.encode)
+    | mutated_documents()
+    | spliced_bytes()
+)
+def test_whatever_the_bytes_decoding_gives_a_package_or_a_package_error(content: bytes) -> None:
+    try:
+        decoded = packages.decode(content)
+    except PackageError:
+        return
+    assert isinstance(decoded, Package)
+
+
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
+DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
+TEXTS = st.text(max_size=10)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+SHARES = st.floats(0, 1)
+POSITIVE = st.floats(0, 1e9, exclude_min=True)
+COUNTS = st.integers(0, 2**53)
+OPTIONAL = st.none() | NUMBERS
+TENSORS = st.lists(
+    st.builds(
+        Tensor,
+        name=TEXTS,
+        datatype=st.sampled_from(["INT64", "INT32", "FP32", "FP16"]),
+        shape=st.lists(st.integers(-1, 2**31), max_size=3),
+    ),
+    min_size=1,
+    max_size=2,
+)
+TASKS = st.builds(
+    TextClassification,
+    labels=st.lists(TEXTS, min_size=1, max_size=3),
+    activation=st.sampled_from(["softmax", "sigmoid", "none"]),
+) | st.builds(
+    TextEmbedding,
+    dimension=st.integers(1, 2**20),
+    pooling=st.sampled_from(["mean", "cls", "max"]),
+    normalize=st.booleans(),
+)
+
+
+@st.composite
+def valid_packages(draw: st.DrawFn) -> Package:
+    variants = [
+        Variant(
+            name=name,
+            graph=f"{name}/model.onnx",
+            requires=draw(st.builds(Requires, cpu_any_of=st.lists(TEXTS, max_size=2))),
+            closeness=draw(
+                st.builds(
+                    Closeness,
+                    texts=COUNTS,
+                    worst_cosine=OPTIONAL,
+                    worst_logit_difference=OPTIONAL,
+                    worst_probability_difference=OPTIONAL,
+                    label_agreement=st.none() | SHARES,
+                )
+            ),
+            batch_sensitivity=draw(
+                st.builds(BatchSensitivity, largest_move=NUMBERS, flipped_labels=SHARES)
+            ),
+            speed=draw(st.builds(Speed, cpu=TEXTS, median_ms=POSITIVE)),
+            tolerance=draw(POSITIVE),
+        )
+        for name in draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
+    ]
+    paths = {"tokenizer.json", "selftest.npz", *(v.graph for v in variants), *draw(st.sets(NAMES))}
+    return Package(
+        name=draw(NAMES),
+        key=draw(DIGESTS),
+        task=draw(TASKS),
+        source=draw(st.builds(Source, uri=TEXTS, revision=TEXTS, license=st.none() | TEXTS)),
+        recipe_digest=draw(DIGESTS),
+        tools=draw(st.dictionaries(TEXTS, TEXTS, max_size=3)),
+        limits=Limits(max_length=draw(st.integers(4, 2**20))),
+        pad_token_id=draw(COUNTS),
+        inputs=draw(TENSORS),
+        outputs=draw(TENSORS),
+        variants=variants,
+        files=[
+            FileEntry(path=path, size=draw(COUNTS), sha256=draw(DIGESTS)) for path in sorted(paths)
+        ],
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(valid_packages())
+def test_any_package_is_read_back_equal_and_written_again_byte_for_byte(package: Package) -> None:
+    content = packages.encode(package)
+    decoded = packages.decode(content)
+    assert decoded == package
+    assert packages.encode(decoded) == content

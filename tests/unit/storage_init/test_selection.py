@@ -1,0 +1,72 @@
+"""Which files of a repository are fetched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storage_init.errors import SourceError
+from storage_init.package import DIGEST_FILE, PACKAGE_FILE
+from storage_init.sources.selection import listed, select
+from tests.unit.storage_init.fakes import FILES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DESCRIPTIONS = ["README.md", "config.json", "tokenizer.json", "vocab.txt"]
+# As the Hub lists sentence-transformers/all-MiniLM-L6-v2, shortened.
+SENTENCE_TRANSFORMERS = [
+    *(".gitattributes", "1_Pooling/config.json", "config_sentence_transformers.json"),
+    *("data_config.json", "model.safetensors", "modules.json", "onnx/model.onnx"),
+    *("onnx/model_quint8_avx2.onnx", "openvino/openvino_model.bin", "pytorch_model.bin"),
+    *("openvino/openvino_model.xml", "rust_model.ot", "tf_model.h5", "train_script.py"),
+    *("sentencepiece.bpe.model", *DESCRIPTIONS),
+]
+
+
+def test_safetensors_and_descriptions_are_chosen_and_no_copies_or_code() -> None:
+    assert select(SENTENCE_TRANSFORMERS, "x") == sorted(
+        [
+            *("1_Pooling/config.json", "config_sentence_transformers.json", "data_config.json"),
+            *("model.safetensors", "modules.json", "sentencepiece.bpe.model", *DESCRIPTIONS),
+        ]
+    )
+
+
+def test_sharded_weights_come_with_their_index() -> None:
+    shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    files = [*shards, "model.safetensors.index.json", "pytorch_model-00001-of-00002.bin"]
+    assert select(files, "x") == sorted([*shards, "model.safetensors.index.json"])
+
+
+def test_the_weights_of_a_module_in_a_numbered_folder_are_chosen() -> None:
+    files = ["0_Transformer/model.safetensors", "0_Transformer/config.json", "modules.json"]
+    assert select(files, "x") == sorted(files)
+
+
+@pytest.mark.parametrize("data", ["onnx/model.onnx_data", "onnx/model.onnx.data"])
+def test_without_safetensors_graphs_are_chosen_with_their_weights(data: str) -> None:
+    files = ["config.json", "onnx/model.onnx", data, "pytorch_model.bin"]
+    assert select(files, "x") == sorted(["config.json", "onnx/model.onnx", data])
+
+
+def test_of_a_prepared_model_only_what_it_lists_is_chosen(published: Path) -> None:
+    published.joinpath(".gitattributes").write_text("*.data filter=lfs")
+    assert sorted(listed(published)) == sorted([*FILES, PACKAGE_FILE, DIGEST_FILE])
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "a.ckpt", "deep/er/w.pkl"])
+def test_a_repository_of_pickles_is_refused_with_one_named(name: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        select([*DESCRIPTIONS, name], "hf://owner/model")
+    assert str(caught.value) == (
+        f"hf://owner/model has only pickled weights ({name}), which are refused; "
+        "needed are *.safetensors or *.onnx"
+    )
+
+
+@pytest.mark.parametrize("files", [[], DESCRIPTIONS])
+def test_a_repository_without_weights_is_refused(files: list[str]) -> None:
+    with pytest.raises(SourceError, match="hf://owner/model has no weights; needed are"):
+        select(files, "hf://owner/model")
