@@ -61,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     here.add_argument(
         "--store",
         type=Path,
-        default=os.environ.get("WARMSTART_STORE"),
-        required="WARMSTART_STORE" not in os.environ,
+        default=os.environ.get("WARMSTART_STORE") or None,
+        required=not os.environ.get("WARMSTART_STORE"),
         help="the store's folder (WARMSTART_STORE)",
     )
     here.add_argument("--recipe", type=Path, help="a YAML recipe; the defaults without one")

@@ -23,9 +23,11 @@ def snapshot(source: str, recipe: str, store: str, name: str, workspace: str) ->
     from pipeline.steps.snapshot import snapshot as take
     from pipeline.workspace import Workspace
     from storage_init import sources
+    from storage_init.package import check_name
     from storage_init.store import Store
 
     with step("snapshot") as outcome:
+        check_name(name)
         parsed = recipes.from_json(recipe)
         resolved = sources.resolve(source)
         hit = Store(Path(store)).find(name, parsed.key(resolved))

@@ -27,7 +27,8 @@ def finalize(graph: Path, target: Path) -> None:
     """Save ``graph`` as ONNX Runtime would run it, so that loading optimises nothing.
 
     Level EXTENDED holds the encoder fusions; the level above rewrites for the CPU it runs on.
-    Weights of more than a page go to ``<target>.data`` at offsets that can be mapped.
+    Weights go to ``<target>.data``; those of 1 MiB and more begin on a page there, so that they
+    are mapped and not copied.
 
     Source: ONNX Runtime, "Graph optimizations", offline mode.
     """
@@ -50,6 +51,8 @@ def finalize(graph: Path, target: Path) -> None:
 def save(model: onnx.ModelProto, target: Path) -> None:
     """Save an intermediate graph of any size, its weights in a file beside it."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    # onnx appends to a file that is there.
+    target.with_name(f"{target.name}.data").unlink(missing_ok=True)
     declare_microsoft_ops(model)
     onnx.save_model(
         model,

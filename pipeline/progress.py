@@ -37,7 +37,7 @@ def step(name: str) -> Iterator[Step]:
     try:
         yield outcome
     except WarmstartError as error:
-        _say(f"{FAILED} {label} {error}")
+        _say(f"{FAILED} {label} {' '.join(str(error).split())}")
         raise SystemExit(1) from error
     _say(f"{DONE} {label} {time.perf_counter() - start:6.1f} s  {outcome.detail}")
 

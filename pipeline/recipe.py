@@ -46,15 +46,23 @@ class Gate(_Section, frozen=True):
     ``min_cosine`` is for embeddings, the other two for classifiers.
     """
 
-    min_cosine: float
-    max_probability_difference: float
-    min_label_agreement: Share
+    min_cosine: float = 0.9999
+    max_probability_difference: float = 1e-4
+    min_label_agreement: Share = 1.0
+
+
+class QuantizedGate(Gate, frozen=True):
+    """The same limits where arithmetic is in 8 bits."""
+
+    min_cosine: float = 0.97
+    max_probability_difference: float = 0.15
+    min_label_agreement: Share = 0.85
 
 
 class Fp32(_Section, frozen=True):
     """The fused graph at full precision; it runs on any CPU."""
 
-    gate: Gate = Gate(min_cosine=0.9999, max_probability_difference=1e-4, min_label_agreement=1.0)
+    gate: Gate = Gate()
 
 
 class Int8(_Section, frozen=True):
@@ -66,7 +74,7 @@ class Int8(_Section, frozen=True):
 
     per_channel: bool = True
     exclude: tuple[str, ...] = ()
-    gate: Gate = Gate(min_cosine=0.97, max_probability_difference=0.15, min_label_agreement=0.85)
+    gate: QuantizedGate = QuantizedGate()
 
 
 class Recipe(_Section, frozen=True):
@@ -79,6 +87,10 @@ class Recipe(_Section, frozen=True):
     fp32: Fp32 = Fp32()
     int8: Int8 = Int8()
     selftest_texts: Annotated[tuple[str, ...], Meta(min_length=1, max_length=64)] = DEFAULT_TEXTS
+
+    def __post_init__(self) -> None:
+        if len(set(self.variants)) != len(self.variants):
+            raise ValueError("a variant is named twice in variants")
 
     def gate(self, variant: VariantName) -> Gate:
         return self.int8.gate if variant == "int8" else self.fp32.gate
@@ -98,8 +110,15 @@ class Recipe(_Section, frozen=True):
 
 
 def from_json(text: str) -> Recipe:
-    """The inverse of ``Recipe.to_json``."""
-    return msgspec.json.decode(text, type=Recipe)
+    """The inverse of ``Recipe.to_json``; what is left out has its default.
+
+    Raises:
+        RecipeError: with the field that is wrong.
+    """
+    try:
+        return msgspec.json.decode(text, type=Recipe)
+    except msgspec.MsgspecError as error:
+        raise RecipeError(f"recipe: {error}") from error
 
 
 def read_recipe(path: Path | None) -> Recipe:

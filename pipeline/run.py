@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 from pipeline.progress import DONE, FAILED, RUNNING
 from storage_init import sources
 from storage_init.errors import WarmstartError
+from storage_init.package import check_name
 from storage_init.store import STAGING, Store
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def run(source: str, name: str, store: Store, recipe: Recipe, progress: TextIO) 
     Raises:
         WarmstartError: with what was wrong; nothing is published.
     """
+    check_name(name)
     resolved = sources.resolve(source)
     key = recipe.key(resolved)
     if hit := store.find(name, key):

@@ -82,7 +82,9 @@ def decode_tensors(request: InferRequest, engine: Engine) -> Feeds:
             raise InvalidInput(f"unknown input {tensor.name}; the model takes {', '.join(wanted)}")
         if tensor.datatype != "INT64":
             raise InvalidInput(f"input {tensor.name} must be INT64, not {tensor.datatype}")
-        feeds[tensor.name] = _array(tensor)
+        if tensor.name in feeds:
+            raise InvalidInput(f"input {tensor.name} is there twice")
+        feeds[tensor.name] = _integers(tensor)
     for name in ("input_ids", "attention_mask"):
         if name not in feeds:
             raise InvalidInput(f"input {name} is missing")
@@ -138,6 +140,18 @@ def _array(tensor: InferInput) -> NDArray[Any]:
     return array
 
 
+def _integers(tensor: InferInput) -> NDArray[Any]:
+    # numpy would cut 0.5 to 0 and read "3" as 3.
+    if isinstance(tensor.data, list) and np.asarray(tensor.data, dtype=object).size:
+        for value in np.asarray(tensor.data, dtype=object).flat:
+            if type(value) is not int:
+                raise InvalidInput(
+                    f"input {tensor.name}: its data does not fit INT64 {tensor.shape} ({value!r} "
+                    "is not a whole number)"
+                )
+    return _array(tensor)
+
+
 def _strings(tensor: InferInput) -> list[str]:
     array = _array(tensor)
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] != 1) or not array.size:
@@ -169,6 +183,8 @@ def _check_tensors(feeds: Feeds, engine: Engine) -> None:
         raise InvalidInput(
             f"{length} tokens are more than the model's {engine.tokenizer.max_length}"
         )
+    if not np.isin(feeds["attention_mask"], (0, 1)).all():
+        raise InvalidInput("attention_mask must hold 0 and 1 only")
     ids, known = feeds["input_ids"], engine.tokenizer.vocabulary_size
     if ids.min() < 0 or ids.max() >= known:
         raise InvalidInput(f"input_ids must lie between 0 and {known - 1}")

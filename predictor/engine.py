@@ -68,7 +68,8 @@ class Engine:
         return np.concatenate([self._run(_without_padding(feeds, index)) for index in range(count)])
 
     def _run(self, feeds: Feeds) -> NDArray[Any]:
-        return self.task.reduce(run_first(self.session, feeds), feeds["attention_mask"])
+        output = run_first(self.session, feeds).astype(np.float32, copy=False)
+        return self.task.reduce(output, feeds["attention_mask"])
 
 
 def _without_padding(feeds: Feeds, index: int) -> Feeds:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from predictor.errors import UnsupportedModelError
 from storage_init.hf_config import ModelFacts, read_facts
 from storage_init.package import TOKENIZER_FILE
+from storage_init.runtime import TOKENIZER_INPUTS
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 # Where optimum, transformers.js and most repositories on the Hub put it.
@@ -41,3 +43,17 @@ def read_plain_folder(folder: Path) -> tuple[Path, ModelFacts]:
     if not (folder / TOKENIZER_FILE).is_file():
         raise UnsupportedModelError(f"{folder} has no fast tokenizer ({TOKENIZER_FILE})")
     return graphs[0], read_facts(folder)
+
+
+def check_inputs(graph: Path, names: Collection[str]) -> None:
+    """Refuse a graph that wants more than a tokenizer gives.
+
+    Raises:
+        UnsupportedModelError: names the input.
+    """
+    for name in names:
+        if name not in TOKENIZER_INPUTS:
+            raise UnsupportedModelError(
+                f"{graph} wants an input {name}; served are graphs that take "
+                f"{', '.join(TOKENIZER_INPUTS)}"
+            )

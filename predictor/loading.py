@@ -12,7 +12,7 @@ import onnxruntime as ort
 
 from predictor.checks import Warmup, replay_selftest, warm_up
 from predictor.engine import Engine
-from predictor.fallback import read_plain_folder
+from predictor.fallback import check_inputs, read_plain_folder
 from predictor.tasks import task_for
 from predictor.variants import choose
 from storage_init.errors import VerificationError
@@ -24,7 +24,7 @@ from storage_init.package import (
     is_package,
     read_package,
 )
-from storage_init.runtime import Tokenizer, open_session
+from storage_init.runtime import Tokenizer, input_names, open_session
 from storage_init.selftest import SelfTest
 from storage_init.verify import check_files
 
@@ -132,6 +132,7 @@ def _load_plain(folder: Path, settings: Settings, phases: Phases) -> LoadedModel
         facts.pad_token_id,
     )
     session = phases.time("session", open_session, graph, threads=settings.threads, optimized=False)
+    check_inputs(graph, input_names(session))
     engine = Engine(session, tokenizer, task_for(facts.task), settings.max_batch_tokens)
     warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences)
     return LoadedModel(engine, None, UNPREPARED, UNPREPARED, None, warmup, phases)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kserve import InferRequest, InferResponse, Model
 from kserve.errors import InvalidInput, ModelNotReady
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from predictor import codec, metrics, v1
 from predictor.loading import LoadedModel, load
@@ -79,6 +80,8 @@ class PreparedModel(Model):
             InvalidInput: the request cannot be answered; says why.
             ModelNotReady: the model is not loaded.
         """
+        if not self.ready:
+            raise ModelNotReady(self.name)
         answer = self._answer_v2 if isinstance(payload, InferRequest) else self._answer_v1
         loop = asyncio.get_running_loop()
         try:
@@ -100,7 +103,10 @@ class PreparedModel(Model):
             outputs = engine.task.answer(engine.run_texts(texts), parameters)
         else:
             feeds = codec.decode_tensors(request, engine)
-            outputs = {engine.task.raw_name: engine.run_tensors(feeds)}
+            try:
+                outputs = {engine.task.raw_name: engine.run_tensors(feeds)}
+            except InvalidArgument as error:
+                raise InvalidInput(f"the model refuses these tensors: {error}") from error
         return codec.encode(request, outputs, loaded.version)
 
     def _answer_v1(self, body: dict[str, Any]) -> dict[str, Any]:

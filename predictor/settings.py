@@ -103,11 +103,7 @@ def parse_settings(
         variable = f"{PREFIX}{item.name.upper()}"
         default = item.default
         if variable in environ:
-            # argparse runs a text default through `type`, but not through `choices`.
-            default = environ[variable]
-            choices = item.metadata["choices"]
-            if choices and default not in choices:
-                parser.error(f"{variable}={default}: choose from {', '.join(choices)}")
+            default = _from_environment(parser, variable, environ[variable], item.metadata)
         parser.add_argument(
             f"--{item.name}",
             type=item.metadata["type"],
@@ -117,3 +113,16 @@ def parse_settings(
         )
     known, others = parser.parse_known_args(argv)
     return Settings(**vars(known)), others
+
+
+def _from_environment(
+    parser: argparse.ArgumentParser, variable: str, text: str, metadata: Mapping[str, Any]
+) -> Any:
+    """As argparse reads a flag, but an error names the variable."""
+    choices = metadata["choices"]
+    if choices and text not in choices:
+        parser.error(f"{variable}={text}: choose from {', '.join(choices)}")
+    try:
+        return metadata["type"](text)
+    except (argparse.ArgumentTypeError, ValueError) as error:
+        return parser.error(f"{variable}={text}: {error}")

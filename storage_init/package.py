@@ -200,6 +200,21 @@ class _Header(msgspec.Struct):
     format_version: int
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that no package may have.
+
+    Raises:
+        PackageError: says what a name may consist of.
+    """
+    try:
+        msgspec.convert(name, type=ModelName)
+    except msgspec.ValidationError as error:
+        raise PackageError(
+            f"{name!r} is no name for a model: letters, digits, '.', '_' and '-', at most 128, "
+            "the first a letter or digit"
+        ) from error
+
+
 def encode(package: Package) -> bytes:
     """The canonical bytes: equal packages have equal bytes and therefore equal versions."""
     compact = msgspec.json.encode(package, order="deterministic")

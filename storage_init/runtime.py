@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+TOKENIZER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
 Feeds = dict[str, "NDArray[np.int64]"]
 
 
@@ -79,14 +81,11 @@ class Tokenizer:
 
 
 def _column(encoding: tokenizers.Encoding, name: str) -> list[int]:
-    columns: dict[str, list[int]] = {
-        "input_ids": encoding.ids,
-        "attention_mask": encoding.attention_mask,
-        "token_type_ids": encoding.type_ids,
-    }
-    if name not in columns:
+    if name not in TOKENIZER_INPUTS:
         raise PackageError(f"the graph wants an input {name}, which a tokenizer does not make")
-    return columns[name]
+    columns = (encoding.ids, encoding.attention_mask, encoding.type_ids)
+    column: list[int] = columns[TOKENIZER_INPUTS.index(name)]
+    return column
 
 
 def open_session(

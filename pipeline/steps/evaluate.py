@@ -68,7 +68,10 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
     for candidate in candidates:
         alone, together = candidate.run_alone(), candidate.run_together()
         close = closeness.closeness(facts.task, alone, selftest.reference)
-        if failure := closeness.gate_failure(close, recipe.gate(candidate.name)):
+        failure = closeness.gate_failure(close, recipe.gate(candidate.name))
+        if failure is None and not np.isfinite(together).all():
+            failure = "values that are not finite in a padded batch"
+        if failure:
             rejected[candidate.name] = failure
             continue
         accepted.append(

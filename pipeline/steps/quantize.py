@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from pipeline import graphs
 from pipeline.workspace import GRAPH
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipeline.recipe import Recipe
     from pipeline.workspace import Workspace
 
@@ -29,9 +32,7 @@ def quantize(workspace: Workspace, recipe: Recipe) -> str:
         return "not in the recipe"
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    # It advises a preprocessing that the optimize step has already done, and more.
-    logging.getLogger().setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(dir=workspace.root, prefix="int8-") as scratch:
+    with _quiet(), tempfile.TemporaryDirectory(dir=workspace.root, prefix="int8-") as scratch:
         quantized = Path(scratch) / GRAPH
         quantize_dynamic(
             str(workspace.fused / GRAPH),
@@ -49,3 +50,15 @@ def quantize(workspace: Workspace, recipe: Recipe) -> str:
         )
         graphs.finalize(quantized, workspace.graph("int8"))
     return "dynamic, per channel" if recipe.int8.per_channel else "dynamic, per tensor"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without its advice to preprocess, which the optimize step has already done, and more."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)

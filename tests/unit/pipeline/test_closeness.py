@@ -1,0 +1,112 @@
+"""Distances between answers, the gates that use them, and the self-test's tolerance."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from pipeline.closeness import (
+    EMBEDDING_FLOOR,
+    LOGIT_FLOOR,
+    batch_sensitivity,
+    closeness,
+    describe,
+    gate_failure,
+    tolerance,
+)
+from pipeline.recipe import Gate
+from storage_init.package import Closeness, TextClassification, TextEmbedding
+
+CLASSES = TextClassification(labels=["no", "yes"], activation="softmax")
+VECTORS = TextEmbedding(dimension=2, pooling="mean", normalize=True)
+GATE = Gate(min_cosine=0.99, max_probability_difference=0.1, min_label_agreement=0.75)
+PASSING = Closeness(
+    texts=4,
+    worst_logit_difference=0.5,
+    worst_probability_difference=0.1,
+    label_agreement=0.75,
+)
+
+
+def test_a_classifier_is_compared_by_logits_probabilities_and_labels() -> None:
+    want = np.array([[0.0, 2.0], [1.0, 0.0], [0.0, 0.1], [3.0, 0.0]], dtype=np.float32)
+    got = want.copy()
+    got[0] = [0.0, 1.5]
+    got[2] = [0.2, 0.1]  # another label
+    close = closeness(CLASSES, got, want)
+    sigmoid = 1 / (1 + np.exp(-np.array([2.0, 1.5, 0.1, -0.1])))
+    moved = max(sigmoid[0] - sigmoid[1], sigmoid[2] - sigmoid[3])
+    assert close.texts == 4
+    assert close.worst_logit_difference == pytest.approx(0.5)
+    assert close.worst_probability_difference == pytest.approx(moved, rel=1e-5)
+    assert close.label_agreement == 0.75
+    assert close.worst_cosine is None
+
+
+def test_an_embedder_is_compared_by_its_worst_cosine() -> None:
+    want = np.array([[1, 0], [0, 1]], dtype=np.float32)
+    got = np.array([[2, 0], [0.6, 0.8]], dtype=np.float32)  # longer, and turned
+    close = closeness(VECTORS, got, want)
+    assert close.worst_cosine == pytest.approx(0.8)
+    assert close.worst_logit_difference is None
+
+
+def test_a_variant_on_the_limits_passes() -> None:
+    assert gate_failure(PASSING, GATE) is None
+    assert gate_failure(Closeness(texts=4, worst_cosine=0.99), GATE) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"worst_probability_difference": 0.101}, "a probability moves by 0.101, more than 0.1"),
+        ({"worst_probability_difference": float("nan")}, "moves by nan, more than 0.1"),
+        ({"worst_probability_difference": None}, "moves by None, more than 0.1"),
+        ({"label_agreement": 0.7}, "label agreement 0.7 is below 0.75"),
+        ({"label_agreement": float("nan")}, "label agreement nan is below 0.75"),
+        ({"worst_cosine": 0.9812}, "worst cosine 0.9812 is below 0.99"),
+        ({"worst_cosine": float("nan")}, "worst cosine nan is below 0.99"),
+    ],
+)
+def test_each_limit_fails_with_its_figures(change: dict[str, float | None], reason: str) -> None:
+    failure = gate_failure(msgspec.structs.replace(PASSING, **change), GATE)
+    assert failure is not None
+    assert reason in failure
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("task", [CLASSES, VECTORS])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_output_that_is_not_finite_fails_the_gate(
+    task: TextClassification | TextEmbedding, bad: float
+) -> None:
+    want = np.array([[1, 0], [0, 1]], dtype=np.float32)
+    got = want.copy()
+    got[1, 1] = bad
+    assert gate_failure(closeness(task, got, want), GATE) is not None
+
+
+def test_tolerance_is_twice_what_was_measured_but_not_below_other_cpus_rounding() -> None:
+    want = np.array([[1, 0], [0, 1]], dtype=np.float32)
+    assert tolerance(CLASSES, want + np.float32(0.25), want) == pytest.approx(0.5)
+    assert tolerance(CLASSES, want, want) == LOGIT_FLOOR
+    turned = np.array([[1, 0], [0.6, 0.8]], dtype=np.float32)
+    assert tolerance(VECTORS, turned, want) == pytest.approx(0.4)
+    assert tolerance(VECTORS, want, want) == EMBEDDING_FLOOR
+
+
+def test_batch_sensitivity_is_how_far_company_moves_an_answer() -> None:
+    alone = np.array([[0, 0.1], [2, 0]], dtype=np.float32)
+    together = np.array([[0.1, 0], [2, 0]], dtype=np.float32)
+    sensitivity = batch_sensitivity(CLASSES, alone, together)
+    assert sensitivity.largest_move == pytest.approx(np.tanh(0.05), rel=1e-4)
+    assert sensitivity.flipped_labels == 0.5
+    assert batch_sensitivity(CLASSES, alone, alone).flipped_labels == 0
+    vectors = batch_sensitivity(VECTORS, np.eye(2), np.array([[1, 0], [0.6, 0.8]]))
+    assert vectors.largest_move == pytest.approx(0.2)
+
+
+def test_closeness_is_described_with_its_figures() -> None:
+    assert describe(PASSING) == "worst logit difference 0.5, label agreement 75%"
+    assert describe(Closeness(texts=1, worst_cosine=0.99)) == "worst cosine 0.990000"

@@ -1,0 +1,27 @@
+"""optimize: the fusions that make a variant fast, and the fp32 variant's graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.recipe import Recipe
+from pipeline.steps.optimize import optimize
+from storage_init.runtime import input_names, open_session
+from tests.models import LABELS
+
+if TYPE_CHECKING:
+    from pipeline.workspace import Workspace
+
+
+def test_an_encoder_is_fused_and_said_to_be(quantized: Workspace) -> None:
+    said = optimize(quantized, Recipe())
+    # Two layers: an attention and a GELU each.
+    for fused in ("1 EmbedLayerNormalization", "2 Attention", "2 BiasGelu"):
+        assert fused in said
+
+
+def test_the_fp32_graph_takes_tokens_and_gives_logits(quantized: Workspace) -> None:
+    session = open_session(quantized.graph("fp32"))
+    assert set(input_names(session)) == {"input_ids", "attention_mask", "token_type_ids"}
+    (output,) = session.get_outputs()
+    assert (output.name, output.shape[1]) == ("logits", len(LABELS))

@@ -1,0 +1,115 @@
+"""publish: what a package says and holds."""
+
+from __future__ import annotations
+
+import stat
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.recipe import Int8, QuantizedGate, Recipe
+from pipeline.steps.evaluate import evaluate
+from pipeline.steps.publish import publish
+from storage_init import host, sources
+from storage_init.package import Requires, TextClassification, TextEmbedding, read_package
+from storage_init.store import Store
+from storage_init.verify import list_files, verify
+from tests.models import DIMENSION, LABELS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.workspace import Workspace
+
+EXACT_INT8 = Requires(cpu_any_of=host.EXACT_INT8)
+needs_int8 = pytest.mark.skipif(
+    host.unmet(EXACT_INT8) is not None, reason="this CPU cannot prepare an int8 variant"
+)
+GRAPH_FILES = {"model.onnx", "model.onnx.data"}
+COMMON_FILES = {"package.json", "package.json.sha256", "selftest.npz", "tokenizer.json"}
+
+
+def test_a_classifiers_package_says_what_it_is(prepared_classifier: Path) -> None:
+    package, version = read_package(prepared_classifier)
+    assert package.name == "classifier"
+    assert version == prepared_classifier.name
+    assert package.task == TextClassification(labels=LABELS, activation="softmax")
+    assert package.limits.max_length == 64
+    assert package.pad_token_id == 0
+    assert {(t.name, t.datatype, tuple(t.shape)) for t in package.inputs} == {
+        (name, "INT64", (-1, -1)) for name in ("input_ids", "attention_mask", "token_type_ids")
+    }
+    assert [(t.name, t.datatype, t.shape) for t in package.outputs] == [("logits", "FP32", [-1, 3])]
+
+
+def test_an_embedders_package_says_what_it_is(prepared_embedder: Path) -> None:
+    package, _ = read_package(prepared_embedder)
+    assert package.task == TextEmbedding(dimension=DIMENSION, pooling="mean", normalize=True)
+    assert package.limits.max_length == 48
+    (output,) = package.outputs
+    assert (output.name, output.datatype, output.shape) == ("embedding", "FP32", [-1, DIMENSION])
+    for variant in package.variants:
+        assert variant.closeness.worst_cosine is not None
+        assert variant.closeness.worst_cosine > 0.97
+        assert variant.closeness.label_agreement is None
+
+
+def test_a_package_says_where_it_came_from_and_what_made_it(
+    prepared_classifier: Path, classifier: Path
+) -> None:
+    package, _ = read_package(prepared_classifier)
+    assert package.source == sources.resolve(classifier.as_uri())
+    assert package.source.license is None, "the model card states none"
+    assert package.recipe_digest == Recipe().digest
+    assert package.key == Recipe().key(package.source)
+    for tool in ("onnxruntime", "torch", "transformers", "warmstart"):
+        assert package.tools[tool] == metadata.version(tool)
+
+
+@needs_int8
+def test_a_package_holds_both_variants_and_int8_only_where_it_is_exact(
+    prepared_classifier: Path,
+) -> None:
+    package, _ = read_package(prepared_classifier)
+    assert {variant.name: variant.requires for variant in package.variants} == {
+        "fp32": Requires(),
+        "int8": EXACT_INT8,
+    }
+    assert list_files(prepared_classifier) == COMMON_FILES | {
+        f"{variant}/{name}" for variant in ("fp32", "int8") for name in GRAPH_FILES
+    }
+
+
+def test_a_published_version_is_whole_sealed_and_current(prepared_classifier: Path) -> None:
+    verify(prepared_classifier)
+    for name in list_files(prepared_classifier):
+        assert stat.S_IMODE((prepared_classifier / name).stat().st_mode) == 0o444
+    store = Store(prepared_classifier.parents[3])
+    assert store.resolve("classifier") == prepared_classifier
+    assert list((store.root / ".staging").iterdir()) == []
+
+
+def test_a_variant_that_failed_its_gate_is_not_in_the_package(
+    quantized: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "cpu_features", lambda: frozenset(["avx512_vnni"]))
+    strict = QuantizedGate(min_cosine=1, max_probability_difference=0, min_label_agreement=1)
+    recipe = Recipe(int8=Int8(gate=strict))
+    evaluate(quantized, recipe)
+    folder = publish(quantized, recipe, Store(tmp_path), "m")
+    package = verify(folder)
+    assert [variant.name for variant in package.variants] == ["fp32"]
+    assert list_files(folder) == COMMON_FILES | {f"fp32/{name}" for name in GRAPH_FILES}
+
+
+def test_publishing_the_same_preparation_twice_keeps_one_version(
+    quantized: Workspace, tmp_path: Path
+) -> None:
+    recipe = Recipe(variants=("fp32",))
+    evaluate(quantized, recipe)
+    first = publish(quantized, recipe, Store(tmp_path), "m")
+    # Measured anew, so package.json would differ; the first of a key stays.
+    evaluate(quantized, recipe)
+    assert publish(quantized, recipe, Store(tmp_path), "m") == first
+    assert Store(tmp_path).versions("m") == [first.name]

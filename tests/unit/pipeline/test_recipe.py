@@ -1,0 +1,139 @@
+"""Reading recipes, and the digests and keys that decide whether a preparation is a hit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from pipeline.recipe import QuantizedGate, Recipe, RecipeError, from_json, read_recipe
+from storage_init.package import Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SOURCE = Source(uri="hf://owner/name", revision="a" * 40)
+
+
+def recipe_file(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_yaml_overrides_the_defaults_it_names_and_no_others(tmp_path: Path) -> None:
+    text = """
+    task: text-embedding
+    max_length: 128
+    int8:
+      per_channel: false
+      exclude: [MatMul_7]
+    selftest_texts: [good, "ça va"]
+    """
+    recipe = read_recipe(recipe_file(tmp_path, text))
+    assert (recipe.task, recipe.max_length) == ("text-embedding", 128)
+    assert (recipe.int8.per_channel, recipe.int8.exclude) == (False, ("MatMul_7",))
+    assert recipe.selftest_texts == ("good", "ça va")
+    assert recipe.int8.gate == Recipe().int8.gate
+    assert recipe.variants == Recipe().variants
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n"])
+def test_an_empty_file_is_a_recipe_of_defaults(tmp_path: Path, text: str) -> None:
+    assert read_recipe(recipe_file(tmp_path, text)) == Recipe()
+
+
+def test_no_file_is_a_recipe_of_defaults() -> None:
+    assert read_recipe(None) == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("tsk: auto", "unknown field `tsk`"),
+        ("int8: {per_chanel: true}", "unknown field `per_chanel` - at `$.int8`"),
+        ("opset: '18'", "Expected `int`, got `str` - at `$.opset`"),
+        ("opset: 17", "`int` >= 18 - at `$.opset`"),
+        ("max_length: 3", "`int` >= 4 - at `$.max_length`"),
+        ("variants: []", "length >= 1 - at `$.variants`"),
+        ("variants: [fp32, fp16]", "'fp16' - at `$.variants[1]`"),
+        ("selftest_texts: []", "length >= 1 - at `$.selftest_texts`"),
+        ("[fp32]", "got `array`"),
+        ("task: [auto", "expected ',' or ']'"),
+        ("!!python/object:os.system {}", "could not determine a constructor"),
+    ],
+)
+def test_a_mistake_is_named_with_its_field_and_the_file(
+    tmp_path: Path, text: str, field: str
+) -> None:
+    path = recipe_file(tmp_path, text)
+    with pytest.raises(RecipeError) as refused:
+        read_recipe(path)
+    assert str(path) in str(refused.value)
+    assert field in str(refused.value)
+
+
+def test_a_variant_named_twice_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="variants"):
+        read_recipe(recipe_file(tmp_path, "variants: [int8, int8]"))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"absent\.yaml cannot be read: No such file"):
+        read_recipe(tmp_path / "absent.yaml")
+
+
+def test_the_digest_depends_on_content_alone(tmp_path: Path) -> None:
+    one = read_recipe(recipe_file(tmp_path, "opset: 18\nmax_length: 64\n"))
+    # Another order, a default written out.
+    two = read_recipe(recipe_file(tmp_path, "max_length: 64\ntask: auto\nopset: 18"))
+    assert one.digest == two.digest
+    assert one.digest != Recipe().digest
+
+
+def test_every_field_counts_in_the_digest() -> None:
+    changes: dict[str, object] = {
+        "task": "text-embedding",
+        "max_length": 32,
+        "opset": 19,
+        "variants": ("fp32",),
+        "fp32": msgspec.structs.replace(Recipe().fp32, gate=Recipe().int8.gate),
+        "int8": msgspec.structs.replace(Recipe().int8, per_channel=False),
+        "selftest_texts": ("good",),
+    }
+    assert set(changes) == set(Recipe.__struct_fields__)
+    digests = {msgspec.structs.replace(Recipe(), **{k: v}).digest for k, v in changes.items()}
+    assert len(digests | {Recipe().digest}) == len(changes) + 1
+
+
+def test_the_key_depends_on_revision_and_recipe_but_not_on_how_the_source_is_written() -> None:
+    key = Recipe().key(SOURCE)
+    assert key == Recipe().key(msgspec.structs.replace(SOURCE, uri="file:///x", license="mit"))
+    assert key != Recipe().key(msgspec.structs.replace(SOURCE, revision="b" * 40))
+    assert key != Recipe(opset=19).key(SOURCE)
+
+
+def test_json_brings_back_the_recipe(tmp_path: Path) -> None:
+    text = "variants: [int8]\nint8: {exclude: [a, b]}\nmax_length: 9\nselftest_texts: ['😀']"
+    recipe = read_recipe(recipe_file(tmp_path, text))
+    assert from_json(recipe.to_json()) == recipe
+
+
+def test_json_without_fields_is_the_defaults() -> None:
+    assert from_json("{}") == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [('{"tsk": "auto"}', "unknown field `tsk`"), ("{", "truncated")]
+)
+def test_json_with_a_mistake_is_an_error_a_person_can_read(text: str, problem: str) -> None:
+    # In a cluster the recipe is a pipeline parameter that somebody typed.
+    with pytest.raises(RecipeError, match=problem):
+        from_json(text)
+
+
+def test_a_gate_that_states_one_limit_keeps_the_others(tmp_path: Path) -> None:
+    recipe = read_recipe(recipe_file(tmp_path, "int8: {gate: {min_cosine: 0.9}}"))
+    assert recipe.int8.gate == QuantizedGate(min_cosine=0.9)
+    assert recipe.int8.gate.min_label_agreement == 0.85

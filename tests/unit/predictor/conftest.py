@@ -1,0 +1,31 @@
+"""Engines over the tiny prepared models; read only, so one of each is enough."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from predictor.loading import LoadedModel, load
+from predictor.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from predictor.engine import Engine
+
+
+@pytest.fixture(scope="session")
+def loaded(prepared_classifier: Path) -> LoadedModel:
+    """The classifier at full precision: its answers do not depend on the batch."""
+    return load(Settings(model_dir=prepared_classifier, variant="fp32"))
+
+
+@pytest.fixture(scope="session")
+def classifier_engine(loaded: LoadedModel) -> Engine:
+    return loaded.engine
+
+
+@pytest.fixture(scope="session")
+def embedder_engine(prepared_embedder: Path) -> Engine:
+    return load(Settings(model_dir=prepared_embedder, variant="fp32")).engine

@@ -1,0 +1,110 @@
+"""Where settings come from, and what is said about those that are wrong."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from predictor.settings import Settings, parse_settings
+from storage_init.host import usable_cpus
+
+NAMES = [item.name for item in fields(Settings)]
+
+
+def refused(argv: list[str], environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        parse_settings(argv, environ)
+    assert stopped.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_without_flags_and_variables_it_serves_what_kserve_mounts_on_its_ports() -> None:
+    settings, others = parse_settings([], {})
+    assert settings == Settings()
+    assert (settings.model_dir, settings.http_port, settings.grpc_port) == (
+        Path("/mnt/models"),
+        8080,
+        8081,
+    )
+    assert (settings.variant, settings.verify) == ("auto", "all")
+    assert settings.lanes == usable_cpus()
+    assert others == []
+
+
+def test_a_flag_beats_a_variable_and_a_variable_beats_the_default() -> None:
+    environ = {"WARMSTART_LANES": "3", "WARMSTART_VERIFY": "size", "WARMSTART_MODEL_DIR": "/m"}
+    settings, _ = parse_settings(["--lanes=5"], environ)
+    assert (settings.lanes, settings.verify, settings.model_dir) == (5, "size", Path("/m"))
+
+
+def test_a_variable_without_the_prefix_is_nobodys() -> None:
+    assert parse_settings([], {"LANES": "3", "MODEL_NAME": "other"})[0] == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("true", True), ("True", True), ("1", True), ("false", False), ("False", False), ("0", False)],
+)
+def test_switches_are_written_as_kserve_writes_them(text: str, value: bool) -> None:
+    assert parse_settings([f"--enable_grpc={text}"], {})[0].enable_grpc is value
+    assert parse_settings(["--enable_grpc", text], {})[0].enable_grpc is value
+    assert parse_settings([], {"WARMSTART_ENABLE_GRPC": text})[0].enable_grpc is value
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        (["--http_port=http"], "--http_port: 'http' is not a whole number from 0 up"),
+        (["--http_port=-1"], "--http_port: '-1' is not a whole number from 0 up"),
+        (["--lanes=0"], "--lanes: '0' is not a whole number from 1 up"),
+        (["--threads=1.5"], "--threads: '1.5' is not a whole number from 1 up"),
+        (["--enable_grpc=maybe"], "--enable_grpc: 'maybe' is neither true nor false"),
+        (["--enable_grpc"], "--enable_grpc: expected one argument"),
+        (["--max_batch_move=far"], "--max_batch_move: invalid float value: 'far'"),
+        (["--verify=none"], "--verify: invalid choice: 'none'"),
+        (["--log_level=debug"], "--log_level: invalid choice: 'debug'"),
+    ],
+)
+def test_a_bad_flag_is_named_with_what_was_expected(
+    argv: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert complaint in refused(argv, {}, capsys)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("WARMSTART_VERIFY", "none", "WARMSTART_VERIFY=none: choose from all, served, size"),
+        ("WARMSTART_LOG_FORMAT", "", "WARMSTART_LOG_FORMAT=: choose from text, json"),
+        ("WARMSTART_LANES", "many", "WARMSTART_LANES=many: 'many' is not a whole number from 1 up"),
+        ("WARMSTART_ENABLE_GRPC", "maybe", "WARMSTART_ENABLE_GRPC=maybe: 'maybe' is neither"),
+    ],
+)
+def test_a_bad_variable_is_named_with_what_was_expected(
+    variable: str, value: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert named in refused([], {variable: value}, capsys)
+
+
+def test_arguments_that_are_not_ours_are_handed_back_in_order() -> None:
+    argv = ["--workers", "2", "--lanes=2", "--max_threads=4", "--model=x"]
+    settings, others = parse_settings(argv, {})
+    assert settings.lanes == 2
+    # "--model" is no abbreviation of "--model_name": KServe may have a flag of that name.
+    assert others == ["--workers", "2", "--max_threads=4", "--model=x"]
+    assert settings.model_name == Settings().model_name
+
+
+def test_help_tells_of_every_flag_its_default_and_its_variable(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parse_settings(["--help"], {})
+    assert stopped.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for name in NAMES:
+        variable = f"WARMSTART_{name.upper()}"
+        assert re.search(rf"--{name} \S+ \w[^(]+\(default: [^;]+; {variable}\)", text), name

@@ -1,0 +1,135 @@
+"""What tasks make of a graph's output."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from predictor.parameters import Parameters
+from predictor.tasks import task_for
+from storage_init.package import TextClassification, TextEmbedding
+
+Activation = Literal["softmax", "sigmoid", "none"]
+Pooling = Literal["mean", "cls", "max"]
+
+LABELS = ["bad", "mixed", "très bien"]
+LOGITS = np.array([[1.0, 3.0, 2.0], [0.0, -1.0, 900.0]], dtype=np.float32)
+MASK = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]], dtype=np.int64)
+
+
+def classify(
+    logits: Any, activation: Activation = "softmax", top_k: int | None = None
+) -> dict[str, Any]:
+    task = task_for(TextClassification(labels=LABELS, activation=activation))
+    rows = np.asarray(logits, dtype=np.float32)
+    return task.answer(task.reduce(rows, np.ones((len(rows), 1))), Parameters(top_k=top_k))
+
+
+def test_softmax_shares_one_between_the_labels() -> None:
+    probabilities = classify(LOGITS)["probabilities"]
+    exponentials = np.exp([1.0, 3.0, 2.0])
+    np.testing.assert_allclose(probabilities[0], exponentials / exponentials.sum(), rtol=1e-6)
+    np.testing.assert_allclose(probabilities[1], [0, 0, 1], atol=1e-12)
+    assert probabilities.dtype == np.float32
+
+
+def test_sigmoid_judges_each_label_by_itself() -> None:
+    probabilities = classify(LOGITS, "sigmoid")["probabilities"]
+    np.testing.assert_allclose(probabilities[0], 1 / (1 + np.exp([-1.0, -3.0, -2.0])), rtol=1e-6)
+    assert probabilities[1, 2] == 1
+    assert classify([[-900.0, 0.0, 1.0]], "sigmoid")["probabilities"][0, 0] == 0
+
+
+def test_a_regression_is_left_as_it_is() -> None:
+    np.testing.assert_array_equal(classify(LOGITS, "none")["probabilities"], LOGITS)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid", "none"])
+def test_without_top_k_there_is_one_label_a_text(activation: Activation) -> None:
+    answer = classify(LOGITS, activation)
+    assert answer["label"].tolist() == [b"mixed", "très bien".encode()]
+    np.testing.assert_array_equal(answer["score"], answer["probabilities"].max(axis=1))
+    assert answer["score"].shape == (2,)
+
+
+def test_top_k_gives_the_best_labels_first() -> None:
+    answer = classify(LOGITS, "none", top_k=2)
+    third = "très bien".encode()
+    assert answer["label"].tolist() == [[b"mixed", third], [third, b"bad"]]
+    assert answer["score"].tolist() == [[3.0, 2.0], [900.0, 0.0]]
+    assert answer["probabilities"].shape == (2, 3)
+
+
+def test_top_k_of_1_is_still_a_list() -> None:
+    answer = classify(LOGITS, top_k=1)
+    assert answer["label"].shape == answer["score"].shape == (2, 1)
+
+
+def test_top_k_beyond_the_number_of_labels_gives_all_of_them() -> None:
+    answer = classify(LOGITS, "none", top_k=99)
+    assert answer["label"].shape == (2, 3)
+    assert answer["score"].tolist() == [[3.0, 2.0, 1.0], [900.0, 0.0, -1.0]]
+
+
+def test_equal_scores_come_in_the_order_of_the_labels() -> None:
+    answer = classify([[1.0, 1.0, 1.0]], top_k=3)
+    assert answer["label"].tolist() == [[label.encode() for label in LABELS]]
+
+
+def test_metadata_names_what_a_classifier_answers() -> None:
+    task = task_for(TextClassification(labels=LABELS, activation="softmax"))
+    described = {t["name"]: (t["datatype"], t["shape"]) for t in task.output_types}
+    assert described == {
+        "label": ("BYTES", [-1]),
+        "score": ("FP32", [-1]),
+        "probabilities": ("FP32", [-1, 3]),
+        "logits": ("FP32", [-1, 3]),
+    }
+
+
+def hidden_states() -> np.ndarray[Any, Any]:
+    hidden = np.random.default_rng(4).normal(size=(3, 4, 5))
+    # All negative, so that a maximum that takes zeros of the padding in is caught.
+    hidden[1] = -np.abs(hidden[1])
+    # What is computed for padding is arbitrary and must not show.
+    hidden[MASK == 0] = 1e4
+    return hidden.astype(np.float32)
+
+
+def pool_as_torch_does(hidden: Any, pooling: Pooling, normalize: bool) -> np.ndarray[Any, Any]:
+    """``sentence_transformers.models.Pooling`` and ``Normalize``, on each text without padding."""
+    rows = []
+    for states, mask in zip(hidden, MASK, strict=True):
+        tokens = states[mask == 1].astype(np.float64)
+        row = {"mean": tokens.mean(axis=0), "cls": tokens[0], "max": tokens.max(axis=0)}[pooling]
+        rows.append(row / max(np.linalg.norm(row), 1e-12) if normalize else row)
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+def test_a_plain_exports_hidden_states_are_pooled_without_padding(
+    pooling: Pooling, normalize: bool
+) -> None:
+    task = task_for(TextEmbedding(dimension=5, pooling=pooling, normalize=normalize))
+    got = task.reduce(hidden_states(), MASK)
+    wanted = pool_as_torch_does(hidden_states(), pooling, normalize)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5)
+    assert got.dtype == np.float32
+
+
+def test_a_vector_of_zeros_stays_one() -> None:
+    task = task_for(TextEmbedding(dimension=5, pooling="mean", normalize=True))
+    pooled = task.reduce(np.zeros((3, 4, 5), dtype=np.float32), MASK)
+    np.testing.assert_array_equal(pooled, np.zeros((3, 5)))
+
+
+def test_a_prepared_graphs_vectors_are_handed_on_untouched() -> None:
+    task = task_for(TextEmbedding(dimension=5, pooling="mean", normalize=True))
+    vectors = np.arange(10, dtype=np.float32).reshape(2, 5)
+    answer = task.answer(task.reduce(vectors, MASK[:2]), Parameters(top_k=3))
+    assert list(answer) == ["embedding"]
+    np.testing.assert_array_equal(answer["embedding"], vectors)
+    assert task.output_types == [{"name": "embedding", "datatype": "FP32", "shape": [-1, 5]}]
