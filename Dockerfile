@@ -77,9 +77,11 @@ LABEL org.opencontainers.image.title="Warmstart predictor" \
       org.opencontainers.image.revision=${REVISION}
 
 # Python stops at once, cleaning up, on SIGINT; the first process of a container ignores SIGTERM.
+# With the pipeline's code it prepares what is ONNX already; it has no PyTorch for the rest.
 FROM runtime AS storage-init
 COPY --from=storage-init-dependencies /opt/venv /opt/venv
 COPY storage_init storage_init
+COPY pipeline pipeline
 RUN chmod -R a+rX . && python -m compileall -q --invalidation-mode unchecked-hash .
 ENV HF_HOME=/tmp/hf
 STOPSIGNAL SIGINT

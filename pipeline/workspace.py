@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from storage_init.hf_config import ModelFacts, read_facts
+from storage_init.package import Source
+from storage_init.plain import ready_graph
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +24,7 @@ class Workspace:
     """Folders below ``root``, which lies in the store's ``.staging``.
 
     source/            the model as it came, with its resolved Source in source.json
-    exported/          the ONNX export and its tokenizer
+    exported/          the graph in ONNX and its tokenizer
     fused/             the same graph with the encoder fusions
     variants/<name>/   what will be published, graph and weights
     selftest.npz       the self-test texts with the original's outputs
@@ -56,6 +60,24 @@ class Workspace:
     @property
     def evaluation(self) -> Path:
         return self.root / "evaluation.json"
+
+    @property
+    def ready_graph(self) -> Path | None:
+        """The graph of a source that is ONNX already; None if it holds PyTorch weights.
+
+        Raises:
+            SourceError: it holds neither.
+        """
+        return ready_graph(self.source)
+
+    @property
+    def states_pooling(self) -> bool:
+        """Whether an embedder says how it is pooled, as sentence-transformers do."""
+        return (self.source / "modules.json").exists()
+
+    def read_source(self) -> Source:
+        """Where the model came from, as snapshot recorded it."""
+        return msgspec.json.decode(self.source_record.read_bytes(), type=Source)
 
     def facts(self, recipe: Recipe) -> ModelFacts:
         """What the fetched model says of itself, as the recipe overrules it."""

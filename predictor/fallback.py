@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from predictor.errors import UnsupportedModelError
+from storage_init import plain
 from storage_init.hf_config import ModelFacts, read_facts
 from storage_init.package import TOKENIZER_FILE
 from storage_init.runtime import TOKENIZER_INPUTS
@@ -16,9 +17,6 @@ from storage_init.runtime import TOKENIZER_INPUTS
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
-
-# Where optimum, transformers.js and most repositories on the Hub put it.
-USUAL_PLACES = ("model.onnx", "onnx/model.onnx", "model_optimized.onnx")
 
 
 def read_plain_folder(folder: Path) -> tuple[Path, ModelFacts]:
@@ -30,14 +28,13 @@ def read_plain_folder(folder: Path) -> tuple[Path, ModelFacts]:
     """
     if not folder.is_dir():
         raise UnsupportedModelError(f"there is no folder {folder} (--model_dir)")
-    graphs = [folder / place for place in USUAL_PLACES if (folder / place).is_file()]
-    graphs = graphs or sorted(folder.glob("*.onnx"))
+    graphs = plain.graphs(folder)
     if not graphs:
         raise UnsupportedModelError(
             f"{folder} holds neither a prepared model (package.json) nor an ONNX graph "
             "(model.onnx). Prepare the model with: python -m pipeline run"
         )
-    if len(graphs) > 1 and graphs[0].name not in USUAL_PLACES:
+    if len(graphs) > 1:
         names = ", ".join(graph.name for graph in graphs)
         raise UnsupportedModelError(f"{folder} holds several graphs ({names}): keep one model.onnx")
     if not (folder / TOKENIZER_FILE).is_file():

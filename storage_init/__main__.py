@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_init import logs
+from storage_init.cache import Cache
 from storage_init.errors import WarmstartError
 from storage_init.initializer import initialize
+from storage_init.settings import Settings
+from storage_init.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,17 +30,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="warmstart-fetch",
         description="Bring models to where a predictor reads them, verified.",
+        epilog="WARMSTART_STORE names a store that pods share: the first fills it, the others hit.",
     )
     parser.add_argument(
-        "pairs", nargs="+", metavar="SRC DST", help="source URI (hf://, file://) and a folder"
+        "pairs",
+        nargs="+",
+        metavar="SRC DST",
+        help="a source (hf://, s3://, gs://, https://, file://, pvc://, warm://) and a folder",
     )
     pairs = parser.parse_args(argv).pairs
     if len(pairs) % 2:
         parser.error(f"sources and destinations come in pairs, but {pairs[-1]} has no partner")
-    logs.configure("json" if os.environ.get("WARMSTART_LOG_FORMAT") == "json" else "text")
+    logs.configure()
+    # As PID 1 we would not hear SIGTERM otherwise; this way the half-done is cleaned up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        settings = Settings.from_environment()
+        logs.configure(settings.log_format)
+        cache = None
+        if settings.store:
+            cache = Cache(Store(settings.store), stale_seconds=settings.lease_seconds)
         for uri, destination in zip(pairs[::2], pairs[1::2], strict=True):
-            initialize(uri, Path(destination))
+            initialize(uri, Path(destination), cache)
     except WarmstartError as error:
         log.error("%s", error)
         return 1

@@ -16,6 +16,10 @@ class SourceError(WarmstartError):
     """A source cannot be read: malformed URI, nothing there, or no usable weights."""
 
 
+class NoSpaceError(SourceError):
+    """A model does not fit where it should go; the message has both figures."""
+
+
 class PackageError(WarmstartError):
     """A ``package.json`` is missing, malformed, or of a format this build does not read."""
 

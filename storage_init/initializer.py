@@ -4,69 +4,149 @@ from __future__ import annotations
 
 import logging
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from storage_init import sources
-from storage_init.errors import PackageError, SourceError, VerificationError
+from storage_init import counters, sources
+from storage_init.errors import (
+    PackageError,
+    SourceError,
+    StoreError,
+    VerificationError,
+    WarmstartError,
+)
+from storage_init.linking import link_files
 from storage_init.logs import event, timed
-from storage_init.package import DIGEST_FILE, PACKAGE_FILE, is_package, read_package
-from storage_init.verify import verify
+from storage_init.package import is_package, read_package
+from storage_init.placing import PLACING, place
+from storage_init.sources.names import shown
+from storage_init.sources.selection import listed
+from storage_init.verify import check_files, is_whole, verify
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from storage_init.cache import Cache
+    from storage_init.package import Package
 
 # Inside the destination: it is a mount point, and a rename does not cross file systems.
 INCOMING = ".incoming"
+WARM = "warm://"
 
 log = logging.getLogger(__name__)
 
 
-def initialize(uri: str, destination: Path) -> None:
-    """Fetch ``uri`` into ``destination``; a prepared model is verified first.
+def initialize(uri: str, destination: Path, cache: Cache | None = None) -> None:
+    """Bring ``uri`` to ``destination``, through the store if there is one; verified.
 
-    ``package.json`` arrives last, so a reader never takes a folder for a whole package too early.
+    Args:
+        uri: a source, or ``warm://NAME[@VERSION]`` for what the store already has.
+        destination: a folder; what an earlier call put there is replaced.
+        cache: the store that pods share.
 
     Raises:
         WarmstartError: with what was wrong; the destination then holds none of the new files.
     """
+    with _incoming(uri, destination) as incoming:
+        if uri.startswith(WARM):
+            _deliver(_warm_version(uri, cache), incoming, destination)
+        elif cache is None:
+            _fetch_directly(uri, incoming, destination)
+        else:
+            _fetch_through(cache, uri, incoming, destination)
+
+
+def _fetch_directly(uri: str, incoming: Path, destination: Path) -> None:
+    with timed(log, "fetched", uri=shown(uri)) as fields:
+        source = sources.resolve(uri)
+        sources.fetch(source, incoming)
+        fields["revision"] = source.revision
+    if is_package(incoming):
+        _verify(incoming)
+    else:
+        event(log, "not a prepared model: it will be served as it is", uri=shown(uri))
+    place(incoming, destination)
+
+
+def _fetch_through(cache: Cache, uri: str, incoming: Path, destination: Path) -> None:
+    source = sources.resolve(uri)
+    cached = cache.obtain(source)
+    counters.record(cache.store, cached.name, "hit" if cached.hit else "miss")
+    event(log, "store hit" if cached.hit else "store miss, now filled", version=str(cached.folder))
+    try:
+        _deliver(cached.folder, incoming, destination)
+    except (VerificationError, PackageError, FileNotFoundError) as error:
+        if not cached.hit or is_whole(cached.folder):
+            raise
+        # The store's disk is at fault, or gc was quicker: fetch it anew, once.
+        log.error("%s: fetching it again", error)
+        cache.forget(cached.folder)
+        shutil.rmtree(incoming, ignore_errors=True)
+        _deliver(cache.obtain(source).folder, incoming, destination)
+
+
+def _deliver(version: Path, incoming: Path, destination: Path) -> None:
+    """Link a version's files, verify them where they will be read, and put them in place."""
+    package, digest = read_package(version)
+    if _has_already(destination, digest):
+        (destination / PLACING).unlink(missing_ok=True)  # killed when all but done
+        event(log, "already there and whole", name=package.name, version=digest)
+        return
+    _check_space(package, version, destination)
+    with timed(log, "linked", version=str(version)) as fields:
+        incoming.mkdir(parents=True)
+        fields["files"] = dict(link_files(version, listed(version), incoming))
+    _verify(incoming)
+    place(incoming, destination)
+
+
+def _verify(folder: Path) -> None:
+    with timed(log, "verified") as fields:
+        package = verify(folder)
+        size = sum(entry.size for entry in package.files)
+        fields.update(name=package.name, files=len(package.files), bytes=size)
+
+
+def _has_already(destination: Path, digest: str) -> bool:
+    """A container that restarts finds its volume as it left it."""
+    try:
+        package, version = read_package(destination)
+    except WarmstartError:
+        return False
+    # Files of others beside it are no matter.
+    return version == digest and not check_files(destination, package.files)
+
+
+def _warm_version(uri: str, cache: Cache | None) -> Path:
+    if cache is None:
+        raise StoreError(f"{uri} names a model of a store, but WARMSTART_STORE is not set")
+    name, _, version = uri.removeprefix(WARM).partition("@")
+    return cache.store.resolve(name, version or None)
+
+
+def _check_space(package: Package, version: Path, destination: Path) -> None:
+    """Where files must be copied, know before the first byte that they fit."""
+    if version.stat().st_dev == destination.stat().st_dev:
+        return
+    needed = sum(entry.size for entry in package.files)
+    free = shutil.disk_usage(destination).free
+    if needed > free:
+        raise SourceError(
+            f"{package.name} needs {needed / 1e6:.1f} MB, but {destination} has "
+            f"{free / 1e6:.1f} MB free"
+        )
+
+
+@contextmanager
+def _incoming(uri: str, destination: Path) -> Iterator[Path]:
+    """A folder below the destination that does not outlive the block."""
     incoming = destination / INCOMING
     try:
+        destination.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(incoming, ignore_errors=True)
-        with timed(log, "fetched", uri=uri) as fields:
-            source = sources.resolve(uri)
-            sources.fetch(source, incoming)
-            fields["revision"] = source.revision
-        if is_package(incoming):
-            with timed(log, "verified", uri=uri) as fields:
-                package = verify(incoming)
-                fields.update(name=package.name, files=len(package.files))
-        else:
-            event(log, "not a prepared model: it will be served as it is", uri=uri)
-        _move_in(incoming, destination)
+        yield incoming
     except OSError as error:
-        raise SourceError(f"{uri} cannot be written to {destination}: {error}") from error
+        raise SourceError(f"{shown(uri)} cannot be written to {destination}: {error}") from error
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
-
-
-def _move_in(incoming: Path, destination: Path) -> None:
-    last = (DIGEST_FILE, PACKAGE_FILE)
-    _remove_package(destination)
-    entries = sorted(incoming.iterdir(), key=lambda e: (e.name in last, e.name == PACKAGE_FILE))
-    for entry in entries:
-        target = destination / entry.name
-        if target.is_dir():
-            shutil.rmtree(target)
-        entry.replace(target)
-
-
-def _remove_package(folder: Path) -> None:
-    """Take an older prepared model away, its description first."""
-    try:
-        package, _ = read_package(folder)
-    except (PackageError, VerificationError):
-        listed = []
-    else:
-        listed = [entry.path for entry in package.files]
-    for path in (PACKAGE_FILE, DIGEST_FILE, *listed):
-        (folder / path).unlink(missing_ok=True)

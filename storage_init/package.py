@@ -103,7 +103,7 @@ class Requires(_Record, frozen=True):
 
 
 class Closeness(_Record, frozen=True):
-    """How near a variant came to the original torch model on the self-test texts.
+    """How near a variant came to the original model on the self-test texts.
 
     ``worst_cosine`` is for embeddings; the others are for classifiers: the largest differences
     of a logit and of a probability, and the share of texts with the same label.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,11 +21,13 @@ from storage_init.store import STAGING, Store
 from storage_init.verify import list_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # Any uid reads a published version and nobody, its owner included, writes it by accident.
 FILE_MODE = 0o444
 FOLDER_MODE = 0o755
+# A version that was there may be collected between two looks at it.
+RACES_WITH_GC = 10
 
 
 def describe_files(folder: Path) -> list[FileEntry]:
@@ -50,20 +52,48 @@ def publish(store: Store, staged: Path, describe: Callable[[list[FileEntry]], Pa
         PackageError: the folder does not hold what a package needs.
         StoreError: the store cannot be written; ``current`` is as it was.
     """
-    try:
+    with readable_errors(store):
         package, content = _describe(staged, describe)
         _write(staged / PACKAGE_FILE, content)
         _write(staged / DIGEST_FILE, packages.digest_line(content))
-        _seal(staged)
-        version = packages.version_of(content)
-        _rename_into_place(staged, store.version_folder(package.name, version))
-        version = _claim_key(store, package, version)
-        _swap_link(store, store.model_folder(package.name) / "current", f"versions/{version}")
+        version = _commit(store, staged, package, packages.version_of(content))
+        swap_link(store, store.model_folder(package.name) / "current", f"versions/{version}")
+    return store.version_folder(package.name, version)
+
+
+def adopt(store: Store, staged: Path) -> Path:
+    """Make a staged folder that is a whole, verified package a version; returns its folder.
+
+    It becomes ``current`` only where there is none: what others are served is not changed by
+    somebody who asked for one revision of a source.
+
+    Raises:
+        StoreError: the store cannot be written; ``current`` is as it was.
+    """
+    with readable_errors(store):
+        package, version = packages.read_package(staged)
+        version = _commit(store, staged, package, version)
+        if store.current(package.name) is None:
+            swap_link(store, store.model_folder(package.name) / "current", f"versions/{version}")
+    return store.version_folder(package.name, version)
+
+
+def _commit(store: Store, staged: Path, package: Package, version: str) -> str:
+    """Bring a described folder into ``versions/``; the version that now holds its key."""
+    _seal(staged)
+    _rename_into_place(staged, store.version_folder(package.name, version))
+    return _claim_key(store, package, version)
+
+
+@contextmanager
+def readable_errors(store: Store) -> Iterator[None]:
+    """Turns what the file system says into a :class:`StoreError` that names the store."""
+    try:
+        yield
     except OSError as error:
         raise StoreError(
-            f"cannot publish to store {store.root}: {error.strerror or error}"
+            f"cannot write to store {store.root}: {error.strerror or error}"
         ) from error
-    return store.version_folder(package.name, version)
 
 
 def _describe(
@@ -98,34 +128,38 @@ def _seal(folder: Path) -> None:
 
 
 def _rename_into_place(staged: Path, target: Path) -> None:
-    _make_folder(target.parent)
-    try:
-        staged.rename(target)
-    except OSError:
-        # The same bytes are already there: a version's name is the digest of its content.
-        if not (target / PACKAGE_FILE).is_file():
-            raise
+    make_folder(target.parent)
+    for attempt in range(RACES_WITH_GC):
+        try:
+            staged.rename(target)
+            break
+        except OSError:
+            # The same bytes are already there: a version's name is the digest of its content.
+            if (target / PACKAGE_FILE).is_file():
+                break
+            if target.exists() or attempt == RACES_WITH_GC - 1:
+                raise
     _fsync(target.parent)
 
 
 def _claim_key(store: Store, package: Package, version: str) -> str:
     """Make ``version`` the one for its key, unless a writer was first: then drop it for theirs."""
     link = store.key_link(package.name, package.key)
-    _make_folder(link.parent)
+    make_folder(link.parent)
     try:
         link.symlink_to(f"../versions/{version}")
     except FileExistsError:
         first = store.find(package.name, package.key)
         if first is None:  # points at a version that was removed since
-            _swap_link(store, link, f"../versions/{version}")
+            swap_link(store, link, f"../versions/{version}")
         elif first.name != version:
-            _discard(store, store.version_folder(package.name, version))
+            discard(store, store.version_folder(package.name, version))
             return first.name
     _fsync(link.parent)
     return version
 
 
-def _discard(store: Store, folder: Path) -> None:
+def discard(store: Store, folder: Path) -> None:
     """Out of sight by one rename, then deleted."""
     doomed = store.root / STAGING / f"discard-{uuid.uuid4().hex[:12]}"
     with suppress(FileNotFoundError):
@@ -133,7 +167,7 @@ def _discard(store: Store, folder: Path) -> None:
         shutil.rmtree(doomed, ignore_errors=True)
 
 
-def _swap_link(store: Store, link: Path, target: str) -> None:
+def swap_link(store: Store, link: Path, target: str) -> None:
     """Point ``link`` at ``target`` by one rename; readers see the old target or the new one."""
     fresh = store.root / STAGING / f"link-{uuid.uuid4().hex[:12]}"
     fresh.symlink_to(target)
@@ -145,7 +179,7 @@ def _swap_link(store: Store, link: Path, target: str) -> None:
     _fsync(link.parent)
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """``mkdir -p``, with every new entry on disk before anything is put below it."""
     missing = []
     while not folder.is_dir():

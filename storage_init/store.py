@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -102,3 +103,9 @@ def _subfolders(folder: Path) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+
+
+if __name__ == "__main__":
+    from storage_init.housekeeping.__main__ import main
+
+    sys.exit(main())

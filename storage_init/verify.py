@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage_init.errors import VerificationError
+from storage_init.errors import VerificationError, WarmstartError
 from storage_init.hashing import sha256_file
 from storage_init.host import usable_cpus
 from storage_init.package import DIGEST_FILE, PACKAGE_FILE, FileEntry, Package, read_package
@@ -28,6 +28,15 @@ def verify(folder: Path) -> Package:
     if problems:
         raise VerificationError(str(folder), problems)
     return package
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds a prepared model that verifies."""
+    try:
+        verify(folder)
+    except WarmstartError:
+        return False
+    return True
 
 
 def check_files(folder: Path, entries: Iterable[FileEntry], *, hashes: bool = True) -> list[str]:

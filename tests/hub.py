@@ -5,10 +5,12 @@ Repositories are folders; every state that was pushed stays available under its 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 COMMIT_LENGTH = 40
 API = re.compile(r"/api/models/([^/]+/[^/]+?)(?:/(revision|tree)/([^/]+))?")
+# What a new repository's .gitattributes puts into large file storage.
+LARGE = re.compile(r".*\.(safetensors|onnx|onnx_data|data|bin|pt|npz)")
 FILE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
 
@@ -45,7 +49,7 @@ class Hub:
 
     ``requests`` grows with every request. ``before_answer`` is called with each; a status that it
     returns is answered instead. ``cut_short`` holds files, as paths in their repository, whose
-    answers break off after that many bytes.
+    answers break off after that many bytes. ``sent`` counts the bytes of content of each file.
     """
 
     url: str
@@ -53,6 +57,7 @@ class Hub:
     tokens: dict[str, str] = field(default_factory=dict)
     before_answer: Callable[[Request], int | None] = lambda _: None
     cut_short: dict[str, int] = field(default_factory=dict)
+    sent: Counter[str] = field(default_factory=Counter)
     _commits: dict[tuple[str, str], Path] = field(default_factory=dict)
     _revisions: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -166,15 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
         paths = sorted(list_files(folder))
         document: object
         if kind == "tree":
-            document = [
-                {
-                    "type": "file",
-                    "oid": sha256_file(folder / path)[:COMMIT_LENGTH],
-                    "size": (folder / path).stat().st_size,
-                    "path": path,
-                }
-                for path in paths
-            ]
+            document = [_described(folder, path) for path in paths]
         else:
             siblings = [{"rfilename": path} for path in paths]
             document = {"id": repo, "modelId": repo, "sha": commit, "siblings": siblings}
@@ -193,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = folder / request.file
         content = path.read_bytes()
         headers = {
-            "ETag": f'"{sha256_file(path)[:COMMIT_LENGTH]}"',
+            "ETag": f'"{_etag(path)}"',
             "X-Repo-Commit": commit,
             "Accept-Ranges": "bytes",
         }
@@ -206,7 +203,10 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             status, content = HTTPStatus.PARTIAL_CONTENT, content[first : last + 1]
             headers["Content-Range"] = f"bytes {first}-{last}/{size}"
-        self._send(status, content, headers, self.hub.cut_short.get(request.file))
+        cut = self.hub.cut_short.get(request.file)
+        if self.command != "HEAD":
+            self.hub.sent[request.file] += len(content[:cut])
+        self._send(status, content, headers, cut)
 
     def _send(
         self, status: int, content: bytes, headers: Mapping[str, str], cut: int | None = None
@@ -219,3 +219,22 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content[:cut])
             self.close_connection = self.close_connection or cut is not None
+
+
+def _described(folder: Path, path: str) -> dict[str, object]:
+    """A file as the Hub lists it: large ones with the digest of their content."""
+    size = (folder / path).stat().st_size
+    entry: dict[str, object] = {"type": "file", "size": size, "path": path}
+    if LARGE.fullmatch(path):
+        digest = sha256_file(folder / path)
+        entry["lfs"] = {"oid": digest, "size": size, "pointerSize": 134}
+        return entry | {"oid": digest[:COMMIT_LENGTH]}
+    return entry | {"oid": _etag(folder / path)}
+
+
+def _etag(path: Path) -> str:
+    """SHA-256 of a large file, the SHA-1 that git gives any other."""
+    if LARGE.fullmatch(path.name):
+        return sha256_file(path)
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

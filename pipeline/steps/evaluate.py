@@ -49,14 +49,14 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
         EvaluationError: no variant passed.
     """
     facts = workspace.facts(recipe)
-    selftest = SelfTest(
-        list(recipe.selftest_texts),
-        reference_outputs(workspace.source, facts, recipe.selftest_texts),
-    )
-    selftest.save(workspace.selftest)
     tokenizer = Tokenizer(
         workspace.exported / TOKENIZER_FILE, facts.limits.max_length, facts.pad_token_id
     )
+    selftest = SelfTest(
+        list(recipe.selftest_texts),
+        reference_outputs(workspace, facts, recipe.selftest_texts, tokenizer),
+    )
+    selftest.save(workspace.selftest)
     rejected: dict[str, str] = {n: why for n in recipe.variants if (why := host.unmet(REQUIRES[n]))}
     candidates = [
         _Candidate.open(name, workspace.graph(name), tokenizer, selftest.texts)

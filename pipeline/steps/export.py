@@ -1,10 +1,12 @@
-"""export: from PyTorch to ONNX, with a fast tokenizer beside it."""
+"""export: from PyTorch to ONNX, with a fast tokenizer beside it; what is ONNX already is kept."""
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from pipeline.graphs import GraphError
+from pipeline.workspace import GRAPH
 from storage_init.package import TOKENIZER_FILE, TextEmbedding
 
 if TYPE_CHECKING:
@@ -12,30 +14,55 @@ if TYPE_CHECKING:
 
     from pipeline.recipe import Recipe
     from pipeline.workspace import Workspace
+    from storage_init.package import Task
 
 
 def export(workspace: Workspace, recipe: Recipe) -> str:
-    """Export with optimum: a classifier up to its logits, an embedder up to its hidden states.
+    """Bring the model into ONNX: a classifier up to its logits, an embedder to its hidden states.
 
     Raises:
-        GraphError: the architecture cannot be exported or has no fast tokenizer.
+        GraphError: the architecture cannot be exported, a ready graph cannot be used, or there is
+            no fast tokenizer.
     """
-    source, target, facts = workspace.source, workspace.exported, workspace.facts(recipe)
-    task = "feature-extraction" if isinstance(facts.task, TextEmbedding) else "text-classification"
-    _export(source, target, task, recipe)
+    facts, target = workspace.facts(recipe), workspace.exported
+    graph = workspace.ready_graph
+    if graph is None:
+        done = _export(workspace.source, target, facts.task, recipe)
+    else:
+        done = _take(graph, workspace, facts.task)
     if not (target / TOKENIZER_FILE).exists():
-        raise GraphError(f"{facts.model_type} at {source} has no fast tokenizer (tokenizer.json)")
-    return f"{task}, opset {recipe.opset}"
+        raise GraphError(
+            f"{facts.model_type} at {workspace.source} has no fast tokenizer ({TOKENIZER_FILE})"
+        )
+    return done
 
 
-def _export(source: Path, target: Path, task: str, recipe: Recipe) -> None:
-    from optimum.exporters.onnx import main_export
+def _take(graph: Path, workspace: Workspace, task: Task) -> str:
+    from pipeline.ready import take
 
+    opset = take(
+        graph, workspace.exported / GRAPH, task, pooling_is_stated=workspace.states_pooling
+    )
+    tokenizer = workspace.source / TOKENIZER_FILE
+    if tokenizer.exists():
+        shutil.copyfile(tokenizer, workspace.exported / TOKENIZER_FILE)
+    return f"already ONNX: {graph.relative_to(workspace.source)}, opset {opset}"
+
+
+def _export(source: Path, target: Path, task: Task, recipe: Recipe) -> str:
+    name = "feature-extraction" if isinstance(task, TextEmbedding) else "text-classification"
+    try:
+        from optimum.exporters.onnx import main_export
+    except ImportError as error:
+        raise GraphError(
+            f"exporting PyTorch weights needs {error.name}: use the warmstart/pipeline image or "
+            "install warmstart[pipeline]"
+        ) from error
     try:
         main_export(
             str(source),
             output=target,
-            task=task,
+            task=name,
             opset=recipe.opset,
             # Without this a sentence-transformers folder needs that library, too.
             library_name="transformers",
@@ -45,3 +72,4 @@ def _export(source: Path, target: Path, task: str, recipe: Recipe) -> None:
         )
     except (ValueError, KeyError, RuntimeError, OSError, ImportError) as error:
         raise GraphError(f"{source} cannot be exported to ONNX: {error}") from error
+    return f"{name}, opset {recipe.opset}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline import graphs
-from pipeline.pooling import add_pooling
+from pipeline.pooling import add_pooling, is_pooled
 from pipeline.workspace import GRAPH
 from storage_init.package import TextEmbedding
 
@@ -26,7 +26,7 @@ def optimize(workspace: Workspace, recipe: Recipe) -> str:
         str(workspace.exported / GRAPH), model_type="bert", opt_level=0
     )
     task = workspace.facts(recipe).task
-    if isinstance(task, TextEmbedding):
+    if isinstance(task, TextEmbedding) and not is_pooled(model.model):
         # After the fusions: with these nodes in the graph their patterns do not match.
         add_pooling(model.model, task)
     graphs.save(model.model, workspace.fused / GRAPH)

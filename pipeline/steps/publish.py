@@ -14,7 +14,6 @@ from storage_init.package import (
     TOKENIZER_FILE,
     FileEntry,
     Package,
-    Source,
     Tensor,
 )
 from storage_init.publish import publish as publish_to
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
     from pipeline.workspace import Workspace
     from storage_init.store import Store
 
-TOOLS = ("warmstart", "onnx", "onnxruntime", "optimum-onnx", "tokenizers", "torch", "transformers")
+TOOLS = ("warmstart", "onnx", "onnxruntime", "tokenizers")
+TORCH_TOOLS = ("optimum-onnx", "torch", "transformers")
 DATATYPES: dict[str, Literal["INT64", "INT32", "FP32", "FP16"]] = {
     "tensor(int64)": "INT64",
     "tensor(int32)": "INT32",
@@ -45,8 +45,9 @@ def publish(workspace: Workspace, recipe: Recipe, store: Store, name: str) -> Pa
         StoreError: the store cannot be written; it is left as it was.
     """
     evaluation = msgspec.json.decode(workspace.evaluation.read_bytes(), type=Evaluation)
-    source = msgspec.json.decode(workspace.source_record.read_bytes(), type=Source)
+    source = workspace.read_source()
     facts = workspace.facts(recipe)
+    tools = TOOLS if workspace.ready_graph else (*TOOLS, *TORCH_TOOLS)
     session = open_session(workspace.graph(evaluation.accepted[0].name))
 
     def describe(files: list[FileEntry]) -> Package:
@@ -56,7 +57,7 @@ def publish(workspace: Workspace, recipe: Recipe, store: Store, name: str) -> Pa
             task=facts.task,
             source=source,
             recipe_digest=recipe.digest,
-            tools={tool: metadata.version(tool) for tool in TOOLS},
+            tools={tool: metadata.version(tool) for tool in tools},
             limits=facts.limits,
             pad_token_id=facts.pad_token_id,
             inputs=[_tensor(node) for node in session.get_inputs()],

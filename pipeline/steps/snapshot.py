@@ -9,18 +9,29 @@ import msgspec
 from storage_init import sources
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline.recipe import Recipe
     from pipeline.workspace import Workspace
     from storage_init.package import Source
 
 
-def snapshot(source: Source, workspace: Workspace, recipe: Recipe) -> str:
+def snapshot(
+    source: Source, workspace: Workspace, recipe: Recipe, fetched: Path | None = None
+) -> str:
     """Fetch the source and refuse a model of no supported task before anything heavy starts.
+
+    Args:
+        source: pinned to a revision.
+        workspace: gets the files and the source's record.
+        recipe: may name the task.
+        fetched: the files at that revision, if they have been fetched already.
 
     Raises:
         SourceError: it cannot be fetched or is not supported.
     """
-    sources.fetch(source, workspace.source)
+    bring = source if fetched is None else sources.resolve(fetched.resolve().as_uri())
+    sources.fetch(bring, workspace.source)
     facts = workspace.facts(recipe)
     pinned = msgspec.structs.replace(source, license=_license(workspace))
     workspace.source_record.write_bytes(msgspec.json.encode(pinned))

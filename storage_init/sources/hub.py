@@ -6,16 +6,17 @@ Transport, resuming and credentials (``HF_ENDPOINT``, ``HF_TOKEN``) are huggingf
 from __future__ import annotations
 
 import re
-import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from storage_init.errors import SourceError, WarmstartError
-from storage_init.package import DIGEST_FILE, PACKAGE_FILE, Source
-from storage_init.sources.selection import listed, select
+from storage_init.errors import SourceError
+from storage_init.hashing import CHUNK_BYTES
+from storage_init.package import Source
+from storage_init.sources.remote import Remote, RemoteFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from huggingface_hub import HfApi
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # `:revision` is KServe's spelling, `@revision` the Hub's.
 URI = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:[@:](?P<revision>[\w./-]+))?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
+CONNECTIONS = 8
 
 
 def resolve(uri: str) -> Source:
@@ -35,23 +37,28 @@ def resolve(uri: str) -> Source:
     return Source(uri=uri, revision=info.sha)
 
 
-def fetch(source: Source, destination: Path) -> None:
+def connect(source: Source) -> Remote:
     repo, _ = _parse(source.uri)
     api = _api()
-
-    def download(paths: list[str]) -> None:
-        api.snapshot_download(
-            repo, revision=source.revision, local_dir=destination, allow_patterns=paths
-        )
-
     with _readable_errors(source.uri):
-        files = api.list_repo_files(repo, revision=source.revision)
-        described = [path for path in (PACKAGE_FILE, DIGEST_FILE) if path in files]
-        if described:
-            download(described)
-        download(listed(destination) if described else select(files, source.uri))
-    # huggingface-hub keeps its bookkeeping beside the files.
-    shutil.rmtree(destination / ".cache", ignore_errors=True)
+        tree = list(api.list_repo_tree(repo, recursive=True, revision=source.revision))
+
+    def download(files: Sequence[RemoteFile], folder: Path) -> None:
+        # One by one: snapshot_download would list the repository once more, takes names for
+        # patterns, and where the Hub does not answer it passes off a half-filled folder as done.
+        def bring(file: RemoteFile) -> None:
+            api.hf_hub_download(repo, file.path, revision=source.revision, local_dir=folder)
+
+        with ThreadPoolExecutor(CONNECTIONS) as pool, _readable_errors(source.uri):
+            list(pool.map(bring, files))
+
+    return Remote([_file(entry) for entry in tree if hasattr(entry, "size")], download)
+
+
+def _file(entry: Any) -> RemoteFile:
+    lfs = entry.lfs
+    digest = f"sha256:{lfs.sha256}" if lfs else f"git:{entry.blob_id}"
+    return RemoteFile(path=entry.path, size=entry.size, tag=entry.blob_id, digest=digest)
 
 
 def _parse(uri: str) -> tuple[str, str | None]:
@@ -63,23 +70,23 @@ def _parse(uri: str) -> tuple[str, str | None]:
 
 def _api() -> HfApi:
     try:
-        from huggingface_hub import HfApi
+        from huggingface_hub import HfApi, constants
         from huggingface_hub.utils import disable_progress_bars
     except ImportError as error:
         raise SourceError("hf:// needs huggingface-hub: install warmstart[storage-init]") from error
     disable_progress_bars()
+    # What a broken connection loses: by default 10 MiB, and a line that breaks sooner never ends.
+    constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
     return HfApi(library_name="warmstart")
 
 
 @contextmanager
 def _readable_errors(uri: str) -> Iterator[None]:
-    """Turns huggingface-hub's exceptions into one sentence that says what to do."""
+    """Turns those of huggingface-hub's exceptions that have a remedy into a sentence with it."""
     from huggingface_hub import errors
 
     try:
         yield
-    except WarmstartError:
-        raise
     except errors.GatedRepoError as error:
         raise SourceError(f"{uri} is gated: accept its terms and set HF_TOKEN") from error
     except errors.RepositoryNotFoundError as error:
@@ -90,5 +97,3 @@ def _readable_errors(uri: str) -> Iterator[None]:
         raise SourceError(f"{uri}: the repository has no such revision") from error
     except errors.HFValidationError as error:
         raise SourceError(f"{uri} is not of the form hf://owner/name[@revision]") from error
-    except Exception as error:  # of whatever HTTP client this huggingface-hub uses
-        raise SourceError(f"{uri} cannot be fetched: {error}") from error

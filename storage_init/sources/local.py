@@ -8,48 +8,78 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from storage_init.errors import SourceError
 from storage_init.hashing import sha256_files
-from storage_init.package import Source, is_package
-from storage_init.sources.selection import listed, select
+from storage_init.package import Source
+from storage_init.sources.remote import Remote, RemoteFile
+from storage_init.sources.selection import needed
 from storage_init.verify import list_files
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def resolve(uri: str) -> Source:
     folder = _folder(uri)
-    return Source(uri=folder.as_uri(), revision=_digest(folder))
+    return Source(uri=folder.as_uri(), revision=revision(folder, uri))
 
 
-def fetch(source: Source, destination: Path) -> None:
-    folder = _folder(source.uri)
-    for path in _needed(folder):
-        target = destination / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # KServe's initializer leaves links to its download cache; the content is what counts.
-        shutil.copyfile(folder / path, target)
-    if _digest(destination) != source.revision:
-        raise SourceError(f"{folder} changed while it was being copied: start again")
+def connect(source: Source) -> Remote:
+    return open_folder(_folder(source.uri), source)
 
 
-def _needed(folder: Path) -> list[str]:
-    if not is_package(folder):
-        return select(list_files(folder), str(folder))
-    # What is missing is left to verification, which names everything at once.
-    return [path for path in listed(folder) if (folder / path).exists()]
+def open_folder(folder: Path, source: Source) -> Remote:
+    """The files of a folder whose needed ones are to have ``source.revision``."""
+    files = [RemoteFile(path=path, size=(folder / path).stat().st_size) for path in _files(folder)]
+
+    def download(chosen: Sequence[RemoteFile], destination: Path) -> None:
+        for file in chosen:
+            target = destination / file.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # KServe's initializer leaves links to its download cache; the content is what counts.
+            draft = target.with_name(f".{target.name}.draft")
+            shutil.copyfile(folder / file.path, draft)
+            draft.replace(target)
+
+    def check(destination: Path) -> None:
+        if revision(destination, source.uri) != source.revision:
+            shutil.rmtree(destination)
+            raise SourceError(f"{folder} changed while it was being copied: start again")
+
+    return Remote(files, download, check)
 
 
-def _digest(folder: Path) -> str:
-    return sha256_files(folder, _needed(folder))
+def revision(folder: Path, where: str) -> str:
+    """The digest of a folder's needed files.
+
+    Raises:
+        WarmstartError: it has none that can be used.
+    """
+    return sha256_files(folder, needed(_files(folder), folder, where))
+
+
+def check_folder(folder: Path, uri: str) -> Path:
+    """``folder``, if it can be read.
+
+    Raises:
+        SourceError: it is not there, or this process may not read it.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"{uri}: there is no folder {folder}")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise SourceError(f"{uri}: {folder} may not be read")
+    return folder
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path for path in list_files(folder) if (folder / path).is_file())
 
 
 def _folder(uri: str) -> Path:
     folder = Path(unquote(uri.removeprefix("file://")))
     if not folder.is_absolute():
         raise SourceError(f"{uri}: a file:// source is an absolute path, file:///folder")
-    if not folder.is_dir():
-        raise SourceError(f"{uri}: there is no folder {folder}")
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise SourceError(f"{uri}: {folder} may not be read")
-    return folder
+    return check_folder(folder, uri)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,10 @@ from storage_init.errors import SourceError
 from storage_init.package import DIGEST_FILE, PACKAGE_FILE, read_package
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
+
+PICKLES_VARIABLE = "WARMSTART_ALLOW_PICKLES"
 
 DESCRIPTIONS = ("*.json", "*.txt", "*.model", "README.md")
 # A repository keeps other frameworks' copies of the weights in folders; a sentence-transformers
@@ -18,6 +21,28 @@ DESCRIPTIONS = ("*.json", "*.txt", "*.model", "README.md")
 MODULE_FOLDER = "[0-9]_*/"
 GRAPHS = ("*.onnx", "*.onnx_data*", "*.onnx.data*")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
+# Pickles too, but of a training run and not of the model.
+NO_WEIGHTS = ("training_args*", "optimizer*", "scheduler*", "rng_state*")
+
+
+def descriptions(paths: Collection[str]) -> list[str]:
+    """What says which files a prepared model has; empty for a raw repository."""
+    return [path for path in (PACKAGE_FILE, DIGEST_FILE) if path in paths]
+
+
+def needed(paths: Collection[str], folder: Path, where: str) -> list[str]:
+    """The needed files among ``paths``; ``folder`` holds those that :func:`descriptions` named.
+
+    What a prepared model lacks is left to verification, which names everything at once.
+
+    Raises:
+        PackageError: a prepared model's description cannot be read.
+        SourceError: a raw repository has no weights, or only pickled ones.
+    """
+    if not descriptions(paths):
+        return select(paths, where)
+    every = set(paths)
+    return [path for path in listed(folder) if path in every]
 
 
 def listed(folder: Path) -> list[str]:
@@ -32,19 +57,26 @@ def listed(folder: Path) -> list[str]:
 def select(paths: Iterable[str], where: str) -> list[str]:
     """The needed files among a raw repository's ``paths``.
 
-    Safetensors weights, else ONNX graphs, with what describes them.
+    Safetensors weights, else ONNX graphs, else pickled weights where
+    ``WARMSTART_ALLOW_PICKLES=true``, with what describes them. Nothing hidden is needed.
 
     Raises:
         SourceError: no weights, or only pickled ones.
     """
-    every = sorted(paths)
+    every = sorted(path for path in paths if not any(s.startswith(".") for s in path.split("/")))
     weights = _matching(every, ("*.safetensors",))
     weights = weights or [p for p in every if any(fnmatch(p, g) for g in GRAPHS)]
+    if not weights and _pickles_are_allowed():
+        weights = [p for p in _matching(every, PICKLES) if not _matching([p], NO_WEIGHTS)]
     if not weights:
         pickled = [p for p in every if any(fnmatch(p, pattern) for pattern in PICKLES)]
         why = f"only pickled weights ({pickled[0]}), which are refused" if pickled else "no weights"
         raise SourceError(f"{where} has {why}; needed are *.safetensors or *.onnx")
     return sorted({*weights, *_matching(every, DESCRIPTIONS)})
+
+
+def _pickles_are_allowed() -> bool:
+    return os.environ.get(PICKLES_VARIABLE, "").lower() == "true"
 
 
 def _matching(paths: list[str], patterns: tuple[str, ...]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import pytest
 
 from storage_init.package import Source
 from storage_init.verify import list_files
-from tests.hub import Hub, hub
+from tests.hub import Hub, Request, hub
 from tests.unit.storage_init.fakes import write_files
 
 if TYPE_CHECKING:
@@ -225,13 +226,141 @@ def test_a_failing_hub_is_reported_in_one_line_that_names_the_source(
     server: Hub, tmp_path: Path, status: int
 ) -> None:
     server.before_answer = lambda _: status
-    message = refusal(server.environment(tmp_path), f"hf://{REPO}", tmp_path / "destination")
-    assert message.startswith(f"hf://{REPO} cannot be fetched: ")
-    assert str(status) in message
+    environment = server.environment(tmp_path) | {"WARMSTART_RETRIES": "1"}
+    message = refusal(environment, f"hf://{REPO}", tmp_path / "destination")
+    assert message == f"hf://{REPO} cannot be fetched: the server answers {status}"
+    assert len(server.requests) == 2
 
 
 def test_a_hub_out_of_reach_is_reported_in_one_line_that_names_the_source(tmp_path: Path) -> None:
     with hub({}) as gone:
         pass
-    message = refusal(gone.environment(tmp_path), f"hf://{REPO}", tmp_path / "destination")
-    assert message.startswith(f"hf://{REPO} cannot be fetched: ")
+    environment = gone.environment(tmp_path) | {"WARMSTART_RETRIES": "0"}
+    message = refusal(environment, f"hf://{REPO}", tmp_path / "destination")
+    assert message.startswith(f"hf://{REPO} cannot be fetched: ConnectionRefusedError: ")
+
+
+def test_a_hub_with_a_hiccup_is_asked_again(server: Hub, tmp_path: Path) -> None:
+    left = [503, 429]
+    server.before_answer = lambda _: left.pop() if left else None
+    done = run(
+        server.environment(tmp_path), "-m", "storage_init", f"hf://{REPO}", str(tmp_path / "d")
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(" trying again ") == 2
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_refusal_is_final(server: Hub, tmp_path: Path, status: int) -> None:
+    server.before_answer = lambda request: status if request.file == "config.json" else None
+    message = refusal(server.environment(tmp_path), f"hf://{REPO}", tmp_path / "destination")
+    assert str(status) in message
+    asked = [request for request in server.requests if request.file == "config.json"]
+    assert [request.method for request in asked] == ["HEAD"]
+
+
+WEIGHTS = "model.safetensors"
+
+
+# What huggingface-hub has read of a chunk when a connection breaks is lost.
+CHUNK = 1 << 20
+LARGE = {**NEEDED, WEIGHTS: random.Random(0).randbytes(5 * CHUNK)}
+
+
+@pytest.fixture
+def large(server: Hub, tmp_path: Path) -> Hub:
+    server.push(REPO, write_files(tmp_path / "large", LARGE))
+    return server
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_download_cut_at_random_bytes_goes_on_from_there(
+    large: Hub, tmp_path: Path, seed: int
+) -> None:
+    cuts = [random.Random(seed).randrange(CHUNK, 2 * CHUNK) for _ in range(3)]
+
+    def cut(request: Request) -> None:
+        if request.method == "GET" and request.file == WEIGHTS:
+            large.cut_short = {WEIGHTS: cuts.pop()} if cuts else {}
+
+    large.before_answer = cut
+    destination = tmp_path / "destination"
+    done = run(large.environment(tmp_path), "-m", "storage_init", f"hf://{REPO}", str(destination))
+    assert done.returncode == 0, done.stderr
+    assert {path: (destination / path).read_bytes() for path in list_files(destination)} == LARGE
+    assert large.sent[WEIGHTS] < len(LARGE[WEIGHTS]) + 3 * CHUNK
+    assert large.sent["config.json"] == len(LARGE["config.json"])
+    # The server counts it too: three answers of at least a chunk were not in vain.
+    asked = [r.range for r in large.requests if r.method == "GET" and r.file == WEIGHTS]
+    assert asked == [None, *(f"bytes={n * CHUNK}-" for n in (1, 2, 3))]
+
+
+def test_the_next_process_goes_on_where_one_gave_up(large: Hub, tmp_path: Path) -> None:
+    cut = random.Random(7).randrange(CHUNK, len(LARGE[WEIGHTS]))
+    destination = tmp_path / "destination"
+    source = resolve(large, tmp_path, f"hf://{REPO}")
+    large.cut_short = {WEIGHTS: cut}
+    environment = large.environment(tmp_path) | {"WARMSTART_RETRIES": "0"}
+    content = msgspec.json.encode(source).decode()
+    done = run(environment, "-c", FETCH, content, str(destination))
+    assert done.returncode == 1
+    assert f"refused: hf://{REPO} cannot be fetched: " in done.stderr
+    assert [path.name for path in destination.iterdir()] == [".fetch"]
+
+    large.cut_short = {}
+    done = fetch(large, tmp_path, source, destination)
+    assert done.returncode == 0, done.stderr
+    assert {path: (destination / path).read_bytes() for path in list_files(destination)} == LARGE
+    assert large.sent[WEIGHTS] < len(LARGE[WEIGHTS]) + CHUNK
+    assert large.sent["config.json"] == len(LARGE["config.json"])
+
+
+def test_a_second_fetch_of_what_is_there_downloads_nothing(server: Hub, tmp_path: Path) -> None:
+    source = resolve(server, tmp_path, f"hf://{REPO}")
+    for _ in range(2):
+        assert fetch(server, tmp_path, source, tmp_path / "destination").returncode == 0
+    assert server.sent == {path: len(content) for path, content in NEEDED.items()}
+
+
+def test_content_that_is_not_what_the_hub_says_is_refused_by_name(
+    server: Hub, repository: Path, tmp_path: Path
+) -> None:
+    source = resolve(server, tmp_path, f"hf://{REPO}")
+
+    def damage(request: Request) -> None:
+        if request.method == "GET" and request.file == WEIGHTS:
+            content = bytearray(NEEDED[WEIGHTS])
+            content[1000] ^= 1
+            (repository / WEIGHTS).write_bytes(content)
+
+    server.before_answer = damage
+    done = fetch(server, tmp_path, source, tmp_path / "destination")
+    assert done.returncode == 1
+    assert f"{WEIGHTS} arrived with another content than sha256:" in done.stderr
+
+
+@pytest.mark.parametrize("path", ["../../evil.json", "/etc/evil.json", "a\\evil.json"])
+def test_a_hub_that_lists_a_hostile_name_is_refused(
+    server: Hub, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_evil(folder: Path) -> set[str]:
+        return list_files(folder) | {path}
+
+    monkeypatch.setattr("tests.hub.list_files", with_evil)
+    monkeypatch.setattr("tests.hub._described", lambda _, name: described(name))
+    message = refusal(server.environment(tmp_path), f"hf://{REPO}", tmp_path / "destination")
+    assert message.startswith(f"hf://{REPO} is refused: its file {path!r} has ")
+    assert server.downloads() == set()
+
+
+def described(path: str) -> dict[str, object]:
+    return {"type": "file", "size": 2, "path": path, "oid": "0" * 40}
+
+
+def test_names_that_are_patterns_are_taken_as_they_are(server: Hub, tmp_path: Path) -> None:
+    files = {"config[1].json": b"{}", "config1.json": b"[]", WEIGHTS: b"weights"}
+    server.push(REPO, write_files(tmp_path / "odd", files))
+    destination = tmp_path / "destination"
+    source = resolve(server, tmp_path, f"hf://{REPO}")
+    assert fetch(server, tmp_path, source, destination).returncode == 0
+    assert {path: (destination / path).read_bytes() for path in list_files(destination)} == files

@@ -1,20 +1,17 @@
 """A publication that dies or fails at any step: readers see the old version or the new one, whole.
 
-A child process publishes and counts, by an audit hook, everything that it does to the store's
-files. It is killed before its first such step, before its second, and so on until it gets through.
+A child process is killed before its first change to the store, before its second, and so on until
+it gets through.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import signal
-import sys
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,6 +19,15 @@ from storage_init.errors import StoreError
 from storage_init.publish import publish
 from storage_init.store import Store
 from storage_init.verify import verify
+from tests.interrupt import (
+    BROKEN,
+    FINISHED,
+    REFUSED,
+    SUCCEEDED,
+    die,
+    find_the_disk_full,
+    run_in_child,
+)
 from tests.unit.storage_init.fakes import (
     FILES,
     KEY,
@@ -33,23 +39,11 @@ from tests.unit.storage_init.fakes import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 
-# Audit events of changes to a file system, with the positions of their paths and of the folder
-# descriptors that those are relative to. Reading, and so fsync, changes nothing.
-CHANGES = {
-    "os.chmod": ((0, 2),),
-    "os.link": ((0, 2), (1, 3)),
-    "os.mkdir": ((0, 2),),
-    "os.remove": ((0, 1),),
-    "os.rename": ((0, 2), (1, 3)),
-    "os.rmdir": ((0, 1),),
-    "os.symlink": ((1, 2),),
-    "os.truncate": ((0, None),),
-}
 OLD_KEY = "0" * 64
-FINISHED, SUCCEEDED, REFUSED, BROKEN = range(4)
 
 
 @dataclass(frozen=True)
@@ -87,70 +81,25 @@ def pristine(scenario: Scenario, tmp_path: Path) -> Path:
     return root
 
 
-def changes_store(root: Path, event: str, arguments: tuple[Any, ...]) -> bool:
-    if event == "open":
-        path, _, flags = arguments
-        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-        return bool(writes) and isinstance(path, (str, os.PathLike)) and inside(root, path, -1)
-    return any(
-        inside(root, arguments[at], -1 if folder is None else arguments[folder])
-        for at, folder in CHANGES.get(event, ())
-    )
-
-
-def inside(root: Path, path: Any, folder: int) -> bool:
-    if isinstance(path, int):
-        return Path(f"/proc/self/fd/{path}").readlink().is_relative_to(root)
-    if folder >= 0:
-        return inside(root, folder, -1)
-    return Path(path).is_relative_to(root)
-
-
 def publish_in_child(
     root: Path, scenario: Scenario, step: int, interrupt: Callable[[], None]
 ) -> int:
-    """The exit code of a process that publishes, or minus the signal that ended it.
+    def work() -> int:
+        staged_whole = False
+        try:
+            store = Store(root)
+            with store.staging() as staged:
+                write_files(staged, scenario.files)
+                staged_whole = True
+                publish(store, staged, partial(fake_package, key=scenario.key))
+        except StoreError:
+            return REFUSED
+        except OSError:
+            # Writing the files is the caller's business; what fails after that is the store's.
+            return BROKEN if staged_whole else REFUSED
+        return SUCCEEDED
 
-    ``interrupt`` is called in it before it changes the store for the ``step``-th time; where
-    there is no such step, the code is ``FINISHED``.
-    """
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    remaining = step
-    staged_whole = False
-
-    def count(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal remaining
-        if changes_store(root, event, arguments):
-            remaining -= 1
-            if remaining == 0:
-                interrupt()
-
-    code = BROKEN
-    try:
-        sys.addaudithook(count)
-        store = Store(root)
-        with store.staging() as staged:
-            write_files(staged, scenario.files)
-            staged_whole = True
-            publish(store, staged, partial(fake_package, key=scenario.key))
-        code = FINISHED if remaining > 0 else SUCCEEDED
-    except StoreError:
-        code = REFUSED
-    except OSError:
-        # Writing the files is the caller's business; what fails after that is the store's.
-        code = BROKEN if staged_whole else REFUSED
-    finally:
-        os._exit(code)
-
-
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def find_the_disk_full() -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return run_in_child(root, step, interrupt, work)
 
 
 def attempts(

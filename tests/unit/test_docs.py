@@ -22,6 +22,14 @@ def test_every_setting_is_documented_and_every_documented_one_exists() -> None:
     assert documented == [(f.name, PREFIX + f.name.upper()) for f in fields(Settings)]
 
 
+def test_every_variable_of_the_storage_initializer_is_documented_and_read() -> None:
+    page = (ROOT / "docs" / "storage.md").read_text()
+    documented = set(re.findall(r"^\| `(WARMSTART_\w+)` \|", page, re.MULTILINE))
+    code = "".join(path.read_text() for path in (ROOT / "storage_init").rglob("*.py"))
+    # Those of the predictor and the pipeline appear there in sentences only.
+    assert documented == set(re.findall(r'"(WARMSTART_\w+)"', code))
+
+
 def test_the_published_schema_is_the_codes_own() -> None:
     assert (ROOT / "docs" / "package.schema.json").read_text() == schema(), "run `make schema`"
 

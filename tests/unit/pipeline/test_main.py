@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from pipeline.__main__ import main
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from storage_init.verify import verify
 
 
 @pytest.mark.parametrize(
@@ -18,6 +16,8 @@ if TYPE_CHECKING:
         ([], "COMMAND"),
         (["run", "--source=file:///m", "--name=m"], "--store"),
         (["run", "--name=m", "--store=s"], "--source"),
+        (["package", "--source=file:///m", "--name=m"], "--store"),
+        (["package", "--source=a", "--name=m", "--store=s", "--fetched", "b"], "--fetched"),
         (["compile"], "--out"),
         (["compile", "--out=pipeline.json"], "pipeline.json does not end in .yaml"),
     ],
@@ -56,14 +56,33 @@ def test_the_store_may_come_from_the_environment(
         ),
     ],
 )
+@pytest.mark.parametrize("command", ["run", "package"])
 def test_an_error_is_one_line_and_status_1(
-    flags: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: str,
+    flags: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["run", "--name=m", f"--store={tmp_path}", *flags]) == 1
+    assert main([command, "--name=m", f"--store={tmp_path}", *flags]) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith(message)
     assert captured.err.count("\n") == 1
     assert captured.out == ""
+
+
+def test_package_prepares_files_that_are_here_as_the_source_they_came_from(
+    classifier: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("variants: [fp32]")
+    flags = ["--source=hf://owner/name", "--name=m", f"--store={tmp_path / 'store'}"]
+    files = ["--fetched", "a" * 40, str(classifier)]
+    assert main(["package", *flags, *files, f"--recipe={recipe}"]) == 0
+    folder = Path(capsys.readouterr().out.splitlines()[-1])
+    package = verify(folder)
+    assert (package.source.uri, package.source.revision) == ("hf://owner/name", "a" * 40)
+    assert [variant.name for variant in package.variants] == ["fp32"]
 
 
 def test_compile_writes_the_file_and_prints_its_path(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import pytest
 
-from pipeline.progress import step
+from pipeline.progress import StepError, component, step
 from storage_init.errors import WarmstartError
 
 
@@ -18,24 +19,34 @@ def test_a_step_says_when_it_starts_and_what_came_out(capsys: pytest.CaptureFixt
     assert re.fullmatch(r"✓ \[4/6\] quantize +\d+\.\d s  dynamic, per channel\n", line)
 
 
-def test_an_error_a_person_can_act_on_ends_the_process_with_its_message(
+def test_a_failure_names_the_step_and_is_one_line() -> None:
+    # A local run finds a step's failure by its mark, so the rest of a message would be lost.
+    with pytest.raises(StepError) as failed, step("export"):
+        raise WarmstartError("cannot be exported:\nopset 18 lacks operator X")
+    assert str(failed.value) == "[2/6] export   cannot be exported: opset 18 lacks operator X"
+
+
+def test_a_components_failure_ends_the_process_with_its_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(SystemExit) as stopped, step("export"):
+    with pytest.raises(SystemExit) as stopped, component(), step("export"):
         raise WarmstartError("no fast tokenizer")
     assert stopped.value.code == 1
     assert capsys.readouterr().out.splitlines()[1:] == ["✗ [2/6] export   no fast tokenizer"]
 
 
-def test_a_message_of_several_lines_is_reported_as_one(capsys: pytest.CaptureFixture[str]) -> None:
-    # A local run finds a step's failure by its mark, so the rest of a message would be lost.
-    with pytest.raises(SystemExit), step("export"):
-        raise WarmstartError("cannot be exported:\nopset 18 lacks operator X")
-    (line,) = capsys.readouterr().out.splitlines()[1:]
-    assert "opset 18 lacks operator X" in line
+def test_progress_may_go_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = io.StringIO()
+    with step("publish", progress):
+        pass
+    assert [line[:16] for line in progress.getvalue().splitlines()] == [
+        "▸ [6/6] publish ",
+        "✓ [6/6] publish ",
+    ]
+    assert capsys.readouterr().out == ""
 
 
 def test_any_other_error_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ZeroDivisionError), step("export"):
+    with pytest.raises(ZeroDivisionError), component(), step("export"):
         _ = 1 / 0
     assert "✗" not in capsys.readouterr().out

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 HEAVY = ("kfp", "torch", "transformers", "onnx", "onnxruntime", "optimum")
 
 
-def test_a_hit_imports_nothing_heavy(prepared_classifier: Path, classifier: Path) -> None:
+@pytest.mark.parametrize("command", ["run", "package"])
+def test_a_hit_imports_nothing_heavy(
+    command: str, prepared_classifier: Path, classifier: Path
+) -> None:
     # In a process of its own: this one has imported everything already.
     code = f"""
 import sys
@@ -33,7 +36,7 @@ sys.exit(code)
     store = prepared_classifier.parents[3]
     flags = [f"--source={classifier.as_uri()}", "--name=classifier", f"--store={store}"]
     done = subprocess.run(
-        [sys.executable, "-c", code, "run", *flags], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, command, *flags], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [str(prepared_classifier), "[]"]

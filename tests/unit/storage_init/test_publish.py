@@ -180,7 +180,7 @@ def largest_file(size: int) -> Iterator[None]:
 
 def test_a_store_that_takes_no_more_bytes_is_left_as_it_was(store: Store, published: Path) -> None:
     before = contents(store.root)
-    refused = pytest.raises(StoreError, match=f"cannot publish to store {store.root}: File too")
+    refused = pytest.raises(StoreError, match=f"cannot write to store {store.root}: File too")
     with refused, largest_file(100):
         publish_fake(store, with_weights(b"newer"), key="b" * 64)
     assert contents(store.root) == before
@@ -191,7 +191,7 @@ def test_a_store_that_takes_no_more_bytes_is_left_as_it_was(store: Store, publis
 def test_a_file_in_the_place_of_the_models_is_an_error_that_names_the_store(store: Store) -> None:
     store.root.mkdir()
     (store.root / "models").write_bytes(b"")
-    with pytest.raises(StoreError, match=f"cannot publish to store {store.root}: "):
+    with pytest.raises(StoreError, match=f"cannot write to store {store.root}: "):
         publish_fake(store)
     assert (store.root / "models").read_bytes() == b""
     assert not staged_leftovers(store)

@@ -70,3 +70,36 @@ def test_a_repository_of_pickles_is_refused_with_one_named(name: str) -> None:
 def test_a_repository_without_weights_is_refused(files: list[str]) -> None:
     with pytest.raises(SourceError, match="hf://owner/model has no weights; needed are"):
         select(files, "hf://owner/model")
+
+
+@pytest.mark.parametrize("folder", [".cache/huggingface/", "a/.hidden/", ".fetch/"])
+def test_nothing_hidden_is_chosen(folder: str) -> None:
+    files = ["config.json", "model.onnx", f"{folder}model.onnx", ".config.json"]
+    assert select(files, "x") == ["config.json", "model.onnx"]
+
+
+PICKLES = [
+    *("pytorch_model.bin", "0_Transformer/pytorch_model.bin", "training_args.bin"),
+    *("optimizer.pt", "rng_state.pth", "openvino/model.bin"),
+]
+
+
+def test_pickles_are_chosen_where_they_are_allowed_and_nothing_else_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WARMSTART_ALLOW_PICKLES", "true")
+    files = [*DESCRIPTIONS, *PICKLES]
+    assert select(files, "x") == sorted([*DESCRIPTIONS, *PICKLES[:2]])
+    assert select([*files, "model.safetensors"], "x") == sorted(
+        [*DESCRIPTIONS, "model.safetensors"]
+    )
+    assert select([*files, "a/b.onnx"], "x") == sorted([*DESCRIPTIONS, "a/b.onnx"])
+
+
+@pytest.mark.parametrize("value", ["", "false", "1", "yes"])
+def test_pickles_are_allowed_by_nothing_but_true(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARMSTART_ALLOW_PICKLES", value)
+    with pytest.raises(SourceError, match="which are refused"):
+        select([*DESCRIPTIONS, *PICKLES], "x")

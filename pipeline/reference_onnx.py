@@ -1,0 +1,75 @@
+"""The original of a source that is ONNX already: its graph as it came, pooled in numpy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.graphs import GraphError
+from pipeline.outputs import SENTENCE_EMBEDDING, choose
+from pipeline.pooling import HIDDEN
+from storage_init.package import TextEmbedding
+from storage_init.runtime import input_names, open_session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from storage_init.hf_config import ModelFacts
+    from storage_init.runtime import Tokenizer
+
+# Two ways to pool in FP32 differ by rounding, other poolings by far more.
+AGREEMENT = 1e-3
+
+
+def graph_outputs(
+    graph: Path,
+    facts: ModelFacts,
+    texts: Sequence[str],
+    tokenizer: Tokenizer,
+    *,
+    pooling_is_stated: bool,
+) -> NDArray[np.float32]:
+    """Logits [N, C] or pooled vectors [N, D] of a source's graph, which nobody optimised.
+
+    Each text goes alone, so that there is no padding; nothing of ours is in the graph.
+
+    Raises:
+        GraphError: the graph pools by itself and otherwise than the source states.
+    """
+    # To take it for optimised leaves it as it is.
+    session = open_session(graph, optimized=True)
+    ranks = {output.name: len(output.shape or ()) or None for output in session.get_outputs()}
+    answer = choose(ranks, facts.task, pooling_is_stated=pooling_is_stated)
+    names = input_names(session)
+    rows = []
+    for encoding in tokenizer.encode(texts):
+        got = dict(zip(ranks, session.run(None, tokenizer.feeds([encoding], names)), strict=True))
+        row = got[answer.name]
+        if answer.kind == HIDDEN and isinstance(facts.task, TextEmbedding):
+            row = _pool(row, facts.task)
+            _check_pooling(row, got.get(SENTENCE_EMBEDDING), facts.task)
+        rows.append(row)
+    return np.concatenate(rows).astype(np.float32)
+
+
+def _pool(hidden: NDArray[Any], task: TextEmbedding) -> NDArray[Any]:
+    """One text's states [1, L, D] as a vector [1, D]; alone it has no padding to leave out."""
+    pooled: NDArray[Any] = hidden[:, 0]
+    if task.pooling != "cls":
+        pooled = hidden.mean(axis=1) if task.pooling == "mean" else hidden.max(axis=1)
+    if task.normalize:
+        pooled = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
+    return pooled
+
+
+def _check_pooling(row: NDArray[Any], own: NDArray[Any] | None, task: TextEmbedding) -> None:
+    if own is not None and not np.allclose(row, own, atol=AGREEMENT):
+        stated = f"{task.pooling} pooling {'with' if task.normalize else 'without'} normalisation"
+        raise GraphError(
+            f"the graph's own {SENTENCE_EMBEDDING} is not what modules.json states ({stated}): "
+            "one of the two is wrong"
+        )

@@ -1,0 +1,62 @@
+"""What a version's ``package.json`` says, for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storage_init.housekeeping import text
+from storage_init.package import TextEmbedding
+
+if TYPE_CHECKING:
+    from storage_init.package import Package, Task, Variant
+
+
+def describe(package: Package, version: str, *, current: bool, age: float) -> str:
+    """Several lines; ``age`` in seconds since publication."""
+    size = sum(file.size for file in package.files)
+    fields = [
+        ("version", f"{version}{' (current)' if current else ''}, {text.age(age)} old"),
+        ("task", _task(package.task)),
+        ("source", f"{package.source.uri} at {package.source.revision}"),
+        ("licence", package.source.license or "not stated"),
+        ("key", package.key),
+        ("recipe", package.recipe_digest),
+        ("tools", ", ".join(f"{name} {number}" for name, number in sorted(package.tools.items()))),
+        ("max length", f"{package.limits.max_length} tokens"),
+        ("inputs", ", ".join(f"{t.name} {t.datatype} {t.shape}" for t in package.inputs)),
+        ("outputs", ", ".join(f"{t.name} {t.datatype} {t.shape}" for t in package.outputs)),
+        ("size", f"{text.size(size)} in {len(package.files)} files"),
+    ]
+    width = max(len(name) for name, _ in fields)
+    variants = text.table(
+        ("variant", "needs", "ms a text", "measured on", "tolerance", "moves in a batch"),
+        [_variant(variant) for variant in package.variants],
+        right=("ms a text", "tolerance", "moves in a batch"),
+    )
+    files = text.table(
+        ("file", "size", "sha256"),
+        [(file.path, text.size(file.size), file.sha256[:16]) for file in package.files],
+        right=("size",),
+    )
+    head = [package.name, *(f"  {name:{width}}  {value}" for name, value in fields)]
+    return "\n".join([*head, "", variants, "", files])
+
+
+def _task(task: Task) -> str:
+    if isinstance(task, TextEmbedding):
+        normalized = ", normalized" if task.normalize else ""
+        return f"text-embedding: {task.dimension} values, {task.pooling} pooling{normalized}"
+    labels = ", ".join(task.labels[:8]) + (", …" if len(task.labels) > 8 else "")
+    return f"text-classification: {len(task.labels)} labels ({labels}), {task.activation}"
+
+
+def _variant(variant: Variant) -> tuple[str, ...]:
+    cpu = " or ".join(variant.requires.cpu_any_of)
+    return (
+        variant.name,
+        variant.requires.provider + (f" with {cpu}" if cpu else ""),
+        f"{variant.speed.median_ms:.2f}",
+        variant.speed.cpu,
+        f"{variant.tolerance:g}",
+        f"{variant.batch_sensitivity.largest_move:g}",
+    )

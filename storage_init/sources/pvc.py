@@ -1,0 +1,46 @@
+"""``pvc://claim/path``: a folder of a volume, where it is mounted (``WARMSTART_PVC_DIR``).
+
+KServe mounts the claim itself and calls no initializer for it; this is for Jobs and the pipeline.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from storage_init.errors import SourceError
+from storage_init.package import Source
+from storage_init.sources import local
+from storage_init.sources.names import name_problem
+from storage_init.verify import list_files
+
+if TYPE_CHECKING:
+    from storage_init.sources.remote import Remote
+
+MOUNT_VARIABLE = "WARMSTART_PVC_DIR"
+MOUNT = "/mnt/pvc"
+URI = re.compile(r"pvc://(?P<claim>[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(?:/(?P<path>.*))?")
+
+
+def resolve(uri: str) -> Source:
+    return Source(uri=uri, revision=local.revision(_folder(uri), uri))
+
+
+def connect(source: Source) -> Remote:
+    return local.open_folder(_folder(source.uri), source)
+
+
+def _folder(uri: str) -> Path:
+    match = URI.fullmatch(uri)
+    path = (match["path"] or "").rstrip("/") if match else "\\"
+    if path and name_problem(path):
+        raise SourceError(f"{uri} is not of the form pvc://claim/path")
+    mount = Path(os.environ.get(MOUNT_VARIABLE) or MOUNT).resolve()
+    folder = local.check_folder(mount / path, uri)
+    # Others write to the volume: a link must not lead to this pod's own secrets.
+    for each in (folder, *(folder / found for found in sorted(list_files(folder)))):
+        if not each.resolve().is_relative_to(mount):
+            raise SourceError(f"{uri} is refused: {each} is a link that leaves the volume")
+    return folder

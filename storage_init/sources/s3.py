@@ -1,0 +1,68 @@
+"""``s3://bucket/prefix``: an S3 bucket, with kserve-storage's settings and boto3's connections.
+
+Not ``Storage.download`` itself: it starts over after a broken connection, does not notice an object
+that is replaced, follows ``..`` in keys, takes ``abc/`` for a part of ``ab``, leaves out empty
+objects and turns every failure into text, so that a refusal cannot be told from a broken line.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from storage_init.errors import SourceError
+from storage_init.hashing import CHUNK_BYTES
+from storage_init.sources import buckets, kserve
+from storage_init.sources.failures import status_of
+from storage_init.sources.ranges import CONNECTIONS
+from storage_init.sources.remote import Remote, RemoteFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from storage_init.package import Source
+
+
+def resolve(uri: str) -> Source:
+    buckets.parse(uri)
+    return buckets.resolve(uri, _lister(_client()))
+
+
+def connect(source: Source) -> Remote:
+    bucket, _ = buckets.parse(source.uri)
+    client = _client()
+
+    def read(file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
+        try:
+            answer = client.get_object(
+                Bucket=bucket, Key=file.name, Range=f"bytes={start}-{end - 1}", IfMatch=file.tag
+            )
+        except Exception as error:
+            if status_of(error) == 412:
+                raise SourceError(f"{source.uri}: {file.path} was replaced: start again") from error
+            raise
+        with closing(answer["Body"]) as body:
+            yield from body.iter_chunks(CHUNK_BYTES)
+
+    return buckets.connect(source, _lister(client), read)
+
+
+def _client() -> Any:
+    kserve.apply_settings()
+    import boto3  # type: ignore[import-untyped]
+    from botocore.config import Config  # type: ignore[import-untyped]
+
+    arguments = kserve.s3_arguments()
+    pool = Config(max_pool_connections=CONNECTIONS)
+    arguments["config"] = arguments["config"].merge(pool)
+    return boto3.session.Session().client("s3", **arguments)
+
+
+def _lister(client: Any) -> buckets.ListObjects:
+    def list_objects(bucket: str, prefix: str) -> Iterator[RemoteFile]:
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        for page in pages:
+            for each in page.get("Contents", []):
+                yield RemoteFile(each["Key"], each["Size"], each["ETag"], name=each["Key"])
+
+    return list_objects

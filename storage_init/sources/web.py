@@ -1,0 +1,185 @@
+"""``https://host/path``: one file or an archive (.tar, .tar.gz, .tgz, .zip) of a web server.
+
+The revision is the SHA-256 that the URI asks for (``#sha256=<hex>``), else the server's strong
+ETag, else the SHA-256 of the content, which is then read twice. Plain ``http://`` is for this
+machine alone unless ``WARMSTART_ALLOW_HTTP=true``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urljoin, urlsplit
+
+from storage_init.errors import SourceError
+from storage_init.hashing import CHUNK_BYTES
+from storage_init.logs import event
+from storage_init.package import Source
+from storage_init.sources import archives, kserve, ranges, space
+from storage_init.sources.remote import Remote, RemoteFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from requests import Response, Session
+
+ALLOW_HTTP_VARIABLE = "WARMSTART_ALLOW_HTTP"
+TIMEOUT_SECONDS = (15, 30)
+MAX_REDIRECTS = 5
+PIN = re.compile(r"sha256=([0-9a-f]{64})")
+
+log = logging.getLogger(__name__)
+
+
+def resolve(uri: str) -> Source:
+    url, pin = _parse(uri)
+    with _session() as session:
+        file = _probe(session, url)
+        if pin:
+            revision = f"sha256:{pin}"
+        elif file.tag:
+            revision = f"etag:{file.tag}"
+        else:
+            event(log, "no strong ETag: the content is read once to pin it", uri=uri)
+            revision = f"sha256:{_sha256(session, file)}"
+    return Source(uri=uri, revision=revision)
+
+
+def connect(source: Source) -> Remote:
+    url, _ = _parse(source.uri)
+    session = _session()
+    file = _probe(session, url)
+    kind, _, value = source.revision.partition(":")
+    if kind == "etag" and value != file.tag:
+        raise SourceError(f"{source.uri} has changed since it was resolved: start again")
+    digest = source.revision if kind == "sha256" else ""
+    file = RemoteFile(file.path, file.size, file.tag, digest, file.ranges, file.name)
+
+    def read(file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
+        return _read(session, file, start, end)
+
+    return Remote([file], lambda chosen, folder: ranges.download(chosen, folder, read))
+
+
+def _parse(uri: str) -> tuple[str, str | None]:
+    """The URL and the SHA-256 that its fragment asks for.
+
+    Raises:
+        SourceError: another form.
+    """
+    url, separator, fragment = uri.partition("#")
+    pin = PIN.fullmatch(fragment)
+    parts = urlsplit(url)
+    if separator and not pin:
+        raise SourceError(f"{uri}: what follows a # is sha256= and 64 hex digits")
+    if not parts.hostname or parts.username is not None or not url.isprintable():
+        raise SourceError(
+            f"{uri} is not of the form https://host/path; credentials belong into ~/.netrc or the "
+            "variable <host>-headers"
+        )
+    if not _file_name(url):
+        raise SourceError(f"{uri} names no file")
+    return url, pin[1] if pin else None
+
+
+def _file_name(url: str) -> str:
+    return unquote(urlsplit(url).path.rpartition("/")[2])
+
+
+def _session() -> Session:
+    kserve.apply_settings()
+    import requests
+
+    return requests.Session()
+
+
+def _probe(session: Session, url: str) -> RemoteFile:
+    """What the server says of a file.
+
+    It is asked for one byte, not with HEAD, which signed URLs do not answer.
+    """
+    with _get(session, url, {"Range": "bytes=0-0"}) as response:
+        given = response.headers
+        partial = response.status_code == 206
+        size = given.get("Content-Range", "").rpartition("/")[2] if partial else None
+        size = given.get("Content-Length", "") if size is None else size
+    name, etag = _file_name(url), given.get("ETag", "")
+    if not size.isdecimal():
+        raise SourceError(f"{url}: the server does not say how large it is")
+    if given.get("Content-Encoding", "identity") != "identity" and not name.endswith(
+        archives.ENDINGS
+    ):
+        raise SourceError(f"{url}: the server sends it compressed only")
+    strong = etag if etag.startswith('"') else ""
+    return RemoteFile(name, int(size), strong, ranges=partial and bool(strong), name=url)
+
+
+def _read(session: Session, file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
+    wanted = f"bytes={start}-{end - 1}"
+    headers = {"Range": wanted, "If-Range": file.tag} if file.ranges else {}
+    with _get(session, file.name, headers) as response:
+        given = response.headers
+        changed = file.tag and given.get("ETag", file.tag) != file.tag
+        expected = f"{wanted.replace('=', ' ')}/{file.size}"
+        # The whole file instead of a part of it: the answer of If-Range to a changed file.
+        if changed or (file.ranges and given.get("Content-Range") != expected):
+            raise SourceError(f"{file.name} changed while it was being fetched: start again")
+        yield from response.raw.stream(CHUNK_BYTES, decode_content=False)
+
+
+def _sha256(session: Session, file: RemoteFile) -> str:
+    space.check_size(file.size, file.name)
+    digest = hashlib.sha256()
+    for chunk in _read(session, file, 0, file.size):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _get(session: Session, url: str, headers: Mapping[str, str]) -> Iterator[Response]:
+    """The answer to a GET, after redirects.
+
+    Each host gets only the headers meant for it, and none is asked over plain HTTP.
+    """
+    for _ in range(MAX_REDIRECTS + 1):
+        _check_encrypted(url)
+        own = kserve.headers(urlsplit(url).hostname or "")
+        response = session.get(
+            url,
+            headers={"Accept-Encoding": "identity", **own, **headers},
+            stream=True,
+            allow_redirects=False,
+            timeout=TIMEOUT_SECONDS,
+        )
+        with response:
+            if not response.is_redirect:
+                response.raise_for_status()
+                yield response
+                return
+            url = urljoin(url, response.headers["Location"])
+    raise SourceError(f"{url}: more than {MAX_REDIRECTS} redirects")
+
+
+def _check_encrypted(url: str) -> None:
+    parts = urlsplit(url)
+    allowed = os.environ.get(ALLOW_HTTP_VARIABLE, "").lower() == "true"
+    if parts.scheme == "https" or (
+        parts.scheme == "http" and (allowed or _is_loopback(parts.hostname or ""))
+    ):
+        return
+    raise SourceError(
+        f"{url} is refused: use https://, or set {ALLOW_HTTP_VARIABLE}=true if the network is "
+        "trusted"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,81 @@
+"""Small file systems of our own: full ones, read-only ones, and disks that lose their power.
+
+Needs the right to mount; tests that use these are skipped, and say so, where it is missing.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+IMAGE_BYTES = 32 << 20
+# Nothing reaches the disk but by fsync: no commit by timer, no help for those who rename without.
+HARSH = "noauto_da_alloc,data=writeback,commit=3600"
+
+
+@contextmanager
+def small_disk(mount_point: Path, size: str = "1m") -> Iterator[Path]:
+    """A tmpfs of a few bytes."""
+    mount_point.mkdir(parents=True, exist_ok=True)
+    with _mounted(["-t", "tmpfs", "-o", f"size={size}", "tmpfs"], mount_point):
+        yield mount_point
+
+
+def remount(mount_point: Path, option: str) -> None:
+    """Make a mounted file system ``ro`` or ``rw``."""
+    _run("mount", "-o", f"remount,{option}", str(mount_point))
+
+
+class Disk:
+    """An ext4 file system in a file. The file holds what has reached the disk and nothing else:
+    what is written and not yet synced is in the memory of the kernel that mounted it."""
+
+    def __init__(self, image: Path) -> None:
+        self.image = image
+
+    @classmethod
+    def make(cls, image: Path) -> Disk:
+        with image.open("wb") as file:
+            file.truncate(IMAGE_BYTES)
+        _run("mkfs.ext4", "-q", "-F", str(image))
+        return cls(image)
+
+    @contextmanager
+    def mounted(self, mount_point: Path, options: str = HARSH) -> Iterator[Path]:
+        mount_point.mkdir(exist_ok=True)
+        with _mounted(["-o", f"loop,{options}", str(self.image)], mount_point):
+            yield mount_point
+
+    def after_power_cut(self, image: Path) -> Disk:
+        """The disk as the next boot would find it, were the power cut now."""
+        shutil.copyfile(self.image, image)
+        return Disk(image)
+
+
+@contextmanager
+def _mounted(arguments: list[str], mount_point: Path) -> Iterator[None]:
+    done = subprocess.run(
+        ["mount", *arguments, str(mount_point)],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"cannot mount file systems here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        # Lazily: a process that was stopped half-way may still have a file open.
+        _run("umount", "--lazy", str(mount_point))
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)

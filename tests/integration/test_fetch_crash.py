@@ -1,0 +1,114 @@
+"""A fetch through the store that dies or fails at any step: the next one succeeds without help."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storage_init.cache import Cache
+from storage_init.errors import WarmstartError
+from storage_init.initializer import initialize
+from storage_init.package import PACKAGE_FILE, read_package
+from storage_init.store import Store
+from storage_init.verify import check_files, list_files, verify
+from tests.interrupt import FINISHED, REFUSED, SUCCEEDED, die, find_the_disk_full, run_in_child
+from tests.packages import writable_copy
+from tests.unit.storage_init.fakes import NAME, publish_fake, with_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A volume with a store and a destination, and what is to be fetched into it."""
+
+    volume: Path
+    source: Path
+
+    @property
+    def store(self) -> Store:
+        return Store(self.volume / "store")
+
+    @property
+    def destination(self) -> Path:
+        return self.volume / "models"
+
+    def fetch(self) -> int:
+        try:
+            cache = Cache(self.store, poll_seconds=0.01, stale_seconds=0.05)
+            initialize(self.source.as_uri(), self.destination, cache)
+        except WarmstartError:
+            return REFUSED
+        return SUCCEEDED
+
+    def check(self) -> None:
+        """Every version that can be resolved is whole, and so is what a predictor would read."""
+        for version in self.store.versions(NAME):
+            verify(self.store.version_folder(NAME, version))
+        if (self.destination / PACKAGE_FILE).exists():
+            package, _ = read_package(self.destination)
+            assert check_files(self.destination, package.files) == []
+
+
+@pytest.fixture(params=["an empty volume", "another model there", "a hit"])
+def pristine(request: pytest.FixtureRequest, tmp_path: Path) -> Pod:
+    """A volume as it is before the fetch; copied for each attempt."""
+    made = publish_fake(Store(tmp_path / "made"), with_weights(b"wanted"))
+    source = writable_copy(made, tmp_path / "source")
+    pod = Pod(tmp_path / "pristine", source)
+    pod.volume.mkdir()
+    if request.param == "another model there":
+        other = publish_fake(Store(tmp_path / "other"), with_weights(b"other"), key="0" * 64)
+        assert Pod(pod.volume, writable_copy(other, tmp_path / "other-source")).fetch() == SUCCEEDED
+    elif request.param == "a hit":
+        assert pod.fetch() == SUCCEEDED
+        shutil.rmtree(pod.destination)
+    return pod
+
+
+def attempts(pristine: Pod, interrupt: Callable[[], None]) -> Iterator[tuple[int, Pod]]:
+    for step in range(1, 1000):
+        pod = Pod(pristine.volume.with_name(f"step-{step}"), pristine.source)
+        shutil.copytree(pristine.volume, pod.volume, symlinks=True)
+        code = run_in_child(pod.volume, step, interrupt, pod.fetch)
+        if code == FINISHED:
+            return
+        yield code, pod
+        shutil.rmtree(pod.volume)
+    pytest.fail("the fetch never came to its end")
+
+
+def test_a_fetch_killed_at_any_step_leaves_only_what_verifies_and_the_next_succeeds(
+    pristine: Pod, record_property: Callable[[str, object], None]
+) -> None:
+    wanted = read_package(pristine.source)[1]
+    steps = 0
+    for code, pod in attempts(pristine, die):
+        assert code == -signal.SIGKILL
+        steps += 1
+        pod.check()
+        assert pod.fetch() == SUCCEEDED
+        pod.check()
+        assert read_package(pod.destination)[1] == wanted
+        assert list_files(pod.destination) == list_files(pristine.source)
+    record_property("kill_points", steps)
+    assert steps > 20
+
+
+def test_a_fetch_that_finds_the_disk_full_at_any_step_says_so_and_the_next_succeeds(
+    pristine: Pod,
+) -> None:
+    for step, (code, pod) in enumerate(attempts(pristine, find_the_disk_full), 1):
+        # What cannot be counted or cleaned up stays: the fetch is a success nevertheless.
+        assert code in (REFUSED, SUCCEEDED), f"step {step}"
+        pod.check()
+        assert pod.fetch() == SUCCEEDED
+        pod.check()

@@ -1,0 +1,129 @@
+"""A raw ONNX repository becomes a prepared model where there is no PyTorch, and is served."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from benchmarks.process import predictor
+from storage_init import host, sources
+from storage_init.activations import probabilities
+from storage_init.package import Requires
+from storage_init.packaging import PackagingError, can_package, package
+from storage_init.runtime import Tokenizer, input_names, open_session, run_first
+from storage_init.store import Store
+from storage_init.verify import verify
+from tests.exports import export_onnx
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+pytestmark = pytest.mark.integration
+
+TEXTS = ["the film was good", "a bad book", "i would never watch this again"]
+ABSENT = ("torch", "transformers", "optimum", "kfp", "sentence_transformers")
+
+# Run by every interpreter that finds it on its path, before anything else.
+BLOCKER = f"""
+import sys
+
+class Blocker:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in {ABSENT!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Blocker)
+"""
+
+
+@pytest.fixture
+def no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes started from here on cannot import what only the pipeline's image has."""
+    folder = tmp_path / "blocker"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(BLOCKER)
+    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+
+
+@pytest.mark.usefixtures("no_torch")
+@pytest.mark.parametrize("kind", ["classifier", "embedder"])
+def test_an_onnx_repository_is_packaged_without_torch_and_served_as_its_own_graph_answers(
+    kind: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    raw = export_onnx(request.getfixturevalue(kind), tmp_path / "raw")
+    store = Store(tmp_path / "store")
+    assert can_package(raw) is None
+    version = package(sources.resolve(raw.as_uri()), raw, kind, store)
+
+    found = verify(version)
+    assert version == store.resolve(kind)
+    assert not set(found.tools) & set(ABSENT)
+    wanted = {"fp32"} | (
+        {"int8"} if host.unmet(Requires(cpu_any_of=host.EXACT_INT8)) is None else set()
+    )
+    assert {variant.name for variant in found.variants} == wanted
+    said = [record.getMessage() for record in caplog.records]
+    assert any("already ONNX: model.onnx" in line for line in said)
+    assert list((store.root / ".staging").iterdir()) == []
+
+    with predictor(version, tmp_path / "log", "--variant=fp32") as running:
+        answer = running.predict({"instances": TEXTS}).json()["predictions"]
+    key = "probabilities" if kind == "classifier" else "embedding"
+    got = np.array([row[key] for row in answer])
+    np.testing.assert_allclose(got, _original(raw, kind), atol=1e-4)
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_a_second_pod_finds_what_the_first_one_prepared(classifier: Path, tmp_path: Path) -> None:
+    raw = export_onnx(classifier, tmp_path / "raw")
+    source = sources.resolve(raw.as_uri())
+    first = package(source, raw, "m", Store(tmp_path / "store"))
+    written = (first / "package.json").stat().st_mtime_ns
+    assert package(source, raw, "m", Store(tmp_path / "store")) == first
+    assert (first / "package.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_a_step_that_fails_is_the_errors_own_sentence(classifier: Path, tmp_path: Path) -> None:
+    raw = export_onnx(classifier, tmp_path / "raw")
+    (raw / "model.onnx").write_bytes(b"not a graph")
+    store = Store(tmp_path / "store")
+    with pytest.raises(PackagingError, match=r"^\[2/6\] export   .*model\.onnx cannot be read"):
+        package(sources.resolve(raw.as_uri()), raw, "m", store)
+    assert store.names() == []
+    assert list((store.root / ".staging").iterdir()) == []
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_pytorch_weights_are_exported_only_where_torch_is(classifier: Path, tmp_path: Path) -> None:
+    # This process has torch, the one that it starts has not.
+    raw = shutil.copytree(classifier, tmp_path / "raw")
+    with pytest.raises(PackagingError, match=r"export   exporting PyTorch weights needs optimum"):
+        package(sources.resolve(raw.as_uri()), raw, "m", Store(tmp_path / "store"))
+
+
+def _original(raw: Path, kind: str) -> NDArray[Any]:
+    """The raw graph's own answers: probabilities [N, C], or mean-pooled unit vectors [N, D]."""
+    session = open_session(raw / "model.onnx", optimized=True)
+    tokenizer = Tokenizer(raw / "tokenizer.json", 48, 0)
+    rows = [
+        run_first(session, tokenizer.feeds([encoding], input_names(session)))
+        for encoding in tokenizer.encode(TEXTS)
+    ]
+    if kind == "classifier":
+        return probabilities(np.concatenate(rows), "softmax")
+    pooled = np.concatenate([row.mean(axis=1) for row in rows])
+    return np.asarray(pooled / np.linalg.norm(pooled, axis=1, keepdims=True))

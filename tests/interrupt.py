@@ -1,0 +1,89 @@
+"""Processes that die, or find the disk full, at a chosen step of their work on a folder.
+
+A child counts, by an audit hook, everything that it does to the files below the folder, and is
+interrupted before the n-th such step.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Audit events of changes to a file system, with the positions of their paths and of the folder
+# descriptors that those are relative to. Reading, and so fsync, changes nothing.
+CHANGES = {
+    "os.chmod": ((0, 2),),
+    "os.link": ((0, 2), (1, 3)),
+    "os.mkdir": ((0, 2),),
+    "os.remove": ((0, 1),),
+    "os.rename": ((0, 2), (1, 3)),
+    "os.rmdir": ((0, 1),),
+    "os.symlink": ((1, 2),),
+    "os.truncate": ((0, None),),
+}
+FINISHED, SUCCEEDED, REFUSED, BROKEN = range(4)
+
+
+def run_in_child(
+    root: Path, step: int, interrupt: Callable[[], None], work: Callable[[], int]
+) -> int:
+    """The exit code of a process that does ``work``, or minus the signal that ended it.
+
+    ``interrupt`` is called in it before it changes ``root`` for the ``step``-th time. ``work``
+    gives ``SUCCEEDED`` or ``REFUSED``; where it succeeded and there was no such step, the code
+    is ``FINISHED``.
+    """
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    remaining = step
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal remaining
+        if _changes(root, event, arguments):
+            remaining -= 1
+            if remaining == 0:
+                interrupt()
+
+    code = BROKEN
+    try:
+        sys.addaudithook(count)
+        code = work()
+        if code == SUCCEEDED and remaining > 0:
+            code = FINISHED
+    finally:
+        os._exit(code)
+
+
+def _changes(root: Path, event: str, arguments: tuple[Any, ...]) -> bool:
+    if event == "open":
+        path, _, flags = arguments
+        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        return bool(writes) and isinstance(path, (str, os.PathLike)) and _inside(root, path, -1)
+    return any(
+        _inside(root, arguments[at], -1 if folder is None else arguments[folder])
+        for at, folder in CHANGES.get(event, ())
+    )
+
+
+def _inside(root: Path, path: Any, folder: int) -> bool:
+    if isinstance(path, int):
+        return Path(f"/proc/self/fd/{path}").readlink().is_relative_to(root)
+    if folder >= 0:
+        return _inside(root, folder, -1)
+    return Path(path).is_relative_to(root)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def find_the_disk_full() -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
