@@ -156,7 +156,7 @@ def test_a_model_of_the_store_is_linked_by_name(pods: Pods) -> None:
     assert "has no other (it has models m)" in missing.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("moments", [20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("moments", [10, pytest.param(200, marks=pytest.mark.slow)])
 def test_killed_at_any_moment_a_fetch_leaves_nothing_that_does_not_verify(
     moments: int, pods: Pods, server: Hub
 ) -> None:
