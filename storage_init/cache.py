@@ -61,7 +61,7 @@ class Cache:
     stale_seconds: float = STALE_SECONDS
 
     def obtain(self, source: Source) -> Cached:
-        """The version made from a source; fetched by this process if nobody else does.
+        """The version made from a source; if this process had to fetch it, it verified it, too.
 
         Raises:
             WarmstartError: it cannot be fetched, verified, packaged or stored.
@@ -125,7 +125,9 @@ class Cache:
             discard(self.store, staging)
             raise
         try:
-            return packaging.package(source, staging, model_name(source), self.store)
+            folder = packaging.package(source, staging, model_name(source), self.store)
+            verify(folder)
+            return folder
         finally:
             discard(self.store, staging)
 

@@ -75,7 +75,7 @@ def _fetch_through(cache: Cache, uri: str, incoming: Path, destination: Path) ->
     counters.record(cache.store, cached.name, "hit" if cached.hit else "miss")
     event(log, "store hit" if cached.hit else "store miss, now filled", version=str(cached.folder))
     try:
-        _deliver(cached.folder, incoming, destination)
+        _deliver(cached.folder, incoming, destination, verified=not cached.hit)
     except (VerificationError, PackageError, FileNotFoundError) as error:
         if not cached.hit or is_whole(cached.folder):
             raise
@@ -86,8 +86,11 @@ def _fetch_through(cache: Cache, uri: str, incoming: Path, destination: Path) ->
         _deliver(cache.obtain(source).folder, incoming, destination)
 
 
-def _deliver(version: Path, incoming: Path, destination: Path) -> None:
-    """Link a version's files, verify them where they will be read, and put them in place."""
+def _deliver(version: Path, incoming: Path, destination: Path, *, verified: bool = False) -> None:
+    """Link a version's files, verify them where they will be read, and put them in place.
+
+    ``verified``: this process has just verified the version; hard links are the same files.
+    """
     package, digest = read_package(version)
     if _has_already(destination, digest):
         (destination / PLACING).unlink(missing_ok=True)  # killed when all but done
@@ -96,8 +99,10 @@ def _deliver(version: Path, incoming: Path, destination: Path) -> None:
     _check_space(package, version, destination)
     with timed(log, "linked", version=str(version)) as fields:
         incoming.mkdir(parents=True)
-        fields["files"] = dict(link_files(version, listed(version), incoming))
-    _verify(incoming)
+        methods = link_files(version, listed(version), incoming)
+        fields["files"] = dict(methods)
+    if not verified or set(methods) != {"hard link"}:
+        _verify(incoming)
     place(incoming, destination)
 
 
