@@ -24,6 +24,7 @@ import msgspec
 
 from storage_init.errors import PackageError
 from storage_init.package import check_name
+from storage_init.publish import fsync
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,7 +85,7 @@ def _fold_model(folder: Path, now: float) -> None:
     _write_durably(batch / SUM, msgspec.json.encode(_count(batch)))
     total = folder / f"total-{identity}"
     batch.rename(total)
-    _sync(folder)
+    fsync(folder)
     for name in _names(total):
         if name != SUM:
             _remove(total / name)
@@ -122,19 +123,9 @@ def _read_sum(path: Path) -> Counts:
 
 
 def _write_durably(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    path.write_bytes(content)
+    fsync(path)
+    fsync(path.parent)
 
 
 def _remove(path: Path) -> None:

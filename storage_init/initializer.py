@@ -21,6 +21,7 @@ from storage_init.package import is_package, read_package
 from storage_init.placing import PLACING, place
 from storage_init.sources.names import shown
 from storage_init.sources.selection import listed
+from storage_init.sources.space import check_free
 from storage_init.verify import check_files, is_whole, verify
 
 if TYPE_CHECKING:
@@ -134,13 +135,7 @@ def _check_space(package: Package, version: Path, destination: Path) -> None:
     """Where files must be copied, know before the first byte that they fit."""
     if version.stat().st_dev == destination.stat().st_dev:
         return
-    needed = sum(entry.size for entry in package.files)
-    free = shutil.disk_usage(destination).free
-    if needed > free:
-        raise SourceError(
-            f"{package.name} needs {needed / 1e6:.1f} MB, but {destination} has "
-            f"{free / 1e6:.1f} MB free"
-        )
+    check_free(sum(entry.size for entry in package.files), destination, package.name)
 
 
 @contextmanager

@@ -54,8 +54,8 @@ def publish(store: Store, staged: Path, describe: Callable[[list[FileEntry]], Pa
     """
     with readable_errors(store):
         package, content = _describe(staged, describe)
-        _write(staged / PACKAGE_FILE, content)
-        _write(staged / DIGEST_FILE, packages.digest_line(content))
+        (staged / PACKAGE_FILE).write_bytes(content)
+        (staged / DIGEST_FILE).write_bytes(packages.digest_line(content))
         version = _commit(store, staged, package, packages.version_of(content))
         swap_link(store, store.model_folder(package.name) / "current", f"versions/{version}")
     return store.version_folder(package.name, version)
@@ -112,19 +112,15 @@ def _describe(
     return package, content
 
 
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-
-
 def _seal(folder: Path) -> None:
     """Fix modes, then bring every file and folder to disk, the innermost first."""
     for root, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(root) / name
             path.chmod(FILE_MODE)
-            _fsync(path)
+            fsync(path)
         Path(root).chmod(FOLDER_MODE)
-        _fsync(Path(root))
+        fsync(Path(root))
 
 
 def _rename_into_place(staged: Path, target: Path) -> None:
@@ -139,7 +135,7 @@ def _rename_into_place(staged: Path, target: Path) -> None:
                 break
             if target.exists() or attempt == RACES_WITH_GC - 1:
                 raise
-    _fsync(target.parent)
+    fsync(target.parent)
 
 
 def _claim_key(store: Store, package: Package, version: str) -> str:
@@ -155,7 +151,7 @@ def _claim_key(store: Store, package: Package, version: str) -> str:
         elif first.name != version:
             discard(store, store.version_folder(package.name, version))
             return first.name
-    _fsync(link.parent)
+    fsync(link.parent)
     return version
 
 
@@ -176,7 +172,7 @@ def swap_link(store: Store, link: Path, target: str) -> None:
         with suppress(OSError):
             link.rmdir()
     fresh.replace(link)
-    _fsync(link.parent)
+    fsync(link.parent)
 
 
 def make_folder(folder: Path) -> None:
@@ -188,10 +184,11 @@ def make_folder(folder: Path) -> None:
     for new in reversed(missing):
         new.mkdir(exist_ok=True)
         new.chmod(FOLDER_MODE)
-        _fsync(new.parent)
+        fsync(new.parent)
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Bring a file or folder to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
