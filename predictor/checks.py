@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from predictor.engine import Engine, Texts
+from predictor.engine import Engine, Texts, Tokens
 from predictor.errors import SelfTestError, WarmupError
 from storage_init.selftest import SelfTest, distances
 
 if TYPE_CHECKING:
     from storage_init.package import Task, Variant
 
-# Batch and length of the warm-up's inferences: a short text, a sentence, a paragraph, a batch.
-SHAPES = ((1, 8), (1, 32), (1, 128), (8, 32))
+# Batch and length of the warm-up's inferences, longest first so that the lanes end together: a
+# paragraph, a batch of sentences, a sentence, a short text.
+SHAPES = ((1, 128), (4, 32), (1, 32), (1, 8))
 
 
-def replay_selftest(engine: Engine, selftest: SelfTest, task: Task, variant: Variant) -> float:
-    """Ask the self-test's texts one by one; returns the largest distance from the reference.
+def replay_selftest(
+    engine: Engine, selftest: SelfTest, task: Task, variant: Variant, lanes: int = 1
+) -> float:
+    """Ask the self-test's texts, each alone, ``lanes`` at once; the largest distance found.
 
     Raises:
         SelfTestError: an answer is farther off than the variant's tolerance.
     """
-    rows = np.concatenate([engine.run_texts(Texts([text])) for text in selftest.texts])
+    (tokens,) = engine.tokenize([Texts(selftest.texts)])
+    if isinstance(tokens, Exception):
+        raise tokens
+    with ThreadPoolExecutor(lanes, thread_name_prefix="selftest") as pool:
+        rows = np.concatenate(list(pool.map(lambda each: engine.run([each]), tokens)))
     far = distances(task, rows, selftest.reference)
     worst = int(far.argmax())
     # Written so that a distance that is not a number fails.
@@ -50,26 +58,30 @@ class Warmup:
         return float(np.quantile(self.seconds, share)) if self.seconds else 0.0
 
 
-def warm_up(engine: Engine, inferences: int) -> Warmup:
-    """Run typical shapes, so that no request pays for a first time.
+def warm_up(engine: Engine, inferences: int, lanes: int = 1) -> Warmup:
+    """Run typical shapes, ``lanes`` at once, so that no request pays for a first time.
 
     Raises:
         WarmupError: an inference failed or gave values that are not finite.
     """
-    return Warmup(tuple(_timed_inference(engine, shape) for shape in _shapes(engine, inferences)))
+    with ThreadPoolExecutor(lanes, thread_name_prefix="warm-up") as pool:
+        shapes = _shapes(engine, inferences)
+        return Warmup(tuple(pool.map(lambda shape: _timed_inference(engine, shape), shapes)))
 
 
 def _shapes(engine: Engine, inferences: int) -> list[tuple[int, int]]:
     longest = engine.tokenizer.max_length
-    return [(batch, min(length, longest)) for batch, length in islice(cycle(SHAPES), inferences)]
+    shapes = [(batch, min(length, longest)) for batch, length in SHAPES]
+    served = [shape for shape in shapes if engine.batches or shape[0] == 1]
+    return list(islice(cycle(served), inferences))
 
 
 def _timed_inference(engine: Engine, shape: tuple[int, int]) -> float:
-    feeds = {name: np.zeros(shape, dtype=np.int64) for name in engine.inputs}
-    feeds["attention_mask"] = np.ones(shape, dtype=np.int64)
+    batch, length = shape
+    tokens = Tokens(np.zeros(length, dtype=np.int64))
     start = time.perf_counter()
     try:
-        rows = engine.run_tensors(feeds)
+        rows = engine.run([tokens] * batch)
     except Exception as error:
         raise WarmupError(f"warm-up failed on a batch of shape {list(shape)}: {error}") from error
     if not np.isfinite(rows).all():

@@ -1,6 +1,8 @@
-"""Why a model did not become ready, one class a check."""
+"""What goes wrong while loading, one class a check, and while answering, one class an outcome."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from storage_init.errors import WarmstartError
 
@@ -19,3 +21,39 @@ class WarmupError(WarmstartError):
 
 class UnsupportedModelError(WarmstartError):
     """A folder holds nothing this predictor can serve."""
+
+
+class RequestError(WarmstartError):
+    """A request that gets no answer; ``status`` and ``grpc_code`` are what the client is told."""
+
+    status: ClassVar[int] = 500
+    grpc_code: ClassVar[str] = "INTERNAL"
+
+
+class InvalidRequestError(RequestError):
+    """The client can mend it; the message says how."""
+
+    status = 400
+    grpc_code = "INVALID_ARGUMENT"
+
+
+class UnknownModelError(RequestError):
+    """There is no model, or no version, of that name here."""
+
+    status = 404
+    grpc_code = "NOT_FOUND"
+
+    def __init__(self, name: str, version: str | None = None) -> None:
+        what = f"{name} has no version {version}" if version else f"there is no model {name}"
+        super().__init__(f"{what} here")
+
+
+class NotReadyError(RequestError):
+    """The model is not loaded yet, or not any more."""
+
+    status = 503
+    grpc_code = "UNAVAILABLE"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"model {name} is not ready")

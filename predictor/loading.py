@@ -1,58 +1,31 @@
-"""From a folder to an engine that may serve, with the time each phase took."""
+"""From a folder to an engine that may serve: session, tokenizer, checks, self-test, warm-up."""
 
 from __future__ import annotations
 
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import onnxruntime as ort
 
 from predictor.checks import Warmup, replay_selftest, warm_up
 from predictor.engine import Engine
 from predictor.fallback import check_inputs, read_plain_folder
+from predictor.prefetch import Phases, Prefetched, Prepared, prefetch
 from predictor.tasks import task_for
 from predictor.variants import choose
-from storage_init.errors import VerificationError
-from storage_init.package import (
-    SELFTEST_FILE,
-    TOKENIZER_FILE,
-    Package,
-    Variant,
-    is_package,
-    read_package,
-)
+from storage_init.package import SELFTEST_FILE, TOKENIZER_FILE, Package, Variant
 from storage_init.runtime import Tokenizer, input_names, open_session
 from storage_init.selftest import SelfTest
-from storage_init.verify import check_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from predictor.settings import Settings
 
 log = logging.getLogger(__name__)
 
 UNPREPARED = "unprepared"
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-@dataclass
-class Phases:
-    """Seconds each phase of a load took; phases may overlap."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def time(self, name: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function; a phase that fails is not recorded."""
-        start = time.perf_counter()
-        result = function(*args, **kwargs)
-        self.seconds[name] = time.perf_counter() - start
-        return result
 
 
 @dataclass(frozen=True)
@@ -72,24 +45,24 @@ class LoadedModel:
     phases: Phases
 
 
-def load(settings: Settings) -> LoadedModel:
+def load(settings: Settings, prefetched: Prefetched | None = None) -> LoadedModel:
     """Load, verify, self-test and warm up the model in ``settings.model_dir``.
 
     Raises:
         WarmstartError: names the check that failed and by how much.
     """
-    phases = Phases()
-    # The link may be swapped to another version while we read.
-    folder = settings.model_dir.resolve()
-    loader = _load_package if is_package(folder) else _load_plain
-    return phases.time("total", loader, folder, settings, phases)
+    begun = prefetched or prefetch(settings)
+    prepared, phases = begun.prepared, begun.phases
+    loaded = _load_prepared(begun, prepared) if prepared else _load_plain(begun)
+    phases.seconds["total"] = time.perf_counter() - phases.started
+    return loaded
 
 
-def _load_package(folder: Path, settings: Settings, phases: Phases) -> LoadedModel:
-    package, version = phases.time("read", read_package, folder)
+def _load_prepared(begun: Prefetched, prepared: Prepared) -> LoadedModel:
+    package, folder = prepared.package, begun.folder
+    settings, phases = begun.settings, begun.phases
     variant = choose(package, settings.variant, ort.get_available_providers())
-    with ThreadPoolExecutor(thread_name_prefix="load") as pool:
-        verified = pool.submit(phases.time, "verify", _verify, folder, package, variant, settings)
+    with ThreadPoolExecutor(2, thread_name_prefix="load") as pool:
         session = pool.submit(
             phases.time,
             "session",
@@ -107,16 +80,19 @@ def _load_package(folder: Path, settings: Settings, phases: Phases) -> LoadedMod
             package.pad_token_id,
         )
         # First: what a corrupt file does to the others is of no interest.
-        verified.result()
-        budget = settings.max_batch_tokens if _may_batch(variant, settings) else None
-        engine = Engine(session.result(), tokenizer.result(), task_for(package.task), budget)
-    selftest = SelfTest.load(folder / SELFTEST_FILE)
-    distance = phases.time("selftest", replay_selftest, engine, selftest, package.task, variant)
-    warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences)
-    return LoadedModel(engine, package, version, variant.name, distance, warmup, phases)
+        begun.verified(prepared, variant)
+        batches = _may_batch(variant, settings)
+        engine = Engine(session.result(), tokenizer.result(), task_for(package.task), batches)
+    selftest, lanes = SelfTest.load(folder / SELFTEST_FILE), settings.lanes
+    distance = phases.time(
+        "selftest", replay_selftest, engine, selftest, package.task, variant, lanes
+    )
+    warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences, lanes)
+    return LoadedModel(engine, package, prepared.version, variant.name, distance, warmup, phases)
 
 
-def _load_plain(folder: Path, settings: Settings, phases: Phases) -> LoadedModel:
+def _load_plain(begun: Prefetched) -> LoadedModel:
+    folder, settings, phases = begun.folder, begun.settings, begun.phases
     graph, facts = phases.time("read", read_plain_folder, folder)
     log.warning(
         "%s is not a prepared model: serving %s as it is, unverified and without a self-test. "
@@ -133,8 +109,8 @@ def _load_plain(folder: Path, settings: Settings, phases: Phases) -> LoadedModel
     )
     session = phases.time("session", open_session, graph, threads=settings.threads, optimized=False)
     check_inputs(graph, input_names(session))
-    engine = Engine(session, tokenizer, task_for(facts.task), settings.max_batch_tokens)
-    warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences)
+    engine = Engine(session, tokenizer, task_for(facts.task))
+    warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences, settings.lanes)
     return LoadedModel(engine, None, UNPREPARED, UNPREPARED, None, warmup, phases)
 
 
@@ -145,10 +121,3 @@ def _may_batch(variant: Variant, settings: Settings) -> bool:
         sensitivity.largest_move <= settings.max_batch_move
         and sensitivity.flipped_labels <= settings.max_batch_flips
     )
-
-
-def _verify(folder: Path, package: Package, variant: Variant, settings: Settings) -> None:
-    every = settings.verify == "all"
-    entries = package.files if every else package.served_files(variant)
-    if problems := check_files(folder, entries, hashes=settings.verify != "size"):
-        raise VerificationError(str(folder), problems)

@@ -1,35 +1,34 @@
-"""PreparedModel: the KServe model. It decodes, hands to a lane and encodes; the rest is behind."""
+"""PreparedModel: the served model as KServe's ModelServer knows models."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kserve import InferRequest, InferResponse, Model
 from kserve.errors import InvalidInput, ModelNotReady
-from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from predictor import codec, metrics, v1
-from predictor.loading import LoadedModel, load
-from storage_init.logs import event
-from storage_init.runtime import TextTooLongError
+from predictor import kserve_codec
+from predictor.errors import InvalidRequestError, NotReadyError
+from predictor.served import ServedModel
 
 if TYPE_CHECKING:
-    from predictor.settings import Settings
+    from collections.abc import Iterator
 
-log = logging.getLogger(__name__)
+    from predictor.settings import Settings
 
 
 class PreparedModel(Model):
-    """Serves one prepared model; ready only after every check of ``load``."""
+    """Serves one prepared model; ready only after every check of ``load``.
 
-    def __init__(self, settings: Settings) -> None:
+    ``python -m predictor`` answers V2 and V1 inference by itself and uses this for KServe's other
+    routes; with ``kserve.ModelServer().start([model])`` it serves in a server of one's own.
+    """
+
+    def __init__(self, settings: Settings, served: ServedModel | None = None) -> None:
         super().__init__(settings.model_name)
-        self._settings = settings
-        self._loaded: LoadedModel | None = None
-        self._lanes = ThreadPoolExecutor(settings.lanes, thread_name_prefix="lane")
+        self._served = served or ServedModel(settings)
+        self.ready = self._served.ready
 
     def load(self) -> bool:
         """Load, verify, self-test and warm up.
@@ -37,36 +36,25 @@ class PreparedModel(Model):
         Raises:
             WarmstartError: names the check that failed; the model is not ready then.
         """
-        loaded = load(self._settings)
-        metrics.record_load(self.name, loaded)
-        event(
-            log,
-            "model ready",
-            model=self.name,
-            version=loaded.version,
-            variant=loaded.variant,
-            warmup_p50_ms=round(loaded.warmup.quantile(0.5) * 1000, 2),
-            **{f"{name}_seconds": round(s, 4) for name, s in loaded.phases.seconds.items()},
-        )
-        self._loaded = loaded
+        self._served.load()
         self.ready = True
         return True
 
     def start(self) -> None:
         """KServe's own would call any model ready."""
 
+    async def healthy(self) -> bool:
+        return self._served.ready
+
     def get_input_types(self) -> list[dict[str, Any]]:
         """Texts first; the tensors are the other way to ask."""
-        names = ["text", codec.PAIR_INPUT] if self._model.engine.task.takes_pairs else ["text"]
-        texts = [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in names]
-        return texts + [
-            {"name": name, "datatype": "INT64", "shape": [-1, -1]}
-            for name in self._model.engine.inputs
-        ]
+        with _kserve_errors():
+            return self._served.input_types()
 
     def get_output_types(self) -> list[dict[str, Any]]:
         """What texts are answered with, then what tensors are."""
-        return self._model.engine.task.output_types
+        with _kserve_errors():
+            return self._served.output_types()
 
     async def predict(
         self,
@@ -80,43 +68,24 @@ class PreparedModel(Model):
             InvalidInput: the request cannot be answered; says why.
             ModelNotReady: the model is not loaded.
         """
-        if not self.ready:
-            raise ModelNotReady(self.name)
-        answer = self._answer_v2 if isinstance(payload, InferRequest) else self._answer_v1
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._lanes, answer, payload)
-        except TextTooLongError as error:
-            raise InvalidInput(f"{error}, and truncation is false") from error
+        with _kserve_errors():
+            if not isinstance(payload, InferRequest):
+                return await self._served.predict(payload)
+            answer = await self._served.infer(kserve_codec.decode(payload))
+            return kserve_codec.encode(payload, answer)
 
     def stop(self) -> None:
-        """Let go of the lanes once what runs is done."""
+        """Answer what is queued, then let go of the lanes."""
         super().stop()
-        self._lanes.shutdown(wait=False)
+        self._served.stop()
 
-    def _answer_v2(self, request: InferRequest) -> InferResponse:
-        loaded = self._model
-        parameters = codec.parameters_of(request)
-        engine = loaded.engine
-        if codec.is_text(request):
-            texts = codec.decode_texts(request, parameters, takes_pairs=engine.task.takes_pairs)
-            outputs = engine.task.answer(engine.run_texts(texts), parameters)
-        else:
-            feeds = codec.decode_tensors(request, engine)
-            try:
-                outputs = {engine.task.raw_name: engine.run_tensors(feeds)}
-            except InvalidArgument as error:
-                raise InvalidInput(f"the model refuses these tensors: {error}") from error
-        return codec.encode(request, outputs, loaded.version)
 
-    def _answer_v1(self, body: dict[str, Any]) -> dict[str, Any]:
-        engine = self._model.engine
-        parameters = v1.parameters_of(body)
-        texts = v1.decode(body, parameters, takes_pairs=engine.task.takes_pairs)
-        return v1.encode(engine.task.answer(engine.run_texts(texts), parameters))
-
-    @property
-    def _model(self) -> LoadedModel:
-        if self._loaded is None or not self.ready:
-            raise ModelNotReady(self.name)
-        return self._loaded
+@contextmanager
+def _kserve_errors() -> Iterator[None]:
+    """Ours as the ones that KServe's routes know."""
+    try:
+        yield
+    except InvalidRequestError as error:
+        raise InvalidInput(str(error)) from error
+    except NotReadyError as error:
+        raise ModelNotReady(error.name) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kserve.errors import InvalidInput
+from predictor.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,12 +23,16 @@ class Parameters:
         """Take what is ours from a request's parameters; the protocol has others.
 
         Raises:
-            InvalidInput: a value of the wrong type or range.
+            InvalidRequestError: a value of the wrong type or range.
         """
         top_k, truncation = parameters.get("top_k"), parameters.get("truncation", True)
         # bool is an int in Python, but not here.
         if top_k is not None and (type(top_k) is not int or top_k < 1):
-            raise InvalidInput(f"parameter top_k must be a whole number from 1 up, not {top_k!r}")
+            raise InvalidRequestError(
+                f"parameter top_k must be a whole number from 1 up, not {top_k!r}"
+            )
         if not isinstance(truncation, bool):
-            raise InvalidInput(f"parameter truncation must be true or false, not {truncation!r}")
+            raise InvalidRequestError(
+                f"parameter truncation must be true or false, not {truncation!r}"
+            )
         return cls(top_k, truncation)

@@ -1,57 +1,140 @@
-"""KServe's model server around one prepared model."""
+"""REST and gRPC around a served model, from listening to the last answer before the end."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import warnings
-from typing import TYPE_CHECKING
+import signal
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from kserve import ModelServer, model_server
+import uvicorn
 
-from predictor.model import PreparedModel
+from predictor import metrics
+from predictor.grpc_service import grpc_server
+from predictor.kserve_app import KServeApp
+from predictor.rest import RestApp
 from storage_init.errors import WarmstartError
+from storage_init.logs import event
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
+    from concurrent.futures import Future
 
+    from predictor.loading import LoadedModel
+    from predictor.served import ServedModel
     from predictor.settings import Settings
+    from predictor.start import Start
+
+GRACE_SECONDS = 30
+KEEP_ALIVE_SECONDS = 65
+BACKLOG = 2048
+
+log = logging.getLogger("predictor")
 
 
-# These write up to four lines a request.
-REQUEST_LOGGERS = ("kserve", "kserve.trace", "uvicorn.access")
+class PortError(WarmstartError):
+    """A port cannot be listened on."""
 
 
-class FlagError(WarmstartError):
-    """A flag that neither we nor KServe know, or that cannot work with a prepared model."""
+class _HttpServer(uvicorn.Server):
+    """Stops when it is told to, by ``should_exit`` alone: signals are the whole process's."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
-def serve(settings: Settings, kserve_flags: Sequence[str]) -> None:
-    """Load the model, then serve it until SIGTERM.
+def serve(
+    settings: Settings, served: ServedModel, loading: Future[LoadedModel], start: Start
+) -> int:
+    """Serve until SIGTERM, or until the load fails; the process's exit code.
+
+    The ports are open while the model loads, so that being alive can be told from being ready.
 
     Raises:
-        WarmstartError: the model did not pass a check; no port was opened.
+        PortError: a port is taken.
     """
-    _check_flags(kserve_flags)
-    if not settings.enable_latency_logging:
-        for logger in REQUEST_LOGGERS:
-            logging.getLogger(logger).setLevel(logging.WARNING)
-    # KServe's V1 routes use it; nobody who reads our log can change that.
-    warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")
-    model = PreparedModel(settings)
-    model.load()
-    ModelServer(
-        http_port=settings.http_port,
-        grpc_port=settings.grpc_port,
-        enable_grpc=settings.enable_grpc,
-        enable_docs_url=settings.enable_docs_url,
-        enable_latency_logging=settings.enable_latency_logging,
-    ).start([model])
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    loop_factory = uvicorn.Config("", loop="auto", log_config=None).get_loop_factory()
+    loop = loop_factory() if loop_factory else asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(_serve(settings, served, loading, start))
+    finally:
+        loop.close()
 
 
-def _check_flags(flags: Sequence[str]) -> None:
-    """KServe reads its own flags when it is imported, and ignores what it does not know."""
-    known, unknown = model_server.parser.parse_known_args(flags)
-    if unknown:
-        raise FlagError(f"unknown argument {unknown[0]}: see --help")
-    if known.workers != 1:
-        raise FlagError("--workers must be 1: one process uses all its CPUs through --lanes")
+async def _serve(
+    settings: Settings, served: ServedModel, loading: Future[LoadedModel], start: Start
+) -> int:
+    models = {served.name: served}
+    http = _HttpServer(
+        uvicorn.Config(
+            RestApp(models, KServeApp(settings, served)),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=settings.enable_latency_logging,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with _listen(settings.http_port) as listener:
+        grpc = None
+        if settings.enable_grpc:
+            grpc = _grpc_server(models, settings.grpc_port)
+            await grpc.start()
+        http_task = asyncio.create_task(http.serve(sockets=[listener]))
+        start.mark("listening")
+        code = await _until_stopped(served, asyncio.wrap_future(loading), stop, start)
+        served.drain()
+        http.should_exit = True
+        await asyncio.gather(http_task, *([grpc.stop(GRACE_SECONDS)] if grpc else []))
+    await asyncio.to_thread(served.stop)
+    return code
+
+
+async def _until_stopped(
+    served: ServedModel,
+    loading: asyncio.Future[LoadedModel],
+    stop: asyncio.Event,
+    start: Start,
+) -> int:
+    stopping = asyncio.create_task(stop.wait())
+    waited_for: list[asyncio.Future[Any]] = [loading, stopping]
+    await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+    if loading.done():
+        try:
+            loading.result()
+        except WarmstartError as error:
+            log.error("%s did not become ready: %s", served.name, error)
+            return 1
+        start.mark("ready")
+        metrics.record_start(start.seconds)
+        event(log, "started", **{f"{name}_at": round(s, 3) for name, s in start.seconds.items()})
+    await stopping
+    event(log, "stopping", model=served.name)
+    return 0
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(
+                ("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG
+            )
+        return socket.create_server(("0.0.0.0", port), backlog=BACKLOG)  # noqa: S104
+    except OSError as error:
+        raise PortError(f"port {port} cannot be listened on: {error.strerror}") from error
+
+
+def _grpc_server(models: dict[str, ServedModel], port: int) -> Any:
+    try:
+        return grpc_server(models, port)
+    except RuntimeError as error:
+        raise PortError(f"port {port} cannot be listened on for gRPC: {error}") from error

@@ -56,17 +56,20 @@ class Settings:
         "auto", "variant to serve; auto takes the fastest measured that this host can run"
     )
     verify: Literal["all", "served", "size"] = _setting(
-        "all",
+        "served",
         "before serving, check SHA-256 of all files, of those that are served, or sizes only",
         choices=("all", "served", "size"),
     )
     warmup_inferences: int = _setting(
-        10, "inferences over typical shapes before the model is ready", _at_least(0)
+        4, "inferences over typical shapes before the model is ready", _at_least(0)
     )
     lanes: int = _setting(usable_cpus(), "inferences that run side by side", _at_least(1))
     threads: int = _setting(1, "threads of one inference", _at_least(1))
     max_batch_tokens: int = _setting(
-        8192, "tokens, padding included, of one inference; longer requests are split", _at_least(1)
+        512, "tokens, padding included, of one inference; longer requests are split", _at_least(1)
+    )
+    max_padding: int = _setting(
+        16, "texts share an inference while their lengths differ by no more tokens", _at_least(0)
     )
     max_batch_move: float = _setting(
         0.01,
@@ -85,18 +88,11 @@ class Settings:
     )
 
 
-def parse_settings(
-    argv: Sequence[str], environ: Mapping[str, str] = os.environ
-) -> tuple[Settings, list[str]]:
-    """Read settings from flags, then the environment, then defaults.
-
-    Returns:
-        The settings, and the arguments that are not ours: KServe has flags of its own.
-    """
+def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read settings from flags, then the environment, then defaults; exits on a wrong one."""
     parser = argparse.ArgumentParser(
         prog="warmstart-serve",
         description="Serve a prepared model over the V2 and V1 inference protocols.",
-        epilog="KServe's model server flags are accepted, too.",
         allow_abbrev=False,
     )
     for item in fields(Settings):
@@ -111,8 +107,7 @@ def parse_settings(
             default=default,
             help=f"{item.metadata['help']} (default: %(default)s; {variable})",
         )
-    known, others = parser.parse_known_args(argv)
-    return Settings(**vars(known)), others
+    return Settings(**vars(parser.parse_args(argv)))
 
 
 def _from_environment(

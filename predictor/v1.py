@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kserve.errors import InvalidInput
-
 from predictor.codec import PAIR_INPUT
 from predictor.engine import Texts
+from predictor.errors import InvalidRequestError
 from predictor.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ def parameters_of(body: object) -> Parameters:
     """The body's optional ``parameters``."""
     given = body.get("parameters", {}) if isinstance(body, dict) else {}
     if not isinstance(given, dict):
-        raise InvalidInput('"parameters" must be an object')
+        raise InvalidRequestError('"parameters" must be an object')
     return Parameters.parse(given)
 
 
@@ -32,17 +31,19 @@ def decode(body: object, parameters: Parameters, *, takes_pairs: bool) -> Texts:
     """The texts of a V1 request.
 
     Raises:
-        InvalidInput: says which instance is wrong and what was expected.
+        InvalidRequestError: says which instance is wrong and what was expected.
     """
     instances = body.get("instances") if isinstance(body, dict) else None
     if not isinstance(instances, list) or not instances:
-        raise InvalidInput('a V1 request is {"instances": [...]} with at least one instance')
+        raise InvalidRequestError('a V1 request is {"instances": [...]} with at least one instance')
     both = [_texts(index, instance) for index, instance in enumerate(instances)]
     paired = [second is not None for _, second in both]
     if any(paired) and not takes_pairs:
-        raise InvalidInput(f"this model takes single texts, no {PAIR_INPUT}")
+        raise InvalidRequestError(f"this model takes single texts, no {PAIR_INPUT}")
     if any(paired) and not all(paired):
-        raise InvalidInput(f"instance {paired.index(False)} has no {PAIR_INPUT}, others have")
+        raise InvalidRequestError(
+            f"instance {paired.index(False)} has no {PAIR_INPUT}, others have"
+        )
     pairs = [second for _, second in both if second is not None]
     return Texts([first for first, _ in both], pairs or None, parameters.truncation)
 
@@ -64,7 +65,7 @@ def _texts(index: int, instance: object) -> tuple[str, str | None]:
         first, second = instance.get("text"), instance.get(PAIR_INPUT)
         if isinstance(first, str) and (second is None or isinstance(second, str)):
             return first, second
-    raise InvalidInput(
+    raise InvalidRequestError(
         f'instance {index} must be a string or {{"text": "…"}} with an optional "{PAIR_INPUT}"'
     )
 

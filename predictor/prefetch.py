@@ -1,0 +1,110 @@
+"""The first thing a start does: read what a folder holds, and have threads check its files.
+
+Nothing here needs numpy or ONNX Runtime. Hashing lets go of the GIL and brings the files' pages
+into memory, so both are under way while Python goes on importing.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from predictor.errors import NoVariantError
+from predictor.variants import choose
+from storage_init.errors import VerificationError
+from storage_init.package import FileEntry, Package, Variant, is_package, read_package
+from storage_init.verify import check_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+
+    from predictor.settings import Settings
+
+# What every build of ONNX Runtime has; asking it would mean to import it first.
+ALWAYS_THERE = ("CPUExecutionProvider",)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass
+class Phases:
+    """Seconds each phase of a load took, from ``started`` on; phases may overlap."""
+
+    started: float = field(default_factory=time.perf_counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def time(self, name: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function; a phase that fails is not recorded."""
+        start = time.perf_counter()
+        result = function(*args, **kwargs)
+        self.seconds[name] = time.perf_counter() - start
+        return result
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared model whose files are being checked; ``problems`` is what will be found."""
+
+    package: Package
+    version: str
+    checking: Collection[str]
+    problems: Future[list[str]]
+
+
+@dataclass(frozen=True)
+class Prefetched:
+    """A folder of which reading has begun; ``prepared`` is None where nobody prepared it."""
+
+    folder: Path
+    settings: Settings
+    phases: Phases
+    prepared: Prepared | None = None
+
+    def verified(self, prepared: Prepared, variant: Variant) -> None:
+        """Wait for the checks, and make up those that this variant needs beyond them.
+
+        Raises:
+            VerificationError: names every file that is not as described.
+        """
+        served = prepared.package.served_files(variant)
+        more = [entry for entry in served if entry.path not in prepared.checking]
+        found = prepared.problems.result() + _problems(self.folder, more, self.settings)
+        if found:
+            raise VerificationError(str(self.folder), found)
+
+
+def prefetch(settings: Settings) -> Prefetched:
+    """Read what the folder says it holds and start to check it.
+
+    Raises:
+        WarmstartError: its description cannot be read.
+    """
+    phases = Phases()
+    # The link may be swapped to another version while we read.
+    folder = settings.model_dir.resolve()
+    if not is_package(folder):
+        return Prefetched(folder, settings, phases)
+    package, version = phases.time("read", read_package, folder)
+    entries = _entries(package, settings)
+    pool = ThreadPoolExecutor(1, thread_name_prefix="verify")
+    problems = pool.submit(phases.time, "verify", _problems, folder, entries, settings)
+    pool.shutdown(wait=False)
+    checking = {entry.path for entry in entries}
+    return Prefetched(folder, settings, phases, Prepared(package, version, checking, problems))
+
+
+def _entries(package: Package, settings: Settings) -> list[FileEntry]:
+    """The files to check before ONNX Runtime can tell which variant it will be."""
+    if settings.verify == "all":
+        return list(package.files)
+    try:
+        return package.served_files(choose(package, settings.variant, ALWAYS_THERE))
+    except NoVariantError:
+        return []
+
+
+def _problems(folder: Path, entries: list[FileEntry], settings: Settings) -> list[str]:
+    return check_files(folder, entries, hashes=settings.verify != "size") if entries else []

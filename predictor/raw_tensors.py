@@ -1,0 +1,73 @@
+"""Tensors in the protocol's raw form, which REST's binary extension and gRPC share.
+
+Numbers little-endian in row-major order; each BYTES value behind its length in 4 bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from predictor.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_LENGTH = struct.Struct("<I")
+
+
+def strings(raw: bytes | memoryview, name: str, shape: Sequence[int]) -> list[str]:
+    """The texts of a raw BYTES tensor.
+
+    Raises:
+        InvalidRequestError: it ends within a value, or a value is not UTF-8.
+    """
+    values, at = [], 0
+    while at < len(raw):
+        start = at + _LENGTH.size
+        end = start + _LENGTH.unpack_from(raw, at)[0] if start <= len(raw) else start
+        if end > len(raw):
+            raise InvalidRequestError(
+                f"input {name}: its data does not fit BYTES {list(shape)} (it ends within a value)"
+            )
+        values.append(text(bytes(raw[start:end]), name))
+        at = end
+    return values
+
+
+def integers(raw: bytes | memoryview, name: str, shape: Sequence[int]) -> NDArray[np.int64]:
+    """A view of a raw INT64 tensor, flat.
+
+    Raises:
+        InvalidRequestError: it is no whole number of values.
+    """
+    if len(raw) % 8:
+        raise InvalidRequestError(
+            f"input {name}: its data does not fit INT64 {list(shape)} (it has {len(raw)} bytes)"
+        )
+    return np.frombuffer(raw, dtype="<i8")
+
+
+def pack(array: NDArray[Any]) -> bytes:
+    """An output's raw form."""
+    if array.dtype == object:
+        return b"".join(_LENGTH.pack(len(value)) + value for value in array.ravel())
+    return np.ascontiguousarray(array, dtype="<f4").tobytes()
+
+
+def text(value: bytes, name: str) -> str:
+    """A value as text.
+
+    Raises:
+        InvalidRequestError: it is not UTF-8.
+    """
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError(
+            f"input {name} holds bytes that are not UTF-8: {error}"
+        ) from error

@@ -1,0 +1,183 @@
+"""One served model: its state, and requests of any transport to answers. Owns the batcher."""
+
+from __future__ import annotations
+
+import logging
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+
+from predictor import codec, metrics, v1
+from predictor.batcher import Batcher
+from predictor.errors import InvalidRequestError, NotReadyError
+from predictor.loading import LoadedModel, load
+from predictor.protocol import Answer, Request
+from predictor.scheduler import Limits
+from storage_init.logs import event
+from storage_init.runtime import TextTooLongError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from predictor.engine import Texts, Tokens
+    from predictor.prefetch import Prefetched
+    from predictor.settings import Settings
+
+PLATFORM = "onnxruntime_onnx"
+
+log = logging.getLogger(__name__)
+
+
+class State(str, Enum):
+    """Where a model is between its process's start and end.
+
+    A draining model answers what comes, but says that it is not ready.
+    """
+
+    LOADING = "loading"
+    READY = "ready"
+    DRAINING = "draining"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class ServedModel:
+    """Serves one model; ready only after every check of its load."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.name = settings.model_name
+        self.state = State.LOADING
+        self._settings = settings
+        self._loaded: LoadedModel | None = None
+        self._batcher: Batcher | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.state is State.READY
+
+    @property
+    def loaded(self) -> LoadedModel:
+        """What is served.
+
+        Raises:
+            NotReadyError: nothing is, at this moment.
+        """
+        if self._loaded is None or self.state not in (State.READY, State.DRAINING):
+            raise NotReadyError(self.name)
+        return self._loaded
+
+    def load(self, prefetched: Prefetched | None = None) -> LoadedModel:
+        """Load, verify, self-test and warm up; go on from where a prefetch has come.
+
+        Raises:
+            WarmstartError: names the check that failed; the model is not ready then.
+        """
+        try:
+            loaded = load(self._settings, prefetched)
+        except BaseException:
+            self.state = State.FAILED
+            raise
+        self._serve(loaded)
+        return loaded
+
+    def _serve(self, loaded: LoadedModel) -> None:
+        settings = self._settings
+        limits = Limits(
+            lanes=settings.lanes,
+            max_tokens=settings.max_batch_tokens,
+            max_padding=settings.max_padding,
+            batches=loaded.engine.batches,
+        )
+        batcher = Batcher(loaded.engine, limits, metrics.observer(self.name))
+        self._batcher = batcher
+        self._loaded, self.state = loaded, State.READY
+        metrics.record_load(self.name, loaded)
+        metrics.watch_queue(self.name, lambda: batcher.waiting)
+        event(
+            log,
+            "model ready",
+            model=self.name,
+            version=loaded.version,
+            variant=loaded.variant,
+            warmup_p50_ms=round(loaded.warmup.quantile(0.5) * 1000, 2),
+            **{f"{name}_seconds": round(s, 4) for name, s in loaded.phases.seconds.items()},
+        )
+
+    async def infer(self, request: Request) -> Answer:
+        """Answer a V2 request; the event loop only waits.
+
+        Raises:
+            InvalidRequestError: the request cannot be answered; says why.
+            NotReadyError: the model is not loaded.
+        """
+        loaded = self.loaded
+        engine = loaded.engine
+        if codec.is_text(request):
+            texts = codec.decode_texts(request, takes_pairs=engine.task.takes_pairs)
+            outputs = engine.task.answer(await self._run(texts), request.parameters)
+        else:
+            tokens = codec.decode_tensors(request, engine)
+            outputs = {engine.task.raw_name: await self._run(tokens)}
+        return Answer(self.name, loaded.version, request.id, codec.chosen(request.outputs, outputs))
+
+    async def predict(self, body: object) -> dict[str, Any]:
+        """Answer a V1 request.
+
+        Raises:
+            InvalidRequestError: the request cannot be answered; says why.
+            NotReadyError: the model is not loaded.
+        """
+        task = self.loaded.engine.task
+        parameters = v1.parameters_of(body)
+        texts = v1.decode(body, parameters, takes_pairs=task.takes_pairs)
+        return v1.encode(task.answer(await self._run(texts), parameters))
+
+    def metadata(self) -> dict[str, Any]:
+        """V2 model metadata.
+
+        Raises:
+            NotReadyError: the model is not loaded.
+        """
+        return {
+            "name": self.name,
+            "versions": [self.loaded.version],
+            "platform": PLATFORM,
+            "inputs": self.input_types(),
+            "outputs": self.output_types(),
+        }
+
+    def input_types(self) -> list[dict[str, Any]]:
+        """V2 metadata: texts first; the tensors are the other way to ask."""
+        engine = self.loaded.engine
+        texts = ["text", "text_pair"] if engine.task.takes_pairs else ["text"]
+        return [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in texts] + [
+            {"name": name, "datatype": "INT64", "shape": [-1, -1]} for name in engine.inputs
+        ]
+
+    def output_types(self) -> list[dict[str, Any]]:
+        """V2 metadata: what texts are answered with, then what tensors are."""
+        return self.loaded.engine.task.output_types
+
+    def drain(self) -> None:
+        """Say that no more is wanted; what comes all the same is still answered."""
+        if self.ready:
+            self.state = State.DRAINING
+
+    def stop(self) -> None:
+        """Answer what is queued, then end the lanes."""
+        self.state = State.STOPPED
+        if self._batcher:
+            self._batcher.stop()
+
+    async def _run(self, ask: Texts | Sequence[Tokens]) -> NDArray[Any]:
+        if self._batcher is None:
+            raise NotReadyError(self.name)
+        try:
+            return await self._batcher.run(ask)
+        except TextTooLongError as error:
+            raise InvalidRequestError(f"{error}, and truncation is false") from error
+        except InvalidArgument as error:
+            raise InvalidRequestError(f"the model refuses these tensors: {error}") from error
