@@ -45,16 +45,15 @@ def _serve(settings: Settings, start: Start) -> int:
     """The order is what makes a start short: while Python imports, other threads work."""
     prefetched = prefetch(settings)
     start.mark("prefetching")
-    from predictor.served import ServedModel
+    from predictor.loading import load
 
     start.mark("runtime_imported")
-    served = ServedModel(settings)
     with ThreadPoolExecutor(1, thread_name_prefix="load") as loader:
-        loading = loader.submit(served.load, prefetched)
+        loading = loader.submit(load, settings, prefetched)
         from predictor.server import serve
 
         start.mark("server_imported")
-        return serve(settings, served, loading, start)
+        return serve(settings, loading, start)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import onnxruntime as ort
 
 from predictor.checks import Warmup, replay_selftest, warm_up
 from predictor.engine import Engine
-from predictor.fallback import check_inputs, read_plain_folder
 from predictor.prefetch import Phases, Prefetched, Prepared, prefetch
 from predictor.tasks import task_for
 from predictor.variants import choose
@@ -92,6 +91,8 @@ def _load_prepared(begun: Prefetched, prepared: Prepared) -> LoadedModel:
 
 
 def _load_plain(begun: Prefetched) -> LoadedModel:
+    from predictor.fallback import check_inputs, read_plain_folder
+
     folder, settings, phases = begun.folder, begun.settings, begun.phases
     graph, facts = phases.time("read", read_plain_folder, folder)
     log.warning(

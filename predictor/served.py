@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from predictor import codec, metrics, v1
+from predictor import codec, loading, metrics, v1
 from predictor.batcher import Batcher
 from predictor.errors import InvalidRequestError, NotReadyError
-from predictor.loading import LoadedModel, load
 from predictor.protocol import Answer, Request
 from predictor.scheduler import Limits
 from storage_init.logs import event
 from storage_init.runtime import TextTooLongError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from predictor.engine import Texts, Tokens
-    from predictor.prefetch import Prefetched
+    from predictor.loading import LoadedModel
     from predictor.settings import Settings
 
 PLATFORM = "onnxruntime_onnx"
@@ -69,19 +68,18 @@ class ServedModel:
             raise NotReadyError(self.name)
         return self._loaded
 
-    def load(self, prefetched: Prefetched | None = None) -> LoadedModel:
-        """Load, verify, self-test and warm up; go on from where a prefetch has come.
+    def load(self, load: Callable[[], LoadedModel] | None = None) -> None:
+        """Load, verify, self-test and warm up; then serve. ``load`` if that is under way already.
 
         Raises:
             WarmstartError: names the check that failed; the model is not ready then.
         """
         try:
-            loaded = load(self._settings, prefetched)
+            loaded = load() if load else loading.load(self._settings)
         except BaseException:
             self.state = State.FAILED
             raise
         self._serve(loaded)
-        return loaded
 
     def _serve(self, loaded: LoadedModel) -> None:
         settings = self._settings

@@ -15,6 +15,7 @@ from predictor import metrics
 from predictor.grpc_service import grpc_server
 from predictor.kserve_app import KServeApp
 from predictor.rest import RestApp
+from predictor.served import ServedModel
 from storage_init.errors import WarmstartError
 from storage_init.logs import event
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from predictor.loading import LoadedModel
-    from predictor.served import ServedModel
     from predictor.settings import Settings
     from predictor.start import Start
 
@@ -46,9 +46,7 @@ class _HttpServer(uvicorn.Server):
         yield
 
 
-def serve(
-    settings: Settings, served: ServedModel, loading: Future[LoadedModel], start: Start
-) -> int:
+def serve(settings: Settings, loading: Future[LoadedModel], start: Start) -> int:
     """Serve until SIGTERM, or until the load fails; the process's exit code.
 
     The ports are open while the model loads, so that being alive can be told from being ready.
@@ -60,14 +58,13 @@ def serve(
     loop_factory = uvicorn.Config("", loop="auto", log_config=None).get_loop_factory()
     loop = loop_factory() if loop_factory else asyncio.new_event_loop()
     try:
-        return loop.run_until_complete(_serve(settings, served, loading, start))
+        return loop.run_until_complete(_serve(settings, loading, start))
     finally:
         loop.close()
 
 
-async def _serve(
-    settings: Settings, served: ServedModel, loading: Future[LoadedModel], start: Start
-) -> int:
+async def _serve(settings: Settings, loading: Future[LoadedModel], start: Start) -> int:
+    served = ServedModel(settings)
     models = {served.name: served}
     http = _HttpServer(
         uvicorn.Config(
@@ -91,7 +88,7 @@ async def _serve(
             await grpc.start()
         http_task = asyncio.create_task(http.serve(sockets=[listener]))
         start.mark("listening")
-        code = await _until_stopped(served, asyncio.wrap_future(loading), stop, start)
+        code = await _until_stopped(served, loading, stop, start)
         served.drain()
         http.should_exit = True
         await asyncio.gather(http_task, *([grpc.stop(GRACE_SECONDS)] if grpc else []))
@@ -101,16 +98,17 @@ async def _serve(
 
 async def _until_stopped(
     served: ServedModel,
-    loading: asyncio.Future[LoadedModel],
+    loading: Future[LoadedModel],
     stop: asyncio.Event,
     start: Start,
 ) -> int:
     stopping = asyncio.create_task(stop.wait())
-    waited_for: list[asyncio.Future[Any]] = [loading, stopping]
+    loaded = asyncio.create_task(asyncio.to_thread(served.load, loading.result))
+    waited_for: list[asyncio.Task[Any]] = [loaded, stopping]
     await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
-    if loading.done():
+    if loaded.done():
         try:
-            loading.result()
+            loaded.result()
         except WarmstartError as error:
             log.error("%s did not become ready: %s", served.name, error)
             return 1
