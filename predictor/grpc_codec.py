@@ -5,7 +5,6 @@ Source: Open Inference Protocol, ``open_inference_grpc.proto``.
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,7 +45,7 @@ def encode(answer: Answer, *, raw: bool) -> Any:
     message = pb2.ModelInferResponse(
         model_name=answer.model_name,
         model_version=answer.model_version,
-        id=answer.id or str(uuid.uuid4()),
+        id=answer.id,
     )
     for name, array in answer.outputs.items():
         output = message.outputs.add(name=name, datatype=datatype_of(array), shape=array.shape)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,8 +35,7 @@ def decode(request: InferRequest) -> Request:
 def encode(request: InferRequest, answer: Answer) -> InferResponse:
     """The answer in the request's own encoding."""
     return InferResponse(
-        # Without an id KServe answers 500.
-        response_id=answer.id or str(uuid.uuid4()),
+        response_id=answer.id,
         model_name=answer.model_name,
         model_version=answer.model_version,
         infer_outputs=[_output(request, n, array) for n, array in answer.outputs.items()],

@@ -6,7 +6,6 @@ Source: Open Inference Protocol, ``inference_rest.md``; Triton's "Binary Tensor 
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -109,7 +108,7 @@ def encode(answer: Answer, encoding: Encoding) -> tuple[bytes, list[tuple[bytes,
         {
             "model_name": answer.model_name,
             "model_version": answer.model_version,
-            "id": answer.id or str(uuid.uuid4()),
+            "id": answer.id,
             "outputs": outputs,
         },
         option=orjson.OPT_SERIALIZE_NUMPY,

@@ -74,6 +74,8 @@ async def _serve(settings: Settings, loading: Future[LoadedModel], start: Start)
             lifespan="off",
             log_config=None,
             access_log=settings.enable_latency_logging,
+            proxy_headers=False,
+            server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
