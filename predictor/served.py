@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from enum import Enum
+from random import getrandbits
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
@@ -119,7 +121,9 @@ class ServedModel:
         else:
             tokens = codec.decode_tensors(request, engine)
             outputs = {engine.task.raw_name: await self._run(tokens)}
-        return Answer(self.name, loaded.version, request.id, codec.chosen(request.outputs, outputs))
+        # The protocol wants an id; it names a request, it keeps no secret.
+        request_id = request.id or str(UUID(int=getrandbits(128), version=4))
+        return Answer(self.name, loaded.version, request_id, codec.chosen(request.outputs, outputs))
 
     async def predict(self, body: object) -> dict[str, Any]:
         """Answer a V1 request.
