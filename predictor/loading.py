@@ -26,6 +26,7 @@ from storage_init.package import (
 )
 from storage_init.runtime import Tokenizer, input_names, open_session
 from storage_init.selftest import SelfTest
+from storage_init.signing import check_signature
 from storage_init.verify import check_files
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def _load_package(folder: Path, settings: Settings, phases: Phases) -> LoadedMod
 
 
 def _load_plain(folder: Path, settings: Settings, phases: Phases) -> LoadedModel:
+    check_signature(folder, settings.verify_key)
     graph, facts = phases.time("read", read_plain_folder, folder)
     log.warning(
         "%s is not a prepared model: serving %s as it is, unverified and without a self-test. "
@@ -148,6 +150,7 @@ def _may_batch(variant: Variant, settings: Settings) -> bool:
 
 
 def _verify(folder: Path, package: Package, variant: Variant, settings: Settings) -> None:
+    check_signature(folder, settings.verify_key, package=package)
     every = settings.verify == "all"
     entries = package.files if every else package.served_files(variant)
     if problems := check_files(folder, entries, hashes=settings.verify != "size"):
