@@ -36,11 +36,6 @@ RAW = {"config.json": b"{}", "model.safetensors": bytes(1000), "tokenizer.json":
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> KeyPair:
-    return key_pair(tmp_path)
-
-
-@pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 

@@ -29,11 +29,6 @@ pytestmark = [pytest.mark.integration, needs_signing]
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> KeyPair:
-    return key_pair(tmp_path)
-
-
-@pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 

@@ -39,11 +39,6 @@ pytestmark = needs_signing
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> KeyPair:
-    return key_pair(tmp_path)
-
-
-@pytest.fixture
 def signed(published: Path, keys: KeyPair, tmp_path: Path) -> Path:
     """A signed package that may be changed."""
     folder = writable_copy(published, tmp_path / "signed")
