@@ -25,14 +25,17 @@ WORKDIR /project
 
 # Byte code is made here because a read-only root keeps none at run time. It is not compared with
 # its source's time: a copy that changed that would silently have all of it compiled at each start.
+# SIGNING=true adds what WARMSTART_VERIFY_KEY needs, 20 MB; the other images always have it.
 FROM installer AS predictor-dependencies
+ARG SIGNING=
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip --python /opt/venv/bin/python install -c constraints.txt ".[predictor]" \
+    pip --python /opt/venv/bin/python install -c constraints.txt \
+        ".[predictor${SIGNING:+,signing}]" \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
 FROM installer AS storage-init-dependencies
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip --python /opt/venv/bin/python install -c constraints.txt ".[storage-init]" \
+    pip --python /opt/venv/bin/python install -c constraints.txt ".[storage-init,signing]" \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
 # PyTorch's default wheel for Linux brings gigabytes of CUDA libraries. Its CPU wheels lie in an
@@ -42,7 +45,7 @@ FROM installer AS pipeline-dependencies
 ARG TORCH_INDEX=
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/venv/bin/python install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
-        -c constraints.txt ".[pipeline]" \
+        -c constraints.txt ".[pipeline,signing]" \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         -x '/torch/testing/_internal/' /opt/venv/lib
 

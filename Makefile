@@ -72,5 +72,5 @@ $(VENV)/.demo: $(VENV)/.venv pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.demo
-	$(PIP) -e '.[test]'
+	$(PIP) -e '.[signing,test]'
 	@touch $@

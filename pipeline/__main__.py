@@ -54,7 +54,7 @@ def _package(arguments: argparse.Namespace) -> None:
 def _compile(arguments: argparse.Namespace) -> None:
     from pipeline.compile import compile_to
 
-    compile_to(arguments.out, arguments.image)
+    compile_to(arguments.out, arguments.image, arguments.sign_secret)
     print(arguments.out)
 
 
@@ -89,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     there = commands.add_parser("compile", help="write the pipeline for a Kubeflow cluster")
     there.add_argument("--out", type=_yaml_path, required=True, help="the YAML file to write")
     there.add_argument("--image", default=IMAGE, help="runs the steps (default: %(default)s)")
+    there.add_argument(
+        "--sign-secret", default="", metavar="NAME", help="a secret with key.pem to sign with"
+    )
     there.set_defaults(command=_compile)
     return parser
 

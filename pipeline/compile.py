@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def compile_to(out: Path, image: str) -> None:
+def compile_to(out: Path, image: str, sign_secret: str = "") -> None:
     """Write the pipeline's two YAML documents, its IR and its Kubernetes platform part.
 
     Args:
         out: the file to write, ending in .yaml.
         image: runs the steps.
+        sign_secret: a Kubernetes secret whose ``key.pem`` signs what is published.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(build(image), str(out))
+    compiler.Compiler().compile(build(image, sign_secret=sign_secret), str(out))

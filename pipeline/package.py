@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline import stages
 from pipeline.progress import step
 from pipeline.workspace import Workspace
+from storage_init import signing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,7 @@ def package(
     """
     if hit := stages.look_up(source, name, store, recipe, progress):
         return hit
+    signing.check_sign_key()
     with store.staging("prepare") as root, _temporary_files_in(root / "tmp"):
         workspace = Workspace(root)
         with step("snapshot", progress) as outcome:

@@ -7,13 +7,22 @@ import annotations`` here: KFP reads the annotations themselves.
 from kfp import dsl, kubernetes
 
 from pipeline import IMAGE, components
+from storage_init.signing import SIGN_VARIABLE
 
 STORE_MOUNT = "/mnt/store"
 STORE_PVC = "model-store"
+KEY_MOUNT = "/etc/warmstart/signing"
+KEY_FILE = "key.pem"
 
 
-def build(image: str = IMAGE, network_retries: int = 3) -> dsl.base_component.BaseComponent:
-    """The pipeline, its steps run in ``image``; the one that downloads is tried again."""
+def build(
+    image: str = IMAGE, network_retries: int = 3, sign_secret: str = ""
+) -> dsl.base_component.BaseComponent:
+    """The pipeline, its steps run in ``image``; the one that downloads is tried again.
+
+    ``sign_secret``: a Kubernetes secret whose ``key.pem`` signs what is published; only the last
+    step sees it.
+    """
 
     def place(task: dsl.PipelineTask, pvc: str) -> None:
         task.set_container_image(image)
@@ -69,5 +78,10 @@ def build(image: str = IMAGE, network_retries: int = 3) -> dsl.base_component.Ba
             )
             for task in (exported, optimized, quantized, evaluated, published):
                 place(task, pvc)
+            if sign_secret:
+                kubernetes.use_secret_as_volume(
+                    published, secret_name=sign_secret, mount_path=KEY_MOUNT
+                )
+                published.set_env_variable(SIGN_VARIABLE, f"{KEY_MOUNT}/{KEY_FILE}")
 
     return prepare

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from pipeline.stages import look_up
-from storage_init import sources
+from storage_init import signing, sources
 from storage_init.errors import WarmstartError
 from storage_init.packaging import DONE, FAILED, RUNNING
 from storage_init.store import STAGING, Store
@@ -38,6 +38,7 @@ def run(source: str, name: str, store: Store, recipe: Recipe, progress: TextIO) 
     resolved = sources.resolve(source)
     if hit := look_up(resolved, name, store, recipe, progress):
         return hit
+    signing.check_sign_key()
     _run_on_kfp(source, name, store, recipe, progress)
     published = store.find(name, recipe.key(resolved))
     if published is None:

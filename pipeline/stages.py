@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from pipeline import recipe as recipes
 from pipeline.progress import STEPS, component, step
 from pipeline.workspace import Workspace
-from storage_init.package import check_name
+from storage_init import signing
+from storage_init.package import SIGNATURE_FILE, check_name
 from storage_init.packaging import DONE
 
 if TYPE_CHECKING:
@@ -34,13 +35,18 @@ def look_up(
 ) -> Path | None:
     """The version prepared before from this source and recipe, said to be one, or None.
 
+    It is not signed now if it was not then: whoever put it there, nobody has looked at it.
+
     Raises:
         PackageError: ``name`` is no name for a model.
     """
     check_name(name)
     hit = store.find(name, recipe.key(source))
     if hit is not None:
-        print(f"{DONE} already prepared from this source and recipe", file=progress)
+        note = "already prepared from this source and recipe"
+        if signing.sign_key() and not (hit / SIGNATURE_FILE).is_file():
+            note += f", but unsigned: python -m storage_init.store sign {store.root} {name}"
+        print(f"{DONE} {note}", file=progress)
     return hit
 
 

@@ -15,6 +15,7 @@ from predictor.errors import NoVariantError
 from predictor.variants import choose
 from storage_init.errors import VerificationError
 from storage_init.package import FileEntry, Package, Variant, is_package, read_package
+from storage_init.signing import check_signature
 from storage_init.verify import check_files
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Prepared:
     version: str
     checking: Collection[str]
     problems: Future[list[str]]
+    signature: Future[None] | None
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,11 @@ class Prefetched:
         """Wait for the checks, and make up those that this variant needs beyond them.
 
         Raises:
+            SignatureError: a key was set, and its signature is not there or not good.
             VerificationError: names every file that is not as described.
         """
+        if prepared.signature:
+            prepared.signature.result()
         served = prepared.package.served_files(variant)
         more = [entry for entry in served if entry.path not in prepared.checking]
         found = prepared.problems.result() + _problems(self.folder, more, self.settings)
@@ -80,20 +85,25 @@ def prefetch(settings: Settings) -> Prefetched:
     """Read what the folder says it holds and start to check it.
 
     Raises:
-        WarmstartError: its description cannot be read.
+        WarmstartError: its description cannot be read, or it is not signed and has to be.
     """
     phases = Phases()
     # The link may be swapped to another version while we read.
     folder = settings.model_dir.resolve()
     if not is_package(folder):
+        check_signature(folder, settings.verify_key)
         return Prefetched(folder, settings, phases)
     package, version = phases.time("read", read_package, folder)
-    entries = _entries(package, settings)
-    pool = ThreadPoolExecutor(1, thread_name_prefix="verify")
+    entries, key = _entries(package, settings), settings.verify_key
+    pool = ThreadPoolExecutor(2, thread_name_prefix="verify")
     problems = pool.submit(phases.time, "verify", _problems, folder, entries, settings)
+    signature = key and pool.submit(
+        phases.time, "signature", check_signature, folder, key, package=package
+    )
     pool.shutdown(wait=False)
     checking = {entry.path for entry in entries}
-    return Prefetched(folder, settings, phases, Prepared(package, version, checking, problems))
+    prepared = Prepared(package, version, checking, problems, signature)
+    return Prefetched(folder, settings, phases, prepared)
 
 
 def _entries(package: Package, settings: Settings) -> list[FileEntry]:

@@ -32,6 +32,13 @@ def _at_least(lowest: int) -> Callable[[str], int]:
     return parse
 
 
+def _key_file(text: str) -> Path:
+    # Not the same as unset: whoever meant to demand signatures is not to go without.
+    if not text:
+        raise argparse.ArgumentTypeError("name a PEM file, or do not set it")
+    return Path(text)
+
+
 def _setting(
     default: Any, text: str, parse: Callable[[str], Any] = str, choices: Sequence[str] = ()
 ) -> Any:
@@ -59,6 +66,11 @@ class Settings:
         "served",
         "before serving, check SHA-256 of all files, of those that are served, or sizes only",
         choices=("all", "served", "size"),
+    )
+    verify_key: Path | None = _setting(
+        None,
+        "PEM file of a public key: serve only what is signed with its private key",
+        _key_file,
     )
     warmup_inferences: int = _setting(
         4, "inferences over typical shapes before the model is ready", _at_least(0)
@@ -107,7 +119,10 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
             default=default,
             help=f"{item.metadata['help']} (default: %(default)s; {variable})",
         )
-    return Settings(**vars(parser.parse_args(argv)))
+    known = parser.parse_args(argv)
+    if known.verify_key and known.verify == "size":
+        parser.error("--verify=size cannot be had with --verify_key: a signature is of digests")
+    return Settings(**vars(known))
 
 
 def _from_environment(

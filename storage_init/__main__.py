@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage_init import logs
+from storage_init import logs, signing
 from storage_init.cache import Cache
 from storage_init.errors import WarmstartError
 from storage_init.initializer import initialize
@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.from_environment()
         logs.configure(settings.log_format)
+        signing.check_keys()
         cache = None
         if settings.store:
             cache = Cache(Store(settings.store), stale_seconds=settings.lease_seconds)

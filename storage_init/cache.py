@@ -15,8 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storage_init import packaging, sources
-from storage_init.errors import NoSpaceError, PackageError, VerificationError, WarmstartError
+from storage_init import packaging, signing, sources
+from storage_init.errors import (
+    NoSpaceError,
+    PackageError,
+    SignatureError,
+    VerificationError,
+    WarmstartError,
+)
 from storage_init.lease import STALE_SECONDS, Lease, LeaseWatcher
 from storage_init.logs import event, timed
 from storage_init.package import PACKAGE_FILE, is_package
@@ -116,11 +122,11 @@ class Cache:
     def _fill(self, source: Source, staging: Path) -> Path:
         try:
             with timed(log, "fetched", uri=shown(source.uri), revision=source.revision):
-                sources.fetch(source, staging)
+                sources.fetch(source, staging, signing.admit_source)
             if is_package(staging):
                 verify(staging)
                 return adopt(self.store, staging)
-        except (NoSpaceError, VerificationError, PackageError, OSError):
+        except (NoSpaceError, VerificationError, PackageError, SignatureError, OSError):
             # After a broken connection the next attempt goes on from here; after these it cannot.
             discard(self.store, staging)
             raise

@@ -32,5 +32,17 @@ class VerificationError(WarmstartError):
         super().__init__(f"{folder} failed verification: " + "; ".join(self.problems))
 
 
+class SignatureError(WarmstartError):
+    """A package is not signed by the key that is asked for. ``problem`` is what is wrong alone."""
+
+    def __init__(self, where: str, problem: str, remedy: str) -> None:
+        self.problem = problem
+        super().__init__(f"{where} is refused: {problem}. {remedy}")
+
+
+class SigningKeyError(WarmstartError):
+    """A key to sign or verify with cannot be used, or the library for it is not installed."""
+
+
 class StoreError(WarmstartError):
     """A store has no such model or version, or cannot be written."""

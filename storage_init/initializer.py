@@ -7,7 +7,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from storage_init import counters, sources
+from storage_init import counters, signing, sources
 from storage_init.errors import (
     PackageError,
     SourceError,
@@ -17,7 +17,7 @@ from storage_init.errors import (
 )
 from storage_init.linking import link_files
 from storage_init.logs import event, timed
-from storage_init.package import is_package, read_package
+from storage_init.package import is_package, read_package, read_signature
 from storage_init.placing import PLACING, place
 from storage_init.sources.names import shown
 from storage_init.sources.selection import listed
@@ -61,7 +61,7 @@ def initialize(uri: str, destination: Path, cache: Cache | None = None) -> None:
 def _fetch_directly(uri: str, incoming: Path, destination: Path) -> None:
     with timed(log, "fetched", uri=shown(uri)) as fields:
         source = sources.resolve(uri)
-        sources.fetch(source, incoming)
+        sources.fetch(source, incoming, signing.admit)
         fields["revision"] = source.revision
     if is_package(incoming):
         _verify(incoming)
@@ -93,7 +93,8 @@ def _deliver(version: Path, incoming: Path, destination: Path, *, verified: bool
     ``verified``: this process has just verified the version; hard links are the same files.
     """
     package, digest = read_package(version)
-    if _has_already(destination, digest):
+    signing.admit(version, package=package)
+    if _has_already(destination, digest, read_signature(version)):
         (destination / PLACING).unlink(missing_ok=True)  # killed when all but done
         event(log, "already there and whole", name=package.name, version=digest)
         return
@@ -110,18 +111,20 @@ def _deliver(version: Path, incoming: Path, destination: Path, *, verified: bool
 def _verify(folder: Path) -> None:
     with timed(log, "verified") as fields:
         package = verify(folder)
+        signing.admit(folder, package=package)
         size = sum(entry.size for entry in package.files)
         fields.update(name=package.name, files=len(package.files), bytes=size)
 
 
-def _has_already(destination: Path, digest: str) -> bool:
+def _has_already(destination: Path, digest: str, signature: bytes | None) -> bool:
     """A container that restarts finds its volume as it left it."""
     try:
         package, version = read_package(destination)
+        same = version == digest and read_signature(destination) == signature
     except WarmstartError:
         return False
     # Files of others beside it are no matter.
-    return version == digest and not check_files(destination, package.files)
+    return same and not check_files(destination, package.files)
 
 
 def _warm_version(uri: str, cache: Cache | None) -> Path:

@@ -2,13 +2,15 @@
 
 The schema is these types: unknown fields, wrong types and paths that leave the package are
 refused while decoding. Its SHA-256 stands beside it in ``package.json.sha256`` (the format of
-``sha256sum``); the head of that digest is the model's version.
+``sha256sum``); the head of that digest is the model's version. A signature may stand beside the
+two in ``package.sig`` (see ``storage_init.signing``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -22,10 +24,13 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 PACKAGE_FILE = "package.json"
 DIGEST_FILE = "package.json.sha256"
+SIGNATURE_FILE = "package.sig"
 TOKENIZER_FILE = "tokenizer.json"
 SELFTEST_FILE = "selftest.npz"
 VERSION_LENGTH = 16
 MAX_PACKAGE_BYTES = 4 << 20
+# It names every file with its digest, as the description does, and is base64.
+MAX_SIGNATURE_BYTES = 2 * MAX_PACKAGE_BYTES
 
 # `(?!\n)`: in Python's `re` a `$` also matches before a final newline.
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
@@ -185,8 +190,8 @@ class Package(_Record, frozen=True, kw_only=True):
         for path in needed:
             if path not in paths:
                 raise ValueError(f"{path} is needed but not listed in files")
-        if reserved := {PACKAGE_FILE, DIGEST_FILE}.intersection(paths):
-            raise ValueError(f"{reserved.pop()} cannot list itself")
+        if reserved := {PACKAGE_FILE, DIGEST_FILE, SIGNATURE_FILE}.intersection(paths):
+            raise ValueError(f"{reserved.pop()} cannot be listed in files")
 
     def served_files(self, variant: Variant) -> list[FileEntry]:
         """The files a predictor reads to serve one variant."""
@@ -273,20 +278,41 @@ def read_package(folder: Path) -> tuple[Package, str]:
         PackageError: it is missing, too large, malformed, or of another format version.
         VerificationError: it does not have the digest that stands beside it.
     """
-    content = _read(folder / PACKAGE_FILE)
-    if _read(folder / DIGEST_FILE) != digest_line(content):
-        raise VerificationError(
-            str(folder), [f"{PACKAGE_FILE} does not have the digest in {DIGEST_FILE}"]
-        )
+    content = read_description(folder)
     return decode(content, str(folder / PACKAGE_FILE)), version_of(content)
 
 
-def _read(path: Path) -> bytes:
+def read_description(folder: Path) -> bytes:
+    """The bytes of a folder's ``package.json``, checked against its digest.
+
+    Raises:
+        PackageError: it is missing or too large.
+        VerificationError: it does not have the digest that stands beside it.
+    """
+    content = _read(folder / PACKAGE_FILE, MAX_PACKAGE_BYTES)
+    if _read(folder / DIGEST_FILE, MAX_PACKAGE_BYTES) != digest_line(content):
+        raise VerificationError(
+            str(folder), [f"{PACKAGE_FILE} does not have the digest in {DIGEST_FILE}"]
+        )
+    return content
+
+
+def read_signature(folder: Path) -> bytes | None:
+    """The bytes of a folder's ``package.sig``, None if there is none.
+
+    Raises:
+        PackageError: it is too large, or cannot be read.
+    """
+    path = folder / SIGNATURE_FILE
+    return _read(path, MAX_SIGNATURE_BYTES) if os.path.lexists(path) else None
+
+
+def _read(path: Path, limit: int) -> bytes:
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_PACKAGE_BYTES + 1)
+            content = file.read(limit + 1)
     except OSError as error:
         raise PackageError(f"{path} cannot be read: {error.strerror}") from error
-    if len(content) > MAX_PACKAGE_BYTES:
-        raise PackageError(f"{path} is larger than {MAX_PACKAGE_BYTES} bytes")
+    if len(content) > limit:
+        raise PackageError(f"{path} is larger than {limit} bytes")
     return content

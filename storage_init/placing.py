@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from storage_init.errors import WarmstartError
-from storage_init.package import DIGEST_FILE, PACKAGE_FILE, read_package
+from storage_init.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, read_package
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PLACING = ".placing"
-_DESCRIPTION = (DIGEST_FILE, PACKAGE_FILE)
+_DESCRIPTION = (SIGNATURE_FILE, DIGEST_FILE, PACKAGE_FILE)
 
 
 def place(incoming: Path, destination: Path) -> None:

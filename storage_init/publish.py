@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_init import package as packages
+from storage_init import signing
 from storage_init.errors import PackageError, StoreError
 from storage_init.hashing import sha256_file
-from storage_init.package import DIGEST_FILE, PACKAGE_FILE, FileEntry, Package
+from storage_init.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, FileEntry, Package
 from storage_init.store import STAGING, Store
 from storage_init.verify import list_files
 
@@ -47,15 +48,19 @@ def publish(store: Store, staged: Path, describe: Callable[[list[FileEntry]], Pa
         describe: given the entries of those files, the package.
 
     Where another writer has published the same key first, its version is kept and returned.
+    With ``WARMSTART_SIGN_KEY`` set the package is signed before anybody sees it.
 
     Raises:
         PackageError: the folder does not hold what a package needs.
+        SigningKeyError: the key cannot be used; nothing is published.
         StoreError: the store cannot be written; ``current`` is as it was.
     """
     with readable_errors(store):
         package, content = _describe(staged, describe)
         (staged / PACKAGE_FILE).write_bytes(content)
         (staged / DIGEST_FILE).write_bytes(packages.digest_line(content))
+        if key := signing.sign_key():
+            signing.sign(staged, key)
         version = _commit(store, staged, package, packages.version_of(content))
         swap_link(store, store.model_folder(package.name) / "current", f"versions/{version}")
     return store.version_folder(package.name, version)
@@ -65,7 +70,8 @@ def adopt(store: Store, staged: Path) -> Path:
     """Make a staged folder that is a whole, verified package a version; returns its folder.
 
     It becomes ``current`` only where there is none: what others are served is not changed by
-    somebody who asked for one revision of a source.
+    somebody who asked for one revision of a source. A signature comes along; none is made, for
+    it was prepared elsewhere.
 
     Raises:
         StoreError: the store cannot be written; ``current`` is as it was.
@@ -132,10 +138,26 @@ def _rename_into_place(staged: Path, target: Path) -> None:
         except OSError:
             # The same bytes are already there: a version's name is the digest of its content.
             if (target / PACKAGE_FILE).is_file():
+                _bring_signature(staged, target)
                 break
             if target.exists() or attempt == RACES_WITH_GC - 1:
                 raise
     fsync(target.parent)
+
+
+def _bring_signature(staged: Path, target: Path) -> None:
+    """Give a version that was there already the signature of its twin, if it has none.
+
+    With ``WARMSTART_VERIFY_KEY`` set the twin's has been verified, so it replaces another.
+    """
+    signature = target / SIGNATURE_FILE
+    if not (staged / SIGNATURE_FILE).is_file():
+        return
+    if signing.verify_key() or not signature.exists():
+        # Where it cannot be written, whoever asks for the signature says that it is not there.
+        with suppress(OSError):
+            (staged / SIGNATURE_FILE).replace(signature)
+            fsync(target)
 
 
 def _claim_key(store: Store, package: Package, version: str) -> str:

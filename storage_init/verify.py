@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 from storage_init.errors import VerificationError, WarmstartError
 from storage_init.hashing import sha256_file
 from storage_init.host import usable_cpus
-from storage_init.package import DIGEST_FILE, PACKAGE_FILE, FileEntry, Package, read_package
+from storage_init.package import (
+    DIGEST_FILE,
+    MAX_SIGNATURE_BYTES,
+    PACKAGE_FILE,
+    SIGNATURE_FILE,
+    FileEntry,
+    Package,
+    read_package,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,9 +57,16 @@ def check_files(folder: Path, entries: Iterable[FileEntry], *, hashes: bool = Tr
 
 
 def extra_files(folder: Path, package: Package) -> list[str]:
-    """Problems for files that lie in the folder and are not listed."""
-    listed = {entry.path for entry in package.files} | {PACKAGE_FILE, DIGEST_FILE}
-    return [f"{path} is not listed" for path in sorted(list_files(folder) - listed)]
+    """Problems for files that lie in the folder and are not listed, and for too large a signature.
+
+    Whose signature it is and of what is for ``storage_init.signing`` to check.
+    """
+    listed = {entry.path for entry in package.files} | {PACKAGE_FILE, DIGEST_FILE, SIGNATURE_FILE}
+    problems = [f"{path} is not listed" for path in sorted(list_files(folder) - listed)]
+    signature = folder / SIGNATURE_FILE
+    if signature.is_file() and signature.stat().st_size > MAX_SIGNATURE_BYTES:
+        problems.append(f"{SIGNATURE_FILE} is larger than {MAX_SIGNATURE_BYTES} bytes")
+    return problems
 
 
 def list_files(folder: Path) -> set[str]:

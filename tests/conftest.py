@@ -1,4 +1,4 @@
-"""Models and prepared packages that many tests share; each is made once a session."""
+"""Models and prepared packages, each made once a session, and keys that many tests share."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.keys import KeyPair, key_pair
 from tests.models import make_classifier, make_embedder
 from tests.prepare import prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> KeyPair:
+    """A key pair to sign with, ``key.pem`` and ``key.pub``."""
+    return key_pair(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -1,1 +1,1 @@
-"""Looking after a store: ``python -m storage_init.store list|show|verify|stats|gc STORE``."""
+"""Looking after a store: ``python -m storage_init.store list|show|verify|sign|stats|gc STORE``."""

@@ -1,4 +1,4 @@
-"""``python -m storage_init.store list|show|verify|stats|gc STORE``."""
+"""``python -m storage_init.store list|show|verify|sign|stats|gc STORE``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from storage_init.errors import WarmstartError
+from storage_init import signing
+from storage_init.errors import SigningKeyError, WarmstartError
 from storage_init.housekeeping import documents, inventory, text
 from storage_init.housekeeping.gc import collect
 from storage_init.housekeeping.retention import Policy
 from storage_init.housekeeping.show import describe
+from storage_init.housekeeping.signatures import sign_version
 from storage_init.housekeeping.stats import stats
 from storage_init.housekeeping.verification import verify_versions
 from storage_init.package import read_package
@@ -72,19 +74,20 @@ def _show(store: Store, arguments: argparse.Namespace) -> int:
                 "store": str(store.root),
                 "version": survey.version,
                 "current": survey.current,
+                "signed": survey.signed,
                 "age_seconds": round(age, 3),
                 "package": package,
             }
         )
     else:
-        print(describe(package, survey.version, current=survey.current, age=age))
+        print(describe(package, survey, age))
     return FINE
 
 
 def _verify(store: Store, arguments: argparse.Namespace) -> int:
     name, version = arguments.model or (None, None)
     found = []
-    for verified in verify_versions(store, name, version):
+    for verified in verify_versions(store, name, version, arguments.key or signing.verify_key()):
         found.append(verified)
         if not arguments.json:
             print(documents.verify_lines(verified), flush=True)
@@ -100,6 +103,19 @@ def _verify(store: Store, arguments: argparse.Namespace) -> int:
         for problem in lost:
             print(f"BROKEN  {problem}")
     return PROBLEMS if lost or any(verified.problems for verified in found) else FINE
+
+
+def _sign(store: Store, arguments: argparse.Namespace) -> int:
+    key = arguments.key or signing.sign_key()
+    if key is None:
+        raise SigningKeyError(f"name a private key with --key, or in {signing.SIGN_VARIABLE}")
+    name, version = arguments.model
+    folder = sign_version(store, name, version, key)
+    if arguments.json:
+        _print_json({"store": str(store.root), "model": name, "version": folder.name})
+    else:
+        print(f"signed  {name}@{folder.name}")
+    return FINE
 
 
 def _stats(store: Store, arguments: argparse.Namespace) -> int:
@@ -140,6 +156,17 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("model", type=_model, metavar="NAME[@VERSION]")
     verify = command("verify", _verify, "check every file of every version, or of those named")
     verify.add_argument("model", type=_model, metavar="NAME[@VERSION]", nargs="?")
+    verify.add_argument(
+        "--key",
+        type=Path,
+        metavar="FILE",
+        help=f"the public key that each must be signed for, PEM ({signing.VERIFY_VARIABLE})",
+    )
+    sign = command("sign", _sign, "check every file of a version, then sign it")
+    sign.add_argument("model", type=_model, metavar="NAME[@VERSION]")
+    sign.add_argument(
+        "--key", type=Path, metavar="FILE", help=f"private EC key, PEM ({signing.SIGN_VARIABLE})"
+    )
     command("stats", _stats, "bytes, versions, hits and misses by model, orphaned staging")
     gc = command("gc", _gc, "remove old versions that nobody reads, and what was left behind")
     gc.add_argument("--keep", type=_count, default=2, metavar="N", help="newest versions to keep")

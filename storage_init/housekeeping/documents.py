@@ -33,13 +33,14 @@ def version_document(version: Version, now: float) -> dict[str, Any]:
         "disk_bytes": version.usage.disk_bytes,
         "age_seconds": round(now - version.published, 3),
         "key": package.key if package else None,
+        "signed": version.signed,
         "problems": version.finding.problems,
     }
 
 
 def list_table(versions: Sequence[Version], now: float) -> str:
     """One line a version, ``*`` before what is current, problems below."""
-    header = ("", "model", "version", "task", "variants", "size", "age", "key")
+    header = ("", "model", "version", "task", "variants", "size", "age", "key", "signed")
     rows = [_list_row(version, now) for version in versions]
     table = text.table(header, rows, right=("size", "age")) if rows else "no models"
     broken = [version for version in versions if not version.whole]
@@ -58,6 +59,7 @@ def _list_row(version: Version, now: float) -> tuple[str, ...]:
         text.size(version.usage.bytes),
         text.age(now - version.published),
         package.key[:12] if package else NOTHING,
+        "yes" if version.signed else "no",
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from storage_init.errors import StoreError
 from storage_init.housekeeping.check import Finding, check
 from storage_init.housekeeping.usage import Usage, entries, last_change, measure
-from storage_init.package import PACKAGE_FILE
+from storage_init.package import PACKAGE_FILE, SIGNATURE_FILE
 from storage_init.store import STAGING
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Version:
 
     ``published`` is when ``package.json`` was written: nobody writes it again, and a rename or a
     hard link leaves it alone. ``touched`` is when that or the folder itself last changed.
+    ``signed``: there is a signature; whose, and whether it is good, has not been checked.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Version:
     current: bool
     published: float
     touched: float
+    signed: bool
     finding: Finding
     usage: Usage
 
@@ -111,6 +113,7 @@ def survey(store: Store, model: str, name: str) -> Version:
         current=current_target(store, model) == name,
         published=written or changed,
         touched=max(written, changed),
+        signed=(folder / SIGNATURE_FILE).is_file(),
         finding=check(folder, model, name, hashes=False),
         usage=measure(folder),
     )

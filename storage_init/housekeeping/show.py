@@ -8,14 +8,17 @@ from storage_init.housekeeping import text
 from storage_init.package import TextEmbedding
 
 if TYPE_CHECKING:
+    from storage_init.housekeeping.inventory import Version
     from storage_init.package import Package, Task, Variant
 
 
-def describe(package: Package, version: str, *, current: bool, age: float) -> str:
+def describe(package: Package, survey: Version, age: float) -> str:
     """Several lines; ``age`` in seconds since publication."""
     size = sum(file.size for file in package.files)
+    current = " (current)" if survey.current else ""
     fields = [
-        ("version", f"{version}{' (current)' if current else ''}, {text.age(age)} old"),
+        ("version", f"{survey.version}{current}, {text.age(age)} old"),
+        ("signed", "yes; verify --key FILE checks by whom" if survey.signed else "no"),
         ("task", _task(package.task)),
         ("source", f"{package.source.uri} at {package.source.revision}"),
         ("licence", package.source.license or "not stated"),

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from storage_init.errors import StoreError
 from storage_init.housekeeping import inventory
 from storage_init.housekeeping.check import check
+from storage_init.housekeeping.signatures import signature_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from storage_init.store import Store
 
@@ -33,16 +35,19 @@ class Verified:
 
 
 def verify_versions(
-    store: Store, model: str | None, version: str | None = None
+    store: Store, model: str | None, version: str | None = None, key: Path | None = None
 ) -> Iterator[Verified]:
     """Check every file of a version, of all versions of a model, or of all models.
 
+    ``key``: a PEM file of the public key that each must be signed for; None asks for no signature.
+
     Raises:
         StoreError: there is no such store, model or version.
+        SigningKeyError: the key cannot be used.
     """
     for name in _models(store, model):
         for wanted in _versions(store, name, version):
-            found = _verify(store, name, wanted)
+            found = _verify(store, name, wanted, key)
             # Collected while it was checked: it is no more, and so not broken.
             if not found.problems or store.version_folder(name, wanted).is_dir():
                 yield found
@@ -68,11 +73,12 @@ def _versions(store: Store, model: str, version: str | None) -> list[str]:
     return [version]
 
 
-def _verify(store: Store, model: str, version: str) -> Verified:
+def _verify(store: Store, model: str, version: str, key: Path | None) -> Verified:
     folder = store.version_folder(model, version)
     start = time.perf_counter()
     finding = check(folder, model, version, hashes=True)
     seconds = time.perf_counter() - start
     files = finding.package.files if finding.package else []
     size = sum(file.size for file in files)
-    return Verified(model, version, len(files), size, seconds, finding.problems)
+    problems = finding.problems + signature_problems(folder, key)
+    return Verified(model, version, len(files), size, seconds, problems)

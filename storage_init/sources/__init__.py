@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from storage_init.package import Source
+    from storage_init.sources.fetching import Admit
     from storage_init.sources.remote import Scheme
 
 
@@ -42,18 +43,21 @@ def resolve(uri: str) -> Source:
         return retrying(lambda: scheme.resolve(uri), shown(uri))
 
 
-def fetch(source: Source, destination: Path) -> None:
+def fetch(source: Source, destination: Path, admit: Admit | None = None) -> None:
     """Bring the needed files of a resolved source into a folder, which is created.
 
     A second call after a failure goes on where the first broke off: its work lies below
     ``destination/.fetch``, and in no other place until all files are whole.
+
+    ``admit``: asked as soon as the folder that it is given holds a prepared model's description
+    and signature, or it is certain that there are none; it raises to have no more fetched.
 
     Raises:
         WarmstartError: the source is gone, changed since, has no usable weights, does not fit
             or holds something that is refused.
     """
     destination.mkdir(parents=True, exist_ok=True)
-    fetching.fetch(source, _scheme(source.uri).connect, destination)
+    fetching.fetch(source, _scheme(source.uri).connect, destination, admit)
 
 
 def _scheme(uri: str) -> Scheme:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_init.errors import SourceError, WarmstartError
-from storage_init.package import DIGEST_FILE, PACKAGE_FILE, read_package
+from storage_init.package import DIGEST_FILE, MAX_SIGNATURE_BYTES, PACKAGE_FILE, read_package
 from storage_init.sources import archives, space
 from storage_init.sources.failures import explained, retrying
 from storage_init.sources.names import WORK, check_names, check_no_clash, shown
@@ -22,15 +24,24 @@ from storage_init.sources.selection import descriptions, needed
 from storage_init.verify import list_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
     from storage_init.package import Source
     from storage_init.sources.remote import Remote, RemoteFile
 
+# Given a folder and what to call it, raises if what lies there may not come in.
+Admit = Callable[[Path, str], None]
 
-def fetch(source: Source, connect: Callable[[Source], Remote], destination: Path) -> None:
+
+def fetch(
+    source: Source,
+    connect: Callable[[Source], Remote],
+    destination: Path,
+    admit: Admit | None = None,
+) -> None:
     """Bring the needed files of a source into a folder; ``connect`` opens its transport.
+
+    ``admit``: as in :func:`storage_init.sources.fetch`.
 
     Raises:
         WarmstartError: what was wrong; a second call goes on from there.
@@ -42,21 +53,26 @@ def fetch(source: Source, connect: Callable[[Source], Remote], destination: Path
     check_names((file.path for file in remote.files), where)
     work = _workspace(source, destination)
     if archives.is_archive(remote.files):
-        folder, chosen = _fetch_archive(remote, work, where)
+        folder, chosen = _fetch_archive(remote, work, where, admit)
     else:
         folder = work
-        chosen = _fetch_files(remote, work, destination, where)
+        chosen = _fetch_files(remote, work, destination, where, admit)
     with explained(where):
         remote.check(work)
     _move(chosen, folder, destination)
     shutil.rmtree(destination / WORK)
 
 
-def _fetch_files(remote: Remote, work: Path, destination: Path, where: str) -> list[str]:
+def _fetch_files(
+    remote: Remote, work: Path, destination: Path, where: str, admit: Admit | None
+) -> list[str]:
     """Bring the needed files into ``work``; their paths."""
     by_path = {file.path: file for file in remote.files}
     described = descriptions(by_path)
+    _check_description([by_path[path] for path in described], where)
     _bring([by_path[path] for path in described], remote, work, where)
+    if admit:
+        admit(work, where)
     chosen = needed(by_path, work, where)
     check_no_clash(chosen, where)
     files = [by_path[path] for path in chosen]
@@ -69,7 +85,9 @@ def _fetch_files(remote: Remote, work: Path, destination: Path, where: str) -> l
     return chosen
 
 
-def _fetch_archive(remote: Remote, work: Path, where: str) -> tuple[Path, list[str]]:
+def _fetch_archive(
+    remote: Remote, work: Path, where: str, admit: Admit | None
+) -> tuple[Path, list[str]]:
     """Bring an archive and take it apart; the folder with its content, and what of it is needed."""
     (archive,) = remote.files
     _bring([archive], remote, work, where)
@@ -79,10 +97,21 @@ def _fetch_archive(remote: Remote, work: Path, where: str) -> tuple[Path, list[s
     shutil.rmtree(unpacked, ignore_errors=True)
     try:
         folder = archives.extract(work / archive.path, unpacked, where)
+        if admit:
+            admit(folder, where)
         return folder, needed(list_files(folder), folder, where)
     except WarmstartError:  # it will not become better by being kept
         shutil.rmtree(work.parent)
         raise
+
+
+def _check_description(files: Iterable[RemoteFile], where: str) -> None:
+    """Refuse a description or signature that is not read for its size, before it is fetched."""
+    for file in files:
+        if file.size > MAX_SIGNATURE_BYTES:
+            raise SourceError(
+                f"{where} is refused: its {file.path} is larger than {MAX_SIGNATURE_BYTES} bytes"
+            )
 
 
 def _bring(files: Sequence[RemoteFile], remote: Remote, work: Path, where: str) -> None:

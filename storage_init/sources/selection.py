@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from storage_init.errors import SourceError
-from storage_init.package import DIGEST_FILE, PACKAGE_FILE, read_package
+from storage_init.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, read_package
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -26,8 +26,9 @@ NO_WEIGHTS = ("training_args*", "optimizer*", "scheduler*", "rng_state*")
 
 
 def descriptions(paths: Collection[str]) -> list[str]:
-    """What says which files a prepared model has; empty for a raw repository."""
-    return [path for path in (PACKAGE_FILE, DIGEST_FILE) if path in paths]
+    """What says which files a prepared model has and who vouches for it; empty for a raw one."""
+    found = [path for path in (PACKAGE_FILE, DIGEST_FILE) if path in paths]
+    return [*found, SIGNATURE_FILE] if found and SIGNATURE_FILE in paths else found
 
 
 def needed(paths: Collection[str], folder: Path, where: str) -> list[str]:
@@ -46,12 +47,13 @@ def needed(paths: Collection[str], folder: Path, where: str) -> list[str]:
 
 
 def listed(folder: Path) -> list[str]:
-    """The files of a prepared model, from the description in ``folder``.
+    """The files of a prepared model, from the description in ``folder``; its signature if signed.
 
     Whatever else lies beside them (a hub's ``.gitattributes``, a model card) is none of it.
     """
     package, _ = read_package(folder)
-    return [PACKAGE_FILE, DIGEST_FILE, *(entry.path for entry in package.files)]
+    signature = [SIGNATURE_FILE] if (folder / SIGNATURE_FILE).is_file() else []
+    return [PACKAGE_FILE, DIGEST_FILE, *signature, *(entry.path for entry in package.files)]
 
 
 def select(paths: Iterable[str], where: str) -> list[str]:

@@ -92,6 +92,26 @@ def test_a_model_that_is_already_published_is_not_prepared(documents: list[dict[
     assert condition["dependentTasks"] == ["snapshot"]
 
 
+def test_only_the_step_that_publishes_gets_the_key_to_sign_with(tmp_path: Path) -> None:
+    compile_to(tmp_path / "pipeline.yaml", IMAGE, sign_secret="warmstart-signing")  # noqa: S106
+    ir, platform = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    mounts = {
+        name: each["secretAsVolume"] for name, each in executors.items() if "secret" in str(each)
+    }
+    (mount,) = mounts["exec-publish"]
+    assert list(mounts) == ["exec-publish"]
+    assert (mount["mountPath"], mount["optional"]) == ("/etc/warmstart/signing", False)
+    assert "warmstart-signing" in str(mount)
+    named = {
+        name: each["container"].get("env")
+        for name, each in ir["deploymentSpec"]["executors"].items()
+        if "WARMSTART_SIGN_KEY" in str(each["container"].get("env"))
+    }
+    path = "/etc/warmstart/signing/key.pem"
+    assert named == {"exec-publish": [{"name": "WARMSTART_SIGN_KEY", "value": path}]}
+
+
 def test_every_parameter_is_described(documents: list[dict[str, Any]]) -> None:
     parameters = documents[0]["root"]["inputDefinitions"]["parameters"]
     assert set(parameters) == {"source", "name", "recipe", "store", "workspace", "pvc"}

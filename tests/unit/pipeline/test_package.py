@@ -17,7 +17,7 @@ from pipeline.progress import STEPS, StepError
 from pipeline.recipe import Recipe
 from storage_init import sources
 from storage_init.errors import PackageError
-from storage_init.package import Source, TextEmbedding
+from storage_init.package import SIGNATURE_FILE, Source, TextEmbedding
 from storage_init.runtime import Tokenizer, input_names, open_session, run_first
 from storage_init.selftest import SelfTest
 from storage_init.store import Store
@@ -120,6 +120,18 @@ def test_what_was_packaged_is_a_hit_for_a_run_and_for_the_next_package(
     )
     again = runs.run(onnx_classifier.as_uri(), "m", store, RECIPE, progress=io.StringIO())
     assert again == folder
+
+
+def test_a_hit_that_is_not_signed_says_so_where_it_would_be(
+    onnx_classifier: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = prepare(onnx_classifier, store)
+    monkeypatch.setenv("WARMSTART_SIGN_KEY", str(tmp_path / "key.pem"))
+    again, progress = prepare(onnx_classifier, store)
+    assert again == folder
+    assert progress.endswith(f", but unsigned: python -m storage_init.store sign {store.root} m\n")
+    (folder / SIGNATURE_FILE).write_bytes(b"{}")
+    assert "unsigned" not in prepare(onnx_classifier, store)[1]
 
 
 def test_files_that_are_here_already_are_published_as_what_they_were_fetched_as(

@@ -40,6 +40,16 @@ def test_a_flag_beats_a_variable_and_a_variable_beats_the_default() -> None:
     assert (settings.lanes, settings.verify, settings.model_dir) == (5, "size", Path("/m"))
 
 
+def test_a_key_needs_digests_and_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    variable = {"WARMSTART_VERIFY_KEY": "/keys/key.pub"}
+    assert parse_settings([], variable)[0].verify_key == Path("/keys/key.pub")
+    assert parse_settings(["--verify=served"], variable)[0].verify == "served"
+    said = refused(["--verify=size"], variable, capsys)
+    assert "--verify=size cannot be had with --verify_key" in said
+    said = refused([], {"WARMSTART_VERIFY_KEY": ""}, capsys)
+    assert "WARMSTART_VERIFY_KEY=: name a PEM file, or do not set it" in said
+
+
 def test_a_variable_without_the_prefix_is_nobodys() -> None:
     assert parse_settings([], {"LANES": "3", "MODEL_NAME": "other"})[0] == Settings()
 

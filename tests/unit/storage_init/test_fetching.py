@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.errors import SourceError, VerificationError
-from storage_init.package import DIGEST_FILE, PACKAGE_FILE, Source
+from storage_init.package import (
+    DIGEST_FILE,
+    MAX_SIGNATURE_BYTES,
+    PACKAGE_FILE,
+    SIGNATURE_FILE,
+    Source,
+)
 from storage_init.sources import failures, fetching
 from storage_init.sources.names import WORK
 from storage_init.sources.remote import Remote, RemoteFile
@@ -123,6 +129,31 @@ def test_a_description_that_is_not_what_its_digest_says_ends_it_before_the_weigh
     with pytest.raises(VerificationError, match=PACKAGE_FILE):
         transport.fetch(destination)
     assert set(transport.asked) == {PACKAGE_FILE, DIGEST_FILE}
+
+
+def test_a_signature_that_nobody_would_read_is_refused_before_a_byte(
+    published: Path, destination: Path
+) -> None:
+    content = contents(published) | {SIGNATURE_FILE: bytes(MAX_SIGNATURE_BYTES + 1)}
+    transport = Transport(content)
+    with pytest.raises(SourceError, match=r"is refused: its package\.sig is larger than"):
+        transport.fetch(destination)
+    assert transport.asked == []
+
+
+def test_who_is_asked_decides_when_the_description_and_the_signature_are_there(
+    published: Path, destination: Path
+) -> None:
+    transport = Transport(contents(published) | {SIGNATURE_FILE: b"{}"})
+
+    def refuse(folder: Path, where: str) -> None:
+        assert contents(folder) == {name: transport.content[name] for name in transport.asked}
+        raise SourceError(f"{where} is not wanted")
+
+    destination.mkdir()
+    with pytest.raises(SourceError, match=f"{SOURCE.uri} is not wanted"):
+        fetching.fetch(SOURCE, transport.connect, destination, refuse)
+    assert transport.asked == [PACKAGE_FILE, DIGEST_FILE, SIGNATURE_FILE]
 
 
 def test_nothing_is_in_its_place_before_everything_is_there(destination: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_file_or_variant_listed_twice_is_refused() -> None:
     assert "a variant is listed twice" in refusal(twice)
 
 
-@pytest.mark.parametrize("path", ["package.json", "package.json.sha256"])
+@pytest.mark.parametrize("path", ["package.json", "package.json.sha256", "package.sig"])
 def test_a_package_cannot_list_its_own_description(path: str) -> None:
     entry = {"path": path, "size": 1, "sha256": "b" * 64}
     assert path in refusal(changed(lambda d: d["files"].append(entry)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storage_init.package import PACKAGE_FILE
+from storage_init.package import PACKAGE_FILE, SIGNATURE_FILE
 from storage_init.placing import PLACING, place
 from storage_init.store import Store
 from storage_init.verify import list_files, verify
@@ -37,6 +37,18 @@ def test_files_of_others_stay(published: Path, destination: Path) -> None:
     (destination / "lost+found").mkdir()
     place(arrive(published, destination), destination)
     assert (destination / "lost+found").is_dir()
+
+
+def test_the_signature_of_an_older_package_goes_with_it(published: Path, destination: Path) -> None:
+    (destination / SIGNATURE_FILE).write_text("of the older one")
+    incoming = arrive(published, destination)
+    place(incoming, destination)
+    incoming.rmdir()
+    assert not (destination / SIGNATURE_FILE).exists()
+    incoming = arrive(published, destination)
+    (incoming / SIGNATURE_FILE).write_text("of the newer one")
+    place(incoming, destination)
+    assert (destination / SIGNATURE_FILE).read_text() == "of the newer one"
 
 
 def test_a_placement_that_was_killed_is_cleared_by_the_next(

@@ -9,15 +9,18 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.errors import PackageError, StoreError
+from storage_init.errors import PackageError, SigningKeyError, StoreError
 from storage_init.hashing import sha256_file
 from storage_init.publish import describe_files, publish
+from storage_init.signing import check_signature
 from storage_init.store import Store
 from storage_init.verify import verify
+from tests.keys import key_pair, needs_signing
 from tests.unit.storage_init.fakes import (
     FILES,
     KEY,
@@ -30,7 +33,6 @@ from tests.unit.storage_init.fakes import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.synchronize import Barrier
-    from pathlib import Path
 
 RACE_ROUNDS = 60
 SECONDS = 60
@@ -57,6 +59,49 @@ def test_a_published_version_is_whole_current_and_named_by_its_description(store
     assert {entry.path for entry in package.files} == set(FILES)
     assert store.resolve("m") == store.find("m", KEY) == folder
     assert folder.name == sha256_file(folder / "package.json")[:16]
+    assert not staged_leftovers(store)
+
+
+@needs_signing
+def test_a_version_is_signed_before_it_is_seen(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = key_pair(tmp_path)
+    monkeypatch.setenv("WARMSTART_SIGN_KEY", str(keys.private))
+    rename, seen = Path.rename, []
+
+    def watched(self: Path, target: Path) -> Path:
+        if target.parent.name == "versions":
+            check_signature(self, keys.public)
+            seen.append(target)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    version = publish_fake(store)
+    assert seen == [version]
+    check_signature(version, keys.public)
+    assert verify(version).name == "m"
+    assert (version / "package.sig").stat().st_mode & 0o777 == 0o444
+
+
+@needs_signing
+def test_a_signature_does_not_change_the_version(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARMSTART_SIGN_KEY", str(key_pair(tmp_path).private))
+    signed = publish_fake(Store(tmp_path / "other"))
+    monkeypatch.delenv("WARMSTART_SIGN_KEY")
+    assert publish_fake(store).name == signed.name
+
+
+@needs_signing
+def test_nothing_is_published_where_it_cannot_be_signed(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARMSTART_SIGN_KEY", str(tmp_path / "absent.pem"))
+    with pytest.raises(SigningKeyError, match=r"absent\.pem cannot be read"):
+        publish_fake(store)
+    assert store.names() == []
     assert not staged_leftovers(store)
 
 

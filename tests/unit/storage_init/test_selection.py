@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.errors import SourceError
-from storage_init.package import DIGEST_FILE, PACKAGE_FILE
-from storage_init.sources.selection import listed, select
+from storage_init.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE
+from storage_init.sources.selection import descriptions, listed, needed, select
 from tests.unit.storage_init.fakes import FILES
 
 if TYPE_CHECKING:
@@ -54,6 +54,19 @@ def test_without_safetensors_graphs_are_chosen_with_their_weights(data: str) -> 
 def test_of_a_prepared_model_only_what_it_lists_is_chosen(published: Path) -> None:
     published.joinpath(".gitattributes").write_text("*.data filter=lfs")
     assert sorted(listed(published)) == sorted([*FILES, PACKAGE_FILE, DIGEST_FILE])
+
+
+def test_the_signature_of_a_prepared_model_is_chosen_with_its_description(published: Path) -> None:
+    (published / SIGNATURE_FILE).write_bytes(b"{}")
+    paths = [*FILES, PACKAGE_FILE, DIGEST_FILE, SIGNATURE_FILE, ".gitattributes"]
+    assert descriptions(paths) == [PACKAGE_FILE, DIGEST_FILE, SIGNATURE_FILE]
+    assert set(needed(paths, published, "x")) == {*paths} - {".gitattributes"}
+
+
+def test_a_file_of_that_name_makes_no_prepared_model_of_a_raw_one() -> None:
+    paths = ["config.json", "model.safetensors", SIGNATURE_FILE]
+    assert descriptions(paths) == []
+    assert select(paths, "x") == ["config.json", "model.safetensors"]
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "a.ckpt", "deep/er/w.pkl"])
