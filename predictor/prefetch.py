@@ -97,9 +97,11 @@ def prefetch(settings: Settings) -> Prefetched:
     entries, key = _entries(package, settings), settings.verify_key
     pool = ThreadPoolExecutor(2, thread_name_prefix="verify")
     problems = pool.submit(phases.time, "verify", _problems, folder, entries, settings)
-    signature = key and pool.submit(
-        phases.time, "signature", check_signature, folder, key, package=package
-    )
+    signature = None
+    if key:
+        signature = pool.submit(
+            phases.time, "signature", check_signature, folder, key, package=package
+        )
     pool.shutdown(wait=False)
     checking = {entry.path for entry in entries}
     prepared = Prepared(package, version, checking, problems, signature)
