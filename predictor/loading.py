@@ -14,7 +14,7 @@ from predictor.checks import Warmup, replay_selftest, warm_up
 from predictor.engine import Engine
 from predictor.fallback import check_inputs, read_plain_folder
 from predictor.tasks import task_for
-from predictor.variants import choose
+from predictor.variants import BatchLimits, Runtime, choose
 from storage_init.errors import VerificationError
 from storage_init.package import (
     SELFTEST_FILE,
@@ -88,14 +88,17 @@ def load(settings: Settings) -> LoadedModel:
 
 def _load_package(folder: Path, settings: Settings, phases: Phases) -> LoadedModel:
     package, version = phases.time("read", read_package, folder)
-    variant = choose(package, settings.variant, ort.get_available_providers())
+    runtime = Runtime(ort.__version__, ort.get_available_providers())
+    limits = BatchLimits(settings.max_batch_move, settings.max_batch_flips)
+    choice = choose(package, settings.variant, runtime, limits)
+    variant = choice.variant
     with ThreadPoolExecutor(thread_name_prefix="load") as pool:
         verified = pool.submit(phases.time, "verify", _verify, folder, package, variant, settings)
         session = pool.submit(
             phases.time,
             "session",
             open_session,
-            folder / variant.graph,
+            folder / choice.graph,
             threads=settings.threads,
             provider=variant.requires.provider,
         )
@@ -109,7 +112,7 @@ def _load_package(folder: Path, settings: Settings, phases: Phases) -> LoadedMod
         )
         # First: what a corrupt file does to the others is of no interest.
         verified.result()
-        budget = settings.max_batch_tokens if _may_batch(variant, settings) else None
+        budget = settings.max_batch_tokens if choice.may_batch else None
         engine = Engine(session.result(), tokenizer.result(), task_for(package.task), budget)
     selftest = SelfTest.load(folder / SELFTEST_FILE)
     distance = phases.time("selftest", replay_selftest, engine, selftest, package.task, variant)
@@ -138,15 +141,6 @@ def _load_plain(folder: Path, settings: Settings, phases: Phases) -> LoadedModel
     engine = Engine(session, tokenizer, task_for(facts.task), settings.max_batch_tokens)
     warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences)
     return LoadedModel(engine, None, UNPREPARED, UNPREPARED, None, warmup, phases)
-
-
-def _may_batch(variant: Variant, settings: Settings) -> bool:
-    """Whether texts may share a batch without moving each other's answers (DESIGN, rule 7)."""
-    sensitivity = variant.batch_sensitivity
-    return (
-        sensitivity.largest_move <= settings.max_batch_move
-        and sensitivity.flipped_labels <= settings.max_batch_flips
-    )
 
 
 def _verify(folder: Path, package: Package, variant: Variant, settings: Settings) -> None:
