@@ -17,29 +17,39 @@ _MASK = 3
 _KNOWN = {"num_heads", "mask_filter_value", "scale"}
 
 
-def open_attention(editor: GraphEditor, node: onnx.NodeProto) -> bool:
-    """Replace an ``Attention`` by three products and a ``MultiHeadAttention``.
+def is_encoders(editor: GraphEditor, node: onnx.NodeProto) -> bool:
+    """Whether an ``Attention`` has only the parts that an encoder's has."""
+    weights, bias = editor.weight(node.input[1], rank=2), editor.weight(optional(node, 2), rank=1)
+    extra = any(node.input[_MASK + 1 :]) or not attributes(node).keys() <= _KNOWN
+    return weights is not None and bias is not None and not extra and not weights.shape[1] % 3
+
+
+def open_attention(editor: GraphEditor, node: onnx.NodeProto, asking: str | None = None) -> str:
+    """Write an encoder's ``Attention`` as three products and a ``MultiHeadAttention``.
 
     The two compute the same: the second takes queries, keys and values [N, L, H] and adds their
-    biases itself. False if the node has a part that an encoder does not have.
+    biases itself. The node stays until it is removed or nothing needs it.
+
+    Args:
+        editor: of the graph.
+        node: the ``Attention``.
+        asking: states [N, M, H] of the tokens to make queries of; all of them if None.
+
+    Returns:
+        The output's name, [N, L, H] or [N, M, H].
     """
-    weights, bias = editor.weight(node.input[1], rank=2), editor.weight(optional(node, 2), rank=1)
-    settings = attributes(node)
-    extra = any(node.input[_MASK + 1 :]) or not settings.keys() <= _KNOWN
-    if weights is None or bias is None or extra or weights.shape[1] % 3:
-        return False
+    weights = editor.weight(node.input[1], rank=2)
+    assert weights is not None  # noqa: S101
     width = weights.shape[1] // 3
     projected = []
     for index, part in enumerate(("query", "key", "value")):
         columns = weights[:, index * width : (index + 1) * width]
         weight = editor.constant(f"{node.name}_{part}_weight", columns.copy())
-        projected.append(editor.node("MatMul", [node.input[0], weight]))
-    editor.node(
+        states = asking if asking and part == "query" else node.input[0]
+        projected.append(editor.node("MatMul", [states, weight]))
+    return editor.node(
         "MultiHeadAttention",
         [*projected, node.input[2], optional(node, _MASK)],
-        node.output[0],
         domain=MICROSOFT,
-        **settings,
+        **attributes(node),
     )
-    editor.remove(node)
-    return True

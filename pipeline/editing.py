@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,8 @@ class GraphEditor:
         self.model = model
         self.opset = next(entry.version for entry in model.opset_import if entry.domain == "")
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._made = 0
+        # A graph may have been edited before.
+        self._names = {node.name for node in model.graph.node}
 
     def nodes(self, *operators: str) -> Iterator[onnx.NodeProto]:
         """The nodes of these operators as they are now."""
@@ -65,8 +67,9 @@ class GraphEditor:
         **attributes: object,
     ) -> str:
         """Add a node; returns its output's name."""
-        self._made += 1
-        name = f"{PREFIX}{operator}_{self._made}"
+        numbered = (f"{PREFIX}{operator}_{number}" for number in count(1))
+        name = next(name for name in numbered if name not in self._names)
+        self._names.add(name)
         output = output or f"{name}_output"
         self.model.graph.node.append(
             onnx.helper.make_node(operator, inputs, [output], name, domain=domain, **attributes)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import graphs
 from pipeline.editing import GraphEditor
+from pipeline.first_token import compute_first_token_only
 from pipeline.pooling import add_pooling, is_pooled
 from pipeline.rewrites import mask_by_token, take_shapes_from_ids
 from pipeline.workspace import GRAPH
@@ -34,6 +35,7 @@ def optimize(workspace: Workspace, recipe: Recipe) -> str:
     editor = GraphEditor(model.model)
     mask_by_token(editor)
     take_shapes_from_ids(editor)
+    compute_first_token_only(editor)
     editor.finish()
     graphs.save(model.model, workspace.fused / GRAPH)
     graphs.finalize(workspace.fused / GRAPH, workspace.graph("fp32"), packed=recipe.fp32.packed)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import onnx
 
 from pipeline import graphs
-from pipeline.attention import open_attention
+from pipeline.attention import is_encoders, open_attention
 from pipeline.editing import GraphEditor
 from pipeline.embeddings import quantize_embeddings
 from pipeline.per_token import quantize_products
@@ -27,8 +27,8 @@ def quantize(workspace: Workspace, recipe: Recipe) -> str:
     settings = recipe.int8
     editor = GraphEditor(onnx.load(str(workspace.fused / GRAPH)))
     for node in editor.nodes("Attention"):
-        if node.name not in settings.exclude:
-            open_attention(editor, node)
+        if node.name not in settings.exclude and is_encoders(editor, node):
+            editor.redirect(node.output[0], open_attention(editor, node))
     products = quantize_products(editor, settings.exclude, settings.weight_bits)
     tables = quantize_embeddings(editor, settings.exclude)
     editor.finish()

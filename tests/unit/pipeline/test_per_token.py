@@ -74,8 +74,8 @@ def expected(x: NDArray[Any], weights: NDArray[Any], largest: int) -> NDArray[An
     steps = np.abs(weights).max(axis=0) / largest
     scale = np.abs(x).max(axis=-1, keepdims=True) / 127
     left = np.rint(x / scale).astype(np.int64)
-    product: NDArray[Any] = left @ np.rint(weights / steps).astype(np.int64)
-    return product * scale * steps
+    product = left @ np.rint(weights / steps).astype(np.int64)
+    return np.asarray(product * scale * steps)
 
 
 @pytest.mark.parametrize("opset", [11, 13, 18])
