@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from storage_init import host
 from storage_init.errors import WarmstartError
-from storage_init.package import FORMAT_VERSION, Share, Source
+from storage_init.package import FORMAT_VERSION, Requires, Share, Source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,19 +61,26 @@ class QuantizedGate(Gate, frozen=True):
 
 
 class Fp32(_Section, frozen=True):
-    """The fused graph at full precision; it runs on any CPU."""
+    """The fused graph at full precision; it runs on any CPU.
 
+    ``packed``: save the weights in this CPU's layout, too. At full precision that adds two thirds
+    to the variant's size.
+    """
+
+    packed: bool = False
     gate: Gate = Gate()
 
 
 class Int8(_Section, frozen=True):
-    """Weights and activations of matrix products in 8 bits, activations scaled at run time.
+    """Weights and activations of matrix products in 8 bits, activations scaled token by token.
 
-    ``per_channel``: a scale a column of a weight, not a weight. ``exclude``: names of graph nodes
-    to leave at full precision.
+    ``weight_bits``: 7 multiplies exactly on every CPU; 8 is a little closer to the original and
+    needs a CPU with 8-bit dot products. ``exclude``: names of graph nodes to leave at full
+    precision. ``packed``: save the weights in this CPU's layout, too.
     """
 
-    per_channel: bool = True
+    weight_bits: Literal[7, 8] = 7
+    packed: bool = True
     exclude: tuple[str, ...] = ()
     gate: QuantizedGate = QuantizedGate()
 
@@ -94,6 +102,11 @@ class Recipe(_Section, frozen=True):
 
     def gate(self, variant: VariantName) -> Gate:
         return self.int8.gate if variant == "int8" else self.fp32.gate
+
+    def requires(self, variant: VariantName) -> Requires:
+        """What a host needs for a variant."""
+        exact = variant == "int8" and self.int8.weight_bits == 8
+        return Requires(cpu_any_of=host.EXACT_INT8 if exact else [])
 
     def to_json(self) -> str:
         """The canonical form: every default written out, keys in order."""

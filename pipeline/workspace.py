@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
 
 GRAPH = "model.onnx"
+# The same graph with weights that are packed for one CPU.
+PACKED_GRAPH = "packed.onnx"
 
 
 @dataclass(frozen=True)
@@ -85,3 +87,10 @@ class Workspace:
 
     def graph(self, variant: str) -> Path:
         return self.variants / variant / GRAPH
+
+    def packed_graph(self, variant: str) -> Path:
+        return self.variants / variant / PACKED_GRAPH
+
+    def relative(self, graph: Path) -> str:
+        """A variant's graph as the package will name it."""
+        return graph.relative_to(self.variants).as_posix()

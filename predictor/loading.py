@@ -14,8 +14,8 @@ from predictor.checks import Warmup, replay_selftest, warm_up
 from predictor.engine import Engine
 from predictor.prefetch import Phases, Prefetched, Prepared, prefetch
 from predictor.tasks import task_for
-from predictor.variants import choose
-from storage_init.package import SELFTEST_FILE, TOKENIZER_FILE, Package, Variant
+from predictor.variants import Runtime, choose
+from storage_init.package import SELFTEST_FILE, TOKENIZER_FILE, Package
 from storage_init.runtime import Tokenizer, input_names, open_session
 from storage_init.selftest import SelfTest
 
@@ -60,13 +60,15 @@ def load(settings: Settings, prefetched: Prefetched | None = None) -> LoadedMode
 def _load_prepared(begun: Prefetched, prepared: Prepared) -> LoadedModel:
     package, folder = prepared.package, begun.folder
     settings, phases = begun.settings, begun.phases
-    variant = choose(package, settings.variant, ort.get_available_providers())
+    runtime = Runtime(ort.__version__, ort.get_available_providers())
+    choice = choose(package, settings.variant, runtime, settings.batch_limits)
+    variant = choice.variant
     with ThreadPoolExecutor(2, thread_name_prefix="load") as pool:
         session = pool.submit(
             phases.time,
             "session",
             open_session,
-            folder / variant.graph,
+            folder / choice.graph,
             threads=settings.threads,
             provider=variant.requires.provider,
         )
@@ -80,8 +82,8 @@ def _load_prepared(begun: Prefetched, prepared: Prepared) -> LoadedModel:
         )
         # First: what a corrupt file does to the others is of no interest.
         begun.verified(prepared, variant)
-        batches = _may_batch(variant, settings)
-        engine = Engine(session.result(), tokenizer.result(), task_for(package.task), batches)
+        task = task_for(package.task)
+        engine = Engine(session.result(), tokenizer.result(), task, choice.may_batch)
     selftest, lanes = SelfTest.load(folder / SELFTEST_FILE), settings.lanes
     distance = phases.time(
         "selftest", replay_selftest, engine, selftest, package.task, variant, lanes
@@ -113,12 +115,3 @@ def _load_plain(begun: Prefetched) -> LoadedModel:
     engine = Engine(session, tokenizer, task_for(facts.task))
     warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences, settings.lanes)
     return LoadedModel(engine, None, UNPREPARED, UNPREPARED, None, warmup, phases)
-
-
-def _may_batch(variant: Variant, settings: Settings) -> bool:
-    """Whether texts may share a batch without moving each other's answers (DESIGN, rule 7)."""
-    sensitivity = variant.batch_sensitivity
-    return (
-        sensitivity.largest_move <= settings.max_batch_move
-        and sensitivity.flipped_labels <= settings.max_batch_flips
-    )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from predictor.errors import NoVariantError
-from predictor.variants import choose
+from predictor.variants import Runtime, choose
 from storage_init.errors import VerificationError
 from storage_init.package import FileEntry, Package, Variant, is_package, read_package
 from storage_init.signing import check_signature
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from predictor.settings import Settings
 
-# What every build of ONNX Runtime has; asking it would mean to import it first.
-ALWAYS_THERE = ("CPUExecutionProvider",)
+# What every build of ONNX Runtime has; asking it would mean to import it first. Its version decides
+# only whether a variant's packed graph is used, whose files are the variant's in any case.
+ALWAYS_THERE = Runtime("", ["CPUExecutionProvider"])
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -113,9 +114,10 @@ def _entries(package: Package, settings: Settings) -> list[FileEntry]:
     if settings.verify == "all":
         return list(package.files)
     try:
-        return package.served_files(choose(package, settings.variant, ALWAYS_THERE))
+        choice = choose(package, settings.variant, ALWAYS_THERE, settings.batch_limits)
     except NoVariantError:
         return []
+    return package.served_files(choice.variant)
 
 
 def _problems(folder: Path, entries: list[FileEntry], settings: Settings) -> list[str]:

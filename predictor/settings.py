@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from predictor.variants import BatchLimits
 from storage_init.host import usable_cpus
 
 if TYPE_CHECKING:
@@ -98,6 +99,11 @@ class Settings:
     log_level: str = _setting(
         "INFO", "least severe level logged", choices=("DEBUG", "INFO", "WARNING", "ERROR")
     )
+
+    @property
+    def batch_limits(self) -> BatchLimits:
+        """How far an answer may move through its batch."""
+        return BatchLimits(self.max_batch_move, self.max_batch_flips)
 
 
 def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:

@@ -21,7 +21,7 @@ from storage_init.errors import PackageError, VerificationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 PACKAGE_FILE = "package.json"
 DIGEST_FILE = "package.json.sha256"
 SIGNATURE_FILE = "package.sig"
@@ -97,14 +97,29 @@ class Limits(_Record, frozen=True):
 
 
 class Requires(_Record, frozen=True):
-    """What a host must have before a variant may be used there.
+    """What a host must have before a graph may be used there.
 
-    ``cpu_any_of``: at least one of these CPU features (as ``storage_init.host`` names them);
-    empty means any CPU.
+    ``provider`` is ONNX Runtime's. ``cpu_any_of``: at least one of these CPU features (as
+    ``storage_init.host`` names them). ``cpu_exactly``: these and no others of those that
+    ``storage_init.host.kernel_features`` looks at. ``onnxruntime``: this version of it. What is
+    empty or null does not matter.
     """
 
     provider: str = "CPUExecutionProvider"
     cpu_any_of: list[str] = []
+    cpu_exactly: list[str] = []
+    onnxruntime: str | None = None
+
+
+class Packed(_Record, frozen=True):
+    """A variant's graph that also names its weights in the layout of one CPU's kernels.
+
+    They lie in the variant's own weights file. A host that does not meet ``requires`` takes the
+    variant's portable graph, which is the same but for them.
+    """
+
+    graph: RelativePath
+    requires: Requires
 
 
 class Closeness(_Record, frozen=True):
@@ -122,7 +137,7 @@ class Closeness(_Record, frozen=True):
 
 
 class BatchSensitivity(_Record, frozen=True):
-    """How far an answer moves when a text shares its batch with longer ones.
+    """How far an answer moves when a text shares its batch with others of mixed lengths.
 
     ``largest_move`` is a probability for classifiers and a cosine distance for embeddings;
     ``flipped_labels`` is the share of texts whose label changed.
@@ -133,10 +148,16 @@ class BatchSensitivity(_Record, frozen=True):
 
 
 class Speed(_Record, frozen=True):
-    """Median milliseconds for one self-test text, alone, on one thread of ``cpu``."""
+    """Milliseconds a text on one thread of ``cpu``, over texts of mixed lengths.
+
+    ``alone_ms`` with every text run by itself, ``batched_ms`` with ``batch`` texts of similar
+    length at a time.
+    """
 
     cpu: str
-    median_ms: Annotated[float, Meta(gt=0)]
+    alone_ms: Annotated[float, Meta(gt=0)]
+    batched_ms: Annotated[float, Meta(gt=0)]
+    batch: Annotated[int, Meta(ge=1)]
 
 
 class Variant(_Record, frozen=True):
@@ -153,6 +174,7 @@ class Variant(_Record, frozen=True):
     batch_sensitivity: BatchSensitivity
     speed: Speed
     tolerance: Annotated[float, Meta(gt=0)]
+    packed: Packed | None = None
 
     def owns(self, path: str) -> bool:
         """Whether ``path`` is a file of this variant alone."""
@@ -166,7 +188,7 @@ class Package(_Record, frozen=True, kw_only=True):
     are interchangeable.
     """
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     name: ModelName
     key: Sha256
     task: Task
@@ -187,6 +209,7 @@ class Package(_Record, frozen=True, kw_only=True):
             if len(set(values)) != len(values):
                 raise ValueError(f"a {what} is listed twice")
         needed = [TOKENIZER_FILE, SELFTEST_FILE, *(variant.graph for variant in self.variants)]
+        needed += [variant.packed.graph for variant in self.variants if variant.packed]
         for path in needed:
             if path not in paths:
                 raise ValueError(f"{path} is needed but not listed in files")

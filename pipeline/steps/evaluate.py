@@ -1,4 +1,4 @@
-"""evaluate: every variant against the original, on the self-test texts; only the close go on."""
+"""evaluate: every variant against the original; only those close to it go on."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+import onnxruntime as ort
 
-from pipeline import closeness
+from pipeline import closeness, probes
 from pipeline.reference import reference_outputs
 from storage_init import host
 from storage_init.errors import WarmstartError
-from storage_init.package import TOKENIZER_FILE, Requires, Speed, Variant
+from storage_init.package import TOKENIZER_FILE, Packed, Speed, Variant
 from storage_init.runtime import Feeds, Tokenizer, input_names, open_session, run_first
 from storage_init.selftest import SelfTest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    import onnxruntime as ort
+    import tokenizers
     from numpy.typing import NDArray
 
     from pipeline.recipe import Recipe, VariantName
     from pipeline.workspace import Workspace
 
-REQUIRES = {"fp32": Requires(), "int8": Requires(cpu_any_of=host.EXACT_INT8)}
-TIMED_ROUNDS = 5
+TIMED_ROUNDS = 3
 
 
 class EvaluationError(WarmstartError):
@@ -57,9 +58,11 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
         reference_outputs(workspace, facts, recipe.selftest_texts, tokenizer),
     )
     selftest.save(workspace.selftest)
-    rejected: dict[str, str] = {n: why for n in recipe.variants if (why := host.unmet(REQUIRES[n]))}
+    unmet = {name: host.unmet(recipe.requires(name)) for name in recipe.variants}
+    rejected = {str(name): why for name, why in unmet.items() if why}
+    encodings = tokenizer.encode([*selftest.texts, *probes.mixed_texts(selftest.texts)])
     candidates = [
-        _Candidate.open(name, workspace.graph(name), tokenizer, selftest.texts)
+        _Candidate.open(name, workspace.graph(name), tokenizer, encodings)
         for name in recipe.variants
         if name not in rejected
     ]
@@ -67,7 +70,8 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
     accepted = []
     for candidate in candidates:
         alone, together = candidate.run_alone(), candidate.run_together()
-        close = closeness.closeness(facts.task, alone, selftest.reference)
+        known = alone[: len(selftest.texts)]
+        close = closeness.closeness(facts.task, known, selftest.reference)
         failure = closeness.gate_failure(close, recipe.gate(candidate.name))
         if failure is None and not np.isfinite(together).all():
             failure = "values that are not finite in a padded batch"
@@ -77,12 +81,13 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
         accepted.append(
             Variant(
                 name=candidate.name,
-                graph=workspace.graph(candidate.name).relative_to(workspace.variants).as_posix(),
-                requires=REQUIRES[candidate.name],
+                graph=workspace.relative(workspace.graph(candidate.name)),
+                requires=recipe.requires(candidate.name),
                 closeness=close,
                 batch_sensitivity=closeness.batch_sensitivity(facts.task, alone, together),
                 speed=speeds[candidate.name],
-                tolerance=closeness.tolerance(facts.task, alone, selftest.reference),
+                tolerance=closeness.tolerance(facts.task, known, selftest.reference),
+                packed=_packed(workspace, recipe, candidate.name),
             )
         )
     if not accepted:
@@ -96,43 +101,79 @@ def _list(reasons: dict[str, str]) -> str:
     return "; ".join(f"{name}: {text}" for name, text in reasons.items())
 
 
+def _packed(workspace: Workspace, recipe: Recipe, name: VariantName) -> Packed | None:
+    """The form that was packed here, with this host as its requirement."""
+    graph = workspace.packed_graph(name)
+    if not graph.exists():
+        return None
+    requires = msgspec.structs.replace(
+        recipe.requires(name), cpu_exactly=host.kernel_features(), onnxruntime=ort.__version__
+    )
+    return Packed(graph=workspace.relative(graph), requires=requires)
+
+
 @dataclass(frozen=True)
 class _Candidate:
-    """A variant's session with the self-test's inputs, alone and as one padded batch."""
+    """A variant's session with its inputs: each text alone, mixed batches, batches by length."""
 
     name: VariantName
     session: ort.InferenceSession
     alone: list[Feeds]
-    together: Feeds
+    together: list[Feeds]
+    by_length: list[Feeds]
 
     @classmethod
     def open(
-        cls, name: VariantName, graph: Path, tokenizer: Tokenizer, texts: list[str]
+        cls,
+        name: VariantName,
+        graph: Path,
+        tokenizer: Tokenizer,
+        encodings: list[tokenizers.Encoding],
     ) -> _Candidate:
         session = open_session(graph)
         names = input_names(session)
-        encodings = tokenizer.encode(texts)
-        alone = [tokenizer.feeds([encoding], names) for encoding in encodings]
-        return cls(name, session, alone, tokenizer.feeds(encodings, names))
+
+        def feeds(batches: Iterable[Sequence[tokenizers.Encoding]]) -> list[Feeds]:
+            return [tokenizer.feeds(batch, names) for batch in batches]
+
+        return cls(
+            name,
+            session,
+            alone=feeds([encoding] for encoding in encodings),
+            together=feeds(probes.batches(encodings)),
+            by_length=feeds(probes.batches(probes.by_length(encodings))),
+        )
 
     def run_alone(self) -> NDArray[Any]:
-        return np.concatenate([run_first(self.session, feeds) for feeds in self.alone])
+        return self._run(self.alone)
 
     def run_together(self) -> NDArray[Any]:
-        return run_first(self.session, self.together)
+        return self._run(self.together)
+
+    def milliseconds(self, batches: list[Feeds]) -> float:
+        """A text's share of the time that these batches take."""
+        start = time.perf_counter()
+        self._run(batches)
+        return (time.perf_counter() - start) * 1000 / len(self.alone)
+
+    def _run(self, batches: list[Feeds]) -> NDArray[Any]:
+        return np.concatenate([run_first(self.session, feeds) for feeds in batches])
 
 
 def _speeds(candidates: list[_Candidate]) -> dict[str, Speed]:
-    """Median time of a text alone, the variants taking turns so that noise hits all alike."""
-    seconds: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
+    """Median times, the variants taking turns so that noise hits all alike."""
+    alone: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
+    batched: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
     for _ in range(TIMED_ROUNDS):
         for candidate in candidates:
-            for feeds in candidate.alone:
-                start = time.perf_counter()
-                run_first(candidate.session, feeds)
-                seconds[candidate.name].append(time.perf_counter() - start)
-    cpu = host.cpu_model()
+            alone[candidate.name].append(candidate.milliseconds(candidate.alone))
+            batched[candidate.name].append(candidate.milliseconds(candidate.by_length))
     return {
-        name: Speed(cpu=cpu, median_ms=round(statistics.median(times) * 1000, 3))
-        for name, times in seconds.items()
+        name: Speed(
+            cpu=host.cpu_model(),
+            alone_ms=round(statistics.median(alone[name]), 3),
+            batched_ms=round(statistics.median(batched[name]), 3),
+            batch=probes.BATCH,
+        )
+        for name in alone
     }

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline import graphs
+from pipeline.editing import GraphEditor
+from pipeline.first_token import compute_first_token_only
 from pipeline.pooling import add_pooling, is_pooled
+from pipeline.rewrites import mask_by_token, take_shapes_from_ids
 from pipeline.workspace import GRAPH
 from storage_init.package import TextEmbedding
 
@@ -29,7 +32,12 @@ def optimize(workspace: Workspace, recipe: Recipe) -> str:
     if isinstance(task, TextEmbedding) and not is_pooled(model.model):
         # After the fusions: with these nodes in the graph their patterns do not match.
         add_pooling(model.model, task)
+    editor = GraphEditor(model.model)
+    mask_by_token(editor)
+    take_shapes_from_ids(editor)
+    compute_first_token_only(editor)
+    editor.finish()
     graphs.save(model.model, workspace.fused / GRAPH)
-    graphs.finalize(workspace.fused / GRAPH, workspace.graph("fp32"))
+    graphs.finalize(workspace.fused / GRAPH, workspace.graph("fp32"), packed=recipe.fp32.packed)
     counts = ", ".join(f"{n} {name}" for name, n in graphs.fusions(model).items())
     return f"fused {counts or 'nothing'}"

@@ -1,64 +1,38 @@
-"""quantize: dynamic int8, made from the fused graph and optimised once more."""
+"""quantize: int8 made from the fused graph, a scale a token and a scale a column of a weight."""
 
 from __future__ import annotations
 
-import logging
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
 
 from pipeline import graphs
+from pipeline.attention import is_encoders, open_attention
+from pipeline.editing import GraphEditor
+from pipeline.embeddings import quantize_embeddings
+from pipeline.per_token import quantize_products
 from pipeline.workspace import GRAPH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pipeline.recipe import Recipe
     from pipeline.workspace import Workspace
 
-# Matrix products, and the embedding tables, which are most of a small model's size.
-QUANTIZED_OPS = ["MatMul", "Gemm", "Attention", "EmbedLayerNormalization", "Gather"]
-
 
 def quantize(workspace: Workspace, recipe: Recipe) -> str:
-    """Write the ``int8`` variant's graph: U8 activations, S8 weights.
-
-    Source: ONNX Runtime, "Quantize ONNX models", dynamic quantization.
-    """
+    """Write the ``int8`` variant's graph."""
     if "int8" not in recipe.variants:
         return "not in the recipe"
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    with _quiet(), tempfile.TemporaryDirectory(dir=workspace.root, prefix="int8-") as scratch:
-        quantized = Path(scratch) / GRAPH
-        quantize_dynamic(
-            str(workspace.fused / GRAPH),
-            str(quantized),
-            op_types_to_quantize=QUANTIZED_OPS,
-            per_channel=recipe.int8.per_channel,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=list(recipe.int8.exclude),
-            use_external_data_format=True,
-            extra_options={
-                "MatMulConstBOnly": True,
-                # Shape inference does not know the fused operators; all of them are FP32 here.
-                "DefaultTensorType": onnx.TensorProto.FLOAT,
-            },
-        )
-        graphs.finalize(quantized, workspace.graph("int8"))
-    return "dynamic, per channel" if recipe.int8.per_channel else "dynamic, per tensor"
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without its advice to preprocess, which the optimize step has already done, and more."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        root.setLevel(level)
+    settings = recipe.int8
+    editor = GraphEditor(onnx.load(str(workspace.fused / GRAPH)))
+    for node in editor.nodes("Attention"):
+        if node.name not in settings.exclude and is_encoders(editor, node):
+            editor.redirect(node.output[0], open_attention(editor, node))
+    products = quantize_products(editor, settings.exclude, settings.weight_bits)
+    tables = quantize_embeddings(editor, settings.exclude)
+    editor.finish()
+    with tempfile.TemporaryDirectory(dir=workspace.root, prefix="int8-") as scratch:
+        graphs.save(editor.model, Path(scratch) / GRAPH)
+        graphs.finalize(Path(scratch) / GRAPH, workspace.graph("int8"), packed=settings.packed)
+    return f"{products} products, {tables} embedding tables, {settings.weight_bits}-bit weights"

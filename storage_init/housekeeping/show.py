@@ -58,7 +58,7 @@ def _variant(variant: Variant) -> tuple[str, ...]:
     return (
         variant.name,
         variant.requires.provider + (f" with {cpu}" if cpu else ""),
-        f"{variant.speed.median_ms:.2f}",
+        f"{variant.speed.alone_ms:.2f}",
         variant.speed.cpu,
         f"{variant.tolerance:g}",
         f"{variant.batch_sensitivity.largest_move:g}",

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from benchmarks.process import predictor
-from storage_init import host, sources
+from storage_init import sources
 from storage_init.activations import probabilities
-from storage_init.package import Requires
 from storage_init.packaging import PackagingError, can_package, package
 from storage_init.runtime import Tokenizer, input_names, open_session, run_first
 from storage_init.store import Store
@@ -71,10 +70,7 @@ def test_an_onnx_repository_is_packaged_without_torch_and_served_as_its_own_grap
     found = verify(version)
     assert version == store.resolve(kind)
     assert not set(found.tools) & set(ABSENT)
-    wanted = {"fp32"} | (
-        {"int8"} if host.unmet(Requires(cpu_any_of=host.EXACT_INT8)) is None else set()
-    )
-    assert {variant.name for variant in found.variants} == wanted
+    assert {variant.name for variant in found.variants} == {"fp32", "int8"}
     said = [record.getMessage() for record in caplog.records]
     assert any("already ONNX: model.onnx" in line for line in said)
     assert list((store.root / ".staging").iterdir()) == []

@@ -6,13 +6,13 @@ import stat
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-import pytest
+import onnxruntime as ort
 
 from pipeline.recipe import Int8, QuantizedGate, Recipe
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.publish import publish
 from storage_init import host, sources
-from storage_init.package import Requires, TextClassification, TextEmbedding, read_package
+from storage_init.package import Packed, Requires, TextClassification, TextEmbedding, read_package
 from storage_init.store import Store
 from storage_init.verify import list_files, verify
 from tests.models import DIMENSION, LABELS
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
     from pipeline.workspace import Workspace
 
-EXACT_INT8 = Requires(cpu_any_of=host.EXACT_INT8)
-needs_int8 = pytest.mark.skipif(
-    host.unmet(EXACT_INT8) is not None, reason="this CPU cannot prepare an int8 variant"
-)
 GRAPH_FILES = {"model.onnx", "model.onnx.data"}
 COMMON_FILES = {"package.json", "package.json.sha256", "selftest.npz", "tokenizer.json"}
 
@@ -67,17 +63,19 @@ def test_a_package_says_where_it_came_from_and_what_made_it(
         assert package.tools[tool] == metadata.version(tool)
 
 
-@needs_int8
-def test_a_package_holds_both_variants_and_int8_only_where_it_is_exact(
+def test_a_package_holds_variants_for_every_cpu_and_int8_packed_for_this_one(
     prepared_classifier: Path,
 ) -> None:
     package, _ = read_package(prepared_classifier)
-    assert {variant.name: variant.requires for variant in package.variants} == {
-        "fp32": Requires(),
-        "int8": EXACT_INT8,
-    }
+    fp32, int8 = package.variants
+    assert (fp32.name, int8.name) == ("fp32", "int8")
+    assert fp32.requires == int8.requires == Requires()
+    assert fp32.packed is None
+    here = Requires(cpu_exactly=host.kernel_features(), onnxruntime=ort.__version__)
+    assert int8.packed == Packed(graph="int8/packed.onnx", requires=here)
     assert list_files(prepared_classifier) == COMMON_FILES | {
-        f"{variant}/{name}" for variant in ("fp32", "int8") for name in GRAPH_FILES
+        "int8/packed.onnx",
+        *(f"{variant}/{name}" for variant in ("fp32", "int8") for name in GRAPH_FILES),
     }
 
 
@@ -91,9 +89,8 @@ def test_a_published_version_is_whole_sealed_and_current(prepared_classifier: Pa
 
 
 def test_a_variant_that_failed_its_gate_is_not_in_the_package(
-    quantized: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quantized: Workspace, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(host, "cpu_features", lambda: frozenset(["avx512_vnni"]))
     strict = QuantizedGate(min_cosine=1, max_probability_difference=0, min_label_agreement=1)
     recipe = Recipe(int8=Int8(gate=strict))
     evaluate(quantized, recipe)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
 
 from pipeline.recipe import Int8, Recipe
 from pipeline.steps.quantize import quantize
+from storage_init.runtime import open_session, run_first
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,28 +22,68 @@ def operators(graph: Path) -> list[str]:
     return [node.op_type for node in loaded.graph.node]
 
 
-def weight_bytes(quantized: Workspace, variant: str) -> int:
-    return quantized.graph(variant).with_name("model.onnx.data").stat().st_size
-
-
-def test_matrix_products_and_embeddings_are_quantised(quantized: Workspace) -> None:
+def test_every_product_is_quantised_but_for_the_classifiers_last(quantized: Workspace) -> None:
     names = operators(quantized.graph("int8"))
-    assert {"QAttention", "QEmbedLayerNormalization", "DynamicQuantizeMatMul"} <= set(names)
-    assert not {"Attention", "EmbedLayerNormalization", "MatMul"} & set(names)
-    assert weight_bytes(quantized, "int8") < weight_bytes(quantized, "fp32") / 3
+    # Two layers: query, key, value, output, and two of the feed-forward part; and the pooler.
+    assert names.count("MatMulIntegerToFloat") == 2 * 6 + 1
+    # Queries, keys and values share one 8-bit input, but for the last layer's one query.
+    assert names.count("QuantizeLinear") == 2 * 4 + 1 + 1
+    assert {"MultiHeadAttention", "BiasGelu", "SkipLayerNormalization"} <= set(names)
+    assert not {"Attention", "MatMul", "DynamicQuantizeMatMul"} & set(names)
+    assert names.count("Gemm") == 1
+
+
+def test_the_portable_graph_is_the_packed_one_without_its_packed_weights(
+    quantized: Workspace,
+) -> None:
+    portable, packed = (
+        onnx.load(str(path), load_external_data=False)
+        for path in (quantized.graph("int8"), quantized.packed_graph("int8"))
+    )
+
+    def keys(model: onnx.ModelProto) -> set[str]:
+        return {e.key for tensor in model.graph.initializer for e in tensor.external_data}
+
+    assert keys(portable) == {"location", "offset", "length"}
+    assert keys(portable) < keys(packed)
+    assert all(key.startswith("prepacked") for key in keys(packed) - keys(portable))
+    assert portable.graph.node == packed.graph.node
+
+
+def test_both_forms_answer_the_same(quantized: Workspace) -> None:
+    feeds = {
+        name: np.array([[2, 7, 9, 3]] if name == "input_ids" else [[1, 1, 1, 1]])
+        for name in ("input_ids", "attention_mask", "token_type_ids")
+    }
+    feeds["token_type_ids"][:] = 0
+    answers = [
+        run_first(open_session(path, prepack=prepack), feeds)
+        for path, prepack in (
+            (quantized.graph("int8"), True),
+            (quantized.graph("int8"), False),
+            (quantized.packed_graph("int8"), True),
+        )
+    ]
+    np.testing.assert_allclose(answers[1], answers[0], rtol=1e-5)
+    np.testing.assert_array_equal(answers[2], answers[0])
 
 
 def test_excluded_nodes_stay_as_they_were(quantized: Workspace) -> None:
     before = quantized.graph("int8").read_bytes()
     fused = onnx.load(str(quantized.graph("fp32")), load_external_data=False)
-    first = next(node.name for node in fused.graph.node if node.op_type == "Attention")
+    exclude = tuple(
+        next(node.name for node in fused.graph.node if node.op_type == operator)
+        for operator in ("Attention", "MatMul")
+    )
     try:
-        said = quantize(quantized, Recipe(int8=Int8(per_channel=False, exclude=(first,))))
+        said = quantize(quantized, Recipe(int8=Int8(weight_bits=8, packed=False, exclude=exclude)))
         names = operators(quantized.graph("int8"))
+        left_over = quantized.packed_graph("int8").exists()
     finally:
         quantize(quantized, Recipe())
-    assert said == "dynamic, per tensor"
-    assert (names.count("Attention"), names.count("QAttention")) == (1, 1)
+    assert said == "9 products, 0 embedding tables, 8-bit weights"
+    assert (names.count("Attention"), names.count("MatMul")) == (1, 1)
+    assert not left_over, "a packed graph of an earlier run does not fit these weights"
     assert quantized.graph("int8").read_bytes() == before, "the same recipe gives the same bytes"
 
 
@@ -51,14 +92,3 @@ def test_nothing_is_written_when_the_recipe_does_not_ask_for_int8(quantized: Wor
     written = graph.stat().st_mtime_ns
     assert quantize(quantized, Recipe(variants=("fp32",))) == "not in the recipe"
     assert graph.stat().st_mtime_ns == written
-
-
-def test_the_callers_logging_is_left_as_it_was(quantized: Workspace) -> None:
-    root = logging.getLogger()
-    before = root.level
-    root.setLevel(logging.INFO)
-    try:
-        quantize(quantized, Recipe())
-        assert root.level == logging.INFO
-    finally:
-        root.setLevel(before)

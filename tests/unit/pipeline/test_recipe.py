@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from pipeline.recipe import QuantizedGate, Recipe, RecipeError, from_json, read_recipe
-from storage_init.package import Source
+from pipeline.recipe import Int8, QuantizedGate, Recipe, RecipeError, from_json, read_recipe
+from storage_init import host
+from storage_init.package import Requires, Source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,13 +28,13 @@ def test_yaml_overrides_the_defaults_it_names_and_no_others(tmp_path: Path) -> N
     task: text-embedding
     max_length: 128
     int8:
-      per_channel: false
+      weight_bits: 8
       exclude: [MatMul_7]
     selftest_texts: [good, "ça va"]
     """
     recipe = read_recipe(recipe_file(tmp_path, text))
     assert (recipe.task, recipe.max_length) == ("text-embedding", 128)
-    assert (recipe.int8.per_channel, recipe.int8.exclude) == (False, ("MatMul_7",))
+    assert (recipe.int8.weight_bits, recipe.int8.exclude) == (8, ("MatMul_7",))
     assert recipe.selftest_texts == ("good", "ça va")
     assert recipe.int8.gate == Recipe().int8.gate
     assert recipe.variants == Recipe().variants
@@ -52,7 +53,8 @@ def test_no_file_is_a_recipe_of_defaults() -> None:
     ("text", "field"),
     [
         ("tsk: auto", "unknown field `tsk`"),
-        ("int8: {per_chanel: true}", "unknown field `per_chanel` - at `$.int8`"),
+        ("int8: {weight_bit: 8}", "unknown field `weight_bit` - at `$.int8`"),
+        ("int8: {weight_bits: 6}", "6 - at `$.int8.weight_bits`"),
         ("opset: '18'", "Expected `int`, got `str` - at `$.opset`"),
         ("opset: 17", "`int` >= 18 - at `$.opset`"),
         ("max_length: 3", "`int` >= 4 - at `$.max_length`"),
@@ -99,7 +101,7 @@ def test_every_field_counts_in_the_digest() -> None:
         "opset": 19,
         "variants": ("fp32",),
         "fp32": msgspec.structs.replace(Recipe().fp32, gate=Recipe().int8.gate),
-        "int8": msgspec.structs.replace(Recipe().int8, per_channel=False),
+        "int8": msgspec.structs.replace(Recipe().int8, weight_bits=8),
         "selftest_texts": ("good",),
     }
     assert set(changes) == set(Recipe.__struct_fields__)
@@ -131,6 +133,13 @@ def test_json_with_a_mistake_is_an_error_a_person_can_read(text: str, problem: s
     # In a cluster the recipe is a pipeline parameter that somebody typed.
     with pytest.raises(RecipeError, match=problem):
         from_json(text)
+
+
+def test_only_8_bit_weights_need_a_cpu_that_multiplies_them_exactly() -> None:
+    assert Recipe().requires("int8") == Recipe().requires("fp32") == Requires()
+    exact = Recipe(int8=Int8(weight_bits=8))
+    assert exact.requires("int8") == Requires(cpu_any_of=host.EXACT_INT8)
+    assert exact.requires("fp32") == Requires()
 
 
 def test_a_gate_that_states_one_limit_keeps_the_others(tmp_path: Path) -> None:

@@ -8,9 +8,17 @@ import msgspec
 import pytest
 
 from predictor.errors import NoVariantError
-from predictor.variants import choose
+from predictor.variants import BatchLimits, Choice, Runtime, choose
 from storage_init import host
-from storage_init.package import FileEntry, Package, Requires, read_package
+from storage_init.package import (
+    BatchSensitivity,
+    FileEntry,
+    Package,
+    Packed,
+    Requires,
+    Speed,
+    read_package,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +26,11 @@ if TYPE_CHECKING:
 CPU = "CPUExecutionProvider"
 OPENVINO = "OpenVINOExecutionProvider"
 VNNI = Requires(cpu_any_of=["avx512_vnni", "avx_vnni"])
+LIMITS = BatchLimits(largest_move=0.01, flipped_labels=0.001)
+
+
+def runtime(providers: list[str], version: str = "1.32.0") -> Runtime:
+    return Runtime(version, providers)
 
 
 @pytest.fixture
@@ -27,9 +40,11 @@ def package(prepared_classifier: Path) -> Package:
     fp32 = real.variants[0]
 
     def variant(name: str, requires: Requires, milliseconds: float) -> object:
-        speed = msgspec.structs.replace(fp32.speed, median_ms=milliseconds)
+        speed = Speed(cpu="a CPU", alone_ms=milliseconds, batched_ms=milliseconds / 2, batch=16)
         graph = f"{name}/model.onnx"
-        return msgspec.structs.replace(fp32, name=name, graph=graph, requires=requires, speed=speed)
+        return msgspec.structs.replace(
+            fp32, name=name, graph=graph, requires=requires, speed=speed, packed=None
+        )
 
     variants = [
         variant("fp32", Requires(), 3.0),
@@ -67,17 +82,17 @@ def test_auto_takes_the_fastest_that_runs_here(
     features: list[str], providers: list[str], chosen: str, package: Package, cpu: set[str]
 ) -> None:
     cpu.update(features)
-    assert choose(package, "auto", providers).name == chosen
+    assert choose(package, "auto", runtime(providers), LIMITS).variant.name == chosen
 
 
 def test_a_name_is_taken_at_its_word(package: Package, cpu: set[str]) -> None:
     cpu.add("avx_vnni")
-    assert choose(package, "fp32", [CPU, OPENVINO]).name == "fp32"
+    assert choose(package, "fp32", runtime([CPU, OPENVINO]), LIMITS).variant.name == "fp32"
 
 
 def test_a_name_that_the_package_lacks_is_refused_with_those_it_has(package: Package) -> None:
     with pytest.raises(NoVariantError, match=r"no variant int4 \(it has fp32, int8, bf16\)"):
-        choose(package, "int4", [CPU])
+        choose(package, "int4", runtime([CPU]), LIMITS)
 
 
 @pytest.mark.usefixtures("cpu")
@@ -92,14 +107,78 @@ def test_a_named_variant_that_cannot_run_is_refused_and_not_replaced(
     wanted: str, reason: str, package: Package
 ) -> None:
     with pytest.raises(NoVariantError) as refused:
-        choose(package, wanted, [CPU])
+        choose(package, wanted, runtime([CPU]), LIMITS)
     assert str(refused.value) == f"no variant of classifier runs on this host {reason}"
 
 
 @pytest.mark.usefixtures("cpu")
 def test_if_none_can_run_each_ones_reason_is_given(package: Package) -> None:
     with pytest.raises(NoVariantError) as refused:
-        choose(package, "auto", [])
+        choose(package, "auto", runtime([]), LIMITS)
     for name in ("fp32", "int8"):
         assert f"{name}: ONNX Runtime here has no {CPU}" in str(refused.value)
     assert f"bf16: ONNX Runtime here has no {OPENVINO}" in str(refused.value)
+
+
+def with_sensitivity(package: Package, name: str, sensitivity: BatchSensitivity) -> Package:
+    variants = [
+        msgspec.structs.replace(v, batch_sensitivity=sensitivity) if v.name == name else v
+        for v in package.variants
+    ]
+    return msgspec.structs.replace(package, variants=variants)
+
+
+@pytest.mark.parametrize(
+    ("move", "flips", "chosen", "may_batch"),
+    [
+        (0.0, 0.0, "int8", True),
+        (0.01, 0.001, "int8", True),
+        (0.011, 0.0, "fp32", True),
+        (0.0, 0.002, "fp32", True),
+    ],
+)
+def test_a_variant_that_may_not_be_batched_competes_with_its_rate_alone(
+    move: float, flips: float, chosen: str, may_batch: bool, package: Package, cpu: set[str]
+) -> None:
+    cpu.add("avx_vnni")
+    # Alone int8 takes 2 ms, fp32 in batches 1.5 ms.
+    moved = with_sensitivity(package, "int8", BatchSensitivity(move, flips))
+    choice = choose(moved, "auto", runtime([CPU]), LIMITS)
+    assert (choice.variant.name, choice.may_batch) == (chosen, may_batch)
+
+
+def test_a_sensitive_variant_asked_for_by_name_runs_its_texts_alone(
+    package: Package, cpu: set[str]
+) -> None:
+    cpu.add("avx_vnni")
+    moved = with_sensitivity(package, "int8", BatchSensitivity(0.4, 0.01))
+    assert not choose(moved, "int8", runtime([CPU]), LIMITS).may_batch
+
+
+@pytest.mark.parametrize(
+    ("features", "version", "packed"),
+    [
+        (["avx2", "avx_vnni"], "1.32.0", True),
+        (["avx2", "avx_vnni", "erms"], "1.32.0", True),
+        (["avx2", "avx_vnni"], "1.32.1", False),
+        (["avx2", "avx_vnni", "avx512_vnni"], "1.32.0", False),
+        (["avx_vnni"], "1.32.0", False),
+    ],
+)
+def test_the_packed_form_is_loaded_only_where_it_was_packed(
+    features: list[str], version: str, packed: bool, package: Package, cpu: set[str]
+) -> None:
+    cpu.update(features)
+    requires = Requires(cpu_exactly=["avx2", "avx_vnni"], onnxruntime="1.32.0")
+    fp32, int8, bf16 = package.variants
+    form = Packed(graph="int8/packed.onnx", requires=requires)
+    entry = FileEntry(path=form.graph, size=0, sha256="0" * 64)
+    package = msgspec.structs.replace(
+        package,
+        variants=[fp32, msgspec.structs.replace(int8, packed=form), bf16],
+        files=[*package.files, entry],
+    )
+    graph = "int8/packed.onnx" if packed else "int8/model.onnx"
+    assert choose(package, "int8", runtime([CPU], version), LIMITS) == Choice(
+        package.variants[1], graph, packed=packed, may_batch=True
+    )

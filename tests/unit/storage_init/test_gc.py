@@ -167,7 +167,7 @@ def test_what_is_broken_takes_no_place_among_the_newest(store: Store, four: list
 def test_a_version_of_a_later_format_is_left_to_those_who_know_it(
     store: Store, four: list[str]
 ) -> None:
-    content = b'{"format_version": 2}'
+    content = b'{"format_version": 3}'
     folder = store.version_folder("m", packages.version_of(content))
     folder.mkdir()
     (folder / PACKAGE_FILE).write_bytes(content)

@@ -71,6 +71,49 @@ def test_int8_runs_only_where_its_arithmetic_is_exact(
     assert host.unmet(Requires(cpu_any_of=host.EXACT_INT8)) == reason
 
 
+@pytest.fixture
+def packed_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Requires:
+    """What was packed on the VNNI machine; the host is that machine until a test moves it."""
+    path, read = cpuinfo(tmp_path, X86_VNNI), host.cpu_features
+    monkeypatch.setattr(host, "cpu_features", lambda: read(path))
+    return Requires(cpu_exactly=host.kernel_features(), onnxruntime="1.32.0")
+
+
+def test_packed_weights_are_used_where_they_were_packed(packed_here: Requires) -> None:
+    assert packed_here.cpu_exactly == ["avx2", "avx512_vnni", "avx512f"]
+    assert host.unmet(packed_here, "1.32.0") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "differ"),
+    [
+        (X86_OLD, "avx512_vnni, avx512f"),
+        (X86_AVX_VNNI, "avx512_vnni, avx512f, avx_vnni"),
+        (X86_VNNI.replace("avx512_vnni", "avx512_vnni amx_int8"), "amx_int8"),
+        (ARM, "asimd, asimddp, avx2, avx512_vnni, avx512f"),
+        ("nothing known", "avx2, avx512_vnni, avx512f"),
+    ],
+)
+def test_packed_weights_are_never_used_on_a_cpu_with_more_or_fewer_features(
+    packed_here: Requires, tmp_path: Path, text: str, differ: str
+) -> None:
+    cpuinfo(tmp_path, text)
+    reason = f"its weights are packed for a CPU that differs in {differ}"
+    assert host.unmet(packed_here, "1.32.0") == reason
+
+
+def test_packed_weights_are_never_used_by_another_onnxruntime(packed_here: Requires) -> None:
+    assert host.unmet(packed_here, "1.32.1") == "it is for onnxruntime 1.32.0, here is 1.32.1"
+    assert host.unmet(packed_here) == "it is for onnxruntime 1.32.0, here is None"
+
+
+def test_a_feature_that_no_kernel_is_chosen_by_does_not_matter(
+    packed_here: Requires, tmp_path: Path
+) -> None:
+    cpuinfo(tmp_path, X86_VNNI.replace("fpu", "fpu erms"))
+    assert host.unmet(packed_here, "1.32.0") is None
+
+
 def test_the_processors_name_is_read(tmp_path: Path) -> None:
     name = "Intel(R) Xeon(R) Platinum 8370C CPU @ 2.80GHz"
     assert host.cpu_model(cpuinfo(tmp_path, X86_VNNI)) == name

@@ -78,13 +78,13 @@ def test_a_version_of_another_model_is_found(store: Store, published: Path) -> N
 
 
 def test_a_description_of_a_later_format_is_foreign_and_not_merely_broken(published: Path) -> None:
-    content = b'{"format_version": 2, "name": "m"}'
+    content = b'{"format_version": 3, "name": "m"}'
     rewrite(published / PACKAGE_FILE, content)
     rewrite(published / DIGEST_FILE, packages.digest_line(content))
     renamed = published.rename(published.with_name(packages.version_of(content)))
     finding = check(renamed, "m", renamed.name, hashes=False)
     assert finding.foreign
-    assert "format version 2" in finding.problems[0]
+    assert "format version 3" in finding.problems[0]
 
 
 def test_without_hashes_a_flipped_bit_passes_and_a_missing_byte_does_not(published: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_list_shows_what_is_broken_with_its_reason(store: Store, published: Pa
     lines = documents.list_table([version], version.published + 7200).splitlines()
     assert lines[1].split() == [
         *("*", "m", published.name, "BROKEN", "fp32,int8"),
-        *("3.5", "kB", "2", "h", "a" * 12, "no"),
+        *("3.8", "kB", "2", "h", "a" * 12, "no"),
     ]
     assert lines[-1] == f"m@{published.name}: tokenizer.json is missing"
     document = documents.version_document(version, version.published + 7200)

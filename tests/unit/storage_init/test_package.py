@@ -18,6 +18,7 @@ from storage_init.package import (
     FileEntry,
     Limits,
     Package,
+    Packed,
     Requires,
     Source,
     Speed,
@@ -61,9 +62,9 @@ def test_canonical_bytes_do_not_depend_on_the_order_of_a_mapping() -> None:
     assert CONTENT.endswith(b"}\n")
 
 
-def test_the_canonical_bytes_of_format_version_1_stay_as_they_are() -> None:
+def test_the_canonical_bytes_of_format_version_2_stay_as_they_are() -> None:
     # A published version is named by these bytes: if they change, so must FORMAT_VERSION.
-    assert packages.version_of(CONTENT) == "fcad08ee42e993d6"
+    assert packages.version_of(CONTENT) == "89442a7b6d1035e0"
 
 
 def test_a_version_is_the_head_of_the_digest_that_sha256sum_checks() -> None:
@@ -74,8 +75,8 @@ def test_a_version_is_the_head_of_the_digest_that_sha256sum_checks() -> None:
 
 
 def test_another_format_version_is_refused_with_both_versions_named() -> None:
-    message = refusal(b'{"format_version": 2, "a field of the future": {}}')
-    assert "/models/m/package.json has format version 2; this build reads version 1" in message
+    message = refusal(b'{"format_version": 3, "a field of the future": {}}')
+    assert "/models/m/package.json has format version 3; this build reads version 2" in message
 
 
 @pytest.mark.parametrize("version", [b"{}", b'{"format_version": "1"}', b'{"format_version": 1.0}'])
@@ -144,6 +145,18 @@ def test_a_package_that_does_not_list_a_file_it_needs_is_refused(path: str) -> N
         document["files"] = [entry for entry in document["files"] if entry["path"] != path]
 
     assert f"{path} is needed but not listed" in refusal(changed(drop))
+
+
+def test_a_packed_graph_must_be_listed_and_is_served_with_its_variant() -> None:
+    int8 = VALID.variants[1]
+    packed = Packed(graph="int8/packed.onnx", requires=Requires(cpu_exactly=["avx2"]))
+    variants = [VALID.variants[0], msgspec.structs.replace(int8, packed=packed)]
+    with pytest.raises(ValueError, match=r"int8/packed\.onnx is needed but not listed"):
+        msgspec.structs.replace(VALID, variants=variants)
+    entry = FileEntry(path="int8/packed.onnx", size=1, sha256="b" * 64)
+    package = msgspec.structs.replace(VALID, variants=variants, files=[*VALID.files, entry])
+    assert entry in package.served_files(package.variants[1])
+    assert entry not in package.served_files(package.variants[0])
 
 
 def test_a_file_or_variant_listed_twice_is_refused() -> None:
@@ -289,6 +302,12 @@ TENSORS = st.lists(
     min_size=1,
     max_size=2,
 )
+REQUIRES = st.builds(
+    Requires,
+    cpu_any_of=st.lists(TEXTS, max_size=2),
+    cpu_exactly=st.lists(TEXTS, max_size=2),
+    onnxruntime=st.none() | TEXTS,
+)
 TASKS = st.builds(
     TextClassification,
     labels=st.lists(TEXTS, min_size=1, max_size=3),
@@ -307,7 +326,7 @@ def valid_packages(draw: st.DrawFn) -> Package:
         Variant(
             name=name,
             graph=f"{name}/model.onnx",
-            requires=draw(st.builds(Requires, cpu_any_of=st.lists(TEXTS, max_size=2))),
+            requires=draw(REQUIRES),
             closeness=draw(
                 st.builds(
                     Closeness,
@@ -321,12 +340,26 @@ def valid_packages(draw: st.DrawFn) -> Package:
             batch_sensitivity=draw(
                 st.builds(BatchSensitivity, largest_move=NUMBERS, flipped_labels=SHARES)
             ),
-            speed=draw(st.builds(Speed, cpu=TEXTS, median_ms=POSITIVE)),
+            speed=draw(
+                st.builds(
+                    Speed,
+                    cpu=TEXTS,
+                    alone_ms=POSITIVE,
+                    batched_ms=POSITIVE,
+                    batch=st.integers(1, 64),
+                )
+            ),
             tolerance=draw(POSITIVE),
+            packed=draw(
+                st.none()
+                | st.builds(Packed, graph=st.just(f"{name}/packed.onnx"), requires=REQUIRES)
+            ),
         )
         for name in draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
     ]
-    paths = {"tokenizer.json", "selftest.npz", *(v.graph for v in variants), *draw(st.sets(NAMES))}
+    packed = [variant.packed.graph for variant in variants if variant.packed]
+    graphs = [*packed, *(variant.graph for variant in variants)]
+    paths = {"tokenizer.json", "selftest.npz", *graphs, *draw(st.sets(NAMES))}
     return Package(
         name=draw(NAMES),
         key=draw(DIGESTS),
