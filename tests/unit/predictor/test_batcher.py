@@ -17,7 +17,8 @@ from predictor.batcher import Batcher, Ran, StoppedError
 from predictor.engine import Engine, Texts, Tokens
 from predictor.scheduler import Limits
 from storage_init.runtime import TextTooLongError
-from tests.unit.predictor.test_engine import TEXTS, Watched
+from tests.engines import Watched, rows_of
+from tests.unit.predictor.test_engine import TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,7 +70,7 @@ def row_of(text: str) -> list[float]:
     return [len(text), sum(place * ord(letter) for place, letter in enumerate(text, start=1))]
 
 
-def rows_of(texts: Sequence[str]) -> list[list[float]]:
+def letters_of(texts: Sequence[str]) -> list[list[float]]:
     return [row_of(text) for text in texts]
 
 
@@ -139,14 +140,14 @@ def test_no_answer_is_anothers_whatever_runs_together(
         if index in cancelled:
             assert isinstance(answer, asyncio.CancelledError)
         else:
-            assert answer.tolist() == rows_of(texts)
+            assert answer.tolist() == letters_of(texts)
 
 
 def test_rows_come_in_the_order_of_the_texts_over_several_inferences() -> None:
     engine, texts = Letters(), ["ccccc", "a", "bbb", "a", "dddddddd", "bb"]
     with running(engine, replace(ONE_LANE, max_tokens=6)) as batcher:
         rows = asyncio.run(batcher.run(Texts(texts)))
-    assert rows.tolist() == rows_of(texts)
+    assert rows.tolist() == letters_of(texts)
     assert len(engine.batches) > 1
     assert sorted(engine.ran) == sorted(texts), "each text is run once"
     for batch in engine.batches:
@@ -157,14 +158,14 @@ def test_without_batches_every_text_runs_alone() -> None:
     engine = Letters()
     with running(engine, replace(ONE_LANE, batches=False)) as batcher:
         rows = asyncio.run(batcher.run(Texts(["aa", "bb", "cc"])))
-    assert rows.tolist() == rows_of(["aa", "bb", "cc"])
+    assert rows.tolist() == letters_of(["aa", "bb", "cc"])
     assert engine.batches == [["aa"], ["bb"], ["cc"]]
 
 
 def test_tokens_need_no_tokenising() -> None:
     with running(Letters()) as batcher:
         rows = asyncio.run(batcher.run([Tokens([ord("a")]), Tokens([ord("b"), ord("c")])]))
-    assert rows.tolist() == rows_of(["a", "bc"])
+    assert rows.tolist() == letters_of(["a", "bc"])
 
 
 def test_what_arrives_while_the_lanes_are_busy_shares_the_next_inference(
@@ -181,9 +182,9 @@ def test_what_arrives_while_the_lanes_are_busy_shares_the_next_inference(
     with running(engine) as batcher:
         answers = asyncio.run(ask(batcher))
     assert [answer.tolist() for answer in answers[1:]] == [
-        rows_of(["aa"]),
-        rows_of(["bb", "cc"]),
-        rows_of(["dd"]),
+        letters_of(["aa"]),
+        letters_of(["bb", "cc"]),
+        letters_of(["dd"]),
     ]
     assert [sorted(batch) for batch in engine.batches] == [["first"], ["aa", "bb", "cc", "dd"]]
 
@@ -214,7 +215,7 @@ def test_a_request_of_many_texts_is_shared_between_the_lanes() -> None:
     engine, texts = Meeting(), ["aa", "bb", "cc", "dd"]
     with running(engine, replace(ONE_LANE, lanes=2)) as batcher:
         rows = asyncio.run(batcher.run(Texts(texts)))
-    assert rows.tolist() == rows_of(texts)
+    assert rows.tolist() == letters_of(texts)
     assert [len(batch) for batch in engine.batches] == [2, 2]
 
 
@@ -246,8 +247,8 @@ def test_a_text_that_fails_does_not_spoil_its_neighbours(gate: threading.Event) 
     with running(engine) as batcher:
         good, bad, two = asyncio.run(ask(batcher))
     assert len(engine.batches[1]) == 4, "they shared an inference"
-    assert good.tolist() == rows_of(["aa"])
-    assert two.tolist() == rows_of(["cc", "dd"])
+    assert good.tolist() == letters_of(["aa"])
+    assert two.tolist() == letters_of(["cc", "dd"])
     assert str(bad) == "a text cannot be run"
 
 
@@ -265,8 +266,8 @@ def test_a_text_that_cannot_be_tokenised_does_not_spoil_its_neighbours(
 
     with running(engine) as batcher:
         good, bad, other = asyncio.run(ask(batcher))
-    assert good.tolist() == rows_of(["aa"])
-    assert other.tolist() == rows_of(["cc"])
+    assert good.tolist() == letters_of(["aa"])
+    assert other.tolist() == letters_of(["cc"])
     assert str(bad) == "a text cannot be tokenised"
 
 
@@ -279,7 +280,7 @@ def test_a_request_of_which_one_text_fails_is_told_so_once_and_the_lane_goes_on(
         return await batcher.run(Texts(["ee"]))
 
     with running(Letters()) as batcher:
-        assert asyncio.run(ask(batcher)).tolist() == rows_of(["ee"])
+        assert asyncio.run(ask(batcher)).tolist() == letters_of(["ee"])
 
 
 def test_requests_that_were_cancelled_are_dropped_before_they_run(gate: threading.Event) -> None:
@@ -311,7 +312,7 @@ def test_a_request_that_is_cancelled_while_it_runs_harms_nobody(gate: threading.
         return await batcher.run(Texts(["next"]))
 
     with running(engine) as batcher:
-        assert asyncio.run(ask(batcher)).tolist() == rows_of(["next"])
+        assert asyncio.run(ask(batcher)).tolist() == letters_of(["next"])
 
 
 def test_stopping_finishes_what_is_queued_and_then_refuses(gate: threading.Event) -> None:
@@ -338,7 +339,9 @@ def test_stopping_finishes_what_is_queued_and_then_refuses(gate: threading.Event
     with running(engine, replace(ONE_LANE, lanes=2, max_tokens=1)) as batcher:
         # The second lane takes what the first does not, and waits at the gate, too.
         answers = asyncio.run(ask(batcher))
-    assert [answer.tolist() for answer in answers] == [rows_of([t]) for t in ("first", "aa", "bb")]
+    assert [answer.tolist() for answer in answers] == [
+        letters_of([t]) for t in ("first", "aa", "bb")
+    ]
     assert threading.active_count() == before, "the lanes have ended"
 
 
@@ -354,7 +357,7 @@ def test_several_event_loops_are_answered_each_in_its_own_thread() -> None:
         requests = [["abc"[(number + turn) % 3] * (turn % 7 + 1)] for turn in range(40)]
         got = await asyncio.gather(*(batcher.run(Texts(texts)) for texts in requests))
         assert threading.current_thread() is threads[number]
-        return [rows.tolist() for rows in got] == [rows_of(texts) for texts in requests]
+        return [rows.tolist() for rows in got] == [letters_of(texts) for texts in requests]
 
     def loop(number: int) -> None:
         answers[number] = asyncio.run(ask(batcher, number))
@@ -376,7 +379,7 @@ def test_a_loop_that_was_closed_before_its_answer_came_harms_nobody(gate: thread
         waiter.cancel()
         loop.close()
         gate.set()
-        assert asyncio.run(batcher.run(Texts(["next"]))).tolist() == rows_of(["next"])
+        assert asyncio.run(batcher.run(Texts(["next"]))).tolist() == letters_of(["next"])
 
 
 def test_each_inference_is_told_with_its_tokens_and_its_padding() -> None:
@@ -397,12 +400,12 @@ def test_over_a_real_engine_company_changes_no_answer(
 ) -> None:
     watched = Watched()
     engine = replace(classifier_engine, task=watched)
-    alone = [classifier_engine.run(classifier_engine.tokenize([Texts([t])])[0]) for t in TEXTS]  # type: ignore[arg-type]
+    alone = [rows_of(classifier_engine, Texts([text])) for text in TEXTS]
     limits = Limits(lanes=1, max_tokens=max_tokens, max_padding=64)
     with running(engine, limits) as batcher:
         rows = asyncio.run(batcher.run(Texts(TEXTS)))
     np.testing.assert_allclose(rows, np.concatenate(alone), atol=1e-4)
-    shapes = [(len(mask), len(mask[0])) for mask in watched.masks]
+    shapes = watched.shapes
     assert sum(texts for texts, _ in shapes) == len(TEXTS)
     assert all(texts * length <= max_tokens or texts == 1 for texts, length in shapes)
     assert (len(shapes) < len(TEXTS)) == (max_tokens > 1), "with room they share inferences"

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from predictor.engine import Texts, Tokens
-from predictor.tasks.text_classification import TextClassificationTask
-from storage_init.package import TextClassification
 from storage_init.runtime import TextTooLongError
+from tests.engines import Watched, rows_of, tokens_of
 from tests.models import LABELS, MAX_POSITIONS
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from predictor.engine import Engine
 
 TEXTS = [
@@ -30,32 +27,10 @@ TEXTS = [
 ]
 
 
-class Watched(TextClassificationTask):
-    """Notes the mask of every inference."""
-
-    def __init__(self) -> None:
-        super().__init__(TextClassification(labels=LABELS, activation="softmax"))
-        self.masks: list[list[list[int]]] = []
-
-    def reduce(self, output: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
-        self.masks.append(mask.tolist())
-        return super().reduce(output, mask)
-
-
-def tokens_of(engine: Engine, texts: Texts) -> list[Tokens]:
-    (tokens,) = engine.tokenize([texts])
-    assert not isinstance(tokens, Exception), tokens
-    return tokens
-
-
-def run(engine: Engine, texts: Texts) -> NDArray[Any]:
-    return engine.run(tokens_of(engine, texts))
-
-
 def test_rows_come_in_the_order_of_the_texts(classifier_engine: Engine) -> None:
-    alone = np.concatenate([run(classifier_engine, Texts([text])) for text in TEXTS])
+    alone = np.concatenate([rows_of(classifier_engine, Texts([text])) for text in TEXTS])
     assert np.ptp(alone[:, 0]) > 0.1, "texts must be told apart"
-    np.testing.assert_allclose(run(classifier_engine, Texts(TEXTS)), alone, atol=1e-4)
+    np.testing.assert_allclose(rows_of(classifier_engine, Texts(TEXTS)), alone, atol=1e-4)
 
 
 def test_requests_that_are_tokenised_together_get_what_each_gets_alone(
@@ -75,7 +50,7 @@ def test_shorter_texts_are_padded_on_the_right_and_masked(classifier_engine: Eng
     watched = Watched()
     engine = replace(classifier_engine, task=watched)
     engine.run([Tokens([2, 9, 3]), Tokens([2, 3])])
-    assert watched.masks == [[[1, 1, 1], [1, 1, 0]]]
+    assert [mask.tolist() for mask in watched.masks] == [[[1, 1, 1], [1, 1, 0]]]
 
 
 def test_tokens_bring_a_mask_and_types_of_their_own(classifier_engine: Engine) -> None:
@@ -86,7 +61,7 @@ def test_tokens_bring_a_mask_and_types_of_their_own(classifier_engine: Engine) -
         engine.run([tokens])
         for tokens in (Tokens(ids), Tokens(ids, mask=np.array([1, 0, 1, 1])), Tokens(ids, types))
     )
-    assert watched.masks[1] == [[1, 0, 1, 1]]
+    assert watched.masks[1].tolist() == [[1, 0, 1, 1]]
     assert np.abs(plain - masked).max() > 1e-3
     assert np.abs(plain - typed).max() > 1e-3
 
@@ -97,9 +72,9 @@ def test_types_that_are_not_given_are_zeros(classifier_engine: Engine) -> None:
 
 
 def test_a_pair_is_not_two_texts_in_one(classifier_engine: Engine) -> None:
-    pair = run(classifier_engine, Texts(["the film"], ["was good"]))
-    joined = run(classifier_engine, Texts(["the film was good"]))
-    swapped = run(classifier_engine, Texts(["was good"], ["the film"]))
+    pair = rows_of(classifier_engine, Texts(["the film"], ["was good"]))
+    joined = rows_of(classifier_engine, Texts(["the film was good"]))
+    swapped = rows_of(classifier_engine, Texts(["was good"], ["the film"]))
     assert np.abs(pair - joined).max() > 1e-3
     assert np.abs(pair - swapped).max() > 1e-3
 
@@ -130,12 +105,12 @@ def test_a_long_text_that_may_not_be_cut_is_named_and_fails_its_own_request_alon
 
 
 def test_vectors_of_a_prepared_embedder_have_length_one(embedder_engine: Engine) -> None:
-    vectors = run(embedder_engine, Texts(TEXTS))
+    vectors = rows_of(embedder_engine, Texts(TEXTS))
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("texts", [1, 3])
 def test_rows_are_float32(classifier_engine: Engine, texts: int) -> None:
-    rows = run(classifier_engine, Texts(TEXTS[:texts]))
+    rows = rows_of(classifier_engine, Texts(TEXTS[:texts]))
     assert rows.dtype == np.float32
     assert rows.shape == (texts, len(LABELS))
