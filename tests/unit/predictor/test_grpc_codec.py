@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import numpy as np
@@ -129,8 +128,3 @@ def test_answers_arrive_whole_in_the_form_the_request_had(raw: bool) -> None:
     assert label.as_numpy().tolist() == [b"no", "ça".encode()]
     assert (probabilities.datatype, probabilities.shape) == ("FP32", [2, 2])
     np.testing.assert_array_equal(probabilities.as_numpy(), SCORES)
-
-
-def test_a_request_without_an_id_is_given_one() -> None:
-    first, second = (grpc_codec.encode(Answer("m", "v1", ""), raw=True).id for _ in range(2))
-    assert uuid.UUID(first) != uuid.UUID(second)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from typing import Any
 
 import numpy as np
@@ -213,13 +212,6 @@ def test_arrays_of_any_order_in_memory_are_written_row_by_row() -> None:
     body, _ = rest_codec.encode(Answer("m", "v1", "42", {"x": turned}), Encoding())
     (output,) = json.loads(body)["outputs"]
     assert (output["shape"], output["data"]) == ([3, 2], [0, 3, 1, 4, 2, 5])
-
-
-def test_a_request_without_an_id_is_given_one() -> None:
-    first, second = (
-        json.loads(rest_codec.encode(Answer("m", "v1", ""), Encoding())[0])["id"] for _ in range(2)
-    )
-    assert uuid.UUID(first) != uuid.UUID(second)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,6 +149,12 @@ def test_texts_are_answered_by_the_task(served: ServedModel, loaded: LoadedModel
     exponentials = np.exp(rows_of(loaded.engine, Texts(TEXTS)))
     wanted = exponentials / exponentials.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(answer.outputs["probabilities"], wanted, atol=1e-4)
+
+
+def test_a_request_without_an_id_is_given_one(served: ServedModel) -> None:
+    request = Request(texts("good").inputs, Parameters())
+    first, second = (ask(served, request).id for _ in range(2))
+    assert uuid.UUID(first) != uuid.UUID(second)
 
 
 def test_tensors_are_answered_with_the_graphs_own_output(
