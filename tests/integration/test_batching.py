@@ -137,7 +137,7 @@ def test_a_client_that_leaves_takes_no_answer_from_the_others(server: Predictor)
             except grpc.aio.AioRpcError as error:
                 assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED, error
 
-    async def at_once() -> list[Any]:
+    async def at_once() -> Any:
         leaving = [leave(0.001 * n) for n in range(1, 10)]
         leaving += [leave_grpc(0.001 * n) for n in range(1, 10)]
         answers, *_ = await asyncio.gather(over_rest(server, [texts] * 20), *leaving)

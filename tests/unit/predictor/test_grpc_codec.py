@@ -50,7 +50,8 @@ def test_integers_arrive_whole(raw: bool) -> None:
     sent = message(InferInput("input_ids", [2, 3], "INT64", np.ravel(IDS).tolist()), raw=raw)
     (tensor,) = grpc_codec.decode(sent).inputs
     assert isinstance(tensor.values, np.ndarray)
-    assert (tensor.shape, tensor.values.dtype) == ([2, 3], np.int64)
+    assert tensor.shape == [2, 3]
+    assert tensor.values.dtype == np.int64
     assert tensor.values.tolist() == np.ravel(IDS).tolist()
 
 

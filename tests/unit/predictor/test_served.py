@@ -252,7 +252,8 @@ def test_a_half_precision_export_is_answered_in_the_fp32_that_metadata_promises(
     model = make(tmp_path)
     model.load()
     embedding = ask(model, texts("good")).outputs["embedding"]
-    assert (embedding.dtype, embedding.shape) == (np.float32, (1, 1))
+    assert embedding.dtype == np.float32
+    assert embedding.shape == (1, 1)
 
 
 def test_metadata_names_texts_and_tensors(
