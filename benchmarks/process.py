@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -24,13 +24,14 @@ POLL_SECONDS = 0.01
 
 @dataclass(frozen=True)
 class Predictor:
-    """A predictor that is ready; ``start_seconds`` after its process was started."""
+    """A running predictor; ``start_seconds`` after its process was started it was ready."""
 
     name: str
     url: str
     grpc_target: str
     http: httpx.Client
-    start_seconds: float
+    process: subprocess.Popen[bytes]
+    start_seconds: float = 0.0
 
     def infer(self, body: dict[str, Any]) -> httpx.Response:
         """POST a V2 request."""
@@ -62,9 +63,17 @@ def predictor(model_dir: Path, log: Path, *flags: str, name: str = "m") -> Itera
     Raises:
         PredictorFailedError: it did not become ready.
     """
+    start = time.perf_counter()
+    with launched(model_dir, log, *flags, name=name) as child:
+        _wait_until_ready(child, log)
+        yield replace(child, start_seconds=time.perf_counter() - start)
+
+
+@contextmanager
+def launched(model_dir: Path, log: Path, *flags: str, name: str = "m") -> Iterator[Predictor]:
+    """As :func:`predictor`, but do not wait until it is ready, or whether it ever is."""
     http, grpc = free_port(), free_port()
     command = command_line(model_dir, name, http, grpc, *flags)
-    start = time.perf_counter()
     url = f"http://127.0.0.1:{http}"
     with (
         log.open("wb") as output,
@@ -72,9 +81,7 @@ def predictor(model_dir: Path, log: Path, *flags: str, name: str = "m") -> Itera
         httpx.Client(base_url=url, timeout=60) as client,
     ):
         try:
-            _wait_until_ready(child, client, f"/v2/models/{name}/ready", log)
-            seconds = time.perf_counter() - start
-            yield Predictor(name, url, f"127.0.0.1:{grpc}", client, seconds)
+            yield Predictor(name, url, f"127.0.0.1:{grpc}", client, child)
         finally:
             _stop(child)
 
@@ -103,13 +110,12 @@ def free_port() -> int:
         return port
 
 
-def _wait_until_ready(
-    child: subprocess.Popen[bytes], client: httpx.Client, path: str, log: Path
-) -> None:
+def _wait_until_ready(running: Predictor, log: Path) -> None:
+    child, path = running.process, f"/v2/models/{running.name}/ready"
     deadline = time.monotonic() + READY_SECONDS
     while child.poll() is None and time.monotonic() < deadline:
         try:
-            if client.get(path).status_code == httpx.codes.OK:
+            if running.http.get(path).status_code == httpx.codes.OK:
                 return
         except httpx.TransportError:
             pass

@@ -48,12 +48,17 @@ def _serve(settings: Settings, start: Start) -> int:
     from predictor.loading import load
 
     start.mark("runtime_imported")
-    with ThreadPoolExecutor(1, thread_name_prefix="load") as loader:
-        loading = loader.submit(load, settings, prefetched)
-        from predictor.server import serve
+    loader = ThreadPoolExecutor(1, thread_name_prefix="load")
+    loading = loader.submit(load, settings, prefetched)
+    from predictor.server import serve
 
-        start.mark("server_imported")
-        return serve(settings, loading, start)
+    start.mark("server_imported")
+    code = serve(settings, loading, start)
+    if not loading.done():
+        # Python would wait for its threads; a load that hangs on its storage never ends.
+        logging.shutdown()
+        os._exit(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -150,11 +150,7 @@ class Batcher:
         """The texts of jobs that have just arrived, tokenised together."""
         texts = [(job, job.ask) for job in jobs if isinstance(job.ask, Texts)]
         ready = [(job, job.ask) for job in jobs if not isinstance(job.ask, Texts)]
-        tokenized: list[Sequence[Tokens] | Exception] = []
-        try:
-            tokenized += self._engine.tokenize([ask for _, ask in texts])
-        except Exception as error:  # noqa: BLE001 - a lane must outlive whatever a text does
-            tokenized += [error] * len(texts)
+        tokenized = self._tokenized([ask for _, ask in texts])
         for (job, _), tokens in zip(texts, tokenized, strict=True):
             if isinstance(tokens, Exception):
                 _deliver([(job, tokens)])
@@ -165,6 +161,14 @@ class Batcher:
             job.rows, job.missing = [None] * len(rows), len(rows)
             entries += [_Entry(each, job, index) for index, each in enumerate(rows)]
         return entries
+
+    def _tokenized(self, requests: list[Texts]) -> Sequence[Sequence[Tokens] | Exception]:
+        try:
+            return self._engine.tokenize(requests)
+        except Exception as error:  # noqa: BLE001 - a lane must outlive whatever a text does
+            if len(requests) == 1:
+                return [error]
+        return [tokens for request in requests for tokens in self._tokenized([request])]
 
     def _run(self, batch: list[_Entry]) -> None:
         start = time.perf_counter()

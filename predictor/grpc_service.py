@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
     from predictor.served import ServedModel
 
+OPTIONS = (
+    # As much as KServe's own server takes; gRPC's default is half of it.
+    ("grpc.max_receive_message_length", 8 * 1024 * 1024),
+    # Two servers on one port would take turns unnoticed.
+    ("grpc.so_reuseport", 0),
+)
+
 log = logging.getLogger(__name__)
 
 
@@ -71,8 +78,12 @@ async def _abort(context: Any, error: RequestError) -> None:
 
 
 def grpc_server(models: Mapping[str, ServedModel], port: int) -> Any:
-    """A server that listens on ``port`` once it is started."""
-    server = grpc.aio.server()
+    """A server that listens on ``port`` once it is started.
+
+    Raises:
+        RuntimeError: the port is taken.
+    """
+    server = grpc.aio.server(options=OPTIONS)
     pb2_grpc.add_GRPCInferenceServiceServicer_to_server(InferenceService(models), server)
     server.add_insecure_port(f"[::]:{port}")
     return server

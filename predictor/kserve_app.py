@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from storage_init.logs import timed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from predictor.rest import ASGIApp, Receive, Scope, Send
     from predictor.served import ServedModel
     from predictor.settings import Settings
@@ -18,6 +22,17 @@ if TYPE_CHECKING:
 REQUEST_LOGGERS = ("kserve", "kserve.trace", "uvicorn.access")
 
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def _command_line(*flags: str) -> Iterator[None]:
+    """KServe parses ``sys.argv`` when it is imported, but knows none of our variables."""
+    given = sys.argv
+    sys.argv = [given[0], *flags]
+    try:
+        yield
+    finally:
+        sys.argv = given
 
 
 class KServeApp:
@@ -43,7 +58,8 @@ class KServeApp:
                     logging.getLogger(logger).setLevel(logging.WARNING)
             # KServe's V1 routes use it; nobody who reads our log can change that.
             warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")
-            from kserve import ModelServer
+            with _command_line(f"--enable_docs_url={self._settings.enable_docs_url}"):
+                from kserve import ModelServer
             from kserve.model_server import app
             from kserve.protocol.rest.server import RESTServer
 

@@ -28,22 +28,23 @@ JSON_TYPE = b"application/json"
 BINARY_TYPE = b"application/octet-stream"
 
 
+# What may be left out may be null, too: KServe's own server takes both.
 class _Input(msgspec.Struct):
     name: str
     datatype: str
     shape: list[int]
     data: msgspec.Raw = msgspec.Raw()
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] | None = None
 
 
 class _Output(msgspec.Struct):
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] | None = None
 
 
 class _Body(msgspec.Struct):
     inputs: list[_Input]
-    id: str = ""
+    id: str | None = None
     parameters: dict[str, Any] | None = None
     outputs: list[_Output] | None = None
 
@@ -84,7 +85,7 @@ def decode(body: bytes, json_length: str | None) -> tuple[Request, Encoding]:
     binary.check_used()
     parameters, outputs = parsed.parameters or {}, parsed.outputs or []
     request = Request(
-        inputs, Parameters.parse(parameters), [output.name for output in outputs], parsed.id
+        inputs, Parameters.parse(parameters), [output.name for output in outputs], parsed.id or ""
     )
     return request, _encoding(parameters, outputs)
 
@@ -151,7 +152,7 @@ class _Binary:
 def _tensor(each: _Input, binary: _Binary) -> InputTensor:
     values: Sequence[str] | NDArray[Any] | None = None
     raw = None
-    if "binary_data_size" in each.parameters:
+    if each.parameters and "binary_data_size" in each.parameters:
         raw = binary.next(each.parameters["binary_data_size"], each.name)
     if each.datatype == "BYTES":
         if raw is None:
@@ -198,8 +199,8 @@ def _flat(each: _Input, decoders: tuple[msgspec.json.Decoder[list[T]], Any], kin
 
 def _encoding(parameters: dict[str, Any], outputs: list[_Output]) -> Encoding:
     default = parameters.get("binary_data_output") is True
-    others = (o.name for o in outputs if o.parameters.get("binary_data", default) is not default)
-    return Encoding(default, frozenset(others))
+    others = (o for o in outputs if (o.parameters or {}).get("binary_data", default) is not default)
+    return Encoding(default, frozenset(output.name for output in others))
 
 
 def _plain(array: NDArray[Any]) -> NDArray[Any] | list[str]:

@@ -113,11 +113,13 @@ async def _until_stopped(
             loaded.result()
         except WarmstartError as error:
             log.error("%s did not become ready: %s", served.name, error)
+            stopping.cancel()
             return 1
         start.mark("ready")
         metrics.record_start(start.seconds)
         event(log, "started", **{f"{name}_at": round(s, 3) for name, s in start.seconds.items()})
     await stopping
+    loaded.cancel()
     event(log, "stopping", model=served.name)
     return 0
 

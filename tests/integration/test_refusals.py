@@ -26,7 +26,7 @@ def test_one_flipped_byte_in_any_file_is_refused_and_the_file_named(
     for index, name in enumerate(files):
         folder = writable_copy(prepared_classifier, tmp_path / str(index))
         flip_byte(folder / name, position=(folder / name).stat().st_size // 2)
-        done = run_to_end(folder)
+        done = run_to_end(folder, "--verify=all")
         assert done.returncode == 1, f"{name}: {done.stderr}"
         last = done.stderr.splitlines()[-1]
         assert "did not become ready" in last
@@ -59,13 +59,8 @@ def test_an_empty_folder_is_refused_with_what_to_do(tmp_path: Path) -> None:
     assert "holds neither a prepared model" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("flag", "message"),
-    [("--workers=2", "--workers must be 1"), ("--no_such_flag=1", "unknown argument")],
-)
-def test_flags_that_cannot_work_are_refused(
-    prepared_classifier: Path, flag: str, message: str
-) -> None:
+@pytest.mark.parametrize("flag", ["--workers=2", "--no_such_flag=1"])
+def test_flags_that_do_not_exist_are_refused(prepared_classifier: Path, flag: str) -> None:
     done = run_to_end(prepared_classifier, flag)
-    assert done.returncode == 1
-    assert message in done.stderr
+    assert done.returncode == 2
+    assert f"unrecognized arguments: {flag}" in done.stderr.splitlines()[-1]

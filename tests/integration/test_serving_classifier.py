@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from kserve import InferenceGRPCClient, InferInput, InferRequest
 
 from benchmarks.process import Predictor, predictor
 from tests.models import LABELS
+from tests.v2 import outputs_of, text_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,18 +46,6 @@ def expected(classifier: Path) -> list[dict[str, float]]:
 
     original = pipeline("text-classification", model=str(classifier), top_k=None)
     return [{item["label"]: item["score"] for item in scores} for scores in original(TEXTS)]
-
-
-def text_request(texts: list[str], **parameters: Any) -> dict[str, Any]:
-    tensor = {"name": "text", "datatype": "BYTES", "shape": [len(texts)], "data": texts}
-    return {"id": "7", "inputs": [tensor], "parameters": parameters}
-
-
-def outputs_of(body: dict[str, Any]) -> dict[str, Any]:
-    return {
-        output["name"]: np.array(output["data"]).reshape(output["shape"])
-        for output in body["outputs"]
-    }
 
 
 def test_agrees_with_transformers_on_labels_and_probabilities(
@@ -161,6 +151,34 @@ def test_metadata_names_the_real_inputs_and_outputs(server: Predictor) -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "status", "message"),
+    [
+        ("POST", "/v2/models/other/infer", 404, "there is no model other here"),
+        ("POST", "/v2/models/m/versions/0/infer", 404, "m has no version 0 here"),
+        ("GET", "/v2/models/other/ready", 404, "there is no model other here"),
+        ("GET", "/v2/models/m/versions/0", 404, "m has no version 0 here"),
+        ("POST", "/v1/models/other:predict", 404, "there is no model other here"),
+        ("POST", "/v2/models/m/infer", 400, "the body is not a V2 inference request"),
+        ("POST", "/v1/models/m:predict", 400, "the body is not JSON"),
+    ],
+)
+def test_requests_that_cannot_be_answered_are_told_why(
+    server: Predictor, method: str, path: str, status: int, message: str
+) -> None:
+    response = server.http.request(method, path, content=b"{no JSON")
+    assert response.status_code == status
+    assert list(response.json()) == ["error"]
+    assert message in response.json()["error"]
+
+
+def test_a_body_needs_no_content_type(server: Predictor) -> None:
+    content = json.dumps(text_request(TEXTS)).encode()
+    response = server.http.post("/v2/models/m/infer", content=content)
+    assert "content-type" not in response.request.headers
+    assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"shape": [3]}, "does not fit BYTES [3]"),
@@ -193,3 +211,5 @@ def test_start_and_load_are_measured(server: Predictor) -> None:
     for phase in ("read", "verify", "session", "tokenizer", "selftest", "warmup", "total"):
         assert f'warmstart_load_seconds{{model_name="m",phase="{phase}"}}' in metrics
     assert 'variant="fp32"' in metrics
+    for phase in ("python", "prefetching", "listening", "ready"):
+        assert f'warmstart_start_seconds{{phase="{phase}"}}' in metrics

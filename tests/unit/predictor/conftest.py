@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from predictor.loading import LoadedModel, load
+from predictor.served import ServedModel
 from predictor.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from predictor.engine import Engine
@@ -29,3 +31,12 @@ def classifier_engine(loaded: LoadedModel) -> Engine:
 @pytest.fixture(scope="session")
 def embedder_engine(prepared_embedder: Path) -> Engine:
     return load(Settings(model_dir=prepared_embedder, variant="fp32")).engine
+
+
+@pytest.fixture(scope="session")
+def served(prepared_classifier: Path) -> Iterator[ServedModel]:
+    """The classifier, ready under the name "m"; read only: make another to stop it."""
+    model = ServedModel(Settings("m", prepared_classifier, variant="fp32", lanes=2))
+    model.load()
+    yield model
+    model.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from storage_init.package import (
 )
 from storage_init.runtime import Tokenizer
 from storage_init.selftest import SelfTest
+from tests.engines import Watched
 from tests.models import LABELS
 
 if TYPE_CHECKING:
@@ -38,15 +40,15 @@ class NoNumbers(TextClassificationTask):
         return super().reduce(output, mask) * np.nan
 
 
-class Watched(TextClassificationTask):
-    """Notes the shape of every inference."""
+class Meeting(Watched):
+    """Lets an inference end when another one runs; one after the other they never would."""
 
-    def __init__(self, task: TextClassification) -> None:
-        super().__init__(task)
-        self.shapes: list[tuple[int, ...]] = []
+    def __init__(self) -> None:
+        super().__init__()
+        self.both = threading.Barrier(2, timeout=10)
 
     def reduce(self, output: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
-        self.shapes.append(mask.shape)
+        self.both.wait()
         return super().reduce(output, mask)
 
 
@@ -122,12 +124,28 @@ def test_no_warm_up_is_no_error(classifier_engine: Engine) -> None:
 
 
 def test_the_warm_up_keeps_to_the_models_length(classifier_engine: Engine) -> None:
-    watched = Watched(TASK)
+    watched = Watched()
     warm_up(replace(classifier_engine, task=watched), 4)
     shapes = watched.shapes
     assert len(set(shapes)) == 4, "each inference has its own shape"
     assert max(length for _, length in shapes) == classifier_engine.tokenizer.max_length
     assert max(rows for rows, _ in shapes) > 1
+
+
+def test_where_texts_run_alone_the_warm_up_does_so_too(classifier_engine: Engine) -> None:
+    watched = Watched()
+    warm_up(replace(classifier_engine, task=watched, batches=False), 6)
+    assert len(watched.shapes) == 6
+    assert {rows for rows, _ in watched.shapes} == {1}
+
+
+def test_lanes_run_the_checks_side_by_side_and_spoil_no_order(
+    classifier_engine: Engine, selftest: SelfTest, package: Package, fp32: Variant
+) -> None:
+    engine = replace(classifier_engine, task=Meeting())
+    # Rows out of order would be far off: no two texts have the same answer.
+    assert replay_selftest(engine, selftest, package.task, fp32, lanes=2) <= fp32.tolerance
+    assert len(warm_up(engine, 4, lanes=2).seconds) == 4
 
 
 def test_an_inference_that_fails_is_told_with_its_shape_and_reason(
@@ -140,5 +158,5 @@ def test_an_inference_that_fails_is_told_with_its_shape_and_reason(
 
 
 def test_a_warm_up_that_gives_no_numbers_fails(classifier_engine: Engine) -> None:
-    with pytest.raises(WarmupError, match=r"not finite for shape \[1, 8\]"):
+    with pytest.raises(WarmupError, match=r"not finite for shape \[1, 64\]"):
         warm_up(replace(classifier_engine, task=NoNumbers(TASK)), 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kserve.errors import InvalidInput
 
+from predictor.errors import InvalidRequestError
 from predictor.parameters import Parameters
 
 
@@ -21,12 +21,12 @@ def test_ours_are_taken_and_the_protocols_are_left_alone() -> None:
 
 @pytest.mark.parametrize("top_k", [0, -1, 1.0, "2", True, [1]])
 def test_top_k_must_be_a_whole_number_from_1_up(top_k: Any) -> None:
-    with pytest.raises(InvalidInput) as refused:
+    with pytest.raises(InvalidRequestError) as refused:
         Parameters.parse({"top_k": top_k})
     assert str(refused.value).endswith(f"whole number from 1 up, not {top_k!r}")
 
 
 @pytest.mark.parametrize("truncation", [0, 1, "true", None])
 def test_truncation_must_be_a_boolean(truncation: Any) -> None:
-    with pytest.raises(InvalidInput, match=r"truncation must be true or false, not "):
+    with pytest.raises(InvalidRequestError, match=r"truncation must be true or false, not "):
         Parameters.parse({"truncation": truncation})

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kserve.errors import InvalidInput
 
 from predictor import v1
 from predictor.engine import Texts
+from predictor.errors import InvalidRequestError
 from predictor.parameters import Parameters
 
 
@@ -49,12 +49,12 @@ def test_parameters_stand_beside_the_instances() -> None:
     ],
 )
 def test_a_body_that_is_wrong_is_refused_with_what_was_expected(body: Any, complaint: str) -> None:
-    with pytest.raises(InvalidInput, match=complaint):
+    with pytest.raises(InvalidRequestError, match=complaint):
         decode(body)
 
 
 def test_a_model_of_single_texts_refuses_pairs() -> None:
-    with pytest.raises(InvalidInput, match="single texts, no text_pair"):
+    with pytest.raises(InvalidRequestError, match="single texts, no text_pair"):
         decode({"instances": [{"text": "a", "text_pair": "b"}]}, takes_pairs=False)
 
 

@@ -1,0 +1,108 @@
+"""What only KServe's own application answers, through ours, on the same port."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+from unittest import mock
+
+import pytest
+
+from benchmarks.process import Predictor, predictor
+from tests.v2 import outputs_of, text_request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+TEXTS = ["the film was good", "a bad book"]
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("log") / "predictor.log"
+
+
+@pytest.fixture(scope="module")
+def server(prepared_classifier: Path, log: Path) -> Iterator[Predictor]:
+    flags = ("--variant=fp32", "--enable_docs_url=true", "--log_format=json")
+    with predictor(prepared_classifier, log, *flags) as running:
+        yield running
+
+
+def test_swagger_is_served_where_it_was_asked_for(server: Predictor) -> None:
+    page = server.http.get("/docs")
+    assert page.status_code == 200
+    assert "swagger-ui" in page.text
+    described = server.http.get("/openapi.json").json()
+    assert "/v2/models/{model_name}/infer" in described["paths"]
+    assert "/v1/models/{model_name}:predict" in described["paths"]
+
+
+def test_swagger_may_be_asked_for_by_the_variable(
+    prepared_classifier: Path, tmp_path: Path
+) -> None:
+    with (
+        mock.patch.dict(os.environ, {"WARMSTART_ENABLE_DOCS_URL": "true"}),
+        predictor(prepared_classifier, tmp_path / "log", "--variant=fp32") as running,
+    ):
+        assert running.http.get("/docs").status_code == 200
+
+
+def test_swagger_is_not_served_where_nobody_asked(
+    prepared_classifier: Path, tmp_path: Path
+) -> None:
+    with predictor(prepared_classifier, tmp_path / "log", "--variant=fp32") as running:
+        assert running.http.get("/docs").status_code == 404
+        assert running.http.get("/openapi.json").status_code == 200
+
+
+def test_the_repository_knows_the_model(server: Predictor) -> None:
+    assert server.http.get("/v2/models").json() == {"models": ["m"]}
+    loaded = server.http.post("/v2/repository/models/m/load")
+    assert (loaded.status_code, loaded.json()) == (200, {"name": "m", "load": True})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/v2/models/m/infer", 405),
+        ("POST", "/v2/models/m/ready", 405),
+        ("PUT", "/v1/models/m:predict", 405),
+        ("POST", "/v1/models/other:explain", 404),
+    ],
+)
+def test_what_nobody_has_is_refused(server: Predictor, method: str, path: str, status: int) -> None:
+    response = server.http.request(method, path)
+    assert response.status_code == status
+    assert response.json()
+
+
+def test_explaining_is_not_implemented_and_says_so(server: Predictor) -> None:
+    response = server.http.post("/v1/models/m:explain", json={"instances": TEXTS})
+    assert response.status_code == 501
+    assert "explain" in response.json()["error"]
+
+
+def test_a_route_of_kserves_asked_before_the_model_is_ready_knows_when_it_is(
+    server: Predictor,
+) -> None:
+    assert server.http.get("/v2/models").status_code == 200
+    body = outputs_of(server.infer(text_request(TEXTS)).json())
+    assert body["label"].shape == (2,)
+    v1 = server.predict({"instances": TEXTS}).json()["predictions"]
+    assert [row["label"] for row in v1] == body["label"].tolist()
+
+
+def test_the_log_stays_ours(server: Predictor, log: Path) -> None:
+    for _ in range(3):
+        server.http.get("/openapi.json")
+        server.infer(text_request(TEXTS))
+    lines = log.read_text().splitlines()
+    assert all(json.loads(line) for line in lines)
+    assert "imported KServe's own server" in log.read_text()
+    assert not [line for line in lines if "/openapi.json" in line], "no line a request"

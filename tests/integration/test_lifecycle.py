@@ -1,0 +1,255 @@
+"""A predictor process from its first moment to its last: what it says, loses and leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import httpx
+import numpy as np
+import pytest
+
+from benchmarks.process import Predictor, free_port, launched, predictor, run_to_end
+from predictor.kserve_protobuf import pb2, pb2_grpc
+from tests.v2 import outputs_of, text_request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+SECONDS = 30
+TEXTS = ["the film was good", "a bad book", "i would never watch this again"]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def listens(running: Predictor) -> bool:
+    try:
+        running.http.get("/v2/health/live")
+    except httpx.TransportError:
+        return False
+    return True
+
+
+@pytest.fixture
+def waiting_folder(classifier: Path, prepared_classifier: Path, tmp_path: Path) -> Path:
+    """A plain folder that can be loaded no further than to its config, which is a named pipe."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(classifier / name, folder / name)
+    for path in (prepared_classifier / "fp32").iterdir():
+        shutil.copyfile(path, folder / path.name)
+    os.mkfifo(folder / "config.json")
+    return folder
+
+
+def test_while_it_loads_it_lives_and_is_not_ready(
+    waiting_folder: Path, classifier: Path, tmp_path: Path
+) -> None:
+    with launched(waiting_folder, tmp_path / "log") as running:
+        wait_until(lambda: listens(running))
+        statuses = {
+            path: running.http.get(path).status_code
+            for path in ("/", "/v2/health/live", "/metrics", "/v2/health/ready", "/v2/models/m")
+        }
+        assert statuses == {
+            "/": 200,
+            "/v2/health/live": 200,
+            "/metrics": 200,
+            "/v2/health/ready": 503,
+            "/v2/models/m": 503,
+        }
+        assert running.http.get("/v2/models/m/ready").status_code == 503
+        refused = running.infer(text_request(TEXTS))
+        assert (refused.status_code, refused.json()) == (503, {"error": "model m is not ready"})
+        with grpc.insecure_channel(running.grpc_target) as channel:
+            stub = pb2_grpc.GRPCInferenceServiceStub(channel)
+            assert stub.ServerLive(pb2.ServerLiveRequest()).live
+            assert not stub.ServerReady(pb2.ServerReadyRequest()).ready
+            assert not stub.ModelReady(pb2.ModelReadyRequest(name="m")).ready
+
+            (waiting_folder / "config.json").write_bytes((classifier / "config.json").read_bytes())
+            wait_until(lambda: running.http.get("/v2/models/m/ready").status_code == 200)
+            assert running.http.get("/v2/health/ready").status_code == 200
+            assert stub.ModelReady(pb2.ModelReadyRequest(name="m")).ready
+        assert running.infer(text_request(TEXTS)).status_code == 200
+
+
+def test_a_load_that_fails_late_ends_the_process_with_1_and_the_reason(
+    waiting_folder: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with launched(waiting_folder, log) as running:
+        wait_until(lambda: listens(running))
+        (waiting_folder / "config.json").write_text("{")
+        assert running.process.wait(SECONDS) == 1
+    last = log.read_text().splitlines()[-1]
+    assert "ERROR" in last
+    assert "m did not become ready" in last
+    assert "config.json" in last
+
+
+def test_it_can_be_stopped_while_it_loads(waiting_folder: Path, tmp_path: Path) -> None:
+    with launched(waiting_folder, tmp_path / "log") as running:
+        wait_until(lambda: listens(running))
+        running.process.send_signal(signal.SIGTERM)
+        # A load that hangs on its storage must not hold a pod for all of its grace period.
+        assert running.process.wait(SECONDS) == 0
+
+
+@pytest.fixture
+def taken() -> Any:
+    with socket.create_server(("", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("flag", ["http_port", "grpc_port"])
+def test_a_taken_port_is_a_clear_error(prepared_classifier: Path, taken: int, flag: str) -> None:
+    done = run_to_end(prepared_classifier, "--variant=fp32", f"--{flag}={taken}")
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert f"port {taken} cannot be listened on" in last
+    assert "Traceback" not in done.stderr
+
+
+def test_two_predictors_never_share_a_grpc_port(prepared_classifier: Path, tmp_path: Path) -> None:
+    port = free_port()
+    flags = ("--variant=fp32", f"--grpc_port={port}")
+    with predictor(prepared_classifier, tmp_path / "log", *flags):
+        done = run_to_end(prepared_classifier, *flags)
+    assert done.returncode == 1
+    assert f"port {port} cannot be listened on for gRPC" in done.stderr.splitlines()[-1]
+
+
+def test_without_grpc_its_port_stays_closed(prepared_classifier: Path, tmp_path: Path) -> None:
+    flags = ("--variant=fp32", "--enable_grpc=false")
+    with predictor(prepared_classifier, tmp_path / "log", *flags) as running:
+        assert running.infer(text_request(TEXTS)).status_code == 200
+        host, _, port = running.grpc_target.rpartition(":")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)))
+
+
+def test_sigterm_loses_no_request_that_was_accepted(
+    prepared_classifier: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    texts = [f"{text} {' very' * (n % 40)} good" for n in range(300) for text in TEXTS]
+    with predictor(prepared_classifier, log, "--variant=fp32", "--lanes=1") as running:
+        want = outputs_of(running.infer(text_request(texts)).json())["probabilities"]
+        answered = threading.Barrier(9)
+
+        def rest() -> Any:
+            with httpx.Client(base_url=running.url, timeout=SECONDS) as client:
+                client.get("/v2/health/live")  # connected
+                answered.wait(SECONDS)
+                response = client.post("/v2/models/m/infer", json=text_request(texts))
+                assert response.status_code == 200, response.text
+                return outputs_of(response.json())["probabilities"]
+
+        def over_grpc() -> Any:
+            with grpc.insecure_channel(running.grpc_target) as channel:
+                stub = pb2_grpc.GRPCInferenceServiceStub(channel)
+                stub.ServerLive(pb2.ServerLiveRequest())
+                answered.wait(SECONDS)
+                request = pb2.ModelInferRequest(model_name="m")
+                tensor = request.inputs.add(name="text", datatype="BYTES", shape=[len(texts)])
+                tensor.contents.bytes_contents.extend(text.encode() for text in texts)
+                output = stub.ModelInfer(request, timeout=SECONDS).outputs[2]
+                return np.reshape(output.contents.fp32_contents, output.shape)
+
+        with ThreadPoolExecutor(8) as clients:
+            answers = [clients.submit(ask) for ask in [rest, over_grpc] * 4]
+            answered.wait(SECONDS)
+            wait_until(lambda: _requests_in(running, len(texts)) >= 8)
+            running.process.send_signal(signal.SIGTERM)
+            assert not any(answer.done() for answer in answers[-2:]), "SIGTERM came in between"
+            for answer in answers:
+                np.testing.assert_allclose(answer.result(SECONDS), want, atol=1e-4)
+        assert running.process.wait(SECONDS) == 0
+    content = log.read_text()
+    assert "stopping" in content
+    assert "Traceback" not in content
+    assert "ERROR" not in content
+
+
+def _requests_in(running: Predictor, texts: int) -> int:
+    """How many of the requests have come in, by what was run and what waits."""
+    metrics = running.metrics()
+    figures = [
+        re.search(rf'^warmstart_{name}{{model_name="m"}} (\S+)$', metrics, re.MULTILINE)
+        for name in ("queue_texts", "batch_texts_sum")
+    ]
+    seen = sum(float(figure[1]) for figure in figures if figure)
+    return round(seen / texts) - 1  # the first was before
+
+
+def test_under_load_sigterm_ends_it_and_every_answer_that_came_is_whole(
+    prepared_classifier: Path, tmp_path: Path
+) -> None:
+    """Clients that go on asking are turned away in the end, but never given half an answer."""
+    log = tmp_path / "log"
+    with predictor(prepared_classifier, log, "--variant=fp32") as running:
+        want = outputs_of(running.infer(text_request(TEXTS)).json())["probabilities"]
+        started = threading.Semaphore(0)
+
+        def ask_on() -> int:
+            answers = 0
+            with httpx.Client(base_url=running.url, timeout=SECONDS) as client:
+                while True:
+                    try:
+                        response = client.post("/v2/models/m/infer", json=text_request(TEXTS))
+                    except httpx.TransportError:
+                        return answers
+                    assert response.status_code == 200, response.text
+                    got = outputs_of(response.json())["probabilities"]
+                    np.testing.assert_allclose(got, want, atol=1e-4)
+                    answers += 1
+                    started.release()
+
+        async def ask_on_over_grpc() -> int:
+            answers = 0
+            async with grpc.aio.insecure_channel(running.grpc_target) as channel:
+                stub = pb2_grpc.GRPCInferenceServiceStub(channel)
+                request = pb2.ModelInferRequest(model_name="m")
+                tensor = request.inputs.add(name="text", datatype="BYTES", shape=[len(TEXTS)])
+                tensor.contents.bytes_contents.extend(text.encode() for text in TEXTS)
+                while True:
+                    try:
+                        answer = await stub.ModelInfer(request)
+                    except grpc.aio.AioRpcError as error:
+                        # Cancelled: sent, but not read any more when the server stopped.
+                        codes = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED
+                        assert error.code() in codes, error
+                        return answers
+                    got = np.reshape(answer.outputs[2].contents.fp32_contents, want.shape)
+                    np.testing.assert_allclose(got, want, atol=1e-4)
+                    answers += 1
+                    started.release()
+
+        with ThreadPoolExecutor(6) as clients:
+            counts = [clients.submit(ask_on) for _ in range(4)]
+            counts += [clients.submit(lambda: asyncio.run(ask_on_over_grpc())) for _ in range(2)]
+            for _ in range(60):
+                assert started.acquire(timeout=SECONDS)
+            running.process.send_signal(signal.SIGTERM)
+            assert all(count.result(SECONDS) for count in counts)
+        assert running.process.wait(SECONDS) == 0
+    assert "Traceback" not in log.read_text()

@@ -1,0 +1,121 @@
+"""Triton's own client at the predictor's REST port: JSON and binary tensors, both ways."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
+from tritonclient.utils import InferenceServerException
+
+from benchmarks.process import Predictor, predictor
+from tests.models import LABELS
+from tests.v2 import outputs_of, text_request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+TEXTS = ["the film was good", "ça va 😀", "i would never watch this again"]
+both_ways = pytest.mark.parametrize("binary", [True, False], ids=["binary", "JSON"])
+
+
+@pytest.fixture(scope="module")
+def server(
+    prepared_classifier: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Predictor]:
+    log = tmp_path_factory.mktemp("log") / "predictor.log"
+    with predictor(prepared_classifier, log, "--variant=fp32") as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Predictor) -> Iterator[InferenceServerClient]:
+    client = InferenceServerClient(server.url.removeprefix("http://"))
+    yield client
+    client.close()
+
+
+def tensor(name: str, array: Any, *, binary: bool) -> InferInput:
+    made = InferInput(name, list(array.shape), "BYTES" if array.dtype == object else "INT64")
+    made.set_data_from_numpy(array, binary_data=binary)
+    return made
+
+
+@both_ways
+def test_texts_are_answered(server: Predictor, client: InferenceServerClient, binary: bool) -> None:
+    texts = tensor("text", np.array(TEXTS, dtype=np.object_).reshape(-1, 1), binary=binary)
+    names = ("label", "score", "probabilities")
+    asked = [InferRequestedOutput(name, binary_data=binary) for name in names]
+    answer = client.infer("m", [texts], outputs=asked, request_id="8")
+    plain = outputs_of(server.infer(text_request(TEXTS)).json())
+    labels = [x.decode() if isinstance(x, bytes) else x for x in answer.as_numpy("label")]
+    assert answer.get_response()["id"] == "8"
+    assert labels == plain["label"].tolist()
+    for name in ("score", "probabilities"):
+        assert answer.as_numpy(name).dtype == np.float32
+        np.testing.assert_allclose(answer.as_numpy(name), plain[name], atol=1e-6)
+
+
+@both_ways
+def test_tensors_are_answered(
+    server: Predictor, client: InferenceServerClient, binary: bool
+) -> None:
+    ids = np.array([[2, 9, 8, 3], [2, 9, 3, 0]], dtype=np.int64)
+    mask = (ids != 0).astype(np.int64)
+    tensors = [
+        tensor(name, array, binary=binary)
+        for name, array in (("input_ids", ids), ("attention_mask", mask))
+    ]
+    # Without a list of outputs this client asks for all of them in binary.
+    logits = client.infer("m", tensors).as_numpy("logits")
+    body = {
+        "inputs": [
+            {"name": name, "datatype": "INT64", "shape": [2, 4], "data": array.ravel().tolist()}
+            for name, array in (("input_ids", ids), ("attention_mask", mask))
+        ]
+    }
+    wanted = outputs_of(server.infer(body).json())["logits"]
+    assert logits.shape == (2, len(LABELS))
+    np.testing.assert_allclose(logits, wanted, atol=1e-5)
+
+
+def test_some_outputs_may_be_binary_and_others_not(client: InferenceServerClient) -> None:
+    texts = tensor("text", np.array(TEXTS, dtype=np.object_), binary=True)
+    asked = [
+        InferRequestedOutput("probabilities", binary_data=True),
+        InferRequestedOutput("score", binary_data=False),
+    ]
+    answer = client.infer("m", [texts], outputs=asked)
+    assert [output["name"] for output in answer.get_response()["outputs"]] == [
+        "probabilities",
+        "score",
+    ]
+    np.testing.assert_allclose(
+        answer.as_numpy("probabilities").max(axis=1), answer.as_numpy("score"), atol=1e-6
+    )
+
+
+def test_health_and_metadata_are_as_it_expects(client: InferenceServerClient) -> None:
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("m")
+    assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
+    metadata = client.get_model_metadata("m")
+    version = metadata["versions"][0]
+    assert client.is_model_ready("m", version)
+    assert client.get_model_metadata("m", version) == metadata
+    assert not client.is_model_ready("other")
+
+
+def test_its_errors_carry_our_reasons(client: InferenceServerClient) -> None:
+    texts = tensor("text", np.array(TEXTS, dtype=np.object_), binary=True)
+    with pytest.raises(InferenceServerException, match="there is no model other here"):
+        client.infer("other", [texts])
+    with pytest.raises(InferenceServerException, match="m has no version 0 here"):
+        client.infer("m", [texts], model_version="0")
+    with pytest.raises(InferenceServerException, match="top_k must be a whole number"):
+        client.infer("m", [texts], parameters={"top_k": "many"})

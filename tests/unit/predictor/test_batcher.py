@@ -1,0 +1,411 @@
+"""Lanes over an engine that a test controls: order, company, failures, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from predictor.batcher import Batcher, Ran, StoppedError
+from predictor.engine import Engine, Texts, Tokens
+from predictor.scheduler import Limits
+from storage_init.runtime import TextTooLongError
+from tests.engines import Watched, rows_of
+from tests.unit.predictor.test_engine import TEXTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+ONE_LANE = Limits(lanes=1, max_tokens=10_000, max_padding=100)
+SECONDS = 10
+
+
+class Letters:
+    """An engine whose token ids are a text's letters and whose row tells the text from others.
+
+    A text with "!" fails when it is run, one with "?" when it is tokenised. With ``gate`` closed,
+    an inference that has begun waits for it; ``entered`` says that one has.
+    """
+
+    def __init__(self, gate: threading.Event | None = None) -> None:
+        self.batches: list[list[str]] = []
+        self.entered = threading.Event()
+        self._gate = gate
+
+    def tokenize(self, requests: Sequence[Texts]) -> list[list[Tokens] | TextTooLongError]:
+        if any("?" in text for request in requests for text in request.texts):
+            raise ValueError("a text cannot be tokenised")
+        return [
+            [Tokens([ord(letter) for letter in text]) for text in request.texts]
+            if "long" not in request.texts
+            else TextTooLongError("a text is too long")
+            for request in requests
+        ]
+
+    def run(self, batch: Sequence[Tokens]) -> NDArray[Any]:
+        texts = ["".join(map(chr, tokens.ids)) for tokens in batch]
+        self.batches.append(texts)
+        self.entered.set()
+        if self._gate:
+            assert self._gate.wait(SECONDS)
+        if any("!" in text for text in texts):
+            raise ValueError("a text cannot be run")
+        return np.array([row_of(text) for text in texts])
+
+    @property
+    def ran(self) -> list[str]:
+        return [text for batch in self.batches for text in batch]
+
+
+def row_of(text: str) -> list[float]:
+    return [len(text), sum(place * ord(letter) for place, letter in enumerate(text, start=1))]
+
+
+def letters_of(texts: Sequence[str]) -> list[list[float]]:
+    return [row_of(text) for text in texts]
+
+
+@contextmanager
+def running(engine: Any, limits: Limits = ONE_LANE, *observe: Any) -> Iterator[Batcher]:
+    batcher = Batcher(cast("Engine", engine), limits, *observe)
+    try:
+        yield batcher
+    finally:
+        batcher.stop()
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    gate = threading.Event()
+    yield gate
+    gate.set()
+
+
+async def queued(batcher: Batcher, *requests: Sequence[str]) -> list[asyncio.Task[NDArray[Any]]]:
+    """Requests that wait in the queue, in this order."""
+    tasks = [asyncio.create_task(batcher.run(Texts(list(texts)))) for texts in requests]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def busy(engine: Letters, batcher: Batcher) -> asyncio.Task[NDArray[Any]]:
+    """A request that occupies the only lane until the gate is opened."""
+    (first,) = await queued(batcher, ["first"])
+    assert await asyncio.to_thread(engine.entered.wait, SECONDS)
+    return first
+
+
+WORDS = st.text("abc", min_size=1, max_size=9)
+REQUESTS = st.lists(st.lists(WORDS, min_size=1, max_size=6), min_size=1, max_size=12)
+
+
+@given(
+    requests=REQUESTS,
+    cancelled=st.sets(st.integers(0, 11)),
+    limits=st.builds(
+        Limits,
+        lanes=st.integers(1, 3),
+        max_tokens=st.integers(1, 60),
+        max_padding=st.integers(0, 8),
+        batches=st.booleans(),
+    ),
+    at_once=st.integers(1, 12),
+)
+@settings(deadline=None, max_examples=150)
+def test_no_answer_is_anothers_whatever_runs_together(
+    requests: list[list[str]], cancelled: set[int], limits: Limits, at_once: int
+) -> None:
+    async def ask(batcher: Batcher) -> list[Any]:
+        answers: list[Any] = []
+        for start in range(0, len(requests), at_once):
+            tasks = await queued(batcher, *requests[start : start + at_once])
+            for index, task in enumerate(tasks, start):
+                if index in cancelled:
+                    task.cancel()
+            answers += await asyncio.gather(*tasks, return_exceptions=True)
+        return answers
+
+    with running(Letters(), limits) as batcher:
+        answers = asyncio.run(ask(batcher))
+    for index, (texts, answer) in enumerate(zip(requests, answers, strict=True)):
+        if index in cancelled:
+            assert isinstance(answer, asyncio.CancelledError)
+        else:
+            assert answer.tolist() == letters_of(texts)
+
+
+def test_rows_come_in_the_order_of_the_texts_over_several_inferences() -> None:
+    engine, texts = Letters(), ["ccccc", "a", "bbb", "a", "dddddddd", "bb"]
+    with running(engine, replace(ONE_LANE, max_tokens=6)) as batcher:
+        rows = asyncio.run(batcher.run(Texts(texts)))
+    assert rows.tolist() == letters_of(texts)
+    assert len(engine.batches) > 1
+    assert sorted(engine.ran) == sorted(texts), "each text is run once"
+    for batch in engine.batches:
+        assert len(batch) * max(map(len, batch)) <= 6 or len(batch) == 1
+
+
+def test_without_batches_every_text_runs_alone() -> None:
+    engine = Letters()
+    with running(engine, replace(ONE_LANE, batches=False)) as batcher:
+        rows = asyncio.run(batcher.run(Texts(["aa", "bb", "cc"])))
+    assert rows.tolist() == letters_of(["aa", "bb", "cc"])
+    assert engine.batches == [["aa"], ["bb"], ["cc"]]
+
+
+def test_tokens_need_no_tokenising() -> None:
+    with running(Letters()) as batcher:
+        rows = asyncio.run(batcher.run([Tokens([ord("a")]), Tokens([ord("b"), ord("c")])]))
+    assert rows.tolist() == letters_of(["a", "bc"])
+
+
+def test_what_arrives_while_the_lanes_are_busy_shares_the_next_inference(
+    gate: threading.Event,
+) -> None:
+    engine = Letters(gate)
+
+    async def ask(batcher: Batcher) -> list[Any]:
+        first = await busy(engine, batcher)
+        others = await queued(batcher, ["aa"], ["bb", "cc"], ["dd"])
+        gate.set()
+        return list(await asyncio.gather(first, *others))
+
+    with running(engine) as batcher:
+        answers = asyncio.run(ask(batcher))
+    assert [answer.tolist() for answer in answers[1:]] == [
+        letters_of(["aa"]),
+        letters_of(["bb", "cc"]),
+        letters_of(["dd"]),
+    ]
+    assert [sorted(batch) for batch in engine.batches] == [["first"], ["aa", "bb", "cc", "dd"]]
+
+
+def test_two_lanes_run_side_by_side() -> None:
+    both = threading.Barrier(2, timeout=SECONDS)
+
+    class Meeting(Letters):
+        def run(self, batch: Sequence[Tokens]) -> NDArray[Any]:
+            both.wait()  # one after the other they would never meet
+            return super().run(batch)
+
+    async def ask(batcher: Batcher) -> list[Any]:
+        return list(await asyncio.gather(*await queued(batcher, ["aa"], ["bb"])))
+
+    with running(Meeting(), replace(ONE_LANE, lanes=2, max_tokens=2)) as batcher:
+        assert len(asyncio.run(ask(batcher))) == 2
+
+
+def test_a_request_of_many_texts_is_shared_between_the_lanes() -> None:
+    both = threading.Barrier(2, timeout=SECONDS)
+
+    class Meeting(Letters):
+        def run(self, batch: Sequence[Tokens]) -> NDArray[Any]:
+            both.wait()
+            return super().run(batch)
+
+    engine, texts = Meeting(), ["aa", "bb", "cc", "dd"]
+    with running(engine, replace(ONE_LANE, lanes=2)) as batcher:
+        rows = asyncio.run(batcher.run(Texts(texts)))
+    assert rows.tolist() == letters_of(texts)
+    assert [len(batch) for batch in engine.batches] == [2, 2]
+
+
+def test_the_event_loop_keeps_turning_during_an_inference(gate: threading.Event) -> None:
+    engine = Letters(gate)
+
+    async def turn(batcher: Batcher) -> None:
+        first = await busy(engine, batcher)
+        for _ in range(20):  # an inference on the loop would never let it come this far
+            await asyncio.sleep(0.001)
+        assert not first.done()
+        gate.set()
+        await first
+
+    with running(engine) as batcher:
+        asyncio.run(turn(batcher))
+
+
+def test_a_text_that_fails_does_not_spoil_its_neighbours(gate: threading.Event) -> None:
+    engine = Letters(gate)
+
+    async def ask(batcher: Batcher) -> list[Any]:
+        first = await busy(engine, batcher)
+        others = await queued(batcher, ["aa"], ["b!"], ["cc", "dd"])
+        gate.set()
+        await first
+        return list(await asyncio.gather(*others, return_exceptions=True))
+
+    with running(engine) as batcher:
+        good, bad, two = asyncio.run(ask(batcher))
+    assert len(engine.batches[1]) == 4, "they shared an inference"
+    assert good.tolist() == letters_of(["aa"])
+    assert two.tolist() == letters_of(["cc", "dd"])
+    assert str(bad) == "a text cannot be run"
+
+
+def test_a_text_that_cannot_be_tokenised_does_not_spoil_its_neighbours(
+    gate: threading.Event,
+) -> None:
+    engine = Letters(gate)
+
+    async def ask(batcher: Batcher) -> list[Any]:
+        first = await busy(engine, batcher)
+        others = await queued(batcher, ["aa"], ["b?"], ["cc"])
+        gate.set()
+        await first
+        return list(await asyncio.gather(*others, return_exceptions=True))
+
+    with running(engine) as batcher:
+        good, bad, other = asyncio.run(ask(batcher))
+    assert good.tolist() == letters_of(["aa"])
+    assert other.tolist() == letters_of(["cc"])
+    assert str(bad) == "a text cannot be tokenised"
+
+
+def test_a_request_of_which_one_text_fails_is_told_so_once_and_the_lane_goes_on() -> None:
+    async def ask(batcher: Batcher) -> Any:
+        with pytest.raises(ValueError, match="cannot be run"):
+            await batcher.run(Texts(["aa", "b!", "cc", "d!"]))
+        with pytest.raises(TextTooLongError):
+            await batcher.run(Texts(["long"]))
+        return await batcher.run(Texts(["ee"]))
+
+    with running(Letters()) as batcher:
+        assert asyncio.run(ask(batcher)).tolist() == letters_of(["ee"])
+
+
+def test_requests_that_were_cancelled_are_dropped_before_they_run(gate: threading.Event) -> None:
+    engine = Letters(gate)
+
+    async def ask(batcher: Batcher) -> None:
+        first = await busy(engine, batcher)
+        kept, left = await queued(batcher, ["kept"], ["left", "gone"])
+        assert batcher.waiting == 2
+        left.cancel()
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(first, kept)
+
+    with running(engine) as batcher:
+        asyncio.run(ask(batcher))
+    assert engine.ran == ["first", "kept"]
+    assert batcher.waiting == 0
+
+
+def test_a_request_that_is_cancelled_while_it_runs_harms_nobody(gate: threading.Event) -> None:
+    engine = Letters(gate)
+
+    async def ask(batcher: Batcher) -> Any:
+        first = await busy(engine, batcher)
+        first.cancel()
+        await asyncio.sleep(0)
+        gate.set()
+        return await batcher.run(Texts(["next"]))
+
+    with running(engine) as batcher:
+        assert asyncio.run(ask(batcher)).tolist() == letters_of(["next"])
+
+
+def test_stopping_finishes_what_is_queued_and_then_refuses(gate: threading.Event) -> None:
+    engine = Letters(gate)
+
+    async def ask(batcher: Batcher) -> list[Any]:
+        first = await busy(engine, batcher)
+        others = await queued(batcher, ["aa"], ["bb"])
+        stopping = asyncio.create_task(asyncio.to_thread(batcher.stop))
+        while True:  # the call may take a moment to come through
+            late = asyncio.create_task(batcher.run(Texts(["late"])))
+            await asyncio.sleep(0.001)
+            if late.done():
+                break
+            late.cancel()
+        with pytest.raises(StoppedError, match="stopping"):
+            await late
+        gate.set()
+        answers = await asyncio.gather(first, *others)
+        await stopping
+        return answers
+
+    before = threading.active_count()
+    with running(engine, replace(ONE_LANE, lanes=2, max_tokens=1)) as batcher:
+        # The second lane takes what the first does not, and waits at the gate, too.
+        answers = asyncio.run(ask(batcher))
+    assert [answer.tolist() for answer in answers] == [
+        letters_of([t]) for t in ("first", "aa", "bb")
+    ]
+    assert threading.active_count() == before, "the lanes have ended"
+
+
+def test_a_batcher_that_nobody_asked_stops_at_once() -> None:
+    with running(Letters(), replace(ONE_LANE, lanes=4)):
+        pass
+
+
+def test_several_event_loops_are_answered_each_in_its_own_thread() -> None:
+    answers: dict[int, bool] = {}
+
+    async def ask(batcher: Batcher, number: int) -> bool:
+        requests = [["abc"[(number + turn) % 3] * (turn % 7 + 1)] for turn in range(40)]
+        got = await asyncio.gather(*(batcher.run(Texts(texts)) for texts in requests))
+        assert threading.current_thread() is threads[number]
+        return [rows.tolist() for rows in got] == [letters_of(texts) for texts in requests]
+
+    def loop(number: int) -> None:
+        answers[number] = asyncio.run(ask(batcher, number))
+
+    with running(Letters(), replace(ONE_LANE, lanes=2)) as batcher:
+        threads = [threading.Thread(target=loop, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(SECONDS)
+    assert answers == dict.fromkeys(range(4), True)
+
+
+def test_a_loop_that_was_closed_before_its_answer_came_harms_nobody(gate: threading.Event) -> None:
+    engine = Letters(gate)
+    with running(engine) as batcher:
+        loop = asyncio.new_event_loop()
+        waiter = loop.run_until_complete(busy(engine, batcher))
+        waiter.cancel()
+        loop.close()
+        gate.set()
+        assert asyncio.run(batcher.run(Texts(["next"]))).tolist() == letters_of(["next"])
+
+
+def test_each_inference_is_told_with_its_tokens_and_its_padding() -> None:
+    seen: list[Ran] = []
+    with running(Letters(), ONE_LANE, seen.append) as batcher:
+        asyncio.run(batcher.run(Texts(["aaaa", "bbbb", "c" * 3])))
+    texts = sum(len(ran.waited) for ran in seen)
+    assert (texts, sum(ran.tokens for ran in seen)) == (3, 11)
+    assert sum(ran.padded for ran in seen) in (11, 12), "padding is counted if they shared"
+    for ran in seen:
+        assert ran.seconds > 0
+        assert all(seconds > 0 for seconds in ran.waited)
+
+
+@pytest.mark.parametrize("max_tokens", [1, 24, 512])
+def test_over_a_real_engine_company_changes_no_answer(
+    classifier_engine: Engine, max_tokens: int
+) -> None:
+    watched = Watched()
+    engine = replace(classifier_engine, task=watched)
+    alone = [rows_of(classifier_engine, Texts([text])) for text in TEXTS]
+    limits = Limits(lanes=1, max_tokens=max_tokens, max_padding=64)
+    with running(engine, limits) as batcher:
+        rows = asyncio.run(batcher.run(Texts(TEXTS)))
+    np.testing.assert_allclose(rows, np.concatenate(alone), atol=1e-4)
+    shapes = watched.shapes
+    assert sum(texts for texts, _ in shapes) == len(TEXTS)
+    assert all(texts * length <= max_tokens or texts == 1 for texts, length in shapes)
+    assert (len(shapes) < len(TEXTS)) == (max_tokens > 1), "with room they share inferences"

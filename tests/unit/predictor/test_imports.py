@@ -1,0 +1,17 @@
+"""What a predictor's process must not import: it would cost a start, and an image, most of both."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HEAVY = {"torch", "transformers", "optimum", "kfp", "pandas", "fastapi", "kubernetes", "kserve"}
+
+
+def test_serving_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, predictor.served, predictor.server, predictor.loading, predictor.__main__; "
+        f"print({HEAVY} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

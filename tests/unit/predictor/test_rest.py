@@ -1,0 +1,258 @@
+"""The REST routes over a real model, without a network between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import numpy as np
+import pytest
+from kserve import InferInput, InferRequest, InferResponse
+
+from predictor.rest import RestApp
+from predictor.served import ServedModel
+from predictor.settings import Settings
+from tests.v2 import outputs_of, text_request
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from predictor.rest import Receive, Scope, Send
+
+TEXTS = ["the film was good", "a bad book"]
+INFER = "/v2/models/m/infer"
+
+
+async def others(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stands where KServe's application does, and says what it was asked."""
+    body = f"{scope['method']} {scope['path']}".encode()
+    await send({"type": "http.response.start", "status": 418, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+
+def request(app: RestApp, method: str, path: str, **content: Any) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.request(method, path, **content)
+
+    return asyncio.run(ask())
+
+
+@pytest.fixture(scope="module")
+def app(served: ServedModel) -> RestApp:
+    return RestApp({served.name: served}, others)
+
+
+@pytest.fixture
+def loading(tmp_path: Path) -> RestApp:
+    """Over a model that is not loaded."""
+    return RestApp({"m": ServedModel(Settings("m", tmp_path))}, others)
+
+
+def test_texts_are_answered(app: RestApp) -> None:
+    response = request(app, "POST", INFER, json=text_request(TEXTS))
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/json"
+    assert int(response.headers["content-length"]) == len(response.content)
+    assert response.json()["id"] == "7"
+    assert outputs_of(response.json())["label"].shape == (2,)
+
+
+def test_a_body_needs_no_content_type_and_may_come_in_pieces(app: RestApp) -> None:
+    content = json.dumps(text_request(TEXTS)).encode()
+    whole = request(app, "POST", INFER, content=content)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(content), 7):
+            yield content[start : start + 7]
+
+    cut = request(app, "POST", INFER, content=pieces())
+    assert whole.status_code == cut.status_code == 200
+    assert whole.json() == cut.json()
+
+
+def test_a_version_may_be_named(app: RestApp, served: ServedModel) -> None:
+    version = served.loaded.version
+    path = f"/v2/models/m/versions/{version}"
+    assert request(app, "POST", f"{path}/infer", json=text_request(TEXTS)).status_code == 200
+    assert request(app, "GET", path).json()["versions"] == [version]
+    assert request(app, "GET", f"{path}/ready").json() == {"name": "m", "ready": True}
+
+
+def test_binary_tensors_go_both_ways(app: RestApp) -> None:
+    tensor = InferInput("text", [2], "BYTES")
+    tensor.set_data_from_numpy(np.array(TEXTS, dtype=np.object_), binary_data=True)
+    sent = InferRequest("m", [tensor], parameters={"binary_data_output": True})
+    body, length = sent.to_rest()
+    header = {"Inference-Header-Content-Length": str(length)}
+    response = request(app, "POST", INFER, content=body, headers=header)
+    assert response.headers["content-type"] == "application/octet-stream"
+    received = InferResponse.from_bytes(
+        response.content, int(response.headers["inference-header-content-length"])
+    )
+    plain = outputs_of(request(app, "POST", INFER, json=text_request(TEXTS)).json())
+    got = {output.name: output.as_numpy() for output in received.outputs}
+    np.testing.assert_allclose(got["probabilities"], plain["probabilities"], atol=1e-6)
+
+
+def test_v1_is_answered_with_predictions(app: RestApp) -> None:
+    response = request(app, "POST", "/v1/models/m:predict", json={"instances": TEXTS})
+    assert response.status_code == 200, response.text
+    v2 = outputs_of(request(app, "POST", INFER, json=text_request(TEXTS)).json())
+    assert [row["label"] for row in response.json()["predictions"]] == v2["label"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v2/models/other/infer"),
+        ("POST", "/v2/models/other/versions/1/infer"),
+        ("GET", "/v2/models/other"),
+        ("GET", "/v2/models/other/ready"),
+        ("POST", "/v1/models/other:predict"),
+        ("GET", "/v1/models/other"),
+    ],
+)
+def test_an_unknown_model_is_404(app: RestApp, method: str, path: str) -> None:
+    response = request(app, method, path)
+    assert (response.status_code, response.json()) == (
+        404,
+        {"error": "there is no model other here"},
+    )
+
+
+@pytest.mark.parametrize(("method", "what"), [("POST", "/infer"), ("GET", ""), ("GET", "/ready")])
+def test_a_wrong_version_is_404(app: RestApp, method: str, what: str) -> None:
+    response = request(app, method, f"/v2/models/m/versions/0{what}")
+    assert (response.status_code, response.json()) == (404, {"error": "m has no version 0 here"})
+
+
+@pytest.mark.parametrize("path", [INFER, "/v1/models/m:predict"])
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[]", b"{}"])
+def test_a_body_that_is_no_request_is_400_with_the_reason(
+    app: RestApp, path: str, body: bytes
+) -> None:
+    response = request(app, "POST", path, content=body)
+    assert response.status_code == 400
+    assert list(response.json()) == ["error"]
+    assert response.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/health/ready",
+        "/v2/models/m/ready",
+        "/v2/models/m",
+        "/v2/models/m/versions/1/ready",
+        "/v1/models/m",
+    ],
+)
+def test_before_a_model_is_ready_it_is_503(loading: RestApp, path: str) -> None:
+    response = request(loading, "GET", path)
+    assert response.status_code == 503
+    assert response.json().get("ready", False) is False
+
+
+@pytest.mark.parametrize("path", [INFER, "/v1/models/m:predict"])
+def test_before_a_model_is_ready_requests_are_503_with_the_reason(
+    loading: RestApp, path: str
+) -> None:
+    body = {**text_request(TEXTS), "instances": TEXTS}
+    response = request(loading, "POST", path, json=body)
+    assert (response.status_code, response.json()) == (503, {"error": "model m is not ready"})
+
+
+@pytest.mark.parametrize("path", ["/", "/v2", "/v2/health/live", "/v1/models", "/metrics"])
+def test_a_server_without_a_ready_model_is_alive(loading: RestApp, path: str) -> None:
+    assert request(loading, "GET", path).status_code == 200
+
+
+def test_the_server_and_the_model_say_what_they_are(app: RestApp, served: ServedModel) -> None:
+    assert request(app, "GET", "/").json() == {"status": "alive"}
+    assert request(app, "GET", "/v2/health/live").json() == {"live": True}
+    assert request(app, "GET", "/v2/health/ready").json() == {"ready": True}
+    assert request(app, "GET", "/v1/models").json() == {"models": ["m"]}
+    assert request(app, "GET", "/v1/models/m").json() == {"name": "m", "ready": True}
+    assert request(app, "GET", "/v2/models/m").json() == served.metadata()
+    server = request(app, "GET", "/v2").json()
+    assert server["name"] == "warmstart"
+    assert "binary_tensor_data" in server["extensions"]
+
+
+def test_metrics_come_in_the_form_that_was_asked_for(app: RestApp) -> None:
+    plain = request(app, "GET", "/metrics")
+    assert plain.headers["content-type"].startswith("text/plain")
+    assert 'warmstart_model_info{model_name="m"' in plain.text
+    open_metrics = request(
+        app, "GET", "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
+    )
+    assert open_metrics.headers["content-type"].startswith("application/openmetrics-text")
+    assert open_metrics.text.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/docs"),
+        ("GET", "/openapi.json"),
+        ("GET", "/v2/models"),
+        ("POST", "/v2/repository/models/m/load"),
+        ("POST", "/v1/models/m:explain"),
+        ("GET", INFER),
+        ("POST", "/v2/models/m"),
+        ("GET", "/v1/models/m:predict"),
+        ("HEAD", "/metrics"),
+        ("POST", "/v2/health/live"),
+        ("GET", "/v2/models/m/versions"),
+        ("GET", "/v2/models/m/stats"),
+        ("GET", "/nothing"),
+    ],
+)
+def test_all_else_is_kserves(app: RestApp, method: str, path: str) -> None:
+    response = request(app, method, path)
+    assert response.status_code == 418
+    assert method == "HEAD" or response.text == f"{method} {path}"
+
+
+@pytest.mark.parametrize("path", [INFER, "/v1/models/m:predict"])
+def test_what_nobody_foresaw_is_500_with_the_reason_and_is_logged(
+    app: RestApp,
+    served: ServedModel,
+    path: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("the disk is on fire")
+
+    for name in ("infer", "predict"):
+        monkeypatch.setattr(served, name, fail)
+    response = request(app, "POST", path, json={**text_request(TEXTS), "instances": TEXTS})
+    assert response.status_code == 500
+    assert response.json() == {"error": "the request failed: the disk is on fire"}
+    assert f"{path} failed" in caplog.text
+    assert "Traceback" in caplog.text
+
+
+def test_many_requests_at_once_get_each_their_own_answer(app: RestApp) -> None:
+    words = ["good", "bad", "poor film", "a great screen", "never again", "works well"]
+
+    async def ask(client: httpx.AsyncClient, text: str) -> Any:
+        response = await client.post(INFER, json=text_request([text]))
+        return outputs_of(response.json())["probabilities"][0]
+
+    async def both() -> tuple[list[Any], list[Any]]:
+        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            alone = [await ask(client, text) for text in words]
+            at_once = await asyncio.gather(*(ask(client, text) for text in words * 10))
+            return alone, list(at_once)
+
+    alone, at_once = asyncio.run(both())
+    np.testing.assert_allclose(at_once, alone * 10, atol=1e-4)
+    assert np.abs(np.diff(alone, axis=0)).max(axis=1).min() > 1e-3, "texts must be told apart"
