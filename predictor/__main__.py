@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
+from predictor.discovery import discover
 from predictor.prefetch import prefetch
 from predictor.settings import parse_settings
 from predictor.start import Start
@@ -15,13 +16,14 @@ from storage_init import logs
 from storage_init.errors import WarmstartError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from predictor.settings import Settings
 
 # Threads that hash, load and run beside the imports need the GIL for moments only, but many times.
 SWITCH_SECONDS = 0.0005
 
+T = TypeVar("T")
 log = logging.getLogger("predictor")
 
 
@@ -37,28 +39,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _serve(settings, start)
     except WarmstartError as error:
-        log.error("%s did not become ready: %s", settings.model_name, error)
+        log.error("%s", error)
         return 1
 
 
 def _serve(settings: Settings, start: Start) -> int:
     """The order is what makes a start short: while Python imports, other threads work."""
-    prefetched = prefetch(settings)
+    models = discover(settings)
+    prefetched = [_outcome(prefetch, model) for model in models]
     start.mark("prefetching")
     from predictor.loading import load
 
     start.mark("runtime_imported")
-    loader = ThreadPoolExecutor(1, thread_name_prefix="load")
-    loading = loader.submit(load, settings, prefetched)
+    loader = ThreadPoolExecutor(settings.lanes, thread_name_prefix="load")
+    loads = [
+        (model, loader.submit(lambda model, begun: load(model, begun.result()), model, begun))
+        for model, begun in zip(models, prefetched, strict=True)
+    ]
     from predictor.server import serve
 
     start.mark("server_imported")
-    code = serve(settings, loading, start)
-    if not loading.done():
+    code = serve(settings, loads, start)
+    if not all(loading.done() for _, loading in loads):
         # Python would wait for its threads; a load that hangs on its storage never ends.
         logging.shutdown()
         os._exit(code)
     return code
+
+
+def _outcome(function: Callable[[Settings], T], settings: Settings) -> Future[T]:
+    """What a call has come to: one model's failure is not the others'."""
+    future: Future[T] = Future()
+    try:
+        future.set_result(function(settings))
+    except WarmstartError as error:
+        future.set_exception(error)
+    return future
 
 
 if __name__ == "__main__":

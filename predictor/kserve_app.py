@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from storage_init.logs import timed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from predictor.rest import ASGIApp, Receive, Scope, Send
     from predictor.served import ServedModel
@@ -36,11 +36,11 @@ def _command_line(*flags: str) -> Iterator[None]:
 
 
 class KServeApp:
-    """Every route that ``kserve.ModelServer`` has, over the same served model."""
+    """Every route that ``kserve.ModelServer`` has, over the same served models."""
 
-    def __init__(self, settings: Settings, served: ServedModel) -> None:
+    def __init__(self, settings: Settings, models: Iterable[ServedModel]) -> None:
         self._settings = settings
-        self._served = served
+        self._models = models
         self._importing = asyncio.Lock()
         self._app: ASGIApp | None = None
 
@@ -66,7 +66,8 @@ class KServeApp:
             from predictor.model import PreparedModel
 
             server = ModelServer(http_port=self._settings.http_port, enable_grpc=False)
-            server.register_model(PreparedModel(self._settings, self._served))
+            for served in self._models:
+                server.register_model(PreparedModel(served.settings, served))
             RESTServer(
                 "kserve.model_server:app",
                 server.dataplane,

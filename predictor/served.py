@@ -19,7 +19,7 @@ from storage_init.logs import event
 from storage_init.runtime import TextTooLongError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -51,7 +51,7 @@ class ServedModel:
     def __init__(self, settings: Settings) -> None:
         self.name = settings.model_name
         self.state = State.LOADING
-        self._settings = settings
+        self.settings = settings
         self._loaded: LoadedModel | None = None
         self._batcher: Batcher | None = None
 
@@ -70,21 +70,26 @@ class ServedModel:
             raise NotReadyError(self.name)
         return self._loaded
 
-    def load(self, load: Callable[[], LoadedModel] | None = None) -> None:
-        """Load, verify, self-test and warm up; then serve. ``load`` if that is under way already.
+    def load(self) -> None:
+        """Load, verify, self-test and warm up; then serve.
 
         Raises:
             WarmstartError: names the check that failed; the model is not ready then.
         """
         try:
-            loaded = load() if load else loading.load(self._settings)
+            loaded = loading.load(self.settings)
         except BaseException:
-            self.state = State.FAILED
+            self.fail()
             raise
-        self._serve(loaded)
+        self.serve(loaded)
 
-    def _serve(self, loaded: LoadedModel) -> None:
-        settings = self._settings
+    def fail(self) -> None:
+        """Its load has failed."""
+        self.state = State.FAILED
+
+    def serve(self, loaded: LoadedModel) -> None:
+        """Be ready with what was loaded elsewhere."""
+        settings = self.settings
         limits = Limits(
             lanes=settings.lanes,
             max_tokens=settings.max_batch_tokens,

@@ -1,4 +1,4 @@
-"""REST and gRPC around a served model, from listening to the last answer before the end."""
+"""REST and gRPC around the served models, from listening to the last answer before the end."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ from storage_init.errors import WarmstartError
 from storage_init.logs import event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from predictor.loading import LoadedModel
     from predictor.settings import Settings
     from predictor.start import Start
+
+    Loads = Sequence[tuple[Settings, Future[LoadedModel]]]
 
 GRACE_SECONDS = 30
 KEEP_ALIVE_SECONDS = 65
@@ -46,10 +48,15 @@ class _HttpServer(uvicorn.Server):
         yield
 
 
-def serve(settings: Settings, loading: Future[LoadedModel], start: Start) -> int:
-    """Serve until SIGTERM, or until the load fails; the process's exit code.
+def serve(settings: Settings, loads: Loads, start: Start) -> int:
+    """Serve until SIGTERM, or until no model could be loaded; the process's exit code.
 
-    The ports are open while the model loads, so that being alive can be told from being ready.
+    The ports are open while the models load, so that being alive can be told from being ready.
+
+    Args:
+        settings: the server's own.
+        loads: each model's settings, and its load, which is under way.
+        start: what the start has come to so far.
 
     Raises:
         PortError: a port is taken.
@@ -58,17 +65,17 @@ def serve(settings: Settings, loading: Future[LoadedModel], start: Start) -> int
     loop_factory = uvicorn.Config("", loop="auto", log_config=None).get_loop_factory()
     loop = loop_factory() if loop_factory else asyncio.new_event_loop()
     try:
-        return loop.run_until_complete(_serve(settings, loading, start))
+        return loop.run_until_complete(_serve(settings, loads, start))
     finally:
         loop.close()
 
 
-async def _serve(settings: Settings, loading: Future[LoadedModel], start: Start) -> int:
-    served = ServedModel(settings)
-    models = {served.name: served}
+async def _serve(settings: Settings, loads: Loads, start: Start) -> int:
+    loading = {ServedModel(each): future for each, future in loads}
+    models = {served.name: served for served in loading}
     http = _HttpServer(
         uvicorn.Config(
-            RestApp(models, KServeApp(settings, served)),
+            RestApp(models, KServeApp(settings, models.values())),
             http="httptools",
             ws="none",
             lifespan="off",
@@ -90,29 +97,25 @@ async def _serve(settings: Settings, loading: Future[LoadedModel], start: Start)
             await grpc.start()
         http_task = asyncio.create_task(http.serve(sockets=[listener]))
         start.mark("listening")
-        code = await _until_stopped(served, loading, stop, start)
-        served.drain()
+        code = await _until_stopped(loading, stop, start)
+        for served in loading:
+            served.drain()
         http.should_exit = True
         await asyncio.gather(http_task, *([grpc.stop(GRACE_SECONDS)] if grpc else []))
-    await asyncio.to_thread(served.stop)
+    for served in loading:
+        await asyncio.to_thread(served.stop)
     return code
 
 
 async def _until_stopped(
-    served: ServedModel,
-    loading: Future[LoadedModel],
-    stop: asyncio.Event,
-    start: Start,
+    loading: Mapping[ServedModel, Future[LoadedModel]], stop: asyncio.Event, start: Start
 ) -> int:
     stopping = asyncio.create_task(stop.wait())
-    loaded = asyncio.create_task(asyncio.to_thread(served.load, loading.result))
+    loaded = asyncio.create_task(_all_loaded(loading))
     waited_for: list[asyncio.Task[Any]] = [loaded, stopping]
     await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
     if loaded.done():
-        try:
-            loaded.result()
-        except WarmstartError as error:
-            log.error("%s did not become ready: %s", served.name, error)
+        if not loaded.result():
             stopping.cancel()
             return 1
         start.mark("ready")
@@ -120,8 +123,28 @@ async def _until_stopped(
         event(log, "started", **{f"{name}_at": round(s, 3) for name, s in start.seconds.items()})
     await stopping
     loaded.cancel()
-    event(log, "stopping", model=served.name)
+    event(log, "stopping", models=[served.name for served in loading])
     return 0
+
+
+async def _all_loaded(loading: Mapping[ServedModel, Future[LoadedModel]]) -> bool:
+    """Serve each model when its load is done; whether there is any."""
+    results = await asyncio.gather(*map(_serve_when_loaded, loading, loading.values()))
+    return any(results)
+
+
+async def _serve_when_loaded(served: ServedModel, loading: Future[LoadedModel]) -> bool:
+    try:
+        served.serve(await asyncio.wrap_future(loading))
+    except WarmstartError as error:
+        served.fail()
+        log.error("%s did not become ready: %s", served.name, error)
+        return False
+    except Exception:
+        served.fail()
+        log.exception("%s did not become ready", served.name)
+        return False
+    return True
 
 
 def _listen(port: int) -> socket.socket:

@@ -55,6 +55,12 @@ class Settings:
     model_dir: Path = _setting(
         Path("/mnt/models"), "folder of the prepared model, or of a plain ONNX export", Path
     )
+    models_dir: Path | None = _setting(
+        None,
+        "serve every model of this store, or of this folder of model folders, under its folder's "
+        "name; model_name and model_dir are not used then",
+        Path,
+    )
     http_port: int = _setting(8080, "REST port", _at_least(0))
     grpc_port: int = _setting(8081, "gRPC port", _at_least(0))
     enable_grpc: bool = _setting(True, "serve gRPC, too", _flag)
@@ -79,10 +85,10 @@ class Settings:
     lanes: int = _setting(usable_cpus(), "inferences that run side by side", _at_least(1))
     threads: int = _setting(1, "threads of one inference", _at_least(1))
     max_batch_tokens: int = _setting(
-        512, "tokens, padding included, of one inference; longer requests are split", _at_least(1)
+        256, "tokens, padding included, of one inference; longer requests are split", _at_least(1)
     )
     max_padding: int = _setting(
-        16, "texts share an inference while their lengths differ by no more tokens", _at_least(0)
+        4, "texts share an inference while their lengths differ by no more tokens", _at_least(0)
     )
     max_batch_move: float = _setting(
         0.01,

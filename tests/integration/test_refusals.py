@@ -22,7 +22,7 @@ def test_one_flipped_byte_in_any_file_is_refused_and_the_file_named(
     prepared_classifier: Path, tmp_path: Path
 ) -> None:
     files = sorted(list_files(prepared_classifier))
-    assert len(files) == 8, "both variants' graphs and weights, tokenizer, self-test, description"
+    assert len(files) >= 8, "both variants' graphs and weights, tokenizer, self-test, description"
     for index, name in enumerate(files):
         folder = writable_copy(prepared_classifier, tmp_path / str(index))
         flip_byte(folder / name, position=(folder / name).stat().st_size // 2)

@@ -85,7 +85,7 @@ def test_a_load_that_is_under_way_is_waited_for(
     make: Callable[..., ServedModel], loaded: LoadedModel
 ) -> None:
     model = make()
-    model.load(lambda: loaded)
+    model.serve(loaded)
     assert model.loaded is loaded
     assert ask(model, texts("good")).model_version == loaded.version
 

@@ -39,7 +39,7 @@ def failed() -> Future[LoadedModel]:
 def test_a_taken_port_is_named(taken: int, tmp_path: Path, failed: Future[LoadedModel]) -> None:
     settings = Settings("m", tmp_path, http_port=taken, grpc_port=free_port())
     with pytest.raises(PortError, match=f"port {taken} cannot be listened on: Address already in"):
-        serve(settings, failed, Start())
+        serve(settings, [(settings, failed)], Start())
 
 
 def test_a_taken_grpc_port_is_named_and_the_other_let_go(
@@ -48,7 +48,7 @@ def test_a_taken_grpc_port_is_named_and_the_other_let_go(
     http = free_port()
     settings = Settings("m", tmp_path, http_port=http, grpc_port=taken)
     with pytest.raises(PortError, match=f"port {taken} cannot be listened on for gRPC"):
-        serve(settings, failed, Start())
+        serve(settings, [(settings, failed)], Start())
     socket.create_server(("", http)).close()
 
 
@@ -63,5 +63,5 @@ def test_a_load_that_fails_ends_it_with_1_and_the_reason(
         "m", tmp_path, http_port=free_port(), grpc_port=free_port(), enable_grpc=enable_grpc
     )
     with caplog.at_level(logging.ERROR, logger="predictor"):
-        assert serve(settings, failed, Start()) == 1
+        assert serve(settings, [(settings, failed)], Start()) == 1
     assert "m did not become ready: self-test failed: far off" in caplog.text
