@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK_BYTES = 1 << 20
+# While a start imports, each chunk has to wait for the GIL: few large ones.
+HASHED_BYTES = 8 << 20
 
 
 def sha256_file(path: Path) -> str:
     """Hex digest of a file's content."""
     digest = hashlib.sha256()
-    buffer = memoryview(bytearray(CHUNK_BYTES))
+    buffer = memoryview(bytearray(min(HASHED_BYTES, max(path.stat().st_size, 1))))
     with path.open("rb", buffering=0) as file:
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
