@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 MIXED_TEXTS = 40
 LONGEST_WORDS = 64
 BATCH = 16
+# Lengths at which the time of a text is taken.
+TYPICAL = 4
 
 
 def mixed_texts(texts: Sequence[str], count: int = MIXED_TEXTS) -> list[str]:
@@ -25,9 +27,10 @@ def mixed_texts(texts: Sequence[str], count: int = MIXED_TEXTS) -> list[str]:
     return [" ".join(chance.choices(words, k=length)) for length in lengths]
 
 
-def by_length(encodings: Sequence[tokenizers.Encoding]) -> list[tokenizers.Encoding]:
-    """Neighbours in length beside each other, as a predictor batches them."""
-    return sorted(encodings, key=len)
+def typical(encodings: Sequence[tokenizers.Encoding]) -> list[tokenizers.Encoding]:
+    """``TYPICAL`` of them, each in the middle of its share by length."""
+    ordered = sorted(encodings, key=len)
+    return [ordered[(2 * n + 1) * len(ordered) // (2 * TYPICAL)] for n in range(TYPICAL)]
 
 
 def batches(encodings: Sequence[tokenizers.Encoding]) -> list[Sequence[tokenizers.Encoding]]:

@@ -148,10 +148,10 @@ class BatchSensitivity(_Record, frozen=True):
 
 
 class Speed(_Record, frozen=True):
-    """Milliseconds a text on one thread of ``cpu``, over texts of mixed lengths.
+    """Milliseconds a text on one thread of ``cpu``, over texts of four lengths.
 
-    ``alone_ms`` with every text run by itself, ``batched_ms`` with ``batch`` texts of similar
-    length at a time.
+    ``alone_ms`` with every text run by itself, ``batched_ms`` with ``batch`` texts of one length
+    at a time.
     """
 
     cpu: str

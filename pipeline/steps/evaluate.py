@@ -114,13 +114,14 @@ def _packed(workspace: Workspace, recipe: Recipe, name: VariantName) -> Packed |
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A variant's session with its inputs: each text alone, mixed batches, batches by length."""
+    """A variant's session with its inputs: each text alone, in mixed batches, and to time."""
 
     name: VariantName
     session: ort.InferenceSession
     alone: list[Feeds]
     together: list[Feeds]
-    by_length: list[Feeds]
+    singles: list[Feeds]
+    full: list[Feeds]
 
     @classmethod
     def open(
@@ -132,6 +133,7 @@ class _Candidate:
     ) -> _Candidate:
         session = open_session(graph)
         names = input_names(session)
+        typical = probes.typical(encodings)
 
         def feeds(batches: Iterable[Sequence[tokenizers.Encoding]]) -> list[Feeds]:
             return [tokenizer.feeds(batch, names) for batch in batches]
@@ -141,7 +143,9 @@ class _Candidate:
             session,
             alone=feeds([encoding] for encoding in encodings),
             together=feeds(probes.batches(encodings)),
-            by_length=feeds(probes.batches(probes.by_length(encodings))),
+            singles=feeds([encoding] for encoding in typical),
+            # Of one length: what padding costs is up to who forms the batches.
+            full=feeds([encoding] * probes.BATCH for encoding in typical),
         )
 
     def run_alone(self) -> NDArray[Any]:
@@ -153,8 +157,8 @@ class _Candidate:
     def milliseconds(self, batches: list[Feeds]) -> float:
         """A text's share of the time that these batches take."""
         start = time.perf_counter()
-        self._run(batches)
-        return (time.perf_counter() - start) * 1000 / len(self.alone)
+        texts = len(self._run(batches))
+        return (time.perf_counter() - start) * 1000 / texts
 
     def _run(self, batches: list[Feeds]) -> NDArray[Any]:
         return np.concatenate([run_first(self.session, feeds) for feeds in batches])
@@ -166,8 +170,8 @@ def _speeds(candidates: list[_Candidate]) -> dict[str, Speed]:
     batched: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
     for _ in range(TIMED_ROUNDS):
         for candidate in candidates:
-            alone[candidate.name].append(candidate.milliseconds(candidate.alone))
-            batched[candidate.name].append(candidate.milliseconds(candidate.by_length))
+            alone[candidate.name].append(candidate.milliseconds(candidate.singles))
+            batched[candidate.name].append(candidate.milliseconds(candidate.full))
     return {
         name: Speed(
             cpu=host.cpu_model(),
