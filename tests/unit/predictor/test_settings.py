@@ -41,8 +41,8 @@ def test_a_flag_beats_a_variable_and_a_variable_beats_the_default() -> None:
 
 def test_a_key_needs_digests_and_a_name(capsys: pytest.CaptureFixture[str]) -> None:
     variable = {"WARMSTART_VERIFY_KEY": "/keys/key.pub"}
-    assert parse_settings([], variable)[0].verify_key == Path("/keys/key.pub")
-    assert parse_settings(["--verify=served"], variable)[0].verify == "served"
+    assert parse_settings([], variable).verify_key == Path("/keys/key.pub")
+    assert parse_settings(["--verify=served"], variable).verify == "served"
     said = refused(["--verify=size"], variable, capsys)
     assert "--verify=size cannot be had with --verify_key" in said
     said = refused([], {"WARMSTART_VERIFY_KEY": ""}, capsys)
