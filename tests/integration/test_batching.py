@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 CLIENTS = 16
-REQUESTS_EACH = 12
+TEXTS_EACH = 25
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +37,10 @@ def server(
         yield running
 
 
-def requests_of(client: int) -> list[list[str]]:
-    """Texts of unequal length, other ones for each client."""
+def texts_of(client: int) -> list[str]:
+    """Texts of a few lengths, other ones for each client."""
     pick, words = random.Random(client), WORDS.split()
-    return [
-        [" ".join(pick.choices(words, k=pick.randint(1, 30))) for _ in range(pick.randint(1, 3))]
-        for _ in range(REQUESTS_EACH)
-    ]
+    return [" ".join(pick.choices(words, k=pick.choice((4, 9, 20)))) for _ in range(TEXTS_EACH)]
 
 
 def figures(running: Predictor) -> dict[str, float]:
@@ -50,99 +48,97 @@ def figures(running: Predictor) -> dict[str, float]:
     return {name: float(value) for name, value in found}
 
 
-async def over_rest(running: Predictor, requests: list[list[str]]) -> list[Any]:
+async def over_rest(running: Predictor, texts: list[str]) -> list[Any]:
+    """Each text's probabilities, one request a text."""
     answers = []
     async with httpx.AsyncClient(base_url=running.url, timeout=60) as client:
-        for texts in requests:
-            response = await client.post("/v2/models/m/infer", json=text_request(texts))
+        for text in texts:
+            response = await client.post("/v2/models/m/infer", json=text_request([text]))
             assert response.status_code == 200, response.text
-            answers.append(outputs_of(response.json())["probabilities"])
+            answers.append(outputs_of(response.json())["probabilities"][0])
     return answers
 
 
-async def over_grpc(running: Predictor, requests: list[list[str]]) -> list[Any]:
+async def over_grpc(running: Predictor, texts: list[str]) -> list[Any]:
     answers = []
     async with grpc.aio.insecure_channel(running.grpc_target) as channel:
         stub = pb2_grpc.GRPCInferenceServiceStub(channel)
-        for texts in requests:
-            request = pb2.ModelInferRequest(model_name="m")
-            tensor = request.inputs.add(name="text", datatype="BYTES", shape=[len(texts)])
-            tensor.contents.bytes_contents.extend(text.encode() for text in texts)
-            output = (await stub.ModelInfer(request)).outputs[2]
-            answers.append(np.reshape(output.contents.fp32_contents, output.shape))
+        for text in texts:
+            answer = await stub.ModelInfer(grpc_request([text]))
+            answers.append(answer.outputs[2].contents.fp32_contents)
     return answers
+
+
+def grpc_request(texts: list[str]) -> Any:
+    request = pb2.ModelInferRequest(model_name="m")
+    tensor = request.inputs.add(name="text", datatype="BYTES", shape=[len(texts)])
+    tensor.contents.bytes_contents.extend(text.encode() for text in texts)
+    return request
 
 
 def test_requests_of_many_connections_run_together_and_are_answered_as_alone(
     server: Predictor,
 ) -> None:
-    requests = [requests_of(client) for client in range(CLIENTS)]
-    alone = [
-        [
-            np.concatenate(
-                [
-                    outputs_of(server.infer(text_request([text])).json())["probabilities"]
-                    for text in texts
-                ]
-            )
-            for texts in each
-        ]
-        for each in requests
-    ]
+    texts = [texts_of(client) for client in range(CLIENTS)]
+    alone = [asyncio.run(over_rest(server, each)) for each in texts]
+    flat = np.concatenate(alone)
+    assert len(np.unique(flat.round(4), axis=0)) > len(flat) / 2, "texts must be told apart"
     before = figures(server)
 
     async def at_once() -> list[list[Any]]:
         ways = (over_rest, over_grpc)
         return await asyncio.gather(
-            *(ways[client % 2](server, each) for client, each in enumerate(requests))
+            *(ways[client % 2](server, each) for client, each in enumerate(texts))
         )
 
     together = asyncio.run(at_once())
-    for wanted, got in zip(alone, together, strict=True):
-        for one, other in zip(wanted, got, strict=True):
-            np.testing.assert_allclose(other, one, atol=1e-4)
-    flat = np.concatenate([row for each in alone for row in each])
-    assert len(np.unique(flat.round(4), axis=0)) > len(flat) / 2, "texts must be told apart"
+    np.testing.assert_allclose(np.concatenate(together), flat, atol=1e-4)
     after = figures(server)
-    inferences, texts = (
+    inferences, ran = (
         after[name] - before[name] for name in ("batch_texts_count", "batch_texts_sum")
     )
-    assert texts == len(flat)
-    requests_made = CLIENTS * REQUESTS_EACH
-    assert inferences < requests_made, "they shared inferences across connections"
+    assert ran == CLIENTS * TEXTS_EACH
+    assert inferences < ran, "each request had one text, so requests have shared inferences"
     assert after["queue_texts"] == 0
-    assert after["padding_tokens_total"] > before["padding_tokens_total"]
 
 
-def test_a_client_that_leaves_takes_no_answer_from_the_others(server: Predictor) -> None:
-    texts = requests_of(0)[0]
-    wanted = outputs_of(server.infer(text_request(texts)).json())["probabilities"]
+def test_clients_that_leave_take_no_answer_from_the_others(server: Predictor) -> None:
+    texts = texts_of(0)
+    wanted = asyncio.run(over_rest(server, texts))
 
     async def leave(patience: float) -> None:
         async with httpx.AsyncClient(base_url=server.url, timeout=patience) as client:
-            try:
+            with suppress(httpx.TimeoutException):
                 await client.post("/v2/models/m/infer", json=text_request(texts * 20))
-            except httpx.TimeoutException:
-                return
 
     async def leave_grpc(patience: float) -> None:
-        request = pb2.ModelInferRequest(model_name="m")
-        tensor = request.inputs.add(name="text", datatype="BYTES", shape=[len(texts) * 20])
-        tensor.contents.bytes_contents.extend(text.encode() for text in texts * 20)
         async with grpc.aio.insecure_channel(server.grpc_target) as channel:
+            stub = pb2_grpc.GRPCInferenceServiceStub(channel)
             try:
-                await pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(
-                    request, timeout=patience
-                )
+                await stub.ModelInfer(grpc_request(texts * 20), timeout=patience)
             except grpc.aio.AioRpcError as error:
                 assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED, error
 
     async def at_once() -> Any:
-        leaving = [leave(0.001 * n) for n in range(1, 10)]
-        leaving += [leave_grpc(0.001 * n) for n in range(1, 10)]
-        answers, *_ = await asyncio.gather(over_rest(server, [texts] * 20), *leaving)
+        leaving = [leave(0.003 * n) for n in range(1, 10)]
+        leaving += [leave_grpc(0.003 * n) for n in range(1, 10)]
+        answers, *_ = await asyncio.gather(over_rest(server, texts), *leaving)
         return answers
 
-    for got in asyncio.run(at_once()):
-        np.testing.assert_allclose(got, wanted, atol=1e-4)
+    np.testing.assert_allclose(asyncio.run(at_once()), wanted, atol=1e-4)
+
+
+def test_what_a_grpc_client_asked_is_dropped_when_it_has_left(server: Predictor) -> None:
+    asked = 20_000
+    request = grpc_request(["the film was good"] * asked)
+    before = figures(server)["batch_texts_sum"]
+    with grpc.insecure_channel(server.grpc_target) as channel:
+        stub = pb2_grpc.GRPCInferenceServiceStub(channel)
+        call = stub.ModelInfer.future(request)
+        while figures(server)["batch_texts_sum"] == before:
+            assert not call.done()
+        call.cancel()
+    # Another one is not kept waiting by what nobody wants any more.
+    assert server.infer(text_request(["good"])).status_code == 200
     assert figures(server)["queue_texts"] == 0
+    assert figures(server)["batch_texts_sum"] - before < asked

@@ -22,6 +22,15 @@ def test_every_setting_is_documented_and_every_documented_one_exists() -> None:
     assert documented == [(f.name, PREFIX + f.name.upper()) for f in fields(Settings)]
 
 
+def test_the_documented_defaults_are_the_codes_own() -> None:
+    page = (ROOT / "docs" / "serving.md").read_text()
+    documented = dict(re.findall(r"^\| `--(\w+)` \| `\w+` \| `?([^|`]+)`? \|", page, re.MULTILINE))
+    assert documented.pop("lanes").strip() == "CPUs of the container"
+    defaults = {f.name: str(f.default) for f in fields(Settings) if f.name != "lanes"}
+    spelled = {"none": "None", "true": "True", "false": "False"}
+    assert {k: spelled.get(v.strip(), v.strip()) for k, v in documented.items()} == defaults
+
+
 def test_every_variable_of_the_storage_initializer_is_documented_and_read() -> None:
     page = (ROOT / "docs" / "storage.md").read_text()
     documented = set(re.findall(r"^\| `(WARMSTART_\w+)` \|", page, re.MULTILINE))
