@@ -1,7 +1,8 @@
 """Listing a bucket without boto3: for a hit its import and models take longer than all the rest.
 
-Signer, connections and certificates are botocore's. This knows the plain settings of an endpoint
-with keys (MinIO, Ceph, SeaweedFS and the like); whatever else is set, the full client is asked.
+The signer is botocore's, the connection urllib3's, as botocore's own is. This knows the plain
+settings of an endpoint with keys (MinIO, Ceph, SeaweedFS and the like); whatever else is set, the
+full client is asked.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 from xml.etree import ElementTree
 
 import msgspec
@@ -21,12 +23,15 @@ from storage_init.sources.remote import RemoteFile
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from urllib3 import PoolManager
+
 # kserve-storage's names for what STORAGE_CONFIG holds.
 SPEC = {
     "endpoint_url": "AWS_ENDPOINT_URL",
     "access_key_id": "AWS_ACCESS_KEY_ID",
     "secret_access_key": "AWS_SECRET_ACCESS_KEY",
     "region": "AWS_DEFAULT_REGION",
+    "ca_bundle": "AWS_CA_BUNDLE",
     "verify_ssl": "S3_VERIFY_SSL",
     "anonymous": "awsAnonymousCredential",
 }
@@ -43,8 +48,6 @@ IGNORED = frozenset(
         *("AWS_EC2_METADATA_DISABLED",),
     ]
 )
-# Certificates of one's own are the full client's business.
-CERTIFICATES = ("CA_BUNDLE_CONFIGMAP_NAME", "REQUESTS_CA_BUNDLE")
 DEFAULT_REGION = "us-east-1"
 # Another region's or endpoint's bucket: the full client finds it by itself.
 ELSEWHERE = frozenset([301, 302, 307, 308, 400])
@@ -56,12 +59,16 @@ class ElsewhereError(Exception):
 
 @dataclass(frozen=True)
 class PlainSettings:
-    """An endpoint that takes path-style requests; ``keys`` are access key, secret and token."""
+    """An endpoint that takes path-style requests; ``keys`` are access key, secret and token.
+
+    ``certificates``: a file of those to trust, None for certifi's.
+    """
 
     endpoint: str
     region: str
     keys: tuple[str, str, str | None] | None
     timeouts: tuple[float, float]
+    certificates: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> PlainSettings | None:
@@ -85,6 +92,7 @@ class PlainSettings:
             region=found.get("AWS_DEFAULT_REGION", DEFAULT_REGION),
             keys=None if anonymous else (key or "", secret or "", found.get("AWS_SESSION_TOKEN")),
             timeouts=timeouts,
+            certificates=found.get("AWS_CA_BUNDLE") or found.get("REQUESTS_CA_BUNDLE"),
         )
 
 
@@ -95,14 +103,19 @@ def list_objects(settings: PlainSettings, bucket: str, prefix: str) -> Iterator[
         ElsewhereError: ask the full client.
         Exception: botocore's, as the full client raises them.
     """
-    from botocore.httpsession import URLLib3Session  # type: ignore[import-untyped]
-    from botocore.utils import get_environ_proxies  # type: ignore[import-untyped]
+    import certifi
+    import urllib3
 
-    proxies = get_environ_proxies(settings.endpoint)
-    session = URLLib3Session(timeout=settings.timeouts, proxies=proxies)
+    connect, read = settings.timeouts
+    pool = urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=connect, read=read),
+        retries=False,
+        cert_reqs="CERT_REQUIRED",
+        ca_certs=settings.certificates or certifi.where(),
+    )
     query = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
     while True:
-        page = _page(session, settings, f"{settings.endpoint}/{bucket}", query)
+        page = _page(pool, settings, f"{settings.endpoint}/{bucket}", query)
         encoded = _text(page, "EncodingType") == "url"
         for each in page.iterfind("{*}Contents"):
             key = _text(each, "Key")
@@ -114,7 +127,7 @@ def list_objects(settings: PlainSettings, bucket: str, prefix: str) -> Iterator[
 
 
 def _page(
-    session: Any, settings: PlainSettings, url: str, query: Mapping[str, str]
+    pool: PoolManager, settings: PlainSettings, url: str, query: Mapping[str, str]
 ) -> ElementTree.Element:
     from botocore.auth import S3SigV4Auth  # type: ignore[import-untyped]
     from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
@@ -124,17 +137,17 @@ def _page(
     request = AWSRequest("GET", asked)
     if settings.keys:
         S3SigV4Auth(Credentials(*settings.keys), "s3", settings.region).add_auth(request)
-    answer = session.send(request.prepare())
-    if answer.status_code in ELSEWHERE:
-        raise ElsewhereError(f"{url} answers {answer.status_code}")
-    if answer.status_code != 200:
+    answer = pool.request("GET", asked, headers=dict(request.headers.items()), redirect=False)
+    if answer.status in ELSEWHERE:
+        raise ElsewhereError(f"{url} answers {answer.status}")
+    if answer.status != 200:
         from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
-        metadata = {"ResponseMetadata": {"HTTPStatusCode": answer.status_code}}
+        metadata = {"ResponseMetadata": {"HTTPStatusCode": answer.status}}
         raise ClientError(metadata, "ListObjectsV2")
     try:
         # As botocore does it: expat itself limits what entities expand to.
-        return ElementTree.fromstring(answer.content)  # noqa: S314
+        return ElementTree.fromstring(answer.data)  # noqa: S314
     except ElementTree.ParseError as error:
         raise ElsewhereError(f"{url} answers with something else than a listing") from error
 
@@ -172,7 +185,10 @@ def _is_special(found: Mapping[str, str]) -> bool:
         # AWS's own: a bucket is a host there, and regions redirect.
         or "amazonaws" in host
         or found.get("S3_VERIFY_SSL", "true").lower() in ("0", "false")
-        or any(name in found for name in CERTIFICATES)
+        or "CA_BUNDLE_CONFIGMAP_NAME" in found
+        or (parts.scheme in getproxies() and not proxy_bypass(host))
+        # Where it is not there the full client says so.
+        or not Path(found.get("AWS_CA_BUNDLE", "/")).exists()
         or any(name.startswith(("AWS_", "S3_")) and name not in READ | IGNORED for name in found)
         or (Path.home() / ".aws" / "config").exists()
     )
