@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init import packaging
+from storage_init import packaging, sources
 from storage_init.errors import SourceError
 from storage_init.package import Source
-from storage_init.packaging import PackagingError, can_package, package
+from storage_init.packaging import PackagingError, bring, can_package, package, usable_weights
 from storage_init.store import Store
+from storage_init.verify import list_files
+from tests.unit.storage_init.fakes import write_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +66,21 @@ def test_pytorch_weights_need_torch(
     with pytest.raises(SourceError, match=r"hf://owner/name is not a prepared model, and .* need"):
         package(SOURCE, classifier, "m", Store(tmp_path / "store"))
     assert not (tmp_path / "store").exists()
+
+
+def test_an_image_that_cannot_export_takes_the_graph_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    files = {"config.json": b"{}", "model.safetensors": b"weights", "onnx/model.onnx": b"graph"}
+    source = sources.resolve(write_files(tmp_path / "both", files).as_uri())
+    assert usable_weights() == "safetensors"
+    monkeypatch.setattr(packaging, "TORCH_TOOLS", ("pipeline", "no_torch_here"))
+    assert usable_weights() == "onnx"
+    assert bring(source, tmp_path / "d", usable_weights())
+    assert list_files(tmp_path / "d") == {"config.json", "onnx/model.onnx"}
+    (record,) = [r for r in caplog.records if "own ONNX graph" in r.getMessage()]
+    assert record.fields["why"] == "exporting its safetensors needs no_torch_here"  # type: ignore[attr-defined]
 
 
 def test_an_image_without_the_tools_says_what_to_install(
