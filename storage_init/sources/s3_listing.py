@@ -1,15 +1,19 @@
 """Listing a bucket without boto3: for a hit its import and models take longer than all the rest.
 
-The signer is botocore's, the connection urllib3's, as botocore's own is. This knows the plain
-settings of an endpoint with keys (MinIO, Ceph, SeaweedFS and the like); whatever else is set, the
-full client is asked.
+This knows the plain settings of an endpoint with keys (MinIO, Ceph, SeaweedFS and the like), and
+one request. Whatever else is set, or answered, is left to the full client.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import socket
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
+from http.client import BadStatusLine, HTTPConnection, HTTPSConnection, RemoteDisconnected
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlencode, urlsplit
@@ -19,11 +23,10 @@ from xml.etree import ElementTree
 import msgspec
 
 from storage_init.sources.remote import RemoteFile
+from storage_init.sources.sigv4 import Keys, sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from urllib3 import PoolManager
 
 # kserve-storage's names for what STORAGE_CONFIG holds.
 SPEC = {
@@ -59,16 +62,24 @@ class ElsewhereError(Exception):
 
 @dataclass(frozen=True)
 class PlainSettings:
-    """An endpoint that takes path-style requests; ``keys`` are access key, secret and token.
+    """An endpoint that takes path-style requests; ``keys`` are None where anybody may read.
 
-    ``certificates``: a file of those to trust, None for certifi's.
+    ``timeouts`` are seconds to connect and to read. ``certificates``: a file of those to trust,
+    None for certifi's.
     """
 
     endpoint: str
     region: str
-    keys: tuple[str, str, str | None] | None
+    keys: Keys | None
     timeouts: tuple[float, float]
     certificates: str | None = None
+
+    @property
+    def host(self) -> str:
+        """The endpoint's host, with its port if that is not the scheme's own."""
+        parts = urlsplit(self.endpoint)
+        own = {"http": 80, "https": 443}[parts.scheme]
+        return parts.hostname or "" if parts.port in (None, own) else parts.netloc
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> PlainSettings | None:
@@ -90,7 +101,9 @@ class PlainSettings:
         return cls(
             endpoint=found["AWS_ENDPOINT_URL"].rstrip("/"),
             region=found.get("AWS_DEFAULT_REGION", DEFAULT_REGION),
-            keys=None if anonymous else (key or "", secret or "", found.get("AWS_SESSION_TOKEN")),
+            keys=None
+            if anonymous
+            else Keys(key or "", secret or "", found.get("AWS_SESSION_TOKEN")),
             timeouts=timeouts,
             certificates=found.get("AWS_CA_BUNDLE") or found.get("REQUESTS_CA_BUNDLE"),
         )
@@ -101,45 +114,66 @@ def list_objects(settings: PlainSettings, bucket: str, prefix: str) -> Iterator[
 
     Raises:
         ElsewhereError: ask the full client.
-        Exception: botocore's, as the full client raises them.
+        Exception: what ``failures`` knows how to tell apart.
     """
-    import certifi
-    import urllib3
-
-    connect, read = settings.timeouts
-    pool = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=connect, read=read),
-        retries=False,
-        cert_reqs="CERT_REQUIRED",
-        ca_certs=settings.certificates or certifi.where(),
-    )
     query = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
-    while True:
-        page = _page(pool, settings, f"{settings.endpoint}/{bucket}", query)
-        encoded = _text(page, "EncodingType") == "url"
-        for each in page.iterfind("{*}Contents"):
-            key = _text(each, "Key")
-            name = unquote(key) if encoded else key
-            yield RemoteFile(name, int(_text(each, "Size")), _text(each, "ETag"), name=name)
-        if _text(page, "IsTruncated") != "true":
-            return
-        query["continuation-token"] = _text(page, "NextContinuationToken")
+    with _connection(settings) as connection:
+        while True:
+            page = _page(connection, settings, f"/{quote(bucket)}", query)
+            encoded = _text(page, "EncodingType") == "url"
+            for each in page.iterfind("{*}Contents"):
+                key = _text(each, "Key")
+                name = unquote(key) if encoded else key
+                yield RemoteFile(name, int(_text(each, "Size")), _text(each, "ETag"), name=name)
+            if _text(page, "IsTruncated") != "true":
+                return
+            query["continuation-token"] = _text(page, "NextContinuationToken")
+
+
+@contextmanager
+def _connection(settings: PlainSettings) -> Iterator[HTTPConnection]:
+    """An open connection to the endpoint; whatever the network answers is a ConnectionError."""
+    parts = urlsplit(settings.endpoint)
+    connect, read = settings.timeouts
+    connection = HTTPConnection(parts.netloc, timeout=connect)
+    if parts.scheme == "https":
+        import ssl
+
+        import certifi
+
+        trusted = ssl.create_default_context(cafile=settings.certificates or certifi.where())
+        connection = HTTPSConnection(parts.netloc, timeout=connect, context=trusted)
+    with closing(connection):
+        try:
+            connection.connect()
+            connection.sock.settimeout(read)
+            yield connection
+        except socket.gaierror as error:
+            raise ConnectionError(f"{parts.hostname}: {error.strerror}") from error
+        except OSError as error:
+            if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+                raise ConnectionError(f"{parts.hostname}: {error.strerror}") from error
+            raise
 
 
 def _page(
-    pool: PoolManager, settings: PlainSettings, url: str, query: Mapping[str, str]
+    connection: HTTPConnection, settings: PlainSettings, path: str, query: Mapping[str, str]
 ) -> ElementTree.Element:
-    from botocore.auth import S3SigV4Auth  # type: ignore[import-untyped]
-    from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
-    from botocore.credentials import Credentials  # type: ignore[import-untyped]
-
-    asked = f"{url}?{urlencode(sorted(query.items()), quote_via=quote, safe='-_.~')}"
-    request = AWSRequest("GET", asked)
+    asked = urlencode(sorted(query.items()), quote_via=quote, safe="-_.~")
+    headers = {"host": settings.host}
     if settings.keys:
-        S3SigV4Auth(Credentials(*settings.keys), "s3", settings.region).add_auth(request)
-    answer = pool.request("GET", asked, headers=dict(request.headers.items()), redirect=False)
+        url = (settings.host, path, asked)
+        headers = sign(settings.keys, settings.region, url, datetime.now(timezone.utc))
+    try:
+        connection.request("GET", f"{path}?{asked}", headers=headers)
+        answer = connection.getresponse()
+        content = answer.read()
+    except (BadStatusLine, ValueError) as error:
+        if isinstance(error, RemoteDisconnected):
+            raise
+        raise ElsewhereError(f"{settings.endpoint} does not speak HTTP") from error
     if answer.status in ELSEWHERE:
-        raise ElsewhereError(f"{url} answers {answer.status}")
+        raise ElsewhereError(f"{settings.endpoint} answers {answer.status}")
     if answer.status != 200:
         from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
@@ -147,9 +181,9 @@ def _page(
         raise ClientError(metadata, "ListObjectsV2")
     try:
         # As botocore does it: expat itself limits what entities expand to.
-        return ElementTree.fromstring(answer.data)  # noqa: S314
+        return ElementTree.fromstring(content)  # noqa: S314
     except ElementTree.ParseError as error:
-        raise ElsewhereError(f"{url} answers with something else than a listing") from error
+        raise ElsewhereError(f"{settings.endpoint} answers with no listing") from error
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, str] | None:
@@ -188,7 +222,7 @@ def _is_special(found: Mapping[str, str]) -> bool:
         or "CA_BUNDLE_CONFIGMAP_NAME" in found
         or (parts.scheme in getproxies() and not proxy_bypass(host))
         # Where it is not there the full client says so.
-        or not Path(found.get("AWS_CA_BUNDLE", "/")).exists()
+        or not Path(found.get("AWS_CA_BUNDLE") or found.get("REQUESTS_CA_BUNDLE", "/")).exists()
         or any(name.startswith(("AWS_", "S3_")) and name not in READ | IGNORED for name in found)
         or (Path.home() / ".aws" / "config").exists()
     )
