@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from storage_init.sources.selection import Weights
+
 SOURCE = Source(uri="hf://owner/name", revision="a" * 40)
 
 
@@ -43,11 +45,11 @@ def raw(classifier: Path, tmp_path: Path) -> Path:
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: Path) -> Callable[[str], Path]:
     """Package ``raw`` with this code run as ``python -m pipeline``."""
 
-    def run(code: str) -> Path:
+    def run(code: str, weights: Weights = "safetensors") -> Path:
         (tmp_path / "pipeline").mkdir()
         (tmp_path / "pipeline" / "__main__.py").write_text(f"import os, sys\n{code}\n")
         monkeypatch.chdir(tmp_path)
-        return package(SOURCE, raw, "m", Store(tmp_path / "store"))
+        return package(SOURCE, raw, "m", Store(tmp_path / "store"), weights)
 
     return run
 
@@ -121,6 +123,13 @@ def test_the_command_gets_the_source_at_its_revision_with_the_files(
         "a" * 40,
         str(raw),
     ]
+
+
+def test_a_graph_in_the_place_of_safetensors_is_told_to_the_command(
+    stand_in: Callable[..., Path], tmp_path: Path
+) -> None:
+    stand_in("open('arguments', 'w').write('\\n'.join(sys.argv[1:]))\nprint('/store/v')", "onnx")
+    assert "--weights=onnx" in (tmp_path / "arguments").read_text().splitlines()
 
 
 def test_progress_is_logged_line_by_line_and_noise_is_not(
