@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
+
+import msgspec
 
 from pipeline import IMAGE
 from pipeline.package import package
@@ -15,6 +17,7 @@ from pipeline.run import run
 from storage_init import sources
 from storage_init.errors import WarmstartError
 from storage_init.package import Source
+from storage_init.sources.selection import Weights
 from storage_init.store import Store
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _package(arguments: argparse.Namespace) -> None:
     recipe = read_recipe(arguments.recipe)
+    if arguments.weights:
+        recipe = msgspec.structs.replace(recipe, weights=arguments.weights)
     store = Store(arguments.store.resolve())
     if arguments.fetched is None:
         source, folder = sources.resolve(arguments.source), None
@@ -83,6 +88,11 @@ def _parser() -> argparse.ArgumentParser:
         nargs=2,
         metavar=("REVISION", "DIR"),
         help="the source's files at a revision, if they are on this machine already",
+    )
+    alone.add_argument(
+        "--weights",
+        choices=get_args(Weights),
+        help="of a source that has both, which to start from (default: the recipe's)",
     )
     alone.set_defaults(command=_package)
 

@@ -11,6 +11,7 @@ from msgspec import Meta
 from storage_init import host
 from storage_init.errors import WarmstartError
 from storage_init.package import FORMAT_VERSION, Requires, Share, Source
+from storage_init.sources.selection import Weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,10 +87,15 @@ class Int8(_Section, frozen=True):
 
 
 class Recipe(_Section, frozen=True):
-    """Everything that decides what a prepared model is, beside its source."""
+    """Everything that decides what a prepared model is, beside its source.
+
+    ``weights``: of a repository that has both safetensors and a ready ONNX graph, which to start
+    from.
+    """
 
     task: Literal["auto", "text-classification", "text-embedding"] = "auto"
     max_length: Annotated[int, Meta(ge=4)] | None = None
+    weights: Weights = "safetensors"
     opset: Annotated[int, Meta(ge=18)] = 18
     variants: Annotated[tuple[VariantName, ...], Meta(min_length=1)] = ("fp32", "int8")
     fp32: Fp32 = Fp32()

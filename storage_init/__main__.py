@@ -50,7 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         signing.check_keys()
         cache = None
         if settings.store:
-            cache = Cache(Store(settings.store), stale_seconds=settings.lease_seconds)
+            cache = Cache(
+                Store(settings.store),
+                stale_seconds=settings.lease_seconds,
+                falls_back=settings.falls_back,
+                recheck_seconds=settings.recheck_seconds,
+            )
         for uri, destination in zip(pairs[::2], pairs[1::2], strict=True):
             initialize(uri, Path(destination), cache)
     except WarmstartError as error:

@@ -2,6 +2,9 @@
 
 ``fetched/<key>`` links a source's revision to the version made from it. A pod that finds no link
 takes the lease of that key and fills it; the others wait, and hit as soon as the link is there.
+
+An image that cannot export takes a repository's ONNX graph in the place of its safetensors. What
+came of that has a key of its own, which only such images look for.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storage_init import packaging, signing, sources
+from storage_init import resolutions, signing
 from storage_init.errors import (
     NoSpaceError,
     PackageError,
@@ -25,7 +28,7 @@ from storage_init.errors import (
 )
 from storage_init.lease import STALE_SECONDS, Lease, LeaseWatcher
 from storage_init.logs import event, timed
-from storage_init.package import PACKAGE_FILE, is_package
+from storage_init.package import PACKAGE_FILE, Source, is_package
 from storage_init.publish import adopt, discard, make_folder, readable_errors, swap_link
 from storage_init.sources.names import shown
 from storage_init.store import STAGING
@@ -34,7 +37,7 @@ from storage_init.verify import verify
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage_init.package import Source
+    from storage_init.sources.selection import Weights
     from storage_init.store import Store
 
 FETCHED = "fetched"
@@ -58,13 +61,48 @@ class Cached:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What a URI was last resolved to, and the version that the store has of it.
+
+    ``age`` is in seconds, None if it is not known; ``is_fresh``: young enough not to ask again.
+    """
+
+    source: Source
+    folder: Path
+    age: float | None
+    is_fresh: bool
+
+
+@dataclass(frozen=True)
 class Cache:
     """``poll_seconds``: how often a pod that waits looks again; ``stale_seconds``: how long the
-    one it waits for may be silent before its work is taken over."""
+    one it waits for may be silent before its work is taken over.
+
+    ``falls_back``: whether the last known version is served where a source does not answer;
+    ``recheck_seconds``: how long a revision is taken for current without asking.
+    """
 
     store: Store
     poll_seconds: float = POLL_SECONDS
     stale_seconds: float = STALE_SECONDS
+    falls_back: bool = True
+    recheck_seconds: float = 0.0
+
+    def recall(self, uri: str) -> Known | None:
+        """What a URI last led to, if the store has it still."""
+        resolution = resolutions.recall(self.store, uri)
+        if resolution is None:
+            return None
+        source = Source(uri=uri, revision=resolution.revision)
+        folder = self.find(source)
+        if folder is None:
+            return None
+        fresh = resolution.is_younger_than(self.recheck_seconds)
+        return Known(source, folder, resolution.age, fresh)
+
+    def remember(self, uri: str, source: Source) -> None:
+        """Note what a server has just resolved a URI to."""
+        resolutions.remember(self.store, uri, source)
 
     def obtain(self, source: Source) -> Cached:
         """The version made from a source; if this process had to fetch it, it verified it, too.
@@ -95,9 +133,14 @@ class Cache:
 
     def find(self, source: Source) -> Path | None:
         """The version made from a source, if the store has it whole."""
-        link = self.store.root / FETCHED / cache_key(source)
+        folder = self._linked(cache_key(source))
+        if folder is None and _usable_weights() == "onnx":
+            folder = self._linked(cache_key(source, "onnx"))
+        return folder
+
+    def _linked(self, key: str) -> Path | None:
         with suppress(OSError):
-            folder = link.resolve(strict=True)
+            folder = (self.store.root / FETCHED / key).resolve(strict=True)
             if (folder / PACKAGE_FILE).is_file():
                 with suppress(OSError):  # gc spares what was used of late
                     os.utime(folder)
@@ -113,33 +156,40 @@ class Cache:
         if folder := self.find(source):
             return Cached(folder, hit=True)
         with readable_errors(self.store):
-            folder = self._fill(source, self._staging(source, lease))
-            link = self.store.root / FETCHED / cache_key(source)
+            folder, made_from = self._fill(source, lease)
+            link = self.store.root / FETCHED / cache_key(source, made_from)
             make_folder(link.parent)
             swap_link(self.store, link, f"../{folder.relative_to(self.store.root)}")
         return Cached(folder, hit=False)
 
-    def _fill(self, source: Source, staging: Path) -> Path:
+    def _fill(self, source: Source, lease: Lease) -> tuple[Path, Weights]:
+        """A new version, and what it was made from where an image that can export has a choice."""
+        from storage_init import packaging
+
+        weights = packaging.usable_weights()
+        staging = self._staging(cache_key(source, weights), lease)
+        made_from: Weights = "safetensors"
         try:
             with timed(log, "fetched", uri=shown(source.uri), revision=source.revision):
-                sources.fetch(source, staging, signing.admit_source)
+                if packaging.bring(source, staging, weights, signing.admit_source):
+                    made_from = "onnx"
             if is_package(staging):
                 verify(staging)
-                return adopt(self.store, staging)
+                return adopt(self.store, staging), made_from
         except (NoSpaceError, VerificationError, PackageError, SignatureError, OSError):
             # After a broken connection the next attempt goes on from here; after these it cannot.
             discard(self.store, staging)
             raise
         try:
-            folder = packaging.package(source, staging, model_name(source), self.store)
+            folder = packaging.package(source, staging, model_name(source), self.store, made_from)
             verify(folder)
-            return folder
+            return folder, made_from
         finally:
             discard(self.store, staging)
 
-    def _staging(self, source: Source, lease: Lease) -> Path:
+    def _staging(self, key: str, lease: Lease) -> Path:
         """This generation's folder, with what a dead predecessor had already fetched."""
-        stem = f"fetch-{cache_key(source)[:16]}"
+        stem = f"fetch-{key[:16]}"
         mine = self.store.root / STAGING / f"{stem}.{lease.generation}"
         make_folder(mine.parent)
         for earlier in sorted(mine.parent.glob(f"{stem}.*"), key=lambda p: int(p.suffix[1:])):
@@ -149,10 +199,20 @@ class Cache:
         return mine
 
 
-def cache_key(source: Source) -> str:
-    """What a source's revision is found by: the digest of both."""
+def cache_key(source: Source, made_from: Weights = "safetensors") -> str:
+    """What a source's revision is found by: the digest of both.
+
+    ``made_from``: "onnx" where a graph stood in for safetensors.
+    """
     place = re.split(r"(?<=\w)[@#]", shown(source.uri))[0]
-    return hashlib.sha256(f"{place}\n{source.revision}\n".encode()).hexdigest()
+    mark = "" if made_from == "safetensors" else f"{made_from}\n"
+    return hashlib.sha256(f"{place}\n{source.revision}\n{mark}".encode()).hexdigest()
+
+
+def _usable_weights() -> Weights:
+    from storage_init import packaging  # not needed for a hit, as a rule
+
+    return packaging.usable_weights()
 
 
 def model_name(source: Source) -> str:

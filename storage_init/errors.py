@@ -16,6 +16,10 @@ class SourceError(WarmstartError):
     """A source cannot be read: malformed URI, nothing there, or no usable weights."""
 
 
+class UnreachableError(SourceError):
+    """A source's server is down, overloaded or cut off: it said neither yes nor no."""
+
+
 class NoSpaceError(SourceError):
     """A model does not fit where it should go; the message has both figures."""
 

@@ -7,29 +7,29 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from storage_init import counters, signing, sources
+from storage_init import counters, signing
+from storage_init.delivery import Delivery, stage, verify_logged
 from storage_init.errors import (
     PackageError,
+    SignatureError,
     SourceError,
     StoreError,
+    UnreachableError,
     VerificationError,
-    WarmstartError,
 )
-from storage_init.linking import link_files
 from storage_init.logs import event, timed
-from storage_init.package import is_package, read_package, read_signature
-from storage_init.placing import PLACING, place
+from storage_init.package import is_package
+from storage_init.placing import place
+from storage_init.question import Question
 from storage_init.sources.names import shown
-from storage_init.sources.selection import listed
-from storage_init.sources.space import check_free
-from storage_init.verify import check_files, is_whole, verify
+from storage_init.verify import is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from storage_init.cache import Cache
-    from storage_init.package import Package
+    from storage_init.cache import Cache, Known
+    from storage_init.package import Source
 
 # Inside the destination: it is a mount point, and a rename does not cross file systems.
 INCOMING = ".incoming"
@@ -51,7 +51,7 @@ def initialize(uri: str, destination: Path, cache: Cache | None = None) -> None:
     """
     with _incoming(uri, destination) as incoming:
         if uri.startswith(WARM):
-            _deliver(_warm_version(uri, cache), incoming, destination)
+            stage(_warm_version(uri, cache), incoming, destination).finish()
         elif cache is None:
             _fetch_directly(uri, incoming, destination)
         else:
@@ -59,72 +59,104 @@ def initialize(uri: str, destination: Path, cache: Cache | None = None) -> None:
 
 
 def _fetch_directly(uri: str, incoming: Path, destination: Path) -> None:
+    from storage_init import packaging, sources
+
     with timed(log, "fetched", uri=shown(uri)) as fields:
         source = sources.resolve(uri)
-        sources.fetch(source, incoming, signing.admit)
+        packaging.bring(source, incoming, packaging.usable_weights(), signing.admit)
         fields["revision"] = source.revision
     if is_package(incoming):
-        _verify(incoming)
+        verify_logged(incoming)
     else:
         event(log, "not a prepared model: it will be served as it is", uri=shown(uri))
     place(incoming, destination)
 
 
 def _fetch_through(cache: Cache, uri: str, incoming: Path, destination: Path) -> None:
-    source = sources.resolve(uri)
-    cached = cache.obtain(source)
-    counters.record(cache.store, cached.name, "hit" if cached.hit else "miss")
-    event(log, "store hit" if cached.hit else "store miss, now filled", version=str(cached.folder))
-    try:
-        _deliver(cached.folder, incoming, destination, verified=not cached.hit)
-    except (VerificationError, PackageError, FileNotFoundError) as error:
-        if not cached.hit or is_whole(cached.folder):
-            raise
-        # The store's disk is at fault, or gc was quicker: fetch it anew, once.
-        log.error("%s: fetching it again", error)
-        cache.forget(cached.folder)
+    known = cache.recall(uri)
+    if known is None:
+        from storage_init import sources
+
+        source = sources.resolve(uri)
+        _deliver(cache, source, incoming, destination)
+        cache.remember(uri, source)
+    else:
+        _fetch_known(cache, uri, known, incoming, destination)
+
+
+def _fetch_known(cache: Cache, uri: str, known: Known, incoming: Path, destination: Path) -> None:
+    """Stage what the URI last led to while asking whether it still does."""
+    question = None if known.is_fresh else Question(uri, patient=not cache.falls_back)
+    delivery = _stage_if_whole(cache, known, incoming, destination)
+    source = _answer(question, known, fallback=cache.falls_back and delivery is not None)
+    if delivery and cache.find(source) == known.folder:
+        _record(cache, known.folder, hit=True)
+        delivery.finish()
+    else:
         shutil.rmtree(incoming, ignore_errors=True)
-        _deliver(cache.obtain(source).folder, incoming, destination)
+        _deliver(cache, source, incoming, destination)
+    if source is not known.source:  # a server has said so
+        cache.remember(uri, source)
 
 
-def _deliver(version: Path, incoming: Path, destination: Path, *, verified: bool = False) -> None:
-    """Link a version's files, verify them where they will be read, and put them in place.
-
-    ``verified``: this process has just verified the version; hard links are the same files.
-    """
-    package, digest = read_package(version)
-    signing.admit(version, package=package)
-    if _has_already(destination, digest, read_signature(version)):
-        (destination / PLACING).unlink(missing_ok=True)  # killed when all but done
-        event(log, "already there and whole", name=package.name, version=digest)
-        return
-    _check_space(package, version, destination)
-    with timed(log, "linked", version=str(version)) as fields:
-        incoming.mkdir(parents=True)
-        methods = link_files(version, listed(version), incoming)
-        fields["files"] = dict(methods)
-    if not verified or set(methods) != {"hard link"}:
-        _verify(incoming)
-    place(incoming, destination)
-
-
-def _verify(folder: Path) -> None:
-    with timed(log, "verified") as fields:
-        package = verify(folder)
-        signing.admit(folder, package=package)
-        size = sum(entry.size for entry in package.files)
-        fields.update(name=package.name, files=len(package.files), bytes=size)
-
-
-def _has_already(destination: Path, digest: str, signature: bytes | None) -> bool:
-    """A container that restarts finds its volume as it left it."""
+def _answer(question: Question | None, known: Known, *, fallback: bool) -> Source:
+    if question is None:
+        event(log, "revision asked for a moment ago", revision=known.source.revision)
+        return known.source
     try:
-        package, version = read_package(destination)
-        same = version == digest and read_signature(destination) == signature
-    except WarmstartError:
-        return False
-    # Files of others beside it are no matter.
-    return same and not check_files(destination, package.files)
+        return question.answer()
+    except UnreachableError as error:
+        if not fallback:
+            raise
+        age = "unknown" if known.age is None else f"{known.age:.0f} s ago"
+        log.warning(
+            "%s: serving revision %s, which it had when last asked (%s)",
+            *(error, known.source.revision, age),
+        )
+        return known.source
+
+
+def _stage_if_whole(
+    cache: Cache, known: Known, incoming: Path, destination: Path
+) -> Delivery | None:
+    """The known version staged; None, and out of the store, where that has gone bad.
+
+    None, too, where it is not signed as asked: what the URI leads to now may be.
+    """
+    try:
+        return stage(known.folder, incoming, destination)
+    except SignatureError as error:
+        log.warning("%s", error)
+        return None
+    except (VerificationError, PackageError, FileNotFoundError) as error:
+        _forget_unless_whole(cache, known.folder, error)
+        return None
+
+
+def _deliver(cache: Cache, source: Source, incoming: Path, destination: Path) -> None:
+    cached = cache.obtain(source)
+    _record(cache, cached.folder, hit=cached.hit)
+    try:
+        stage(cached.folder, incoming, destination, verified=not cached.hit).finish()
+    except (VerificationError, PackageError, FileNotFoundError) as error:
+        if not cached.hit:
+            raise
+        _forget_unless_whole(cache, cached.folder, error)
+        shutil.rmtree(incoming, ignore_errors=True)
+        stage(cache.obtain(source).folder, incoming, destination).finish()
+
+
+def _forget_unless_whole(cache: Cache, folder: Path, error: Exception) -> None:
+    """The store's disk is at fault, or gc was quicker: take it out, to be fetched anew once."""
+    if is_whole(folder):
+        raise error
+    log.error("%s: fetching it again", error)
+    cache.forget(folder)
+
+
+def _record(cache: Cache, folder: Path, *, hit: bool) -> None:
+    counters.record(cache.store, folder.parent.parent.name, "hit" if hit else "miss")
+    event(log, "store hit" if hit else "store miss, now filled", version=str(folder))
 
 
 def _warm_version(uri: str, cache: Cache | None) -> Path:
@@ -132,13 +164,6 @@ def _warm_version(uri: str, cache: Cache | None) -> Path:
         raise StoreError(f"{uri} names a model of a store, but WARMSTART_STORE is not set")
     name, _, version = uri.removeprefix(WARM).partition("@")
     return cache.store.resolve(name, version or None)
-
-
-def _check_space(package: Package, version: Path, destination: Path) -> None:
-    """Where files must be copied, know before the first byte that they fit."""
-    if version.stat().st_dev == destination.stat().st_dev:
-        return
-    check_free(sum(entry.size for entry in package.files), destination, package.name)
 
 
 @contextmanager

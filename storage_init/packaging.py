@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storage_init import sources
 from storage_init.errors import SourceError, WarmstartError
 from storage_init.hf_config import read_facts
 from storage_init.logs import event, timed
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from storage_init.package import Source
+    from storage_init.sources.fetching import Admit
+    from storage_init.sources.selection import Weights
     from storage_init.store import Store
 
 # The marks by which a step's lines and the last error are found in what the pipeline writes.
@@ -43,6 +46,20 @@ log = logging.getLogger(__name__)
 
 class PackagingError(WarmstartError):
     """A raw model could not be prepared; the message is the failed step's own."""
+
+
+def usable_weights() -> Weights:
+    """What this image can make use of in a raw repository that has safetensors and ONNX."""
+    return "onnx" if _missing(TORCH_TOOLS) else "safetensors"
+
+
+def bring(source: Source, folder: Path, weights: Weights, admit: Admit | None = None) -> bool:
+    """``sources.fetch``, with a line in the log where a graph was taken in place of safetensors."""
+    substitute = sources.fetch(source, folder, admit, weights)
+    if substitute:
+        why = f"exporting its safetensors needs {_missing(TORCH_TOOLS)}"
+        event(log, "taking the repository's own ONNX graph", uri=shown(source.uri), why=why)
+    return substitute
 
 
 def can_package(folder: Path) -> str | None:
@@ -64,7 +81,9 @@ def can_package(folder: Path) -> str | None:
     return None
 
 
-def package(source: Source, folder: Path, name: str, store: Store) -> Path:
+def package(
+    source: Source, folder: Path, name: str, store: Store, weights: Weights = "safetensors"
+) -> Path:
     """Prepare a raw model and publish it as ``name``; returns the folder of its version.
 
     Args:
@@ -73,6 +92,8 @@ def package(source: Source, folder: Path, name: str, store: Store) -> Path:
         folder: its files at that revision.
         name: what to call it in the store.
         store: where to publish.
+        weights: "onnx" where ``folder`` has a graph in the place of safetensors: then that is
+            part of what the version is found by.
 
     Raises:
         SourceError: this image cannot prepare it; the message says which can.
@@ -82,6 +103,7 @@ def package(source: Source, folder: Path, name: str, store: Store) -> Path:
         raise SourceError(f"{shown(source.uri)} is not a prepared model, and {why}")
     with timed(log, "prepared", uri=shown(source.uri), name=name) as fields:
         flags = [f"--source={shown(source.uri)}", f"--name={name}", f"--store={store.root}"]
+        flags += [f"--weights={weights}"] if weights != "safetensors" else []
         version = _run([*flags, "--fetched", source.revision, str(folder)])
         fields["version"] = version.name
     return version

@@ -25,11 +25,16 @@ class Settings:
     """``WARMSTART_STORE``: a store that pods share; none by default.
 
     ``WARMSTART_LEASE_SECONDS``: how long a pod that fetches may be silent before another takes
-    over. ``WARMSTART_LOG_FORMAT``: text or json.
+    over. ``WARMSTART_UNREACHABLE``: ``fallback`` to the version that a source was last resolved to
+    where its server does not answer, or ``refuse``. ``WARMSTART_RECHECK_SECONDS``: for how long
+    what one pod was told of a source's revision holds for the others; 0 asks each time.
+    ``WARMSTART_LOG_FORMAT``: text or json.
     """
 
     store: Path | None = None
     lease_seconds: float = STALE_SECONDS
+    falls_back: bool = True
+    recheck_seconds: float = 0.0
     log_format: LogFormat = "text"
 
     @classmethod
@@ -43,16 +48,26 @@ class Settings:
         return cls(
             store=Path(store) if store else None,
             lease_seconds=_seconds(environ, "WARMSTART_LEASE_SECONDS", STALE_SECONDS),
+            falls_back=_falls_back(environ),
+            recheck_seconds=_seconds(environ, "WARMSTART_RECHECK_SECONDS", 0.0, zero=True),
             log_format="json" if environ.get("WARMSTART_LOG_FORMAT") == "json" else "text",
         )
 
 
-def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
+def _falls_back(environ: Mapping[str, str]) -> bool:
+    text = environ.get("WARMSTART_UNREACHABLE") or "fallback"
+    if text not in ("fallback", "refuse"):
+        raise SettingError(f"WARMSTART_UNREACHABLE={text} must be fallback or refuse")
+    return text == "fallback"
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: float, *, zero: bool = False) -> float:
     text = environ.get(name) or str(default)
     try:
         seconds = float(text)
     except ValueError:
-        seconds = 0.0
-    if not seconds > 0:
-        raise SettingError(f"{name}={text} must be a number of seconds above 0")
+        seconds = -1.0
+    if not (seconds > 0 or (zero and seconds == 0)):
+        least = "of at least 0" if zero else "above 0"
+        raise SettingError(f"{name}={text} must be a number of seconds {least}")
     return seconds

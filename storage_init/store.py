@@ -97,6 +97,20 @@ class Store:
         return None
 
 
+def clock_of(folder: Path) -> float:
+    """Seconds since 1970 by the clock of a folder's file system, not by this machine's.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    probe = folder / f"clock-{uuid.uuid4().hex[:12]}"
+    probe.touch()
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink()
+
+
 def _subfolders(folder: Path) -> list[str]:
     try:
         entries = list(os.scandir(folder))

@@ -24,14 +24,14 @@ def snapshot(
     Args:
         source: pinned to a revision.
         workspace: gets the files and the source's record.
-        recipe: may name the task.
+        recipe: says which weights to take, and may name the task.
         fetched: the files at that revision, if they have been fetched already.
 
     Raises:
         SourceError: it cannot be fetched or is not supported.
     """
     bring = source if fetched is None else sources.resolve(fetched.resolve().as_uri())
-    sources.fetch(bring, workspace.source)
+    sources.fetch(bring, workspace.source, weights=recipe.weights)
     facts = workspace.facts(recipe)
     pinned = msgspec.structs.replace(source, license=_license(workspace))
     workspace.source_record.write_bytes(msgspec.json.encode(pinned))

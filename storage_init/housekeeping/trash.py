@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from storage_init.errors import StoreError
 from storage_init.housekeeping.inventory import current_target
 from storage_init.package import PACKAGE_FILE
-from storage_init.store import STAGING
+from storage_init.store import STAGING, clock_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,12 +42,7 @@ class Trash:
 
     def now(self) -> float:
         """Seconds since 1970 by the clock of the store's file system, not by this machine's."""
-        probe = self.folder / f"clock-{uuid.uuid4().hex[:12]}"
-        probe.touch()
-        try:
-            return probe.stat().st_mtime
-        finally:
-            probe.unlink()
+        return clock_of(self.folder)
 
     def remove_version(
         self, source: Path, model: str, version: str, hindrance: Callable[[Path], str | None]

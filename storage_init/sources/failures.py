@@ -16,7 +16,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from storage_init.errors import SourceError, WarmstartError
+from storage_init.errors import SourceError, UnreachableError, WarmstartError
 from storage_init.logs import event
 
 if TYPE_CHECKING:
@@ -73,11 +73,18 @@ def is_transient(error: BaseException) -> bool:
     return any(kind.__name__ in TRANSIENT_NAMES for e in chain for kind in type(e).__mro__)
 
 
-def retrying(action: Callable[[], _T], where: str, progress: Callable[[], int] = lambda: 0) -> _T:
+def retrying(
+    action: Callable[[], _T],
+    where: str,
+    progress: Callable[[], int] = lambda: 0,
+    retries: int | None = None,
+) -> _T:
     """Do something, again after a transient failure; waits double and have jitter.
 
-    ``progress``: bytes that have arrived. Where they grow, the count starts over.
+    ``progress``: bytes that have arrived. Where they grow, the count starts over. ``retries``: at
+    most so many, where ``WARMSTART_RETRIES`` allows more.
     """
+    allowed = _retries() if retries is None else min(retries, _retries())
     failures, arrived = 0, progress()
     while True:
         try:
@@ -87,7 +94,7 @@ def retrying(action: Callable[[], _T], where: str, progress: Callable[[], int] =
             if now - arrived >= PROGRESS_BYTES:
                 failures, arrived = 0, now
             failures += 1
-            if failures > _retries() or not is_transient(error):
+            if failures > allowed or not is_transient(error):
                 raise
             longest = min(FIRST_WAIT_SECONDS * 2 ** (failures - 1), LONGEST_WAIT_SECONDS)
             wait = random.uniform(longest / 2, longest)  # noqa: S311 - no secret
@@ -102,7 +109,8 @@ def retrying(action: Callable[[], _T], where: str, progress: Callable[[], int] =
 def explained(where: str) -> Iterator[None]:
     """Turn whatever a transport raises into a SourceError of one sentence.
 
-    Errors of the local disk stay what they are.
+    Errors of the local disk stay what they are. What another attempt might have mended is an
+    UnreachableError.
     """
     try:
         yield
@@ -111,7 +119,8 @@ def explained(where: str) -> Iterator[None]:
     except Exception as error:
         if disk := next((each for each in _chain(error) if _is_of_disk(each)), None):
             raise disk from None
-        raise SourceError(f"{where} cannot be fetched: {describe(error)}") from error
+        kind = UnreachableError if is_transient(error) else SourceError
+        raise kind(f"{where} cannot be fetched: {describe(error)}") from error
 
 
 def describe(error: BaseException) -> str:

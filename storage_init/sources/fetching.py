@@ -20,7 +20,7 @@ from storage_init.sources.failures import explained, retrying
 from storage_init.sources.names import WORK, check_names, check_no_clash, shown
 from storage_init.sources.progress import reported
 from storage_init.sources.remote import has_digest
-from storage_init.sources.selection import descriptions, needed
+from storage_init.sources.selection import descriptions, is_substitute, needed
 from storage_init.verify import list_files
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from storage_init.package import Source
     from storage_init.sources.remote import Remote, RemoteFile
+    from storage_init.sources.selection import Weights
 
 # Given a folder and what to call it, raises if what lies there may not come in.
 Admit = Callable[[Path, str], None]
@@ -38,10 +39,14 @@ def fetch(
     connect: Callable[[Source], Remote],
     destination: Path,
     admit: Admit | None = None,
-) -> None:
+    weights: Weights = "safetensors",
+) -> bool:
     """Bring the needed files of a source into a folder; ``connect`` opens its transport.
 
     ``admit``: as in :func:`storage_init.sources.fetch`.
+
+    Returns:
+        Whether a graph was taken though there are safetensors (``weights="onnx"``).
 
     Raises:
         WarmstartError: what was wrong; a second call goes on from there.
@@ -53,18 +58,20 @@ def fetch(
     check_names((file.path for file in remote.files), where)
     work = _workspace(source, destination)
     if archives.is_archive(remote.files):
-        folder, chosen = _fetch_archive(remote, work, where, admit)
+        folder, chosen = _fetch_archive(remote, work, where, admit, weights)
+        paths = list_files(folder)
     else:
-        folder = work
-        chosen = _fetch_files(remote, work, destination, where, admit)
+        folder, paths = work, {file.path for file in remote.files}
+        chosen = _fetch_files(remote, work, destination, where, admit, weights)
     with explained(where):
         remote.check(work)
     _move(chosen, folder, destination)
     shutil.rmtree(destination / WORK)
+    return is_substitute(paths, chosen)
 
 
 def _fetch_files(
-    remote: Remote, work: Path, destination: Path, where: str, admit: Admit | None
+    remote: Remote, work: Path, destination: Path, where: str, admit: Admit | None, weights: Weights
 ) -> list[str]:
     """Bring the needed files into ``work``; their paths."""
     by_path = {file.path: file for file in remote.files}
@@ -73,7 +80,7 @@ def _fetch_files(
     _bring([by_path[path] for path in described], remote, work, where)
     if admit:
         admit(work, where)
-    chosen = needed(by_path, work, where)
+    chosen = needed(by_path, work, where, weights)
     check_no_clash(chosen, where)
     files = [by_path[path] for path in chosen]
     # A prepared model is verified against its own description, by whoever reads it.
@@ -86,7 +93,7 @@ def _fetch_files(
 
 
 def _fetch_archive(
-    remote: Remote, work: Path, where: str, admit: Admit | None
+    remote: Remote, work: Path, where: str, admit: Admit | None, weights: Weights
 ) -> tuple[Path, list[str]]:
     """Bring an archive and take it apart; the folder with its content, and what of it is needed."""
     (archive,) = remote.files
@@ -99,7 +106,7 @@ def _fetch_archive(
         folder = archives.extract(work / archive.path, unpacked, where)
         if admit:
             admit(folder, where)
-        return folder, needed(list_files(folder), folder, where)
+        return folder, needed(list_files(folder), folder, where, weights)
     except WarmstartError:  # it will not become better by being kept
         shutil.rmtree(work.parent)
         raise

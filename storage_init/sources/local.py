@@ -45,7 +45,7 @@ def open_folder(folder: Path, source: Source) -> Remote:
             draft.replace(target)
 
     def check(destination: Path) -> None:
-        if revision(destination, source.uri) != source.revision:
+        if not _is_of_revision(destination, folder, source):
             shutil.rmtree(destination)
             raise SourceError(f"{folder} changed while it was being copied: start again")
 
@@ -53,12 +53,28 @@ def open_folder(folder: Path, source: Source) -> Remote:
 
 
 def revision(folder: Path, where: str) -> str:
-    """The digest of a folder's needed files.
+    """The digest of a folder's needed files, whichever weights are taken.
 
     Raises:
         WarmstartError: it has none that can be used.
     """
-    return sha256_files(folder, needed(_files(folder), folder, where))
+    paths = _files(folder)
+    either = (needed(paths, folder, where, weights) for weights in ("safetensors", "onnx"))
+    return sha256_files(folder, set().union(*either))
+
+
+def _is_of_revision(copy: Path, folder: Path, source: Source) -> bool:
+    """Whether a copy of a folder's needed files, with the weights that were wanted, is true."""
+    arrived = needed(_files(copy), copy, source.uri)
+    digest = sha256_files(copy, arrived)
+    if digest == source.revision:
+        return True
+    # The folder has other weights, too: it is as it was, and the copy is what it holds.
+    return (
+        set(arrived) < set(_files(folder))
+        and digest == sha256_files(folder, arrived)
+        and revision(folder, source.uri) == source.revision
+    )
 
 
 def check_folder(folder: Path, uri: str) -> Path:

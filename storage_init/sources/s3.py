@@ -7,12 +7,13 @@ objects and turns every failure into text, so that a refusal cannot be told from
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from storage_init.errors import SourceError
 from storage_init.hashing import CHUNK_BYTES
-from storage_init.sources import buckets, kserve
+from storage_init.sources import buckets, kserve, s3_listing
 from storage_init.sources.failures import status_of
 from storage_init.sources.ranges import CONNECTIONS
 from storage_init.sources.remote import Remote, RemoteFile
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 def resolve(uri: str) -> Source:
     buckets.parse(uri)
+    if settings := s3_listing.PlainSettings.from_environment():
+        with suppress(s3_listing.ElsewhereError):
+            return buckets.resolve(uri, partial(s3_listing.list_objects, settings))
     return buckets.resolve(uri, _lister(_client()))
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from storage_init.errors import SourceError
 from storage_init.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, read_package
+from storage_init.plain import USUAL_PLACES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from pathlib import Path
+
+# What to take of a repository that has both: where nothing can export, its own graph is of use.
+Weights = Literal["safetensors", "onnx"]
 
 PICKLES_VARIABLE = "WARMSTART_ALLOW_PICKLES"
 
@@ -19,6 +23,7 @@ DESCRIPTIONS = ("*.json", "*.txt", "*.model", "README.md")
 # A repository keeps other frameworks' copies of the weights in folders; a sentence-transformers
 # module has a numbered one.
 MODULE_FOLDER = "[0-9]_*/"
+SAFETENSORS = ("*.safetensors",)
 GRAPHS = ("*.onnx", "*.onnx_data*", "*.onnx.data*")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 # Pickles too, but of a training run and not of the model.
@@ -31,7 +36,9 @@ def descriptions(paths: Collection[str]) -> list[str]:
     return [*found, SIGNATURE_FILE] if found and SIGNATURE_FILE in paths else found
 
 
-def needed(paths: Collection[str], folder: Path, where: str) -> list[str]:
+def needed(
+    paths: Collection[str], folder: Path, where: str, weights: Weights = "safetensors"
+) -> list[str]:
     """The needed files among ``paths``; ``folder`` holds those that :func:`descriptions` named.
 
     What a prepared model lacks is left to verification, which names everything at once.
@@ -41,7 +48,7 @@ def needed(paths: Collection[str], folder: Path, where: str) -> list[str]:
         SourceError: a raw repository has no weights, or only pickled ones.
     """
     if not descriptions(paths):
-        return select(paths, where)
+        return select(paths, where, weights)
     every = set(paths)
     return [path for path in listed(folder) if path in every]
 
@@ -56,25 +63,44 @@ def listed(folder: Path) -> list[str]:
     return [PACKAGE_FILE, DIGEST_FILE, *signature, *(entry.path for entry in package.files)]
 
 
-def select(paths: Iterable[str], where: str) -> list[str]:
+def is_substitute(paths: Collection[str], chosen: Iterable[str]) -> bool:
+    """Whether a graph was chosen of a raw repository that has safetensors, too."""
+    if descriptions(paths):
+        return False
+    return bool(_matching(sorted(paths), SAFETENSORS)) and not _matching(list(chosen), SAFETENSORS)
+
+
+def select(paths: Iterable[str], where: str, weights: Weights = "safetensors") -> list[str]:
     """The needed files among a raw repository's ``paths``.
 
     Safetensors weights, else ONNX graphs, else pickled weights where
-    ``WARMSTART_ALLOW_PICKLES=true``, with what describes them. Nothing hidden is needed.
+    ``WARMSTART_ALLOW_PICKLES=true``, with what describes them. Nothing hidden is needed. With
+    ``weights="onnx"`` a graph in a usual place, and its weights alone, goes before safetensors.
 
     Raises:
         SourceError: no weights, or only pickled ones.
     """
     every = sorted(path for path in paths if not any(s.startswith(".") for s in path.split("/")))
-    weights = _matching(every, ("*.safetensors",))
-    weights = weights or [p for p in every if any(fnmatch(p, g) for g in GRAPHS)]
-    if not weights and _pickles_are_allowed():
-        weights = [p for p in _matching(every, PICKLES) if not _matching([p], NO_WEIGHTS)]
-    if not weights:
+    chosen = _matching(every, SAFETENSORS)
+    if chosen and weights == "onnx":
+        chosen = _ready_graph(every) or chosen
+    chosen = chosen or [p for p in every if any(fnmatch(p, g) for g in GRAPHS)]
+    if not chosen and _pickles_are_allowed():
+        chosen = [p for p in _matching(every, PICKLES) if not _matching([p], NO_WEIGHTS)]
+    if not chosen:
         pickled = [p for p in every if any(fnmatch(p, pattern) for pattern in PICKLES)]
         why = f"only pickled weights ({pickled[0]}), which are refused" if pickled else "no weights"
         raise SourceError(f"{where} has {why}; needed are *.safetensors or *.onnx")
-    return sorted({*weights, *_matching(every, DESCRIPTIONS)})
+    return sorted({*chosen, *_matching(every, DESCRIPTIONS)})
+
+
+def _ready_graph(paths: list[str]) -> list[str]:
+    """The graph in the first usual place that has one, with its weights; empty if none has."""
+    graph = next((place for place in USUAL_PLACES if place in paths), None)
+    if graph is None:
+        return []
+    data = (f"{graph}_data", f"{graph}.data")
+    return [graph, *(path for path in paths if path.startswith(data))]
 
 
 def _pickles_are_allowed() -> bool:

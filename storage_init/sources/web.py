@@ -38,11 +38,11 @@ log = logging.getLogger(__name__)
 
 def resolve(uri: str) -> Source:
     url, pin = _parse(uri)
+    if pin:  # nobody has to be asked
+        return Source(uri=uri, revision=f"sha256:{pin}")
     with _session() as session:
         file = _probe(session, url)
-        if pin:
-            revision = f"sha256:{pin}"
-        elif file.tag:
+        if file.tag:
             revision = f"etag:{file.tag}"
         else:
             event(log, "no strong ETag: the content is read once to pin it", uri=uri)

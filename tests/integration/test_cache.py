@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +16,7 @@ from storage_init.store import Store
 from storage_init.verify import list_files, verify
 from tests.hub import Hub, Request, hub
 from tests.packages import flip_byte, writable_copy
+from tests.pods import Pods, downloads
 from tests.unit.storage_init.fakes import FILES, NAME, publish_fake
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
-
-URI = "hf://owner/prepared@main"
 
 
 @pytest.fixture
@@ -38,34 +37,6 @@ def repository(tmp_path: Path) -> Path:
 def server(repository: Path) -> Iterator[Hub]:
     with hub({"owner/prepared": repository}) as running:
         yield running
-
-
-class Pods:
-    """Storage initializers of one service, each with a destination of its own."""
-
-    def __init__(self, root: Path, server: Hub) -> None:
-        self.root, self.store = root, root / "store"
-        self._environment = server.environment(root / "home") | {
-            "WARMSTART_STORE": str(self.store),
-            "WARMSTART_LEASE_SECONDS": "2",
-        }
-
-    def start(self, number: int, uri: str = URI) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "storage_init", uri, str(self.destination(number))]
-        return subprocess.Popen(command, env=self._environment, stderr=subprocess.PIPE, text=True)
-
-    def run(self, number: int, uri: str = URI) -> subprocess.CompletedProcess[str]:
-        process = self.start(number, uri)
-        _, log = process.communicate(timeout=120)
-        return subprocess.CompletedProcess(process.args, process.returncode, stderr=log)
-
-    def destination(self, number: int) -> Path:
-        return self.root / f"pod{number}"
-
-
-def downloads(server: Hub) -> list[str]:
-    """Every file whose content was asked for, as often as it was."""
-    return [r.file for r in server.requests if r.method == "GET" and r.file]
 
 
 @pytest.fixture
@@ -111,27 +82,68 @@ def test_of_sixteen_at_once_one_downloads(rounds: int, tmp_path: Path, repositor
         assert len(Store(pods.store).versions(NAME)) == 1
 
 
-def test_a_holder_killed_half_way_is_succeeded(pods: Pods, server: Hub, repository: Path) -> None:
-    victim: list[subprocess.Popen[str]] = []
+BIG = "int8/model.onnx.data"
 
-    def kill_first(request: Request) -> int | None:
-        if victim and request.file == "int8/model.onnx.data":
-            victim.pop().kill()
-        return None
 
-    server.before_answer = kill_first
-    victim.append(pods.start(0))
-    first = victim[0]
-    others = [pods.start(number) for number in range(1, 4)]
-    logs = [process.communicate(timeout=120)[1] for process in others]
-    first.communicate()
-    assert first.returncode == -signal.SIGKILL
-    assert [process.returncode for process in others] == [0, 0, 0], logs
-    for number in range(1, 4):
-        verify(pods.destination(number))
-    whole = [path for path in downloads(server) if not path.endswith("int8/model.onnx.data")]
-    assert len(whole) == len(set(whole)), "what the dead one had fetched is not fetched again"
-    assert list_files(pods.store / ".leases") == set()
+def kill_holder_half_way(server: Hub, pods: Pods, size: int) -> list[int]:
+    """Of the one that fetches, once half of BIG is all that it lacks; the list gets its number.
+
+    The server breaks the connection there; who asks for the rest is killed before an answer.
+    """
+    killed: list[int] = []
+
+    def before_answer(request: Request) -> int | None:
+        if killed or request.method != "GET" or request.file != BIG:
+            return None
+        if BIG not in server.cut_short:
+            wait_for_all_but_big(pods)
+            server.cut_short[BIG] = size // 2
+            return None
+        (lease,) = (pods.store / ".leases").iterdir()
+        killed.append(int(lease.read_text().split()[1]))
+        os.kill(killed[0], signal.SIGKILL)
+        server.cut_short.clear()
+        return 503
+
+    server.before_answer = before_answer
+    return killed
+
+
+def wait_for_all_but_big(pods: Pods) -> None:
+    for _ in range(1000):
+        there = {path for root in (pods.store / ".staging").glob("*") for path in list_files(root)}
+        if all(any(path.endswith(name) for path in there) for name in FILES if name != BIG):
+            return
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "processes"), [(3, 6), pytest.param(20, 16, marks=pytest.mark.slow)]
+)
+def test_where_the_first_holder_is_killed_half_way_nothing_that_it_had_is_fetched_again(
+    rounds: int, processes: int, tmp_path: Path, repository: Path
+) -> None:
+    size = (repository / BIG).stat().st_size
+    for attempt in range(rounds):
+        with hub({"owner/prepared": repository}) as server:
+            root = tmp_path / str(attempt)
+            root.mkdir()
+            pods = Pods(root, server)
+            killed = kill_holder_half_way(server, pods, size)
+            running = [pods.start(number) for number in range(processes)]
+            logs = [process.communicate(timeout=120)[1] for process in running]
+            codes = {process.pid: process.returncode for process in running}
+            assert codes.pop(killed[0]) == -signal.SIGKILL
+            assert set(codes.values()) == {0}, logs
+            counts = Counter(downloads(server))
+            # What the dead one had is not asked for again; of what it had half, the whole at most.
+            assert {path: n for path, n in counts.items() if path != BIG and n > 1} == {}
+            assert server.sent[BIG] <= size // 2 + size
+        for number, process in enumerate(running):
+            if process.pid != killed[0]:
+                verify(pods.destination(number))
+        assert len(Store(pods.store).versions(NAME)) == 1
+        assert list_files(pods.store / ".leases") == set()
 
 
 def test_a_corrupt_version_in_the_store_is_fetched_anew(pods: Pods) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from benchmarks.process import predictor
-from storage_init import sources
+from storage_init import packaging, sources
 from storage_init.activations import probabilities
+from storage_init.cache import Cache, Cached
 from storage_init.packaging import PackagingError, can_package, package
 from storage_init.runtime import Tokenizer, input_names, open_session, run_first
 from storage_init.store import Store
@@ -109,6 +110,39 @@ def test_pytorch_weights_are_exported_only_where_torch_is(classifier: Path, tmp_
     raw = shutil.copytree(classifier, tmp_path / "raw")
     with pytest.raises(PackagingError, match=r"export   exporting PyTorch weights needs optimum"):
         package(sources.resolve(raw.as_uri()), raw, "m", Store(tmp_path / "store"))
+
+
+def test_of_a_repository_with_both_each_image_makes_what_it_can_and_takes_no_others_for_it(
+    classifier: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    raw = shutil.copytree(classifier, tmp_path / "raw")
+    (raw / "onnx").mkdir()
+    shutil.copyfile(export_onnx(raw, tmp_path / "export") / "model.onnx", raw / "onnx/model.onnx")
+    cache = Cache(Store(tmp_path / "store"))
+    source = sources.resolve(raw.as_uri())
+
+    with monkeypatch.context() as no_torch:
+        no_torch.setattr(packaging, "TORCH_TOOLS", ("no_torch_here",))
+        graph = cache.obtain(source)
+        assert not graph.hit
+        assert cache.obtain(source) == Cached(graph.folder, hit=True)
+    said = [record.getMessage() for record in caplog.records]
+    assert "taking the repository's own ONNX graph" in said
+    assert any("already ONNX: onnx/model.onnx" in line for line in said)
+
+    exported = cache.obtain(source)
+    assert not exported.hit
+    assert verify(exported.folder).key != verify(graph.folder).key
+    assert not any("already ONNX" in r.getMessage() for r in caplog.records[len(said) :])
+    assert cache.obtain(source) == Cached(exported.folder, hit=True)
+
+    with monkeypatch.context() as no_torch:
+        no_torch.setattr(packaging, "TORCH_TOOLS", ("no_torch_here",))
+        assert cache.obtain(source) == Cached(exported.folder, hit=True), "made by who can do more"
 
 
 def _original(raw: Path, kind: str) -> NDArray[Any]:

@@ -98,6 +98,7 @@ def test_every_field_counts_in_the_digest() -> None:
     changes: dict[str, object] = {
         "task": "text-embedding",
         "max_length": 32,
+        "weights": "onnx",
         "opset": 19,
         "variants": ("fp32",),
         "fp32": msgspec.structs.replace(Recipe().fp32, gate=Recipe().int8.gate),

@@ -40,6 +40,17 @@ def test_the_source_is_recorded_at_its_revision(folder: Path) -> None:
     assert (workspace.source / "model.safetensors").is_file()
 
 
+def test_of_a_source_with_both_the_recipe_says_what_to_take(folder: Path) -> None:
+    (folder / "onnx").mkdir()
+    (folder / "onnx" / "model.onnx").write_bytes(b"graph")
+    workspace, _ = take(folder, Recipe(weights="onnx"))
+    assert workspace.ready_graph == workspace.source / "onnx" / "model.onnx"
+    assert not (workspace.source / "model.safetensors").exists()
+    assert Recipe(weights="onnx").key(workspace.read_source()) != Recipe().key(
+        workspace.read_source()
+    )
+
+
 @pytest.mark.parametrize(
     ("card", "license_name"),
     [

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from storage_init.sources.selection import Weights
+
 URI = "s3://bucket/model"
 SOURCE = Source(uri=URI, revision="1")
 RAW = {"config.json": b"{}", "model.safetensors": bytes(range(250)) * 40, "vocab.txt": b""}
@@ -383,3 +385,15 @@ def test_a_disk_that_fills_up_meanwhile_is_an_error_of_the_disk(small_disk: Path
     large = Transport({"model.safetensors": bytes(500_000)}, hook=fill)
     with pytest.raises(OSError, match="No space left on device"):
         large.fetch(small_disk)
+
+
+@pytest.mark.parametrize("weights", ["safetensors", "onnx"])
+def test_what_was_taken_of_a_repository_with_both_is_said(
+    weights: Weights, destination: Path
+) -> None:
+    transport = Transport({**RAW, "onnx/model.onnx": b"graph"})
+    destination.mkdir()
+    substitute = fetching.fetch(SOURCE, transport.connect, destination, weights=weights)
+    assert substitute is (weights == "onnx")
+    assert ("onnx/model.onnx" in contents(destination)) is substitute
+    assert ("model.safetensors" in contents(destination)) is not substitute

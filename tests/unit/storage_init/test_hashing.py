@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.hashing import CHUNK_BYTES, sha256_file, sha256_files
+from storage_init.hashing import BLOCK_BYTES, sha256_file, sha256_files
 from tests.unit.storage_init.fakes import write_files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 1])
+@pytest.mark.parametrize("size", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, 2 * BLOCK_BYTES + 1])
 def test_a_file_of_any_size_has_the_digest_of_its_bytes(tmp_path: Path, size: int) -> None:
     content = (b"0123456789abcdef" * (size // 16 + 1))[:size]
     (tmp_path / "file").write_bytes(content)

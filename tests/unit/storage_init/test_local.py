@@ -15,6 +15,8 @@ from tests.unit.storage_init.fakes import write_files
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from storage_init.sources.selection import Weights
+
 MODEL = {"config.json": b"{}", "model.safetensors": b"weights", "1_Pooling/config.json": b"{}"}
 
 
@@ -86,3 +88,29 @@ def test_another_kind_of_source_is_refused_with_those_that_are_read(uri: str) ->
         sources.resolve(uri)
     assert str(caught.value).startswith(f"{uri} is not a source this build can read")
     assert "hf://, file://" in str(caught.value)
+
+
+def with_both(tmp_path: Path) -> Path:
+    files = {"config.json": b"{}", "model.safetensors": b"weights", "onnx/model.onnx": b"graph"}
+    return write_files(tmp_path / "both", files)
+
+
+def test_of_a_folder_with_both_the_wanted_weights_arrive(tmp_path: Path) -> None:
+    source = sources.resolve(with_both(tmp_path).as_uri())
+    assert not sources.fetch(source, tmp_path / "torch")
+    assert list_files(tmp_path / "torch") == {"config.json", "model.safetensors"}
+    assert sources.fetch(source, tmp_path / "onnx", weights="onnx")
+    assert list_files(tmp_path / "onnx") == {"config.json", "onnx/model.onnx"}
+
+
+@pytest.mark.parametrize("path", ["model.safetensors", "onnx/model.onnx"])
+@pytest.mark.parametrize("weights", ["safetensors", "onnx"])
+def test_a_change_of_either_weights_is_a_change(
+    path: str, weights: Weights, tmp_path: Path
+) -> None:
+    folder = with_both(tmp_path)
+    source = sources.resolve(folder.as_uri())
+    (folder / path).write_bytes(b"changed")
+    assert sources.resolve(folder.as_uri()).revision != source.revision
+    with pytest.raises(SourceError, match="changed while it was being copied"):
+        sources.fetch(source, tmp_path / "d", weights=weights)

@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init import packaging
+from storage_init import packaging, sources
 from storage_init.errors import SourceError
 from storage_init.package import Source
-from storage_init.packaging import PackagingError, can_package, package
+from storage_init.packaging import PackagingError, bring, can_package, package, usable_weights
 from storage_init.store import Store
+from storage_init.verify import list_files
+from tests.unit.storage_init.fakes import write_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from storage_init.sources.selection import Weights
 
 SOURCE = Source(uri="hf://owner/name", revision="a" * 40)
 
@@ -41,11 +45,11 @@ def raw(classifier: Path, tmp_path: Path) -> Path:
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: Path) -> Callable[[str], Path]:
     """Package ``raw`` with this code run as ``python -m pipeline``."""
 
-    def run(code: str) -> Path:
+    def run(code: str, weights: Weights = "safetensors") -> Path:
         (tmp_path / "pipeline").mkdir()
         (tmp_path / "pipeline" / "__main__.py").write_text(f"import os, sys\n{code}\n")
         monkeypatch.chdir(tmp_path)
-        return package(SOURCE, raw, "m", Store(tmp_path / "store"))
+        return package(SOURCE, raw, "m", Store(tmp_path / "store"), weights)
 
     return run
 
@@ -64,6 +68,21 @@ def test_pytorch_weights_need_torch(
     with pytest.raises(SourceError, match=r"hf://owner/name is not a prepared model, and .* need"):
         package(SOURCE, classifier, "m", Store(tmp_path / "store"))
     assert not (tmp_path / "store").exists()
+
+
+def test_an_image_that_cannot_export_takes_the_graph_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    files = {"config.json": b"{}", "model.safetensors": b"weights", "onnx/model.onnx": b"graph"}
+    source = sources.resolve(write_files(tmp_path / "both", files).as_uri())
+    assert usable_weights() == "safetensors"
+    monkeypatch.setattr(packaging, "TORCH_TOOLS", ("pipeline", "no_torch_here"))
+    assert usable_weights() == "onnx"
+    assert bring(source, tmp_path / "d", usable_weights())
+    assert list_files(tmp_path / "d") == {"config.json", "onnx/model.onnx"}
+    (record,) = [r for r in caplog.records if "own ONNX graph" in r.getMessage()]
+    assert record.fields["why"] == "exporting its safetensors needs no_torch_here"  # type: ignore[attr-defined]
 
 
 def test_an_image_without_the_tools_says_what_to_install(
@@ -104,6 +123,13 @@ def test_the_command_gets_the_source_at_its_revision_with_the_files(
         "a" * 40,
         str(raw),
     ]
+
+
+def test_a_graph_in_the_place_of_safetensors_is_told_to_the_command(
+    stand_in: Callable[..., Path], tmp_path: Path
+) -> None:
+    stand_in("open('arguments', 'w').write('\\n'.join(sys.argv[1:]))\nprint('/store/v')", "onnx")
+    assert "--weights=onnx" in (tmp_path / "arguments").read_text().splitlines()
 
 
 def test_progress_is_logged_line_by_line_and_noise_is_not(

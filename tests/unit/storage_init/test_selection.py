@@ -8,7 +8,13 @@ import pytest
 
 from storage_init.errors import SourceError
 from storage_init.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE
-from storage_init.sources.selection import descriptions, listed, needed, select
+from storage_init.sources.selection import (
+    descriptions,
+    is_substitute,
+    listed,
+    needed,
+    select,
+)
 from tests.unit.storage_init.fakes import FILES
 
 if TYPE_CHECKING:
@@ -49,6 +55,37 @@ def test_the_weights_of_a_module_in_a_numbered_folder_are_chosen() -> None:
 def test_without_safetensors_graphs_are_chosen_with_their_weights(data: str) -> None:
     files = ["config.json", "onnx/model.onnx", data, "pytorch_model.bin"]
     assert select(files, "x") == sorted(["config.json", "onnx/model.onnx", data])
+
+
+DESCRIBED = [*("config_sentence_transformers.json", "data_config.json", "modules.json")]
+
+
+def test_where_a_graph_is_wanted_it_and_its_weights_stand_in_for_safetensors() -> None:
+    data = "onnx/model.onnx_data"
+    chosen = select([*SENTENCE_TRANSFORMERS, data, "onnx/model_fp16.onnx"], "x", "onnx")
+    assert {path for path in chosen if path.startswith("onnx/")} == {"onnx/model.onnx", data}
+    assert "model.safetensors" not in chosen
+    assert set(DESCRIBED) <= set(chosen)
+    assert is_substitute(SENTENCE_TRANSFORMERS, chosen)
+
+
+@pytest.mark.parametrize("graph", ["onnx/model_quantized.onnx", "openvino/model.onnx"])
+def test_safetensors_are_kept_where_no_graph_is_ready(graph: str) -> None:
+    files = ["config.json", "model.safetensors", graph]
+    chosen = select(files, "x", "onnx")
+    assert chosen == ["config.json", "model.safetensors"]
+    assert not is_substitute(files, chosen)
+
+
+def test_without_safetensors_it_makes_no_difference_what_is_wanted() -> None:
+    files = ["config.json", "onnx/model.onnx", "onnx/model_fp16.onnx"]
+    assert select(files, "x", "onnx") == select(files, "x") == files
+    assert not is_substitute(files, files)
+
+
+def test_a_prepared_model_is_no_substitute_for_what_lies_beside_it() -> None:
+    files = [PACKAGE_FILE, DIGEST_FILE, *FILES, "model.safetensors"]
+    assert not is_substitute(files, FILES)
 
 
 def test_of_a_prepared_model_only_what_it_lists_is_chosen(published: Path) -> None:

@@ -1,0 +1,48 @@
+"""The storage initializer's variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from storage_init.settings import SettingError, Settings
+
+
+def test_nothing_set_is_the_documented_default() -> None:
+    assert Settings.from_environment({}) == Settings(
+        store=None, lease_seconds=15.0, falls_back=True, recheck_seconds=0.0, log_format="text"
+    )
+
+
+def test_every_variable_is_read() -> None:
+    stated = {
+        "WARMSTART_STORE": "/mnt/store",
+        "WARMSTART_LEASE_SECONDS": "2.5",
+        "WARMSTART_UNREACHABLE": "refuse",
+        "WARMSTART_RECHECK_SECONDS": "30",
+        "WARMSTART_LOG_FORMAT": "json",
+    }
+    assert Settings.from_environment(stated) == Settings(
+        Path("/mnt/store"), 2.5, False, 30.0, "json"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("WARMSTART_LEASE_SECONDS", "0", "must be a number of seconds above 0"),
+        ("WARMSTART_LEASE_SECONDS", "soon", "must be a number of seconds above 0"),
+        ("WARMSTART_LEASE_SECONDS", "nan", "must be a number of seconds above 0"),
+        ("WARMSTART_RECHECK_SECONDS", "-1", "must be a number of seconds of at least 0"),
+        ("WARMSTART_RECHECK_SECONDS", "nan", "must be a number of seconds of at least 0"),
+        ("WARMSTART_UNREACHABLE", "yes", "must be fallback or refuse"),
+    ],
+)
+def test_what_a_variable_cannot_be_is_named(name: str, value: str, sentence: str) -> None:
+    with pytest.raises(SettingError, match=f"{name}={value} {sentence}"):
+        Settings.from_environment({name: value})
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    assert Settings.from_environment({"WARMSTART_RECHECK_SECONDS": ""}) == Settings()
