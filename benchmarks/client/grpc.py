@@ -1,0 +1,44 @@
+"""gRPC with messages that were serialised before, and answers that nobody decodes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import grpc
+import grpc.aio
+
+from benchmarks.requests import GRPC_METHOD
+
+if TYPE_CHECKING:
+    from benchmarks.client.plan import Outcome
+    from benchmarks.client.recorder import Recorder
+
+NAME = "grpc.aio, bytes in and out"
+# Channels to one address would share a connection.
+OPTIONS = [("grpc.use_local_subchannel_pool", 1)]
+
+
+async def run(recorder: Recorder) -> Outcome:
+    """Measure; each of the plan's connections is a channel with one call at a time."""
+    plan = recorder.plan
+    tasks = [asyncio.create_task(_ask_on(recorder)) for _ in range(plan.connections)]
+    outcome = await recorder.measure(NAME)
+    await asyncio.wait_for(asyncio.gather(*tasks), timeout=120)
+    return outcome
+
+
+async def _ask_on(recorder: Recorder) -> None:
+    target = f"127.0.0.1:{recorder.plan.port}"
+    async with grpc.aio.insecure_channel(target, options=OPTIONS) as channel:
+        # Neither serialiser nor deserialiser: bytes go through as they are.
+        call = channel.unary_unary(GRPC_METHOD)
+        while not recorder.stopped:
+            started = time.perf_counter()
+            try:
+                await call(next(recorder.bodies), wait_for_ready=True)
+            except grpc.aio.AioRpcError as error:
+                recorder.failure(f"{error.code().name}: {error.details()}")
+            else:
+                recorder.success(time.perf_counter() - started)
