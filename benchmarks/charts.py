@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import summarize
-from benchmarks.throughput import JSON
+from benchmarks.throughput_result import JSON
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchmarks.cold_start import ColdStart
     from benchmarks.growth import Growth
     from benchmarks.memory import MemoryResult
-    from benchmarks.throughput import Throughput
+    from benchmarks.throughput_result import Throughput
 
 
 def cold_start(result: ColdStart, out: Path) -> None:

@@ -25,7 +25,8 @@ WARMUP_SHARE = 0.5
 class Cell(msgspec.Struct, frozen=True):
     """A server's answers: ``rate`` in texts a second, latencies of requests in milliseconds.
 
-    ``client_cpu`` and ``server_cpu`` are CPUs kept busy by the client and by the server.
+    ``client_cpu`` and ``server_cpu`` are CPUs kept busy by the client, its start included, and by
+    the server.
     """
 
     server: str
@@ -90,7 +91,7 @@ def measure_cell(
     try:
         outcome = run_client(plan)
     except ClientFailedError as error:
-        outcome = Outcome([], 0, 1, str(error), seconds, 0, "failed")
+        outcome = Outcome([], 0, 1, str(error), seconds, seconds, 0, "failed")
     used = cpu_seconds(running.process) - before
     latencies = [round(value * 1000, 3) for value in outcome.latencies]
     return Cell(
@@ -106,9 +107,8 @@ def measure_cell(
         errors=outcome.errors,
         first_error=outcome.first_error,
         client=outcome.client,
-        client_cpu=outcome.cpu_seconds / outcome.seconds,
-        # The server's warm-up is in ``used``, so it is spread over that, too.
-        server_cpu=used / ((1 + WARMUP_SHARE) * outcome.seconds),
+        client_cpu=outcome.cpu_seconds / outcome.busy_seconds,
+        server_cpu=used / outcome.busy_seconds,
         latencies=latencies,
     )
 

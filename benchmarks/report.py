@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,8 @@ def markdown(
     machine: Machine, command: str, targets: Sequence[Target], tables: Sequence[Table]
 ) -> str:
     """The whole report."""
-    head = ["# Benchmark", "", machine.text(), "", f"`{command}`", "", CONVENTIONS, ""]
+    busy = f"Load average at the end: {os.getloadavg()[0]:.1f}."
+    head = ["# Benchmark", "", f"{machine.text()} {busy}", "", f"`{command}`", "", CONVENTIONS, ""]
     verdicts = {True: "yes", False: "**no**", None: NOTHING}
     rows = [[t.point, t.text, t.limit, t.measured, verdicts[t.met]] for t in targets]
     goals = Table("Targets", ["", "what", "target", "measured", "met"], rows)

@@ -9,7 +9,7 @@ from benchmarks import catalogue
 from benchmarks.cold_start import SIZE_ONLY
 from benchmarks.figures import ratio, summarize
 from benchmarks.launch import loading_seconds
-from benchmarks.throughput import BARE_BATCHES, JSON, JUDGED
+from benchmarks.throughput_result import BARE_BATCHES, JSON, JUDGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.figures import ByRound, Summary
     from benchmarks.growth import Growth
     from benchmarks.memory import MemoryResult
-    from benchmarks.throughput import Throughput
+    from benchmarks.throughput_result import Throughput
 
 NO_INT8 = "no int8 variant runs here; this is {}"
 NOT_MEASURED = "not measured"
@@ -102,9 +102,7 @@ def throughput(result: Throughput) -> Iterator[Target]:
     yield _Goal("3", f"rate at {JUDGED}, over the bare session's best", ">=", 0.85).judge(
         ratio(rate, _best_bare(result, variant))
     )
-    alone = result.bare_by_round(
-        variant, result.fixed, 1, lanes=min(1, result.lanes), value=lambda cell: cell.p50
-    )
+    alone = result.bare_by_round(variant, result.fixed, 1, lanes=1, value=lambda cell: cell.p50)
     single = result.by_round(auto, (JSON, result.fixed, 1), lambda cell: cell.p50)
     added = summarize(single[n] - alone[n] for n in single if n in alone)
     yield _Goal("3", "p50 at 1 connection, beyond the bare session's", "<=", 1, " ms").judge(added)

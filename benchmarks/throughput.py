@@ -12,29 +12,23 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from benchmarks import catalogue
 from benchmarks.bench import Bench, rotated
-from benchmarks.figures import ByRound, median_by_round, summarize
 from benchmarks.launch import Running, Server, ServerFailedError, launch
-from benchmarks.load import BareCell, Cell, make_plan, measure_bare, measure_cell
-from benchmarks.report import Table, shown
+from benchmarks.load import make_plan, measure_bare, measure_cell
 from benchmarks.requests import PROTOCOLS, Protocol
+from benchmarks.throughput_result import BARE_BATCHES, JSON, JUDGED, Throughput
+from benchmarks.throughput_tables import tables
 from storage_init.host import usable_cpus
-from storage_init.package import BatchSensitivity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from benchmarks.catalogue import Usable
     from benchmarks.prepared import Prepared
     from benchmarks.texts import Workload
 
-BARE_BATCHES = (1, 4, 16)
-# Where targets are judged and settings by hand are tried.
-JUDGED = 16
-JSON: Protocol = "rest-json"
+__all__ = ["measure", "tables"]
 
 
 @dataclass(frozen=True)
@@ -44,55 +38,6 @@ class Coordinates:
     protocol: Protocol
     workload: Workload
     connections: int
-
-
-class Throughput(msgspec.Struct, frozen=True):
-    """The part's raw samples; ``fixed`` and ``mixed`` name its two workloads.
-
-    ``by_hand`` are the servers with explicit lanes and threads, ``lanes`` those of the bare loops.
-    """
-
-    model: str
-    int8: str | None
-    automatic: str
-    fixed: str
-    mixed: str
-    lanes: int
-    by_hand: list[str]
-    sensitivity: dict[str, BatchSensitivity]
-    cells: list[Cell]
-    bare: list[BareCell]
-    notes: list[str]
-
-    def by_round(
-        self,
-        server: str,
-        at: tuple[str, str, int],
-        value: Callable[[Cell], float] = lambda cell: cell.rate,
-    ) -> ByRound:
-        """A value of a server's cells at (protocol, workload, connections), the rate by default."""
-        return median_by_round(
-            (cell.round, value(cell))
-            for cell in self.cells
-            if cell.server == server and (cell.protocol, cell.workload, cell.connections) == at
-        )
-
-    def bare_by_round(
-        self,
-        variant: str,
-        workload: str,
-        batch: int,
-        *,
-        lanes: int,
-        value: Callable[[BareCell], float] = lambda cell: cell.rate,
-    ) -> ByRound:
-        """A value of a bare loop, its rate by default."""
-        at = (variant, workload, batch, lanes)
-        return median_by_round(
-            (cell.round, value(cell))
-            for cell in self.bare
-            if (cell.variant, cell.workload, cell.batch, cell.lanes) == at
-        )
 
 
 def measure(bench: Bench) -> Throughput:
@@ -129,8 +74,8 @@ def measure(bench: Bench) -> Throughput:
             running = _start_all(stack, rotated(servers, number), bench, result)
             for cell in cells:
                 _measure_servers(bench, result, running, cell, number)
-                if cell.protocol == JSON and cell.connections == max(options.connections):
-                    _measure_loops(bench, result, usable, cell.workload, number)
+                if cell.protocol == JSON:
+                    _measure_loops(bench, result, usable, cell, number)
     return result
 
 
@@ -211,13 +156,13 @@ def _taking_part(
 
 
 def _measure_loops(
-    bench: Bench, result: Throughput, usable: Usable, workload: Workload, number: int
+    bench: Bench, result: Throughput, usable: Usable, cell: Coordinates, number: int
 ) -> None:
-    """The bare session with a lane a CPU, and one lane alone for its latency."""
-    options = bench.options
-    loops = [(batch, result.lanes) for batch in BARE_BATCHES]
-    if result.lanes > 1:
-        loops.append((1, 1))
+    """The bare session beside the cell it is compared with: one lane, or a lane a CPU."""
+    options, workload = bench.options, cell.workload
+    loops = {1: [(1, 1)], JUDGED: [(batch, result.lanes) for batch in BARE_BATCHES]}.get(
+        cell.connections, []
+    )
     for variant in usable.variants:
         for batch, lanes in rotated(loops, number):
             bench.say(f"bare {variant.name}, {workload.name}, batch {batch}, {lanes} lanes")
@@ -233,90 +178,6 @@ def _measure_loops(
                     seconds=options.seconds,
                 )
             )
-
-
-def tables(result: Throughput) -> list[Table]:
-    """A table a protocol and workload, the bare loops, and rate beside sensitivity."""
-    found = [
-        _cells(result, protocol, workload)
-        for protocol in PROTOCOLS
-        for workload in (result.fixed, result.mixed)
-    ]
-    return [*(table for table in found if table.rows), _bare(result), _sensitivity(result)]
-
-
-def _cells(result: Throughput, protocol: str, workload: str) -> Table:
-    chosen = [c for c in result.cells if (c.protocol, c.workload) == (protocol, workload)]
-    rows = []
-    for connections in sorted({cell.connections for cell in chosen}):
-        here = [cell for cell in chosen if cell.connections == connections]
-        for server in dict.fromkeys(cell.server for cell in here):
-            cells = [cell for cell in here if cell.server == server]
-            rows.append(
-                [
-                    str(connections),
-                    server,
-                    shown(summarize(c.rate for c in cells)),
-                    *(
-                        shown(summarize(getattr(c, name) for c in cells if c.latencies), 1, 2)
-                        for name in ("p50", "p95", "p99")
-                    ),
-                    str(sum(cell.errors for cell in cells)),
-                    shown(summarize(c.server_cpu for c in cells), 1, 2),
-                    shown(summarize(c.client_cpu for c in cells), 1, 3),
-                ]
-            )
-    header = [
-        *("connections", "server", "requests/s", "p50, ms", "p95, ms", "p99, ms", "errors"),
-        *("server CPUs", "client CPUs"),
-    ]
-    clients = ", ".join(dict.fromkeys(cell.client for cell in chosen))
-    errors = {f"{c.server}: {c.first_error}" for c in chosen if c.first_error}
-    notes = [*result.notes, f"Client: {clients}, on the same machine.", *sorted(errors)]
-    return Table(f"{result.model}, {protocol}, {workload}", header, rows, notes)
-
-
-def _bare(result: Throughput) -> Table:
-    keys = dict.fromkeys((c.variant, c.workload, c.batch, c.lanes, c.threads) for c in result.bare)
-    rows = []
-    for key in keys:
-        same = [
-            c for c in result.bare if (c.variant, c.workload, c.batch, c.lanes, c.threads) == key
-        ]
-        rows.append(
-            [
-                *(str(part) for part in key),
-                shown(summarize(cell.rate for cell in same)),
-                shown(summarize(cell.p50 for cell in same), 1, 2),
-                shown(summarize(cell.p99 for cell in same), 1, 2),
-            ]
-        )
-    header = ["variant", "texts", "batch", "lanes", "threads", "texts/s", "p50, ms", "p99, ms"]
-    note = "Batches in order of arrival, padded to their longest text; tokenised in the loop."
-    return Table("The bare session", header, rows, [note])
-
-
-def _sensitivity(result: Throughput) -> Table:
-    rows = []
-    for variant, moved in result.sensitivity.items():
-        at = (JSON, result.fixed, JUDGED)
-        served = summarize(result.by_round(catalogue.ours_name(variant), at).values())
-        bare = [
-            shown(
-                summarize(
-                    result.bare_by_round(variant, result.fixed, batch, lanes=result.lanes).values()
-                )
-            )
-            for batch in BARE_BATCHES
-        ]
-        move, flips = f"{moved.largest_move:.4f}", f"{moved.flipped_labels:.2%}"
-        rows.append([variant, move, flips, shown(served), *bare])
-    header = [
-        *("variant", "largest move by batch-mates", "labels flipped", f"served at {JUDGED}, /s"),
-        *(f"bare, batch {batch}, /s" for batch in BARE_BATCHES),
-    ]
-    note = "Move and flips as the pipeline measured them and package.json says."
-    return Table("Rate and sensitivity to the batch", header, rows, [note])
 
 
 if __name__ == "__main__":

@@ -24,7 +24,10 @@ class Graph(msgspec.Struct, frozen=True):
 
 
 class LoopPlan(msgspec.Struct, frozen=True):
-    """``lanes`` threads take ``batch`` texts at a time in their order, padded to the longest."""
+    """``lanes`` threads take ``batch`` texts at a time in their order, padded to the longest.
+
+    The window lasts ``seconds`` and two batches a lane, at most ``patience`` times as long.
+    """
 
     graph: Graph
     texts: list[str]
@@ -33,10 +36,15 @@ class LoopPlan(msgspec.Struct, frozen=True):
     threads: int
     warmup_seconds: float
     seconds: float
+    patience: int = 10
 
 
 class LoopOutcome(msgspec.Struct, frozen=True):
-    """Seconds of each batch, tokenising included, over the window's ``seconds``."""
+    """Seconds of each batch, tokenising included.
+
+    ``seconds`` reach from the last batch's end before the window to the last one's in it, which is
+    over as soon as a lane is.
+    """
 
     batch: int
     latencies: list[float]
@@ -45,7 +53,7 @@ class LoopOutcome(msgspec.Struct, frozen=True):
     @property
     def rate(self) -> float:
         """Texts a second."""
-        return len(self.latencies) * self.batch / self.seconds
+        return len(self.latencies) * self.batch / self.seconds if self.latencies else 0.0
 
     def latency(self, share: float) -> float:
         """A quantile of a batch's seconds."""

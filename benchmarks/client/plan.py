@@ -33,6 +33,8 @@ class Plan(msgspec.Struct, frozen=True):
 class Outcome(msgspec.Struct, frozen=True):
     """What came back in the window: seconds of each request, in the order of the answers.
 
+    ``seconds`` reach from the last answer before the window to the last one in it: answers that
+    come in batches would else be cut in the middle. ``busy_seconds`` include the warm-up.
     ``errors`` are answers that are no success, and broken connections; they are not among
     ``latencies``. ``answers`` counts all, those of the warm-up, too. ``cpu_seconds`` are the
     client's own. ``client`` names it.
@@ -43,13 +45,14 @@ class Outcome(msgspec.Struct, frozen=True):
     errors: int
     first_error: str | None
     seconds: float
+    busy_seconds: float
     cpu_seconds: float
     client: str
 
     @property
     def rate(self) -> float:
         """Answers a second."""
-        return len(self.latencies) / self.seconds
+        return len(self.latencies) / self.seconds if self.latencies else 0.0
 
 
 class ClientFailedError(RuntimeError):

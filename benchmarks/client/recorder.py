@@ -28,6 +28,7 @@ class Recorder:
     _latencies: list[float] = field(default_factory=list)
     _errors: int = 0
     _first_error: str | None = None
+    _last_answer: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
         self.bodies = cycle(self.plan.bodies)
@@ -35,6 +36,7 @@ class Recorder:
     def success(self, seconds: float) -> None:
         """An answer came."""
         self.answers += 1
+        self._last_answer = time.perf_counter()
         if self._counting:
             self._latencies.append(round(seconds, LATENCY_DIGITS))
 
@@ -46,21 +48,19 @@ class Recorder:
 
     async def measure(self, client: str) -> Outcome:
         """Wait for the warm-up and the window to pass, then stop the connections."""
-        plan = self.plan
+        plan, began = self.plan, time.perf_counter()
         await self._pass(plan.warmup_seconds, plan.connections)
-        cpu, start = _cpu_seconds(), time.perf_counter()
-        self._counting = True
+        start, self._counting = self._last_answer, True
         await self._pass(plan.seconds, 2 * plan.connections)
-        self._counting = False
-        seconds, cpu = time.perf_counter() - start, _cpu_seconds() - cpu
-        self.stopped = True
+        self._counting, self.stopped = False, True
         return Outcome(
             latencies=self._latencies,
             answers=self.answers,
             errors=self._errors,
             first_error=self._first_error,
-            seconds=seconds,
-            cpu_seconds=cpu,
+            seconds=self._last_answer - start,
+            busy_seconds=time.perf_counter() - began,
+            cpu_seconds=_cpu_seconds(),
             client=client,
         )
 
