@@ -8,6 +8,10 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).parents[1]
 PROJECT = ("predictor", "storage_init", "pipeline", "benchmarks")
@@ -36,11 +40,16 @@ def ensure_compiled() -> None:
         stdout=subprocess.DEVNULL,
         check=False,
     )
-    if missing := [name for name in WITNESSES if not _has_byte_code(name)]:
+    if missing := without_byte_code(WITNESSES):
         raise NotCompiledError(
             f"{', '.join(missing)} could not be byte-compiled, so no start can be measured: "
             f"make {folders[0]} writable or compile it with python -m compileall"
         )
+
+
+def without_byte_code(modules: Sequence[str]) -> list[str]:
+    """Those of these modules that Python would compile when it imports them."""
+    return [name for name in modules if not _has_byte_code(name)]
 
 
 def _has_byte_code(module: str) -> bool:
