@@ -20,10 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.models import make_distilbert
+from benchmarks.prepared import prepare
 from storage_init.hashing import sha256_file
 from storage_init.host import cpu_model, usable_cpus
-from storage_init.store import Store
 from storage_init.verify import list_files
 from tests.s3 import Seaweed, environment, seaweed
 
@@ -42,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=Path(".bench"), help="keeps the model")
     parser.add_argument("--out", type=Path, default=Path(".bench/fetch.json"))
     arguments = parser.parse_args(argv)
-    package = _package(arguments.work.resolve())
+    package = prepare(NAME, arguments.work.resolve()).folder
     size = sum((package / path).stat().st_size for path in list_files(package))
     with (
         tempfile.TemporaryDirectory(dir=arguments.work.resolve()) as scratch,
@@ -54,20 +53,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.out.write_text(json.dumps(report, indent=2))
     _print(report)
     return 0
-
-
-def _package(work: Path) -> Path:
-    """DistilBERT-base prepared by the pipeline's command; a hit from the second time on."""
-    model = work / "distilbert"
-    if not (model / "config.json").exists():
-        make_distilbert(model)
-    command = [sys.executable, "-m", "pipeline", "run", f"--source={model.as_uri()}"]
-    subprocess.run(
-        [*command, f"--name={NAME}", f"--store={work / 'store'}"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return Store(work / "store").resolve(NAME)
 
 
 def _upload(s3: Seaweed, package: Path) -> None:

@@ -13,11 +13,10 @@ imported = time.perf_counter() - start
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from kserve import Model, ModelServer, model_server
 from kserve.utils.utils import get_predict_response
 
-from benchmarks.servers.tasks import answer, report_load, texts_of
+from benchmarks.servers.tasks import answer, feeds, report_load, texts_of
 
 if TYPE_CHECKING:
     from kserve import InferRequest, InferResponse
@@ -46,14 +45,11 @@ class OnnxModel(Model):
         self, payload: InferRequest, headers: dict[str, str] | None = None
     ) -> InferResponse:
         encodings = self.tokenizer.encode_batch(texts_of(payload))
-        mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
-        columns = {
-            "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
-            "attention_mask": mask,
-            "token_type_ids": np.zeros_like(mask),
-        }
-        output = self.session.run(None, {name: columns[name] for name in self.inputs})[0]
-        return get_predict_response(payload, answer(output, mask, self.task), self.name)
+        inputs = feeds(encodings, self.inputs)
+        output = self.session.run(None, inputs)[0]
+        return get_predict_response(
+            payload, answer(output, inputs["attention_mask"], self.task), self.name
+        )
 
 
 if __name__ == "__main__":

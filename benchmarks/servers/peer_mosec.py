@@ -17,7 +17,7 @@ import onnxruntime as ort
 from mosec import Server, Worker
 from tokenizers import Tokenizer
 
-from benchmarks.servers.tasks import answer
+from benchmarks.servers.tasks import answer, feeds
 
 MAX_BATCH = 16
 VARIABLE = "BENCH_MOSEC"
@@ -42,15 +42,9 @@ class Model(Worker):
     def forward(self, data: list[dict[str, Any]]) -> list[dict[str, Any]]:
         texts = [request["inputs"][0]["data"] for request in data]
         encodings = self.tokenizer.encode_batch([text for group in texts for text in group])
-        mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
-        columns = {
-            "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
-            "attention_mask": mask,
-            "token_type_ids": np.zeros_like(mask),
-        }
-        output = self.session.run(None, {name: columns[name] for name in self.inputs})[0]
-        rows = output if output.ndim == 2 and self.task == "text-embedding" else None
-        rows = answer(output, mask, self.task) if rows is None else rows
+        inputs = feeds(encodings, self.inputs)
+        output = self.session.run(None, inputs)[0]
+        rows = answer(output, inputs["attention_mask"], self.task)
         ends = np.cumsum([len(group) for group in texts])[:-1]
         return [_response(part) for part in np.split(rows, ends)]
 
