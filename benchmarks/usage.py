@@ -34,7 +34,7 @@ def cpu_seconds(process: psutil.Process) -> float:
 
 
 def _tree(process: psutil.Process) -> list[psutil.Process]:
-    return [process, *process.children(recursive=True)]
+    return [process, *(_gone_is_none(lambda: process.children(recursive=True)) or [])]
 
 
 def _gone_is_none(read: Callable[[], Any]) -> Any:

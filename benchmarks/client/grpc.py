@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
 
+from benchmarks.client.recorder import measure_on
 from benchmarks.requests import GRPC_METHOD
 
 if TYPE_CHECKING:
@@ -22,11 +22,7 @@ OPTIONS = [("grpc.use_local_subchannel_pool", 1)]
 
 async def run(recorder: Recorder) -> Outcome:
     """Measure; each of the plan's connections is a channel with one call at a time."""
-    plan = recorder.plan
-    tasks = [asyncio.create_task(_ask_on(recorder)) for _ in range(plan.connections)]
-    outcome = await recorder.measure(NAME)
-    await asyncio.wait_for(asyncio.gather(*tasks), timeout=120)
-    return outcome
+    return await measure_on(_ask_on, recorder, NAME)
 
 
 async def _ask_on(recorder: Recorder) -> None:

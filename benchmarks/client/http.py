@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
+from benchmarks.client.recorder import measure_on
+
 if TYPE_CHECKING:
     from benchmarks.client.plan import Outcome
     from benchmarks.client.recorder import Recorder
@@ -75,11 +77,7 @@ async def run(recorder: Recorder) -> Outcome:
     Raises:
         OSError: nobody listens.
     """
-    plan = recorder.plan
-    tasks = [asyncio.create_task(_stay_connected(recorder)) for _ in range(plan.connections)]
-    outcome = await recorder.measure(NAME)
-    await asyncio.wait_for(asyncio.gather(*tasks), timeout=120)
-    return outcome
+    return await measure_on(_stay_connected, recorder, NAME)
 
 
 async def _stay_connected(recorder: Recorder) -> None:

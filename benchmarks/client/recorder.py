@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 from benchmarks.client.plan import LATENCY_DIGITS, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from benchmarks.client.plan import Plan
 
 CHECK_SECONDS = 0.02
+DRAIN_SECONDS = 600
 
 
 @dataclass
@@ -71,6 +74,21 @@ class Recorder:
         limit = start + max(seconds, 1.0) * self.plan.patience
         while self.answers < answers and time.perf_counter() < limit:
             await asyncio.sleep(CHECK_SECONDS)
+
+
+async def measure_on(
+    connect: Callable[[Recorder], Coroutine[None, None, None]], recorder: Recorder, client: str
+) -> Outcome:
+    """Keep the plan's number of connections busy with ``connect`` and measure.
+
+    What is still on its way at the end is waited for: a server busy with requests that nobody
+    waits for would slow the next one that is measured.
+    """
+    count = recorder.plan.connections
+    tasks = [asyncio.create_task(connect(recorder)) for _ in range(count)]
+    outcome = await recorder.measure(client)
+    await asyncio.wait_for(asyncio.gather(*tasks), DRAIN_SECONDS)
+    return outcome
 
 
 def _cpu_seconds() -> float:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
 from benchmarks.client import http
-from benchmarks.client.plan import Outcome, Plan
+from benchmarks.client.plan import ClientFailedError, Outcome, Plan, run_client
 from benchmarks.client.recorder import Recorder
+from benchmarks.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -110,3 +113,9 @@ def test_answers_in_bursts_give_the_rate_of_whole_bursts() -> None:
     # A burst of 8 takes at least 100 ms; a window of 550 ms cut anywhere could count 6 of them.
     assert outcome.rate <= 81
     assert len(outcome.latencies) % 8 == 0
+
+
+def test_a_client_that_reaches_nobody_is_an_error() -> None:
+    plan = Plan("http", free_port(), [REQUEST], 1, warmup_seconds=0, seconds=0, patience=0)
+    with pytest.raises(ClientFailedError, match="Connect"):
+        run_client(plan)
