@@ -53,6 +53,10 @@ def throughput(result: Throughput, out: Path) -> None:
         rates.set(title=workload, xlabel="connections", ylabel="requests/s", xscale="log")
         latencies.set(title=workload, xlabel="connections", ylabel="p99, ms", xscale="log")
         latencies.set_yscale("log")
+        ticks = sorted({cell.connections for cell in shown})
+        for axes in (rates, latencies):
+            axes.set_xticks(ticks, [str(tick) for tick in ticks])
+            axes.minorticks_off()
         rates.legend(fontsize="small")
         figure.savefig(out / f"throughput-{name}.png")
 

@@ -24,11 +24,11 @@ class Summary(msgspec.Struct, frozen=True):
     count: int
 
     def text(self, scale: float = 1, digits: int = 1) -> str:
-        """``median (low-high)``, each times ``scale``; the median alone if it is the only one."""
+        """``median (low to high)``, each times ``scale``; the median alone if there is no other."""
         low, median, high = (
             f"{value * scale:.{digits}f}" for value in (self.low, self.median, self.high)
         )
-        return median if self.count == 1 else f"{median} ({low}-{high})"
+        return median if self.count == 1 else f"{median} ({low} to {high})"
 
 
 def summarize(values: Iterable[float]) -> Summary | None:

@@ -25,8 +25,7 @@ WARMUP_SHARE = 0.5
 class Cell(msgspec.Struct, frozen=True):
     """A server's answers: ``rate`` in texts a second, latencies of requests in milliseconds.
 
-    ``client_cpu`` and ``server_cpu`` are CPUs kept busy by the client, its start included, and by
-    the server.
+    ``client_cpu`` and ``server_cpu`` are CPUs kept busy by the client and by the server.
     """
 
     server: str

@@ -61,5 +61,6 @@ def main(argv: Sequence[str], parts: Sequence[str] = ()) -> int:
 
 def _text(described: machine.Machine, command: str, results: dict[str, Any]) -> str:
     goals = [goal for name, result in results.items() for goal in getattr(targets, name)(result)]
+    goals.sort(key=lambda goal: goal.point)
     tables = [table for name, result in results.items() for table in PARTS[name].tables(result)]
     return report.markdown(described, command, goals, tables)

@@ -56,12 +56,12 @@ def _cells(result: Throughput, protocol: str, workload: str) -> Table:
 
 
 def _bare(result: Throughput) -> Table:
-    keys = dict.fromkeys((c.variant, c.workload, c.batch, c.lanes, c.threads) for c in result.bare)
+    # A loop too slow to end a batch in its window has no rate.
+    cells = [cell for cell in result.bare if cell.rate]
+    keys = dict.fromkeys((c.variant, c.workload, c.batch, c.lanes, c.threads) for c in cells)
     rows = []
     for key in keys:
-        same = [
-            c for c in result.bare if (c.variant, c.workload, c.batch, c.lanes, c.threads) == key
-        ]
+        same = [c for c in cells if (c.variant, c.workload, c.batch, c.lanes, c.threads) == key]
         rows.append(
             [
                 *(str(part) for part in key),

@@ -36,7 +36,7 @@ class LoopPlan(msgspec.Struct, frozen=True):
     threads: int
     warmup_seconds: float
     seconds: float
-    patience: int = 10
+    patience: int = 30
 
 
 class LoopOutcome(msgspec.Struct, frozen=True):

@@ -37,7 +37,7 @@ class Outcome(msgspec.Struct, frozen=True):
     come in batches would else be cut in the middle. ``busy_seconds`` include the warm-up.
     ``errors`` are answers that are no success, and broken connections; they are not among
     ``latencies``. ``answers`` counts all, those of the warm-up, too. ``cpu_seconds`` are the
-    client's own. ``client`` names it.
+    client's own while it was busy. ``client`` names it.
     """
 
     latencies: list[float]

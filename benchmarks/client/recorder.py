@@ -51,7 +51,7 @@ class Recorder:
 
     async def measure(self, client: str) -> Outcome:
         """Wait for the warm-up and the window to pass, then stop the connections."""
-        plan, began = self.plan, time.perf_counter()
+        plan, began, cpu = self.plan, time.perf_counter(), _cpu_seconds()
         await self._pass(plan.warmup_seconds, plan.connections)
         start, self._counting = self._last_answer, True
         await self._pass(plan.seconds, 2 * plan.connections)
@@ -63,7 +63,7 @@ class Recorder:
             first_error=self._first_error,
             seconds=self._last_answer - start,
             busy_seconds=time.perf_counter() - began,
-            cpu_seconds=_cpu_seconds(),
+            cpu_seconds=_cpu_seconds() - cpu,
             client=client,
         )
 

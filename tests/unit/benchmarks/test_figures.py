@@ -14,7 +14,7 @@ def test_summary_has_median_and_extremes() -> None:
 
 def test_text_of_a_single_value_has_no_spread() -> None:
     assert figures.Summary(0.5, 0.5, 0.5, 1).text(1000, 0) == "500"
-    assert figures.Summary(0.5, 0.25, 1, 3).text(1, 2) == "0.50 (0.25-1.00)"
+    assert figures.Summary(0.5, 0.25, 1, 3).text(1, 2) == "0.50 (0.25 to 1.00)"
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.5, 50.5), (0.99, 99.01), (1.0, 100.0)])
