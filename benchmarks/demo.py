@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 
-from benchmarks.process import Predictor, command_line, predictor
+from benchmarks.process import Predictor, command_line, load_phases, predictor
 from storage_init.package import Package, Variant, read_package
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _ask(running: Predictor) -> None:
     print("gRPC", _summary({o.name: o.as_numpy() for o in answer.outputs}))
     print()
     _row("process start to ready", running.start_seconds)
-    for phase, seconds in _load_phases(running.metrics()).items():
+    for phase, seconds in load_phases(running.metrics()).items():
         _row(f"  load: {phase}", seconds)
     _row("first REST answer", first_rest)
     _row(f"REST, median of {TIMED_REQUESTS}, one connection", statistics.median(rest))
@@ -149,11 +149,6 @@ def _summary(outputs: dict[str, np.ndarray[Any, Any]]) -> str:
 def _as_array(output: dict[str, Any]) -> np.ndarray[Any, Any]:
     array: np.ndarray[Any, Any] = np.array(output["data"]).reshape(output["shape"])
     return array
-
-
-def _load_phases(metrics: str) -> dict[str, float]:
-    found = re.findall(r'^warmstart_load_seconds{.*phase="(\w+)"} (\S+)$', metrics, re.MULTILINE)
-    return {phase: float(seconds) for phase, seconds in found}
 
 
 def _serve(model_dir: Path, name: str) -> int:

@@ -4,9 +4,6 @@ A package of DistilBERT-base's size is fetched by turns: by kserve-storage, by u
 store (a miss), by us from the store (a hit), by us without asking the server (its revision known
 for a moment, or a version of the store by name), and by us with no store. Each is a process of its
 own, as in a pod; beside them stand our bare start and this machine's SHA-256 over the same bytes.
-
-The pipeline publishes no int8 on a CPU that computes it inexactly. There a stand-in of the same
-size, random bytes, is added to the package: a fetch does not look at what a graph holds.
 """
 
 from __future__ import annotations
@@ -14,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import shutil
 import statistics
 import subprocess
@@ -25,14 +21,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
-from benchmarks.models import make_distilbert
+from benchmarks.prepared import prepare
 from storage_init.hashing import sha256_file
 from storage_init.host import cpu_model, usable_cpus
-from storage_init.package import DIGEST_FILE, PACKAGE_FILE, read_package
-from storage_init.publish import publish
-from storage_init.store import Store
 from storage_init.verify import list_files
 from tests.s3 import Seaweed, environment, seaweed
 
@@ -41,8 +32,6 @@ if TYPE_CHECKING:
 
 NAME = "distilbert"
 PREFIX = f"s3://models/{NAME}"
-# int8 weights are a quarter of fp32's.
-STAND_IN, SHARE = "int8", 4
 KSERVE = "import sys; from kserve_storage import Storage; Storage.download(*sys.argv[1:])"
 
 
@@ -53,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=Path(".bench"), help="keeps the model")
     parser.add_argument("--out", type=Path, default=Path(".bench/fetch.json"))
     arguments = parser.parse_args(argv)
-    package = _with_int8(_package(arguments.work.resolve()), arguments.work.resolve())
+    package = prepare(NAME, arguments.work.resolve()).folder
     size = sum((package / path).stat().st_size for path in list_files(package))
     with (
         tempfile.TemporaryDirectory(dir=arguments.work.resolve()) as scratch,
@@ -61,45 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     ):
         _upload(s3, package)
         seconds = _measure(Path(scratch), s3.url, package, arguments.runs)
-    report = _report(seconds, size) | {"variants": _variants(package)}
+    report = _report(seconds, size)
     arguments.out.write_text(json.dumps(report, indent=2))
     _print(report)
     return 0
-
-
-def _package(work: Path) -> Path:
-    """DistilBERT-base prepared by the pipeline's command; a hit from the second time on."""
-    model = work / "distilbert"
-    if not (model / "config.json").exists():
-        make_distilbert(model)
-    command = [sys.executable, "-m", "pipeline", "run", f"--source={model.as_uri()}"]
-    subprocess.run(
-        [*command, f"--name={NAME}", f"--store={work / 'store'}"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return Store(work / "store").resolve(NAME)
-
-
-def _with_int8(package: Path, work: Path) -> Path:
-    """The package if it has int8, else with a stand-in, described and published elsewhere."""
-    described, _ = read_package(package)
-    if any(variant.name == STAND_IN for variant in described.variants):
-        return package
-    (fp32,) = described.variants
-    int8 = replace(fp32, name=STAND_IN, graph=f"{STAND_IN}/model.onnx")
-    store = Store(work / "stand-in")
-    with store.staging() as staged:
-        shutil.copytree(package, staged, copy_function=shutil.copyfile, dirs_exist_ok=True)
-        for name in (PACKAGE_FILE, DIGEST_FILE):
-            (staged / name).unlink()
-        (staged / STAND_IN).mkdir()
-        for path in (staged / "fp32").iterdir():
-            content = random.Random(0).randbytes(path.stat().st_size // SHARE)  # noqa: S311
-            (staged / STAND_IN / path.name).write_bytes(content)
-        return publish(
-            store, staged, lambda files: replace(described, files=files, variants=[fp32, int8])
-        )
 
 
 def _upload(s3: Seaweed, package: Path) -> None:
@@ -168,18 +122,6 @@ def _report(seconds: dict[str, list[float]], size: int) -> dict[str, Any]:
         "kserve_to_hit_by_name": round(medians["kserve-storage"] / medians["hit by name"], 1),
         "hit_rate_to_sha256_one_core": round(medians["sha256, one core"] / verifying, 2),
         "hit_rate_to_sha256_all_cores": round(medians["sha256, all cores"] / verifying, 2),
-    }
-
-
-def _variants(package: Path) -> dict[str, str]:
-    """What each variant is."""
-    made = read_package(package)[0].variants
-    stands_in = package.is_relative_to(package.parents[4] / "stand-in")
-    return {
-        variant.name: "stand-in, random bytes"
-        if stands_in and variant.name == STAND_IN
-        else "prepared by the pipeline"
-        for variant in made
     }
 
 

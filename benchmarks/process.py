@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -83,7 +84,7 @@ def launched(model_dir: Path, log: Path, *flags: str, name: str = "m") -> Iterat
         try:
             yield Predictor(name, url, f"127.0.0.1:{grpc}", client, child)
         finally:
-            _stop(child)
+            stop(child)
 
 
 def run_to_end(model_dir: Path, *flags: str, name: str = "m") -> subprocess.CompletedProcess[str]:
@@ -100,6 +101,12 @@ def command_line(
         *(sys.executable, "-m", "predictor", f"--model_name={name}", f"--model_dir={model_dir}"),
         *(f"--http_port={http_port}", f"--grpc_port={grpc_port}", *flags),
     ]
+
+
+def load_phases(metrics: str) -> dict[str, float]:
+    """Seconds of each phase of a predictor's load, from what it shows Prometheus."""
+    found = re.findall(r'^warmstart_load_seconds{.*phase="(\w+)"} (\S+)$', metrics, re.MULTILINE)
+    return {phase: float(seconds) for phase, seconds in found}
 
 
 def free_port() -> int:
@@ -124,9 +131,11 @@ def _wait_until_ready(running: Predictor, log: Path) -> None:
     raise PredictorFailedError(f"the predictor {outcome}:\n{log.read_text()}")
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
+def stop(child: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, and make it where it does not."""
     child.send_signal(signal.SIGTERM)
     try:
         child.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         child.kill()
+        child.wait()

@@ -1,0 +1,103 @@
+"""A bare session's graph, the loop over it, and what they gave; MessagePack between processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TypeVar
+
+import msgspec
+
+from benchmarks.compiled import ROOT
+from benchmarks.figures import quantile
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """A variant's graph and the tokenizer that goes with it."""
+
+    path: str
+    provider: str
+    tokenizer: str
+    max_length: int
+    pad_token_id: int
+
+
+class LoopPlan(msgspec.Struct, frozen=True):
+    """``lanes`` threads take ``batch`` texts at a time in their order, padded to the longest.
+
+    The window lasts ``seconds`` and two batches a lane, at most ``patience`` times as long.
+    """
+
+    graph: Graph
+    texts: list[str]
+    batch: int
+    lanes: int
+    threads: int
+    warmup_seconds: float
+    seconds: float
+    patience: int = 30
+
+
+class LoopOutcome(msgspec.Struct, frozen=True):
+    """Seconds of each batch, tokenising included.
+
+    ``seconds`` reach from the last batch's end before the window to the last one's in it, which is
+    over as soon as a lane is.
+    """
+
+    batch: int
+    latencies: list[float]
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Texts a second."""
+        return len(self.latencies) * self.batch / self.seconds if self.latencies else 0.0
+
+    def latency(self, share: float) -> float:
+        """A quantile of a batch's seconds."""
+        return quantile(self.latencies, share)
+
+
+class SessionPlan(msgspec.Struct, frozen=True):
+    """Create one session."""
+
+    graph: Graph
+    threads: int
+
+
+class SessionOutcome(msgspec.Struct, frozen=True):
+    """Seconds for importing ONNX Runtime, for ``InferenceSession()``, and for the first run."""
+
+    imports: float
+    session: float
+    first_run: float
+
+
+T = TypeVar("T")
+
+
+class BareFailedError(RuntimeError):
+    """A bare session's process ended with an error."""
+
+
+def run_bare(plan: LoopPlan | SessionPlan, answer: type[T]) -> T:
+    """Run a plan in a fresh process.
+
+    Raises:
+        BareFailedError: with what it wrote to stderr.
+    """
+    module = "loop" if isinstance(plan, LoopPlan) else "session"
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.bare.{module}"],
+        input=msgspec.msgpack.encode(plan),
+        capture_output=True,
+        cwd=ROOT,
+        # The lanes keep the CPUs busy; a tokenizer's threads would only get in their way.
+        env=os.environ | {"TOKENIZERS_PARALLELISM": "false"},
+        check=False,
+    )
+    if done.returncode:
+        raise BareFailedError(f"bare {module} failed:\n{done.stderr.decode()}")
+    return msgspec.msgpack.decode(done.stdout, type=answer)

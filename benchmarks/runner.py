@@ -1,0 +1,66 @@
+"""One run: the chosen parts after each other, their report on disk after each."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import (
+    charts,
+    cold_start,
+    growth,
+    machine,
+    memory,
+    options,
+    report,
+    targets,
+    throughput,
+)
+from benchmarks.bench import Bench
+from benchmarks.compiled import ensure_compiled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+PARTS: dict[str, ModuleType] = {
+    "cold_start": cold_start,
+    "throughput": throughput,
+    "memory": memory,
+    "growth": growth,
+}
+
+
+def main(argv: Sequence[str], parts: Sequence[str] = ()) -> int:
+    """Measure, print the report, keep it with its samples and charts; 0 once all is measured.
+
+    Args:
+        argv: the command line.
+        parts: what to measure; the command line says so if there are none.
+    """
+    chosen = options.parse(argv, parts)
+    bench = Bench(chosen)
+    bench.say("compiling what has no byte code yet")
+    ensure_compiled()
+    described = machine.describe()
+    results: dict[str, Any] = {}
+    for name in chosen.parts:
+        results[name] = PARTS[name].measure(bench)
+        # After each part: what a later one breaks is not lost.
+        text = _text(described, chosen.command, results)
+        report.write(chosen.out, described, chosen.command, results, text)
+    print(text)
+    if find_spec("matplotlib") is None:
+        bench.say("no charts: matplotlib is not installed (extra: bench)")
+    else:
+        for name, result in results.items():
+            getattr(charts, name)(result, chosen.out)
+    bench.say(f"written to {chosen.out}")
+    return 0
+
+
+def _text(described: machine.Machine, command: str, results: dict[str, Any]) -> str:
+    goals = [goal for name, result in results.items() for goal in getattr(targets, name)(result)]
+    goals.sort(key=lambda goal: goal.point)
+    tables = [table for name, result in results.items() for table in PARTS[name].tables(result)]
+    return report.markdown(described, command, goals, tables)

@@ -1,0 +1,59 @@
+"""What baselines share: a request's texts, pooled hidden states, and how long their load took."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kserve import InferRequest
+    from numpy.typing import NDArray
+    from tokenizers import Encoding
+
+LOAD_KEY = "load_seconds"
+
+
+def texts_of(request: InferRequest) -> list[str]:
+    """The texts of a V2 request, which REST brings as strings and gRPC as bytes."""
+    values = request.inputs[0].as_numpy().ravel()
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+
+
+def feeds(encodings: Sequence[Encoding], names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    """A graph's inputs [N, L] from padded encodings; every text is of the first type."""
+    mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
+    columns = {
+        "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
+        "attention_mask": mask,
+        "token_type_ids": np.zeros_like(mask),
+    }
+    return {name: columns[name] for name in names}
+
+
+def answer(output: NDArray[Any], mask: NDArray[Any], task: str) -> NDArray[Any]:
+    """Probabilities [N, C] from logits, or mean-pooled unit vectors [N, D] from hidden states.
+
+    Args:
+        output: logits [N, C], hidden states [N, L, D], or vectors [N, D] pooled already.
+        mask: the attention mask, [N, L].
+        task: ``text-classification`` or ``text-embedding``.
+    """
+    if task == "text-embedding" and output.ndim == 2:
+        return output
+    if task == "text-embedding":
+        weights = mask[..., None].astype(output.dtype)
+        pooled = (output * weights).sum(axis=1) / weights.sum(axis=1)
+        unit: NDArray[Any] = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+        return unit
+    powers = np.exp(output - output.max(axis=1, keepdims=True))
+    probabilities: NDArray[Any] = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def report_load(**seconds: float) -> None:
+    """Say on stdout how long the phases of a load took; ``benchmarks.launch`` reads it."""
+    print(json.dumps({LOAD_KEY: seconds}), flush=True)
