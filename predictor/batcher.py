@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from predictor.engine import Engine, Texts, Tokens
-from predictor.scheduler import Limits, take
+from predictor.scheduler import LOOK_AHEAD, Limits, take
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -132,11 +132,9 @@ class Batcher:
             entries = self._entries(jobs) if jobs else []
             with self._changed:
                 self._waiting += entries
-                # A client that has left, or a text of whom has failed, wants nothing more.
-                self._waiting = [e for e in self._waiting if not e.job.future.done()]
-                if not self._waiting:
+                lengths = [len(entry.tokens) for entry in self._wanted()]
+                if not lengths:
                     continue
-                lengths = [len(entry.tokens) for entry in self._waiting]
                 chosen = take(lengths, self._running_tokens, self._limits)
                 batch = [self._waiting[index] for index in chosen]
                 for index in sorted(chosen, reverse=True):
@@ -145,6 +143,16 @@ class Batcher:
                 if self._waiting:
                     self._changed.notify()
                 return batch
+
+    def _wanted(self) -> list[_Entry]:
+        """The longest-waiting texts, after those are gone that nobody waits for any more."""
+        while True:
+            head = self._waiting[:LOOK_AHEAD]
+            # A client that has left, or one of whose texts has failed, wants nothing more.
+            wanted = [entry for entry in head if not entry.job.future.done()]
+            self._waiting[:LOOK_AHEAD] = wanted
+            if wanted or not self._waiting:
+                return wanted
 
     def _entries(self, jobs: list[_Job]) -> list[_Entry]:
         """The texts of jobs that have just arrived, tokenised together."""

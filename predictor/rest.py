@@ -87,7 +87,8 @@ class RestApp:
         elif match := MODEL_V1.fullmatch(path):
             name, predict = match.groups()
             if predict:
-                return self._predict(name) if method == "POST" else None
+                mine = method == "POST" and not _is_cloud_event(scope)
+                return self._predict(name) if mine else None
             if method == "GET":
                 return self._model_v1(name)
         return self._server_routes().get(path) if method == "GET" else None
@@ -182,6 +183,14 @@ def _json(content: Any, status: int = 200) -> Reply:
 
 def _header(scope: Scope, name: bytes) -> str | None:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+
+
+def _is_cloud_event(scope: Scope) -> bool:
+    """In either of its HTTP forms, which KServe's application reads and answers."""
+    content_type = _header(scope, b"content-type") or ""
+    return content_type.startswith("application/cloudevents") or (
+        _header(scope, b"ce-specversion") is not None
+    )
 
 
 async def _body(receive: Receive) -> bytes:

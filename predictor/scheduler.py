@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# How many of the longest-waiting texts are looked at for company.
+# How many of the longest-waiting texts are worth looking at for company.
 LOOK_AHEAD = 128
 
 
@@ -44,22 +44,31 @@ def take(lengths: Sequence[int], running: int, limits: Limits) -> list[int]:
     """
     if not limits.batches:
         return [0]
-    window = range(min(len(lengths), LOOK_AHEAD))
-    order = sorted(window, key=lengths.__getitem__)
-    share = -(-(sum(lengths[index] for index in window) + running) // limits.lanes)
-    budget = min(limits.max_tokens, share)
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    share = -(-(sum(lengths) + running) // limits.lanes)
     low = high = order.index(0)
+    total = lengths[0]
     while True:
-        below = lengths[order[low - 1]] if low else None
-        above = lengths[order[high + 1]] if high + 1 < len(order) else None
-        anchor = lengths[0]
-        down = below is not None and (above is None or anchor - below <= above - anchor)
-        first = low - 1 if down else low
-        last = high if down else high + 1
-        if last >= len(order):
-            break
-        shortest, longest = lengths[order[first]], lengths[order[last]]
-        if longest - shortest > limits.max_padding or longest * (last - first + 1) > budget:
-            break
-        low, high = first, last
-    return order[low : high + 1]
+        for first, last, index in _neighbours(order, low, high, lengths):
+            longest = lengths[order[last]]
+            if (
+                longest - lengths[order[first]] <= limits.max_padding
+                and longest * (last - first + 1) <= limits.max_tokens
+                and total + lengths[index] <= share
+            ):
+                low, high, total = first, last, total + lengths[index]
+                break
+        else:
+            return order[low : high + 1]
+
+
+def _neighbours(
+    order: Sequence[int], low: int, high: int, lengths: Sequence[int]
+) -> list[tuple[int, int, int]]:
+    """The ranges one text longer than ``low``..``high``, the one nearer in length first."""
+    ranges = []
+    if low:
+        ranges.append((low - 1, high, order[low - 1]))
+    if high + 1 < len(order):
+        ranges.append((low, high + 1, order[high + 1]))
+    return sorted(ranges, key=lambda each: abs(lengths[each[2]] - lengths[0]))

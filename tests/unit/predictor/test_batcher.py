@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from predictor.batcher import Batcher, Ran, StoppedError
 from predictor.engine import Engine, Texts, Tokens
-from predictor.scheduler import Limits
+from predictor.scheduler import LOOK_AHEAD, Limits
 from storage_init.runtime import TextTooLongError
 from tests.engines import Watched, rows_of
 from tests.unit.predictor.test_engine import TEXTS
@@ -409,3 +409,10 @@ def test_over_a_real_engine_company_changes_no_answer(
     assert sum(texts for texts, _ in shapes) == len(TEXTS)
     assert all(texts * length <= max_tokens or texts == 1 for texts, length in shapes)
     assert (len(shapes) < len(TEXTS)) == (max_tokens > 1), "with room they share inferences"
+
+
+def test_a_long_queue_is_looked_at_from_its_front_only() -> None:
+    engine = Letters()
+    with running(engine, replace(ONE_LANE, max_tokens=10**6)) as batcher:
+        asyncio.run(batcher.run(Texts(["a"] * (2 * LOOK_AHEAD + 1))))
+    assert [len(batch) for batch in engine.batches] == [LOOK_AHEAD, LOOK_AHEAD, 1]
