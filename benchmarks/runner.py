@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +41,8 @@ def main(argv: Sequence[str], parts: Sequence[str] = ()) -> int:
         parts: what to measure; the command line says so if there are none.
     """
     chosen = options.parse(argv, parts)
+    # As on Ctrl-C: the servers that are up are stopped on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     bench = Bench(chosen)
     bench.say("compiling what has no byte code yet")
     ensure_compiled()
