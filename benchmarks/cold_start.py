@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from benchmarks import catalogue
-from benchmarks.bare.plan import SessionOutcome, SessionPlan, run_bare
+from benchmarks.bare.plan import LoadOutcome, LoadPlan, SessionOutcome, SessionPlan, run_bare
 from benchmarks.bench import Bench, rotated
 from benchmarks.figures import ByRound, median_by_round, ratio, summarize
 from benchmarks.launch import Server, ServerFailedError, launch, loading_seconds
@@ -39,6 +39,14 @@ class Start(msgspec.Struct, frozen=True):
     memory: Memory
 
 
+class BareLoad(msgspec.Struct, frozen=True):
+    """Our ``load()`` of a variant, in a process that does nothing else."""
+
+    variant: str
+    round: int
+    outcome: LoadOutcome
+
+
 class BareSession(msgspec.Struct, frozen=True):
     """``InferenceSession()`` on a variant's files."""
 
@@ -56,6 +64,7 @@ class ColdStart(msgspec.Struct, frozen=True):
     peer_variant: str
     starts: list[Start]
     sessions: list[BareSession]
+    loads: list[BareLoad]
     notes: list[str]
 
     def by_round(self, server: str, value: Callable[[Start], float | None]) -> ByRound:
@@ -68,6 +77,13 @@ class ColdStart(msgspec.Struct, frozen=True):
         return median_by_round(
             (s.round, s.outcome.session) for s in self.sessions if s.variant == variant
         )
+
+    def load_by_round(self, variant: str) -> ByRound:
+        """Seconds of our ``load()`` in a process of its own, without self-test and warm-up."""
+        found = (
+            (s.round, loading_seconds(s.outcome.phases)) for s in self.loads if s.variant == variant
+        )
+        return median_by_round((number, seconds) for number, seconds in found if seconds)
 
     @property
     def servers(self) -> list[str]:
@@ -97,6 +113,7 @@ def measure(bench: Bench) -> ColdStart:
         peer_variant=peer_variant.name,
         starts=[],
         sessions=[],
+        loads=[],
         notes=[f"{name} is not served here: {why}" for name, why in usable.refused.items()],
     )
     if not peers:
@@ -111,6 +128,9 @@ def measure(bench: Bench) -> ColdStart:
             plan = SessionPlan(prepared.bare(variant), threads=1)
             outcome = run_bare(plan, SessionOutcome)
             result.sessions.append(BareSession(variant.name, number, outcome))
+            load_plan = LoadPlan(str(prepared.folder), variant.name)
+            loaded = run_bare(load_plan, LoadOutcome)
+            result.loads.append(BareLoad(variant.name, number, loaded))
     return result
 
 
@@ -194,9 +214,7 @@ def _sessions(result: ColdStart) -> Table:
     rows = []
     for variant in dict.fromkeys(session.variant for session in result.sessions):
         bare = result.session_by_round(variant)
-        ours = result.by_round(
-            catalogue.ours_name(variant) + SIZE_ONLY, lambda start: loading_seconds(start.load)
-        )
+        ours = result.load_by_round(variant)
         rows.append(
             [
                 variant,

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import onnxruntime
+
 from benchmarks import models
 from benchmarks.bare.plan import Graph
 from benchmarks.texts import TextMaker
+from predictor.settings import Settings
+from predictor.variants import Runtime, choose
 from storage_init.package import TOKENIZER_FILE, Package, TextEmbedding, read_package
 from storage_init.runtime import Tokenizer
 from storage_init.store import Store
@@ -56,9 +60,11 @@ class Prepared:
         return TextMaker(self.open_tokenizer())
 
     def bare(self, variant: Variant) -> Graph:
-        """A variant's graph for a bare session."""
+        """A variant's graph for a bare session: the form that the predictor would load here."""
+        runtime = Runtime(onnxruntime.__version__, onnxruntime.get_available_providers())
+        choice = choose(self.package, variant.name, runtime, Settings().batch_limits)
         return Graph(
-            path=str(self.folder / variant.graph),
+            path=str(self.folder / choice.graph),
             provider=variant.requires.provider,
             tokenizer=str(self.tokenizer),
             max_length=self.package.limits.max_length,

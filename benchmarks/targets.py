@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from benchmarks import catalogue
-from benchmarks.cold_start import SIZE_ONLY
 from benchmarks.figures import ratio, summarize
-from benchmarks.launch import loading_seconds
 from benchmarks.throughput_result import BARE_BATCHES, JSON, JUDGED
 
 if TYPE_CHECKING:
@@ -62,7 +60,7 @@ def cold_start(result: ColdStart) -> Iterator[Target]:
     """Points 1 and 2."""
     variant, caveat = _small(result.int8, result.automatic)
     name = catalogue.ours_name(variant)
-    loading = result.by_round(name + SIZE_ONLY, lambda start: loading_seconds(start.load))
+    loading = result.load_by_round(variant)
     ready = result.by_round(name, lambda start: start.ready)
     first = result.by_round(name, lambda start: start.first_answer)
     total = result.by_round(name, lambda start: start.load.get("total"))

@@ -33,9 +33,8 @@ T = TypeVar("T")
 
 @dataclass
 class Phases:
-    """Seconds each phase of a load took, from ``started`` on; phases may overlap."""
+    """Seconds each phase of a load took; phases may overlap."""
 
-    started: float = field(default_factory=time.perf_counter)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def time(self, name: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,4 +1,4 @@
-"""A bare session's graph, the loop over it, and what they gave; MessagePack between processes."""
+"""Plans for a bare session, a loop over it or a load alone, and what they gave, in MessagePack."""
 
 from __future__ import annotations
 
@@ -75,20 +75,34 @@ class SessionOutcome(msgspec.Struct, frozen=True):
     first_run: float
 
 
+class LoadPlan(msgspec.Struct, frozen=True):
+    """Load one variant of the package in a folder."""
+
+    folder: str
+    variant: str
+
+
+class LoadOutcome(msgspec.Struct, frozen=True):
+    """Seconds of the load's phases."""
+
+    phases: dict[str, float]
+
+
 T = TypeVar("T")
+MODULES = {LoopPlan: "loop", SessionPlan: "session", LoadPlan: "loading"}
 
 
 class BareFailedError(RuntimeError):
     """A bare session's process ended with an error."""
 
 
-def run_bare(plan: LoopPlan | SessionPlan, answer: type[T]) -> T:
+def run_bare(plan: LoopPlan | SessionPlan | LoadPlan, answer: type[T]) -> T:
     """Run a plan in a fresh process.
 
     Raises:
         BareFailedError: with what it wrote to stderr.
     """
-    module = "loop" if isinstance(plan, LoopPlan) else "session"
+    module = MODULES[type(plan)]
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.bare.{module}"],
         input=msgspec.msgpack.encode(plan),

@@ -3,8 +3,8 @@ from __future__ import annotations
 import msgspec
 
 from benchmarks import catalogue, targets
-from benchmarks.bare.plan import SessionOutcome
-from benchmarks.cold_start import SIZE_ONLY, BareSession, ColdStart, Start
+from benchmarks.bare.plan import LoadOutcome, SessionOutcome
+from benchmarks.cold_start import SIZE_ONLY, BareLoad, BareSession, ColdStart, Start
 from benchmarks.load import BareCell, Cell
 from benchmarks.throughput_result import JSON, JUDGED, Throughput
 from benchmarks.usage import Memory
@@ -32,6 +32,7 @@ def cold_start(int8: str | None) -> ColdStart:
             start(catalogue.ours_name("int8") + SIZE_ONLY, 0.5, loads),
         ],
         sessions=[BareSession("int8", 0, SessionOutcome(0.1, 0.02, 0.01))],
+        loads=[BareLoad("int8", 0, LoadOutcome(loads))],
         notes=[],
     )
 
