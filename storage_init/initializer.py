@@ -88,6 +88,8 @@ def _fetch_known(cache: Cache, uri: str, known: Known, incoming: Path, destinati
     """Stage what the URI last led to while asking whether it still does."""
     question = None if known.is_fresh else Question(uri, patient=not cache.falls_back)
     delivery = _stage_if_whole(cache, known, incoming, destination)
+    if question is None and delivery is None:
+        question = Question(uri, patient=True)
     source = _answer(question, known, fallback=cache.falls_back and delivery is not None)
     if delivery and cache.find(source) == known.folder:
         _record(cache, known.folder, hit=True)

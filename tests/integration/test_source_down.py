@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from storage_init.signing import VERIFY_VARIABLE, sign
 from storage_init.store import Store
 from storage_init.verify import verify
 from tests.hub import Hub, hub
+from tests.keys import KeyPair, needs_signing
 from tests.packages import flip_byte, writable_copy
 from tests.pods import URI, Pods
 from tests.unit.storage_init.fakes import NAME, publish_fake, with_weights
@@ -129,3 +131,31 @@ def test_a_moment_after_one_pod_asked_the_others_need_not(pods: Pods, server: Hu
     assert pods.run(2).returncode == 0
     assert server.requests != []
     verify(pods.destination(2))
+
+
+@needs_signing
+def test_what_is_not_signed_as_asked_is_not_served_for_want_of_a_server(
+    pods: Pods, server: Hub, keys: KeyPair
+) -> None:
+    pods.environment |= {VERIFY_VARIABLE: str(keys.public), "WARMSTART_RETRIES": "0"}
+    server.before_answer = lambda _: 503
+    done = pods.run(1)
+    assert done.returncode == 1
+    assert "it is not signed: it has no package.sig" in done.stderr
+    assert "the server answers 503" in done.stderr.splitlines()[-1]
+    assert list(pods.destination(1).iterdir()) == []
+
+
+@needs_signing
+@pytest.mark.parametrize("recheck", ["0", "3600"])
+def test_an_unsigned_version_at_hand_does_not_hide_that_a_signed_one_is_there(
+    pods: Pods, server: Hub, keys: KeyPair, tmp_path: Path, recheck: str
+) -> None:
+    other = publish_fake(Store(tmp_path / "other"), with_weights(b"newer"), key="b" * 64)
+    newer = writable_copy(other, tmp_path / "newer")
+    sign(newer, keys.private)
+    server.push(REPO, newer)
+    pods.environment |= {VERIFY_VARIABLE: str(keys.public), "WARMSTART_RECHECK_SECONDS": recheck}
+    done = pods.run(1)
+    assert done.returncode == 0, done.stderr
+    assert (pods.destination(1) / "fp32" / "model.onnx.data").read_bytes() == b"newer"
