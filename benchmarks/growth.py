@@ -1,7 +1,6 @@
 """How loads, memory and rates grow: with the model's size, a text's length, texts a request.
 
-``python -m benchmarks.growth``. A predictor serves one model today; once it serves several, the
-start against their number belongs here.
+``python -m benchmarks.growth``. And how a start grows with the number of a server's models.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from benchmarks import catalogue, models
+from benchmarks import catalogue, models, several
 from benchmarks.bench import Bench, rotated
 from benchmarks.figures import median_by_round, slope, summarize
 from benchmarks.launch import launch, loading_seconds
@@ -56,6 +55,7 @@ class Growth(msgspec.Struct, frozen=True):
     loads: list[Load]
     cells: list[Cell]
     bare: list[BareCell]
+    several: list[several.SeveralStart]
 
     def points(self, variant: str, value: Callable[[Load], float]) -> list[tuple[float, float]]:
         """(millions of parameters, median of a value) of each model, the smallest first."""
@@ -85,6 +85,7 @@ def measure(bench: Bench) -> Growth:
         loads=[],
         cells=[],
         bare=[],
+        several=[],
     )
     jobs = [
         (model, variant.name)
@@ -94,6 +95,7 @@ def measure(bench: Bench) -> Growth:
     for number in range(options.rounds):
         bench.say(f"growth, round {number + 1} of {options.rounds}: loads")
         result.loads.extend(_load(bench, *job, number) for job in rotated(jobs, number))
+        result.several.extend(several.measure(bench, number))
     for number in range(options.rounds):
         bench.say(f"growth, round {number + 1} of {options.rounds}: rates")
         _rates(bench, result, number)
@@ -147,8 +149,8 @@ def _workloads(bench: Bench) -> list[Workload]:
 
 
 def tables(result: Growth) -> list[Table]:
-    """Loads by size, rates by length and by texts a request."""
-    return [_sizes(result), _by_workload(result)]
+    """Loads by size, starts by number of models, rates by length and by texts a request."""
+    return [_sizes(result), several.table(result.several), _by_workload(result)]
 
 
 def _sizes(result: Growth) -> Table:

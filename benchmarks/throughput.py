@@ -12,7 +12,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks import catalogue
+import msgspec
+
+from benchmarks import catalogue, independence
 from benchmarks.bench import Bench, rotated
 from benchmarks.launch import Running, Server, ServerFailedError, launch
 from benchmarks.load import make_plan, measure_bare, measure_cell
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.catalogue import Usable
+    from benchmarks.independence import Independence
     from benchmarks.prepared import Prepared
     from benchmarks.texts import Workload
 
@@ -76,7 +79,14 @@ def measure(bench: Bench) -> Throughput:
                 _measure_servers(bench, result, running, cell, number)
                 if cell.protocol == JSON:
                     _measure_loops(bench, result, usable, cell, number)
-    return result
+    return msgspec.structs.replace(result, independence=_independence(bench, mixed))
+
+
+def _independence(bench: Bench, mixed: Workload) -> Independence:
+    prepared = bench.prepared(bench.options.model)
+    texts = [request[0] for request in mixed.requests]
+    with launch(catalogue.ours(prepared, catalogue.AUTO), bench.logs) as running:
+        return independence.measure(running, texts)
 
 
 def _servers(bench: Bench) -> list[Server]:

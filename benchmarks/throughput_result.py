@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from benchmarks.figures import ByRound, median_by_round
+from benchmarks.independence import Independence
 from benchmarks.load import BareCell, Cell
 from storage_init.package import BatchSensitivity
 
@@ -38,6 +39,7 @@ class Throughput(msgspec.Struct, frozen=True):
     cells: list[Cell]
     bare: list[BareCell]
     notes: list[str]
+    independence: Independence | None = None
 
     def by_round(
         self,

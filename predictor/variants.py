@@ -11,7 +11,7 @@ from storage_init import host
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from storage_init.package import Package, Requires, Variant
+    from storage_init.package import BatchSensitivity, Package, Requires, Variant
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,10 @@ class BatchLimits:
 
     def allow(self, variant: Variant) -> bool:
         """Whether texts may share a batch without moving each other's answers."""
-        sensitivity = variant.batch_sensitivity
+        return self.allow_move(variant.batch_sensitivity)
+
+    def allow_move(self, sensitivity: BatchSensitivity) -> bool:
+        """Whether answers that move so far are near enough."""
         return (
             sensitivity.largest_move <= self.largest_move
             and sensitivity.flipped_labels <= self.flipped_labels
