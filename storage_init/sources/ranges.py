@@ -73,6 +73,8 @@ class _Part:
         self.path = folder / PARTS / identity[:32]
         self.note = self.path.with_suffix(".json")
         self.lock = threading.Lock()
+        # Held while a note is written, which waits for the disk; the blocks go on meanwhile.
+        self.noting = threading.Lock()
         step = BLOCK_BYTES if file.ranges else max(file.size, 1)
         self.starts = range(0, file.size, step)
         self.have = self._noted() if file.ranges else {}
@@ -98,13 +100,16 @@ class _Part:
                 with self.lock:
                     self.have[start] = at - start
                     self.unnoted += len(chunk)
-                    if self.unnoted >= NOTE_BYTES:
+                if self.unnoted >= NOTE_BYTES and self.noting.acquire(blocking=False):
+                    try:
                         self._take_note()
+                    finally:
+                        self.noting.release()
                 if stop.is_set():
                     return
         if at < end:
             raise ConnectionError(f"the connection broke off in {self.file.path} at byte {at}")
-        with self.lock:
+        with self.noting, self.lock:
             self._settle()
 
     def close(self) -> None:
@@ -127,12 +132,14 @@ class _Part:
 
     def _take_note(self) -> None:
         # The content first: after a power cut nothing may be noted that is not on the disk.
-        have = dict(self.have)
+        with self.lock:
+            if self.done:
+                return
+            have, self.unnoted = dict(self.have), 0
         os.fsync(self.descriptor)
         draft = self.path.with_suffix(".draft")
         draft.write_bytes(msgspec.json.encode(have))
         draft.replace(self.note)
-        self.unnoted = 0
 
     def _noted(self) -> dict[int, int]:
         try:
