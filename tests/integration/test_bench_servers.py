@@ -48,6 +48,7 @@ def probabilities(server: Server, logs: Path) -> NDArray[Any]:
     return rows
 
 
+@pytest.mark.slow
 def test_every_server_answers_as_we_do(prepared: Prepared, fp32: Variant, tmp_path: Path) -> None:
     ours = probabilities(catalogue.ours(prepared, "fp32"), tmp_path)
     baselines = catalogue.baselines(prepared, tmp_path)

@@ -58,7 +58,13 @@ class Pod:
             assert check_files(self.destination, package.files) == []
 
 
-@pytest.fixture(params=["an empty volume", "another model there", "a hit"])
+@pytest.fixture(
+    params=[
+        "an empty volume",
+        pytest.param("another model there", marks=pytest.mark.slow),
+        "a hit",
+    ]
+)
 def pristine(request: pytest.FixtureRequest, tmp_path: Path) -> Pod:
     """A volume as it is before the fetch; copied for each attempt."""
     made = publish_fake(Store(tmp_path / "made"), with_weights(b"wanted"))
