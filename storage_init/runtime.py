@@ -105,7 +105,6 @@ def open_session(
     threads: int = 1,
     provider: str = "CPUExecutionProvider",
     optimized: bool = True,
-    prepack: bool = True,
 ) -> ort.InferenceSession:
     """A session over a graph whose weights ONNX Runtime maps from the file beside it.
 
@@ -117,9 +116,6 @@ def open_session(
         provider: ONNX Runtime's execution provider.
         optimized: the graph was optimised when it was prepared; doing it again costs a start-up
             most of its time.
-        prepack: lay weights out for the kernels once. Without, a session is there several times
-            sooner and has nothing of its own in memory, but an inference of few tokens takes
-            longer, since it lays them out each time.
 
     Raises:
         PackageError: ONNX Runtime cannot load the graph.
@@ -137,8 +133,6 @@ def open_session(
     options.enable_mem_pattern = False
     # A thread that spins while it waits is charged to the pod's CPU quota.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if not prepack:
-        options.add_session_config_entry("session.disable_prepacking", "1")
     try:
         return ort.InferenceSession(str(graph), options, providers=[provider])
     except Exception as error:  # onnxruntime's exceptions share no base class

@@ -57,15 +57,10 @@ def test_both_forms_answer_the_same(quantized: Workspace) -> None:
     }
     feeds["token_type_ids"][:] = 0
     answers = [
-        run_first(open_session(path, prepack=prepack), feeds)
-        for path, prepack in (
-            (quantized.graph("int8"), True),
-            (quantized.graph("int8"), False),
-            (quantized.packed_graph("int8"), True),
-        )
+        run_first(open_session(path), feeds)
+        for path in (quantized.graph("int8"), quantized.packed_graph("int8"))
     ]
-    np.testing.assert_allclose(answers[1], answers[0], rtol=1e-5)
-    np.testing.assert_array_equal(answers[2], answers[0])
+    np.testing.assert_array_equal(answers[1], answers[0])
 
 
 def test_excluded_nodes_stay_as_they_were(quantized: Workspace) -> None:
