@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from predictor import process
 from predictor.discovery import discover
 from predictor.prefetch import prefetch
 from predictor.settings import parse_settings
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
     from predictor.settings import Settings
 
-# Threads that hash, load and run beside the imports need the GIL for moments only, but many times.
-SWITCH_SECONDS = 0.0005
-
 T = TypeVar("T")
 log = logging.getLogger("predictor")
 
@@ -33,9 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     start.mark("python")
     settings = parse_settings(sys.argv[1:] if argv is None else argv)
     logs.configure(settings.log_format, settings.log_level)
-    sys.setswitchinterval(SWITCH_SECONDS)
-    # The lanes are the threads: the tokenizer's own pool would only compete with them.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    process.tune()
     try:
         return _serve(settings, start)
     except WarmstartError as error:
@@ -49,11 +45,13 @@ def _serve(settings: Settings, start: Start) -> int:
     prefetched = [_outcome(prefetch, model) for model in models]
     start.mark("prefetching")
     from predictor.loading import load
+    from predictor.tokenizer_cache import TokenizerCache
 
     start.mark("runtime_imported")
+    tokenizers = TokenizerCache()
     loader = ThreadPoolExecutor(settings.lanes, thread_name_prefix="load")
     loads = [
-        (model, loader.submit(lambda model, begun: load(model, begun.result()), model, begun))
+        (model, loader.submit(lambda *of: load(of[0], of[1].result(), tokenizers), model, begun))
         for model, begun in zip(models, prefetched, strict=True)
     ]
     from predictor.server import serve

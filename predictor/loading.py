@@ -14,15 +14,17 @@ from predictor.checks import Warmup, replay_selftest, warm_up
 from predictor.engine import Engine
 from predictor.prefetch import Phases, Prefetched, Prepared, prefetch
 from predictor.tasks import task_for
+from predictor.tokenizer_cache import TokenizerCache
 from predictor.variants import Runtime, choose
 from storage_init.package import SELFTEST_FILE, TOKENIZER_FILE, Package
-from storage_init.runtime import Tokenizer, input_names, open_session
+from storage_init.runtime import input_names, open_session
 from storage_init.selftest import SelfTest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from predictor.settings import Settings
+    from storage_init.runtime import Tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +50,17 @@ class LoadedModel:
     phases: Phases
 
 
-def load(settings: Settings, prefetched: Prefetched | None = None) -> LoadedModel:
+def load(
+    settings: Settings,
+    prefetched: Prefetched | None = None,
+    tokenizers: TokenizerCache | None = None,
+) -> LoadedModel:
     """Load, verify, self-test and warm up the model in ``settings.model_dir``.
+
+    Args:
+        settings: the model's.
+        prefetched: what was begun before ONNX Runtime could be imported.
+        tokenizers: those of the server's other models.
 
     Raises:
         WarmstartError: names the check that failed and by how much.
@@ -57,14 +68,17 @@ def load(settings: Settings, prefetched: Prefetched | None = None) -> LoadedMode
     start = time.perf_counter()
     begun = prefetched or prefetch(settings)
     prepared, phases = begun.prepared, begun.phases
-    loaded = _load_prepared(begun, prepared) if prepared else _load_plain(begun)
+    cache = tokenizers or TokenizerCache()
+    loaded = _load_prepared(begun, prepared, cache) if prepared else _load_plain(begun, cache)
     # What was read in a prefetch is a part of the load; what was imported since is not.
     read = phases.seconds.get("read", 0.0) if prefetched else 0.0
     phases.seconds["total"] = time.perf_counter() - start + read
     return loaded
 
 
-def _load_prepared(begun: Prefetched, prepared: Prepared) -> LoadedModel:
+def _load_prepared(
+    begun: Prefetched, prepared: Prepared, tokenizers: TokenizerCache
+) -> LoadedModel:
     package, folder = prepared.package, begun.folder
     settings, phases = begun.settings, begun.phases
     runtime = Runtime(ort.__version__, ort.get_available_providers())
@@ -79,7 +93,7 @@ def _load_prepared(begun: Prefetched, prepared: Prepared) -> LoadedModel:
             threads=settings.threads,
             provider=variant.requires.provider,
         )
-        texts = pool.submit(_read_texts, folder, package, phases)
+        texts = pool.submit(_read_texts, folder, package, phases, tokenizers)
         # First: what a corrupt file does to the others is of no interest.
         begun.verified(prepared, variant)
         task = task_for(package.task)
@@ -93,21 +107,23 @@ def _load_prepared(begun: Prefetched, prepared: Prepared) -> LoadedModel:
     return LoadedModel(engine, package, prepared.version, variant.name, distance, warmup, phases)
 
 
-def _read_texts(folder: Path, package: Package, phases: Phases) -> tuple[SelfTest, Tokenizer]:
+def _read_texts(
+    folder: Path, package: Package, phases: Phases, tokenizers: TokenizerCache
+) -> tuple[SelfTest, Tokenizer]:
     selftest = SelfTest.load(folder / SELFTEST_FILE)
     # A tokenizer is parsed with the GIL held. A session needs it once more after reading its graph,
     # and would wait for the whole of that; from then on it works without.
     time.sleep(HEAD_START_SECONDS)
     return selftest, phases.time(
         "tokenizer",
-        Tokenizer,
+        tokenizers.open,
         folder / TOKENIZER_FILE,
         package.limits.max_length,
         package.pad_token_id,
     )
 
 
-def _load_plain(begun: Prefetched) -> LoadedModel:
+def _load_plain(begun: Prefetched, tokenizers: TokenizerCache) -> LoadedModel:
     from predictor.fallback import check_inputs, read_plain_folder
 
     folder, settings, phases = begun.folder, begun.settings, begun.phases
@@ -120,7 +136,7 @@ def _load_plain(begun: Prefetched) -> LoadedModel:
     )
     tokenizer = phases.time(
         "tokenizer",
-        Tokenizer,
+        tokenizers.open,
         folder / TOKENIZER_FILE,
         facts.limits.max_length,
         facts.pad_token_id,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from predictor import metrics
+from predictor import metrics, process
 from predictor.grpc_service import grpc_server
 from predictor.kserve_app import KServeApp
 from predictor.rest import RestApp
@@ -121,6 +121,7 @@ async def _until_stopped(
         start.mark("ready")
         metrics.record_start(start.seconds)
         event(log, "started", **{f"{name}_at": round(s, 3) for name, s in start.seconds.items()})
+        await asyncio.to_thread(process.release_memory)
     await stopping
     loaded.cancel()
     event(log, "stopping", models=[served.name for served in loading])

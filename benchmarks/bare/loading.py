@@ -8,14 +8,15 @@ from pathlib import Path
 
 def main() -> None:
     """Load once, sizes checked only; what is imported before is not counted."""
+    from predictor import process
+
+    process.tune()
     import msgspec
 
     from benchmarks.bare.plan import LoadOutcome, LoadPlan
-    from predictor.__main__ import SWITCH_SECONDS
     from predictor.loading import load
     from predictor.settings import Settings
 
-    sys.setswitchinterval(SWITCH_SECONDS)
     plan = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=LoadPlan)
     settings = Settings(model_dir=Path(plan.folder), variant=plan.variant, verify="size")
     outcome = LoadOutcome(load(settings).phases.seconds)

@@ -11,6 +11,7 @@ import msgspec
 
 from benchmarks.compiled import ROOT
 from benchmarks.figures import quantile
+from predictor.process import ENVIRONMENT
 
 
 class Graph(msgspec.Struct, frozen=True):
@@ -108,8 +109,8 @@ def run_bare(plan: LoopPlan | SessionPlan | LoadPlan, answer: type[T]) -> T:
         input=msgspec.msgpack.encode(plan),
         capture_output=True,
         cwd=ROOT,
-        # The lanes keep the CPUs busy; a tokenizer's threads would only get in their way.
-        env=os.environ | {"TOKENIZERS_PARALLELISM": "false"},
+        # The bare runtime gets the same chances as the product.
+        env=os.environ | ENVIRONMENT,
         check=False,
     )
     if done.returncode:

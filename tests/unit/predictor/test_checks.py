@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from predictor import checks
 from predictor.checks import replay_selftest, warm_up
 from predictor.errors import SelfTestError, WarmupError
 from predictor.tasks.text_classification import TextClassificationTask
@@ -149,8 +150,9 @@ def test_lanes_run_the_checks_side_by_side_and_spoil_no_order(
 
 
 def test_an_inference_that_fails_is_told_with_its_shape_and_reason(
-    classifier_engine: Engine, prepared_classifier: Path
+    classifier_engine: Engine, prepared_classifier: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(checks, "SHAPES", ((1, 128),))
     # Limits that promise more than the graph has positions for.
     tokenizer = Tokenizer(prepared_classifier / TOKENIZER_FILE, max_length=512, pad_token_id=0)
     with pytest.raises(WarmupError, match=r"failed on a batch of shape \[1, 128\]: .*ONNXRuntime"):

@@ -1,0 +1,44 @@
+"""A process's threads and memory: what is set before the imports, what is given back after."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TASKS = Path("/proc/self/task")
+
+
+def run(code: str, **environment: str) -> str:
+    kept = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_NUM_THREADS",)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=kept | environment,
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(not TASKS.is_dir(), reason="threads are listed on Linux only")
+def test_numpy_starts_no_threads_of_its_own() -> None:
+    code = "from predictor import process; process.tune(); import os, numpy; "
+    assert run(code + "print(len(os.listdir('/proc/self/task')))") == "1"
+
+
+def test_what_a_person_has_set_stays() -> None:
+    code = "from predictor import process; process.tune(); import os; "
+    shown = run(code + "print(os.environ['OPENBLAS_NUM_THREADS'])", OPENBLAS_NUM_THREADS="3")
+    assert shown == "3"
+
+
+def test_numpy_is_not_imported_before_it_is_told_so() -> None:
+    assert run("import predictor.__main__, sys; print('numpy' in sys.modules)") == "False"
+
+
+def test_memory_can_be_given_back_at_any_time() -> None:
+    assert run("from predictor import process; process.release_memory(); print('done')") == "done"
