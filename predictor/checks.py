@@ -17,9 +17,9 @@ from storage_init.selftest import SelfTest, distances
 if TYPE_CHECKING:
     from storage_init.package import Task, Variant
 
-# Batch and length of the warm-up's inferences, longest first so that the lanes end together: a
-# paragraph, a batch of sentences, a sentence, a short text. No larger than it takes: behind the
-# self-test a shape's first run was within 5 % of its next ones, also of 256 tokens.
+# Batch and length of the warm-up's inferences: a paragraph, a batch of sentences, a sentence, a
+# short text. Few and small: behind the self-test, which has run sentences of several lengths, a
+# shape's first run was within 8 % of its later ones, also of 256 tokens.
 SHAPES = ((1, 64), (4, 16), (1, 32), (1, 8))
 
 

@@ -80,7 +80,7 @@ class Settings:
         _key_file,
     )
     warmup_inferences: int = _setting(
-        4, "inferences over typical shapes before the model is ready", _at_least(0)
+        2, "inferences over typical shapes before the model is ready", _at_least(0)
     )
     lanes: int = _setting(usable_cpus(), "inferences that run side by side", _at_least(1))
     threads: int = _setting(1, "threads of one inference", _at_least(1))
