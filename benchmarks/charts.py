@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmarks.catalogue import ours_name
 from benchmarks.figures import summarize
 from benchmarks.throughput_result import JSON
 
@@ -30,10 +31,12 @@ def cold_start(result: ColdStart, out: Path) -> None:
             ready.append(start.median * 1000)
             first.append((answer or start).median * 1000 - ready[-1])
     figure, axes = _figure(1, 0.4 * len(names) + 1.5)
-    axes[0].barh(names, ready, label="ready")
-    axes[0].barh(names, first, left=ready, label="first answer")
-    axes[0].set(title=f"Cold start, {result.model}", xlabel="ms from the process's start")
-    axes[0].legend()
+    axes[0].barh(names, ready, label="ready", color=[_colour(name) for name in names])
+    bars = axes[0].barh(names, first, left=ready, label="first answer", color="tab:orange")
+    axes[0].bar_label(bars, [f"{r:.0f}" for r in ready], padding=4, fontsize="small")
+    axes[0].set(title=f"Cold start, {result.model}", xlabel="ms from the process's start to ready")
+    axes[0].margins(x=0.12)
+    axes[0].legend(loc="center right")
     figure.savefig(out / "cold-start.png")
 
 
@@ -50,13 +53,18 @@ def throughput(result: Throughput, out: Path) -> None:
             p99 = [s.median for group in same if (s := summarize(c.p99 for c in group))]
             rates.plot(xs, rate, marker="o", label=server)
             latencies.plot(xs, p99, marker="o", label=server)
+            rates.annotate(f" {rate[-1]:.0f}", (xs[-1], rate[-1]), fontsize="x-small")
         rates.set(title=workload, xlabel="connections", ylabel="requests/s", xscale="log")
         latencies.set(title=workload, xlabel="connections", ylabel="p99, ms", xscale="log")
-        latencies.set_yscale("log")
+        latencies.set_yscale("log", subs=(2, 5))
+        for which in (latencies.yaxis.set_major_formatter, latencies.yaxis.set_minor_formatter):
+            which("{x:g}")
+        rates.set_ylim(bottom=0)
         ticks = sorted({cell.connections for cell in shown})
         for axes in (rates, latencies):
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
-            axes.minorticks_off()
+            axes.xaxis.minorticks_off()
+            axes.grid(alpha=0.3)
         rates.legend(fontsize="small")
         figure.savefig(out / f"throughput-{name}.png")
 
@@ -83,8 +91,15 @@ def growth(result: Growth, out: Path) -> None:
         sizes.plot(*zip(*megabytes, strict=True), marker="o", label=variant)
     loads.set(title="Loading", xlabel="million parameters", ylabel="ms")
     sizes.set(title="Memory once ready", xlabel="million parameters", ylabel="PSS, MB")
+    for axes in (loads, sizes):
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
     loads.legend()
     figure.savefig(out / "growth.png")
+
+
+def _colour(server: str) -> str:
+    return "tab:blue" if server.startswith(ours_name("")) else "tab:gray"
 
 
 def _figure(columns: int, height: float) -> tuple[Figure, list[Axes]]:
