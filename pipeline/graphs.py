@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # Smaller initializers stay in the graph: mapping costs more than copying them.
 MIN_EXTERNAL_BYTES = 1024
 MICROSOFT = "com.microsoft"
+# FusedGemm saves next to nothing. CUDA has no kernel for it, and OpenVINO takes every activation in
+# it for Relu: a pooler's Tanh, too (openvino, onnx frontend, fusedgemm.cpp).
+UNWANTED_FUSIONS = ["GemmActivationFusion"]
 
 
 class GraphError(WarmstartError):
@@ -58,7 +61,12 @@ def finalize(graph: Path, target: Path, *, packed: bool = False) -> None:
     ):
         options.add_session_config_entry(key, value)
     try:
-        ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        ort.InferenceSession(
+            str(graph),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=UNWANTED_FUSIONS,
+        )
     except Exception as error:  # onnxruntime's exceptions share no base class
         raise GraphError(f"ONNX Runtime cannot optimise {graph}: {error}") from error
     if packed:
