@@ -80,5 +80,5 @@ $(VENV)/.bench: $(VENV)/.demo
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.demo
-	$(PIP) -e '.[signing,test,bench]'
+	$(PIP) -e '.[openvino,signing,test,bench]'
 	@touch $@

@@ -15,7 +15,7 @@ from benchmarks import models
 from benchmarks.bare.plan import Graph
 from benchmarks.texts import TextMaker
 from predictor.settings import Settings
-from predictor.variants import Runtime, choose
+from predictor.variants import Runtime, Wanted, choose
 from storage_init.package import TOKENIZER_FILE, Package, TextEmbedding, read_package
 from storage_init.runtime import Tokenizer
 from storage_init.store import Store
@@ -61,11 +61,12 @@ class Prepared:
 
     def bare(self, variant: Variant) -> Graph:
         """A variant's graph for a bare session: the form that the predictor would load here."""
-        runtime = Runtime(onnxruntime.__version__, onnxruntime.get_available_providers())
-        choice = choose(self.package, variant.name, runtime, Settings().batch_limits)
+        runtime = Runtime(onnxruntime.__version__)
+        choice = choose(self.package, Wanted(variant.name), runtime, Settings().batch_limits)
         return Graph(
             path=str(self.folder / choice.graph),
-            provider=variant.requires.provider,
+            provider=choice.provider,
+            precision=choice.precision,
             tokenizer=str(self.tokenizer),
             max_length=self.package.limits.max_length,
             pad_token_id=self.package.pad_token_id,

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pipeline import stages
+from pipeline.possible import check_required
 from pipeline.progress import step
 from pipeline.workspace import Workspace
 from storage_init import signing
@@ -45,6 +46,7 @@ def package(
     if hit := stages.look_up(source, name, store, recipe, progress):
         return hit
     signing.check_sign_key()
+    check_required(recipe)
     with store.staging("prepare") as root, _temporary_files_in(root / "tmp"):
         workspace = Workspace(root)
         with step("snapshot", progress) as outcome:

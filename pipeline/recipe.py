@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from storage_init import host
 from storage_init.errors import WarmstartError
-from storage_init.package import FORMAT_VERSION, Requires, Share, Source
+from storage_init.package import FORMAT_VERSION, Precision, Requires, Share, Source
+from storage_init.providers import OPENVINO
 from storage_init.sources.selection import Weights
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-VariantName = Literal["fp32", "int8"]
+BF16_OPENVINO: Final = "bf16-openvino"
+VariantName = Literal["fp32", "int8", "bf16-openvino"]
 
 # Short and long, plain and odd: each length and character class takes another way through the
 # tokenizer and the graph.
@@ -53,6 +55,14 @@ class Gate(_Section, frozen=True):
     min_label_agreement: Share = 1.0
 
 
+class Bf16Gate(Gate, frozen=True):
+    """The same limits where products are in bfloat16, which keeps 8 bits of a number."""
+
+    min_cosine: float = 0.999
+    max_probability_difference: float = 0.03
+    min_label_agreement: Share = 0.85
+
+
 class QuantizedGate(Gate, frozen=True):
     """The same limits where arithmetic is in 8 bits."""
 
@@ -86,6 +96,16 @@ class Int8(_Section, frozen=True):
     gate: QuantizedGate = QuantizedGate()
 
 
+class Bf16Openvino(_Section, frozen=True):
+    """The fp32 graph, run by OpenVINO in bfloat16: nothing is stored twice.
+
+    ``required``: whether a host that cannot make this variant fails, or goes on without it.
+    """
+
+    required: bool = True
+    gate: Bf16Gate = Bf16Gate()
+
+
 class Recipe(_Section, frozen=True):
     """Everything that decides what a prepared model is, beside its source.
 
@@ -100,6 +120,7 @@ class Recipe(_Section, frozen=True):
     variants: Annotated[tuple[VariantName, ...], Meta(min_length=1)] = ("fp32", "int8")
     fp32: Fp32 = Fp32()
     int8: Int8 = Int8()
+    bf16_openvino: Bf16Openvino = msgspec.field(default=Bf16Openvino(), name=BF16_OPENVINO)
     selftest_texts: Annotated[tuple[str, ...], Meta(min_length=1, max_length=64)] = DEFAULT_TEXTS
 
     def __post_init__(self) -> None:
@@ -107,10 +128,17 @@ class Recipe(_Section, frozen=True):
             raise ValueError("a variant is named twice in variants")
 
     def gate(self, variant: VariantName) -> Gate:
-        return self.int8.gate if variant == "int8" else self.fp32.gate
+        gates = {"int8": self.int8.gate, BF16_OPENVINO: self.bf16_openvino.gate}
+        return gates.get(variant, self.fp32.gate)
+
+    def precision(self, variant: VariantName) -> Precision | None:
+        """What a variant's provider computes in, where that is not what its graph says."""
+        return "bf16" if variant == BF16_OPENVINO else None
 
     def requires(self, variant: VariantName) -> Requires:
         """What a host needs for a variant."""
+        if variant == BF16_OPENVINO:
+            return Requires(provider=OPENVINO, cpu_any_of=host.BF16)
         exact = variant == "int8" and self.int8.weight_bits == 8
         return Requires(cpu_any_of=host.EXACT_INT8 if exact else [])
 

@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from pipeline.possible import check_required
 from pipeline.stages import look_up
 from storage_init import signing, sources
 from storage_init.errors import WarmstartError
@@ -39,6 +40,7 @@ def run(source: str, name: str, store: Store, recipe: Recipe, progress: TextIO) 
     if hit := look_up(resolved, name, store, recipe, progress):
         return hit
     signing.check_sign_key()
+    check_required(recipe)
     _run_on_kfp(source, name, store, recipe, progress)
     published = store.find(name, recipe.key(resolved))
     if published is None:

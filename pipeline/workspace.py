@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 GRAPH = "model.onnx"
 # The same graph with weights that are packed for one CPU.
 PACKED_GRAPH = "packed.onnx"
+# Variants that run another's graph.
+SHARED_GRAPHS = {"bf16-openvino": "fp32"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Workspace:
     source/            the model as it came, with its resolved Source in source.json
     exported/          the graph in ONNX and its tokenizer
     fused/             the same graph with the encoder fusions
-    variants/<name>/   what will be published, graph and weights
+    variants/<name>/   what will be published, graph and weights; some variants share them
     selftest.npz       the self-test texts with the original's outputs
     evaluation.json    how close each variant came
     """
@@ -86,7 +88,7 @@ class Workspace:
         return read_facts(self.source, recipe.task, recipe.max_length)
 
     def graph(self, variant: str) -> Path:
-        return self.variants / variant / GRAPH
+        return self.variants / SHARED_GRAPHS.get(variant, variant) / GRAPH
 
     def packed_graph(self, variant: str) -> Path:
         return self.variants / variant / PACKED_GRAPH

@@ -15,8 +15,10 @@ from predictor.engine import Engine
 from predictor.prefetch import Phases, Prefetched, Prepared, prefetch
 from predictor.tasks import task_for
 from predictor.tokenizer_cache import TokenizerCache
-from predictor.variants import Runtime, choose
+from predictor.variants import AUTO, Runtime, choose
+from storage_init.logs import event
 from storage_init.package import SELFTEST_FILE, TOKENIZER_FILE, Package
+from storage_init.providers import CPU
 from storage_init.runtime import input_names, open_session
 from storage_init.selftest import SelfTest
 
@@ -81,9 +83,10 @@ def _load_prepared(
 ) -> LoadedModel:
     package, folder = prepared.package, begun.folder
     settings, phases = begun.settings, begun.phases
-    runtime = Runtime(ort.__version__, ort.get_available_providers())
-    choice = choose(package, settings.variant, runtime, settings.batch_limits)
+    choice = choose(package, settings.wanted, Runtime(ort.__version__), settings.batch_limits)
     variant = choice.variant
+    for name, why in choice.passed_over.items():
+        event(log, "variant passed over", model=settings.model_name, variant=name, why=why)
     with ThreadPoolExecutor(2, thread_name_prefix="load") as pool:
         session = pool.submit(
             phases.time,
@@ -91,7 +94,9 @@ def _load_prepared(
             open_session,
             folder / choice.graph,
             threads=settings.threads,
-            provider=variant.requires.provider,
+            lanes=settings.lanes,
+            provider=choice.provider,
+            precision=choice.precision,
         )
         texts = pool.submit(_read_texts, folder, package, phases, tokenizers)
         # First: what a corrupt file does to the others is of no interest.
@@ -141,7 +146,15 @@ def _load_plain(begun: Prefetched, tokenizers: TokenizerCache) -> LoadedModel:
         facts.limits.max_length,
         facts.pad_token_id,
     )
-    session = phases.time("session", open_session, graph, threads=settings.threads, optimized=False)
+    session = phases.time(
+        "session",
+        open_session,
+        graph,
+        threads=settings.threads,
+        lanes=settings.lanes,
+        provider=CPU if settings.provider == AUTO else settings.provider,
+        optimized=False,
+    )
     check_inputs(graph, input_names(session))
     engine = Engine(session, tokenizer, task_for(facts.task))
     warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences, settings.lanes)

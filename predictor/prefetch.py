@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from predictor.errors import NoVariantError
 from predictor.variants import Runtime, choose
+from storage_init import providers
 from storage_init.errors import VerificationError
 from storage_init.package import FileEntry, Package, Variant, is_package, read_package
 from storage_init.signing import check_signature
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
     from predictor.settings import Settings
 
-# What every build of ONNX Runtime has; asking it would mean to import it first. Its version decides
-# only whether a variant's packed graph is used, whose files are the variant's in any case.
-ALWAYS_THERE = Runtime("", ["CPUExecutionProvider"])
+# What can be told of ONNX Runtime without importing it. Its version decides only whether a
+# variant's packed graph is used, whose files are the variant's in any case.
+FORESEEN = Runtime("", providers.not_installed)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -113,7 +114,7 @@ def _entries(package: Package, settings: Settings) -> list[FileEntry]:
     if settings.verify == "all":
         return list(package.files)
     try:
-        choice = choose(package, settings.variant, ALWAYS_THERE, settings.batch_limits)
+        choice = choose(package, settings.wanted, FORESEEN, settings.batch_limits)
     except NoVariantError:
         return []
     return package.served_files(choice.variant)

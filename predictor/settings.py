@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from predictor.variants import BatchLimits
+from predictor.variants import AUTO, BatchLimits, Wanted
 from storage_init.host import usable_cpus
+from storage_init.providers import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -67,7 +68,12 @@ class Settings:
     enable_docs_url: bool = _setting(False, "serve Swagger UI at /docs", _flag)
     enable_latency_logging: bool = _setting(False, "log lines for each request", _flag)
     variant: str = _setting(
-        "auto", "variant to serve; auto takes the fastest measured that this host can run"
+        AUTO, "variant to serve; auto takes the fastest measured that this host can run"
+    )
+    provider: str = _setting(
+        AUTO,
+        "ONNX Runtime's execution provider to serve on; auto takes what the variant was made for",
+        choices=(AUTO, *PROVIDERS),
     )
     verify: Literal["all", "served", "size"] = _setting(
         "served",
@@ -105,6 +111,11 @@ class Settings:
     log_level: str = _setting(
         "INFO", "least severe level logged", choices=("DEBUG", "INFO", "WARNING", "ERROR")
     )
+
+    @property
+    def wanted(self) -> Wanted:
+        """Which variant to serve, and on what."""
+        return Wanted(self.variant, self.provider)
 
     @property
     def batch_limits(self) -> BatchLimits:

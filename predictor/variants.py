@@ -5,21 +5,43 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from predictor.errors import NoVariantError
-from storage_init import host
+from storage_init import host, providers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Mapping
 
-    from storage_init.package import BatchSensitivity, Package, Requires, Variant
+    from storage_init.package import BatchSensitivity, Package, Precision, Requires, Variant
+
+AUTO = "auto"
+# The variant whose operators a GPU's provider has, too, and whose figures it keeps.
+FULL_PRECISION = "fp32"
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """What ONNX Runtime is here: its version and its execution providers."""
+    """What ONNX Runtime is here: its version, and why it has not an execution provider."""
 
     version: str
-    providers: Collection[str]
+    unavailable: Callable[[str], str | None] = providers.unavailable
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A variant's name and an execution provider's; "auto" for whichever is fastest."""
+
+    variant: str = AUTO
+    provider: str = AUTO
+
+    def provider_of(self, variant: Variant) -> str | None:
+        """Where a variant would run, None if not where it is wanted."""
+        own = variant.requires.provider
+        if self.provider in (AUTO, own):
+            return own
+        on_gpu = self.provider == providers.CUDA and variant.name == FULL_PRECISION
+        return self.provider if on_gpu else None
 
 
 @dataclass(frozen=True)
@@ -43,49 +65,71 @@ class BatchLimits:
 
 @dataclass(frozen=True)
 class Choice:
-    """A variant, the graph of it to load, and whether its texts may share a batch.
+    """A variant, the graph of it to load, how to run it, and whether its texts may share a batch.
 
     ``graph`` is relative to the package: the packed form where this host is the one it was packed
-    for, else the portable one.
+    for, else the portable one. ``passed_over``: why not the variants that are faster.
     """
 
     variant: Variant
     graph: str
+    provider: str
+    precision: Precision | None
     packed: bool
     may_batch: bool
+    passed_over: Mapping[str, str]
 
 
-def choose(package: Package, wanted: str, runtime: Runtime, limits: BatchLimits) -> Choice:
-    """The variant named ``wanted``; for "auto" the fastest measured that runs here.
+def choose(package: Package, wanted: Wanted, runtime: Runtime, limits: BatchLimits) -> Choice:
+    """The variant that is wanted; of several the fastest measured that runs here.
 
     Fastest by what a variant may do: in batches if its answers stay within ``limits`` there, else
-    one text at a time.
+    one text at a time. A provider is asked for only if no faster variant runs without it.
 
     Raises:
         NoVariantError: says for each variant what it lacks.
     """
-    candidates = [v for v in package.variants if wanted in ("auto", v.name)]
+    candidates = [v for v in package.variants if wanted.variant in (AUTO, v.name)]
     if not candidates:
         have = ", ".join(variant.name for variant in package.variants)
-        raise NoVariantError(f"{package.name} has no variant {wanted} (it has {have})")
-    lacking = {variant.name: _lacking(variant.requires, runtime) for variant in candidates}
-    usable = [variant for variant in candidates if lacking[variant.name] is None]
-    if not usable:
-        reasons = "; ".join(f"{name}: {why}" for name, why in lacking.items())
-        raise NoVariantError(f"no variant of {package.name} runs on this host ({reasons})")
+        raise NoVariantError(f"{package.name} has no variant {wanted.variant} (it has {have})")
 
     def milliseconds(variant: Variant) -> float:
         speed = variant.speed
         return speed.batched_ms if limits.allow(variant) else speed.alone_ms
 
-    best = min(usable, key=milliseconds)
-    packed = best.packed
-    use_packed = packed is not None and _lacking(packed.requires, runtime) is None
-    graph = packed.graph if packed is not None and use_packed else best.graph
-    return Choice(best, graph, packed=use_packed, may_batch=limits.allow(best))
+    lacking: dict[str, str] = {}
+    for variant in sorted(candidates, key=milliseconds):
+        provider = wanted.provider_of(variant)
+        if provider is None:
+            lacking[variant.name] = f"it is for {variant.requires.provider}, not {wanted.provider}"
+        elif why := _lacking(variant.requires, provider, runtime):
+            lacking[variant.name] = why
+        else:
+            return _chosen(variant, provider, runtime, limits, lacking)
+    reasons = "; ".join(f"{name}: {why}" for name, why in lacking.items())
+    raise NoVariantError(f"no variant of {package.name} runs on this host ({reasons})")
 
 
-def _lacking(requires: Requires, runtime: Runtime) -> str | None:
-    if requires.provider not in runtime.providers:
-        return f"ONNX Runtime here has no {requires.provider}"
-    return host.unmet(requires, runtime.version)
+def _chosen(
+    variant: Variant,
+    provider: str,
+    runtime: Runtime,
+    limits: BatchLimits,
+    passed_over: Mapping[str, str],
+) -> Choice:
+    packed = variant.packed
+    use_packed = (
+        packed is not None
+        and packed.requires.provider == provider
+        and _lacking(packed.requires, provider, runtime) is None
+    )
+    graph = packed.graph if packed is not None and use_packed else variant.graph
+    may_batch = limits.allow(variant)
+    precision = None if variant.precision is UNSET else variant.precision
+    return Choice(variant, graph, provider, precision, use_packed, may_batch, passed_over)
+
+
+def _lacking(requires: Requires, provider: str, runtime: Runtime) -> str | None:
+    # A provider comes last: to ask for one may mean to load it.
+    return host.unmet(requires, runtime.version) or runtime.unavailable(provider)

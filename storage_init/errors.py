@@ -24,6 +24,10 @@ class NoSpaceError(SourceError):
     """A model does not fit where it should go; the message has both figures."""
 
 
+class ProviderError(WarmstartError):
+    """An execution provider of ONNX Runtime cannot be had here; says what to install."""
+
+
 class PackageError(WarmstartError):
     """A ``package.json`` is missing, malformed, or of a format this build does not read."""
 

@@ -18,6 +18,9 @@ CGROUP = Path("/sys/fs/cgroup")
 # (onnxruntime#5849, #6004); every 64-bit ARM multiplies them exactly.
 EXACT_INT8 = ["avx512_vnni", "avx_vnni", "asimd"]
 
+# x86 that multiplies bfloat16; elsewhere OpenVINO computes in FP32 or emulates it slowly.
+BF16 = ["avx512_bf16", "amx_bf16"]
+
 # What ONNX Runtime's matrix kernels are chosen by (MLAS, platform.cpp), and with them the layout
 # of packed weights. One too many only costs a use of the packed form.
 KERNEL_FEATURES = frozenset(

@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from storage_init.errors import PackageError, VerificationError
 
@@ -80,6 +80,7 @@ class TextEmbedding(_Record, frozen=True, tag_field="name", tag="text-embedding"
 
 
 Task = TextClassification | TextEmbedding
+Precision = Literal["bf16"]
 
 
 class Tensor(_Record, frozen=True):
@@ -163,6 +164,8 @@ class Speed(_Record, frozen=True):
 class Variant(_Record, frozen=True):
     """One graph of the model; its weights lie beside it in ``<graph>.data``.
 
+    Variants that differ only in how they are run share a graph. ``precision``: what the provider
+    computes in, where that is not what the graph says.
     ``tolerance``: how far from the reference the self-test may end, as a distance of
     ``storage_init.selftest``.
     """
@@ -175,9 +178,11 @@ class Variant(_Record, frozen=True):
     speed: Speed
     tolerance: Annotated[float, Meta(gt=0)]
     packed: Packed | None = None
+    # Unset and not null: it appears in the descriptions that need it, and changes no others.
+    precision: Precision | UnsetType = UNSET
 
     def owns(self, path: str) -> bool:
-        """Whether ``path`` is a file of this variant alone."""
+        """Whether ``path`` is a file of this variant's graph."""
         return path.rpartition("/")[0] == self.graph.rpartition("/")[0]
 
 
@@ -218,8 +223,11 @@ class Package(_Record, frozen=True, kw_only=True):
 
     def served_files(self, variant: Variant) -> list[FileEntry]:
         """The files a predictor reads to serve one variant."""
-        others = [other for other in self.variants if other is not variant]
-        return [f for f in self.files if not any(other.owns(f.path) for other in others)]
+        return [
+            entry
+            for entry in self.files
+            if variant.owns(entry.path) or not any(v.owns(entry.path) for v in self.variants)
+        ]
 
 
 class _Header(msgspec.Struct):

@@ -12,13 +12,16 @@ import numpy as np
 import onnxruntime as ort
 import tokenizers
 
-from storage_init.errors import PackageError
+from storage_init import providers
+from storage_init.errors import PackageError, ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from storage_init.package import Precision
 
 TOKENIZER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -103,7 +106,9 @@ def open_session(
     graph: Path,
     *,
     threads: int = 1,
-    provider: str = "CPUExecutionProvider",
+    lanes: int = 1,
+    provider: str = providers.CPU,
+    precision: Precision | None = None,
     optimized: bool = True,
 ) -> ort.InferenceSession:
     """A session over a graph whose weights ONNX Runtime maps from the file beside it.
@@ -113,12 +118,15 @@ def open_session(
     Args:
         graph: the ONNX file.
         threads: that share one inference.
+        lanes: calls of ``run`` side by side, where a provider must know.
         provider: ONNX Runtime's execution provider.
+        precision: what a provider that chooses computes in; None for that of the graph.
         optimized: the graph was optimised when it was prepared; doing it again costs a start-up
             most of its time.
 
     Raises:
         PackageError: ONNX Runtime cannot load the graph.
+        ProviderError: the provider cannot be had here, or did not start.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -133,10 +141,19 @@ def open_session(
     options.enable_mem_pattern = False
     # A thread that spins while it waits is charged to the pod's CPU quota.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    chosen = providers.configure(
+        options, provider, precision=precision, lanes=lanes, threads=threads
+    )
     try:
-        return ort.InferenceSession(str(graph), options, providers=[provider])
+        session = ort.InferenceSession(str(graph), options, providers=chosen)
     except Exception as error:  # onnxruntime's exceptions share no base class
         raise PackageError(f"ONNX Runtime cannot load {graph}: {error}") from error
+    # Where a provider's own libraries are missing, ONNX Runtime goes on with the CPU.
+    if provider not in session.get_providers():
+        raise ProviderError(
+            f"{provider} did not start: are its driver, its libraries and a device there?"
+        )
+    return session
 
 
 def input_names(session: ort.InferenceSession) -> list[str]:

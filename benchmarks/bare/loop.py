@@ -76,7 +76,7 @@ def main() -> None:
     plan = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=LoopPlan)
     graph = plan.graph
     tokenizer = Tokenizer(Path(graph.tokenizer), graph.max_length, graph.pad_token_id)
-    result = Loop(plan, open_bare(graph, plan.threads), tokenizer).run()
+    result = Loop(plan, open_bare(graph, plan.threads, plan.lanes), tokenizer).run()
     sys.stdout.buffer.write(msgspec.msgpack.encode(result))
 
 

@@ -12,6 +12,7 @@ import msgspec
 from benchmarks.compiled import ROOT
 from benchmarks.figures import quantile
 from predictor.process import ENVIRONMENT
+from storage_init.package import Precision
 
 
 class Graph(msgspec.Struct, frozen=True):
@@ -19,6 +20,7 @@ class Graph(msgspec.Struct, frozen=True):
 
     path: str
     provider: str
+    precision: Precision | None
     tokenizer: str
     max_length: int
     pad_token_id: int

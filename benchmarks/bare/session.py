@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 CPU = "CPUExecutionProvider"
 
 
-def open_bare(graph: Graph, threads: int) -> ort.InferenceSession:
+def open_bare(graph: Graph, threads: int, lanes: int = 1) -> ort.InferenceSession:
     """A session over a prepared graph with no more options than speed asks for.
 
     The graph is optimised already; doing it again would make the baseline slower than it need be.
@@ -25,7 +25,13 @@ def open_bare(graph: Graph, threads: int) -> ort.InferenceSession:
 
         from storage_init.runtime import open_session
 
-        return open_session(Path(graph.path), threads=threads, provider=graph.provider)
+        return open_session(
+            Path(graph.path),
+            threads=threads,
+            lanes=lanes,
+            provider=graph.provider,
+            precision=graph.precision,
+        )
     import onnxruntime as ort
 
     options = ort.SessionOptions()

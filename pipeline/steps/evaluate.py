@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime as ort
 
 from pipeline import closeness, probes
+from pipeline.possible import check_required, impossible
 from pipeline.reference import reference_outputs
 from storage_init import host
 from storage_init.errors import WarmstartError
@@ -21,7 +22,6 @@ from storage_init.selftest import SelfTest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     import tokenizers
     from numpy.typing import NDArray
@@ -48,7 +48,10 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
 
     Raises:
         EvaluationError: no variant passed.
+        RecipeError: a required variant cannot be run here.
     """
+    check_required(recipe)
+    rejected = impossible(recipe)
     facts = workspace.facts(recipe)
     tokenizer = Tokenizer(
         workspace.exported / TOKENIZER_FILE, facts.limits.max_length, facts.pad_token_id
@@ -58,11 +61,9 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
         reference_outputs(workspace, facts, recipe.selftest_texts, tokenizer),
     )
     selftest.save(workspace.selftest)
-    unmet = {name: host.unmet(recipe.requires(name)) for name in recipe.variants}
-    rejected = {str(name): why for name, why in unmet.items() if why}
     encodings = tokenizer.encode([*selftest.texts, *probes.mixed_texts(selftest.texts)])
     candidates = [
-        _Candidate.open(name, workspace.graph(name), tokenizer, encodings)
+        _Candidate.open(name, _session(workspace, recipe, name), tokenizer, encodings)
         for name in recipe.variants
         if name not in rejected
     ]
@@ -88,6 +89,7 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
                 speed=speeds[candidate.name],
                 tolerance=closeness.tolerance(facts.task, known, selftest.reference),
                 packed=_packed(workspace, recipe, candidate.name),
+                precision=recipe.precision(candidate.name) or msgspec.UNSET,
             )
         )
     if not accepted:
@@ -99,6 +101,14 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
 
 def _list(reasons: dict[str, str]) -> str:
     return "; ".join(f"{name}: {text}" for name, text in reasons.items())
+
+
+def _session(workspace: Workspace, recipe: Recipe, name: VariantName) -> ort.InferenceSession:
+    return open_session(
+        workspace.graph(name),
+        provider=recipe.requires(name).provider,
+        precision=recipe.precision(name),
+    )
 
 
 def _packed(workspace: Workspace, recipe: Recipe, name: VariantName) -> Packed | None:
@@ -127,11 +137,10 @@ class _Candidate:
     def open(
         cls,
         name: VariantName,
-        graph: Path,
+        session: ort.InferenceSession,
         tokenizer: Tokenizer,
         encodings: list[tokenizers.Encoding],
     ) -> _Candidate:
-        session = open_session(graph)
         names = input_names(session)
         typical = probes.typical(encodings)
 

@@ -16,6 +16,7 @@ from storage_init.package import (
     Package,
     Tensor,
 )
+from storage_init.providers import OPENVINO
 from storage_init.publish import publish as publish_to
 from storage_init.runtime import open_session
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 TOOLS = ("warmstart", "onnx", "onnxruntime", "tokenizers")
 TORCH_TOOLS = ("optimum-onnx", "torch", "transformers")
+OPENVINO_TOOL = "onnxruntime-ep-openvino"
 DATATYPES: dict[str, Literal["INT64", "INT32", "FP32", "FP16"]] = {
     "tensor(int64)": "INT64",
     "tensor(int32)": "INT32",
@@ -48,6 +50,8 @@ def publish(workspace: Workspace, recipe: Recipe, store: Store, name: str) -> Pa
     source = workspace.read_source()
     facts = workspace.facts(recipe)
     tools = TOOLS if workspace.ready_graph else (*TOOLS, *TORCH_TOOLS)
+    if any(variant.requires.provider == OPENVINO for variant in evaluation.accepted):
+        tools = (*tools, OPENVINO_TOOL)
     session = open_session(workspace.graph(evaluation.accepted[0].name))
 
     def describe(files: list[FileEntry]) -> Package:
@@ -69,8 +73,8 @@ def publish(workspace: Workspace, recipe: Recipe, store: Store, name: str) -> Pa
     with store.staging() as staged:
         shutil.copyfile(workspace.exported / TOKENIZER_FILE, staged / TOKENIZER_FILE)
         shutil.copyfile(workspace.selftest, staged / SELFTEST_FILE)
-        for variant in evaluation.accepted:
-            shutil.copytree(workspace.variants / variant.name, staged / variant.name)
+        for folder in {workspace.graph(variant.name).parent for variant in evaluation.accepted}:
+            shutil.copytree(folder, staged / folder.name)
         return publish_to(store, staged, describe)
 
 

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from pipeline.recipe import Int8, QuantizedGate, Recipe, RecipeError, from_json, read_recipe
+from pipeline.recipe import (
+    Bf16Openvino,
+    Int8,
+    QuantizedGate,
+    Recipe,
+    RecipeError,
+    from_json,
+    read_recipe,
+)
 from storage_init import host
 from storage_init.package import Requires, Source
+from storage_init.providers import OPENVINO
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,6 +112,7 @@ def test_every_field_counts_in_the_digest() -> None:
         "variants": ("fp32",),
         "fp32": msgspec.structs.replace(Recipe().fp32, gate=Recipe().int8.gate),
         "int8": msgspec.structs.replace(Recipe().int8, weight_bits=8),
+        "bf16_openvino": Bf16Openvino(required=False),
         "selftest_texts": ("good",),
     }
     assert set(changes) == set(Recipe.__struct_fields__)
@@ -141,6 +151,18 @@ def test_only_8_bit_weights_need_a_cpu_that_multiplies_them_exactly() -> None:
     exact = Recipe(int8=Int8(weight_bits=8))
     assert exact.requires("int8") == Requires(cpu_any_of=host.EXACT_INT8)
     assert exact.requires("fp32") == Requires()
+
+
+def test_the_section_of_a_variant_has_its_name(tmp_path: Path) -> None:
+    text = "variants: [fp32, bf16-openvino]\nbf16-openvino: {gate: {min_cosine: 0.99}}"
+    recipe = read_recipe(recipe_file(tmp_path, text))
+    assert recipe.gate("bf16-openvino").min_cosine == 0.99
+    assert recipe.gate("fp32") == Recipe().fp32.gate
+    assert recipe.requires("bf16-openvino") == Requires(provider=OPENVINO, cpu_any_of=host.BF16)
+    assert (recipe.precision("bf16-openvino"), recipe.precision("fp32")) == ("bf16", None)
+    assert from_json(recipe.to_json()) == recipe
+    with pytest.raises(RecipeError, match="unknown field `bf16_openvino`"):
+        read_recipe(recipe_file(tmp_path, "bf16_openvino: {required: false}"))
 
 
 def test_a_gate_that_states_one_limit_keeps_the_others(tmp_path: Path) -> None:

@@ -13,12 +13,19 @@ import onnx
 import pytest
 
 from predictor.engine import Texts
-from predictor.errors import SelfTestError, UnsupportedModelError
+from predictor.errors import NoVariantError, SelfTestError, UnsupportedModelError
 from predictor.loading import LoadedModel, load
 from predictor.settings import Settings
 from storage_init import package as packages
-from storage_init.errors import PackageError, VerificationError, WarmstartError
-from storage_init.package import DIGEST_FILE, PACKAGE_FILE, BatchSensitivity, read_package
+from storage_init.errors import PackageError, ProviderError, VerificationError, WarmstartError
+from storage_init.package import (
+    DIGEST_FILE,
+    PACKAGE_FILE,
+    BatchSensitivity,
+    Requires,
+    read_package,
+)
+from storage_init.providers import CPU, CUDA
 from storage_init.publish import describe_files
 from storage_init.selftest import SelfTest
 from tests.engines import rows_of
@@ -220,6 +227,36 @@ def test_a_plain_graph_that_wants_what_a_tokenizer_does_not_make_never_gets_read
     onnx.save(graph, folder / "model.onnx")
     with pytest.raises(WarmstartError, match="position_ids"):
         load(Settings(model_dir=folder))
+
+
+def test_a_provider_that_is_not_here_is_named_with_what_to_install(
+    classifier: Path, prepared_classifier: Path, tmp_path: Path
+) -> None:
+    said = f"ONNX Runtime here has no {CUDA}, only .*{CPU}.*onnxruntime-gpu"
+    with pytest.raises(NoVariantError, match=f"fp32: {said}"):
+        load(Settings(model_dir=prepared_classifier, provider=CUDA))
+    plain = plain_folder(classifier, tmp_path / "plain")
+    for path in (prepared_classifier / "fp32").iterdir():
+        shutil.copyfile(path, plain / path.name)
+    with pytest.raises(ProviderError, match=said):
+        load(Settings(model_dir=plain, provider=CUDA))
+
+
+def test_what_is_passed_over_is_logged_with_the_reason(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    package, _ = read_package(folder)
+    fp32, spare = package.variants
+    speed = msgspec.structs.replace(spare.speed, alone_ms=1e-3, batched_ms=1e-3)
+    requires = Requires(cpu_any_of=["nobody-has-this"])
+    spare = msgspec.structs.replace(spare, speed=speed, requires=requires)
+    package = msgspec.structs.replace(package, variants=[fp32, spare])
+    monkeypatch.setattr("predictor.prefetch.read_package", lambda _: (package, "0" * 16))
+    with caplog.at_level(logging.INFO, logger="predictor.loading"):
+        assert load(Settings(model_dir=folder)).variant == "fp32"
+    (record,) = (r for r in caplog.records if r.getMessage() == "variant passed over")
+    fields = record.__dict__["fields"]
+    assert (fields["variant"], fields["why"]) == ("spare", "this CPU has none of nobody-has-this")
 
 
 def test_an_empty_folder_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -179,6 +179,15 @@ def test_a_served_variant_leaves_the_other_variants_files_out() -> None:
     assert not any(path.startswith("int8/") for path in served)
 
 
+def test_variants_that_share_a_graph_are_served_from_its_files() -> None:
+    fp32, int8 = VALID.variants
+    shared = msgspec.structs.replace(fp32, name="bf16-openvino", precision="bf16")
+    package = msgspec.structs.replace(VALID, variants=[fp32, int8, shared])
+    assert package.served_files(shared) == package.served_files(fp32)
+    assert package.served_files(shared) == VALID.served_files(fp32)
+    assert not {"fp32/model.onnx.data"} & {entry.path for entry in package.served_files(int8)}
+
+
 def test_a_folder_is_read_with_its_version(published: Path) -> None:
     package, version = packages.read_package(published)
     assert (package.name, version) == ("m", published.name)
