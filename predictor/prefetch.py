@@ -15,6 +15,7 @@ from predictor.errors import NoVariantError
 from predictor.variants import Runtime, choose
 from storage_init import providers
 from storage_init.errors import VerificationError
+from storage_init.links import leads_by_name
 from storage_init.package import FileEntry, Package, Variant, is_package, read_package
 from storage_init.signing import check_signature
 from storage_init.verify import check_files
@@ -89,8 +90,10 @@ def prefetch(settings: Settings) -> Prefetched:
         WarmstartError: its description cannot be read, or it is not signed and has to be.
     """
     phases = Phases()
-    # The link may be swapped to another version while we read.
-    folder = settings.model_dir.resolve()
+    folder = settings.model_dir
+    if leads_by_name(folder):
+        # The link may be swapped to another version while we read.
+        folder = folder.resolve()
     if not is_package(folder):
         check_signature(folder, settings.verify_key)
         return Prefetched(folder, settings, phases)

@@ -6,6 +6,7 @@ tokenizers and onnxruntime, which the format itself does not.
 
 from __future__ import annotations
 
+from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import tokenizers
 
 from storage_init import providers
 from storage_init.errors import PackageError, ProviderError
+from storage_init.links import leads_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,8 +146,14 @@ def open_session(
     chosen = providers.configure(
         options, provider, precision=precision, lanes=lanes, threads=threads
     )
+    source: str | bytes = str(graph)
     try:
-        session = ort.InferenceSession(str(graph), options, providers=chosen)
+        if not leads_by_name(graph):
+            source, weights = graph.read_bytes(), _weights_beside(graph)
+            names, contents = list(weights), list(weights.values())
+            sizes = [len(content) for content in contents]
+            options.add_external_initializers_from_files_in_memory(names, contents, sizes)
+        session = ort.InferenceSession(source, options, providers=chosen)
     except Exception as error:  # onnxruntime's exceptions share no base class
         raise PackageError(f"ONNX Runtime cannot load {graph}: {error}") from error
     # Where a provider's own libraries are missing, ONNX Runtime goes on with the CPU.
@@ -154,6 +162,19 @@ def open_session(
             f"{provider} did not start: are its driver, its libraries and a device there?"
         )
     return session
+
+
+def _weights_beside(graph: Path) -> dict[str, mmap]:
+    """Contents of a graph's other files, for one that ONNX Runtime cannot open by its name.
+
+    It copies them to its heap; they must stay mapped until the session is there.
+    """
+    found = {}
+    for path in graph.parent.iterdir():
+        if path != graph and path.is_file() and path.stat().st_size:
+            with path.open("rb") as file:
+                found[path.name] = mmap(file.fileno(), 0, access=ACCESS_READ)
+    return found
 
 
 def input_names(session: ort.InferenceSession) -> list[str]:
