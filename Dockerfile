@@ -1,6 +1,9 @@
-# Three images from one file; --target is predictor, storage-init or pipeline:
+# Five images from one file; --target is predictor, storage-init, pipeline, baked or modelcar:
 #   docker build --target predictor -t warmstart/predictor:0.1.0 .
+# `make image` builds, tries out and pushes one: docs/images.md. Pin the bases by digest with
+#   --build-arg BASE=docker.io/library/python@sha256:...
 ARG BASE=docker.io/library/python:3.11-slim
+ARG MODELCAR_BASE=docker.io/library/busybox:1.37
 ARG VERSION=dev
 ARG REVISION=unknown
 
@@ -22,9 +25,14 @@ RUN python -m venv /opt/installer && python -m venv --without-pip /opt/venv
 ENV PATH=/opt/installer/bin:$PATH
 COPY --from=project /project /project
 WORKDIR /project
+# It writes down what an environment holds, as CycloneDX; here, because it reads other environments.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install -c constraints.txt ".[image]"
 
 # Byte code is made here because a read-only root keeps none at run time. It is not compared with
 # its source's time: a copy that changed that would silently have all of it compiled at each start.
+# What is left out is a protobuf compiler, a downloader, packages' own tests and ONNX Runtime's
+# library for C programs: a quarter of the whole, and nothing that serving imports.
 # SIGNING=true adds what WARMSTART_VERIFY_KEY needs, 20 MB; the other images always have it.
 # OPENVINO=true adds what the variant bf16-openvino needs, 160 MB; the pipeline's image has it.
 FROM installer AS predictor-dependencies
@@ -33,11 +41,18 @@ ARG OPENVINO=
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/venv/bin/python install -c constraints.txt \
         ".[predictor${SIGNING:+,signing}${OPENVINO:+,openvino}]" \
+    && pip --python /opt/venv/bin/python uninstall --quiet --yes grpcio-tools hf-xet setuptools \
+    && cyclonedx-py environment --output-reproducible -o /opt/sbom.cdx.json /opt/venv \
+    && find /opt/venv/lib/python*/site-packages/pandas /opt/venv/lib/python*/site-packages/numpy \
+        -type d -name tests -prune -exec rm -r {} + \
+    && rm /opt/venv/lib/python*/site-packages/onnxruntime/capi/libonnxruntime.so.* \
+    && /opt/venv/bin/python -c 'import kserve, numpy.testing, onnxruntime, pandas' \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
 FROM installer AS storage-init-dependencies
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/venv/bin/python install -c constraints.txt ".[storage-init,signing]" \
+    && cyclonedx-py environment --output-reproducible -o /opt/sbom.cdx.json /opt/venv \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
 # PyTorch's default wheel for Linux brings gigabytes of CUDA libraries. Its CPU wheels lie in an
@@ -48,6 +63,7 @@ ARG TORCH_INDEX=
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/venv/bin/python install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
         -c constraints.txt ".[pipeline,openvino,signing]" \
+    && cyclonedx-py environment --output-reproducible -o /opt/sbom.cdx.json /opt/venv \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         -x '/torch/testing/_internal/' /opt/venv/lib
 
@@ -67,6 +83,7 @@ WORKDIR /app
 
 FROM runtime AS predictor
 COPY --from=predictor-dependencies /opt/venv /opt/venv
+COPY --from=predictor-dependencies /opt/sbom.cdx.json /usr/share/sbom/python.cdx.json
 COPY storage_init storage_init
 COPY predictor predictor
 RUN chmod -R a+rX . && python -m compileall -q --invalidation-mode unchecked-hash .
@@ -85,6 +102,7 @@ LABEL org.opencontainers.image.title="Warmstart predictor" \
 # With the pipeline's code it prepares what is ONNX already; it has no PyTorch for the rest.
 FROM runtime AS storage-init
 COPY --from=storage-init-dependencies /opt/venv /opt/venv
+COPY --from=storage-init-dependencies /opt/sbom.cdx.json /usr/share/sbom/python.cdx.json
 COPY storage_init storage_init
 COPY pipeline pipeline
 RUN chmod -R a+rX . && python -m compileall -q --invalidation-mode unchecked-hash .
@@ -102,6 +120,7 @@ LABEL org.opencontainers.image.title="Warmstart storage initializer" \
 
 FROM runtime AS pipeline
 COPY --from=pipeline-dependencies /opt/venv /opt/venv
+COPY --from=pipeline-dependencies /opt/sbom.cdx.json /usr/share/sbom/python.cdx.json
 COPY storage_init storage_init
 COPY pipeline pipeline
 RUN chmod -R a+rX . && python -m compileall -q --invalidation-mode unchecked-hash .
@@ -116,3 +135,47 @@ LABEL org.opencontainers.image.title="Warmstart pipeline" \
       org.opencontainers.image.licenses=MIT \
       org.opencontainers.image.version=${VERSION} \
       org.opencontainers.image.revision=${REVISION}
+
+# The model of the two images below: prepared here from MODEL, or taken as it is with
+#   --build-context prepared=<store>/models/NAME/current/
+FROM pipeline AS preparing
+ARG MODEL
+ARG MODEL_NAME=model
+ARG VARIANTS=fp32,int8
+RUN test -n "$MODEL" || { echo "name a MODEL, or a prepared one as --build-context" >&2; exit 1; } \
+    && echo "variants: [$VARIANTS]" > /tmp/recipe.yaml \
+    && python -m pipeline package --source "$MODEL" --name "$MODEL_NAME" --store /tmp/store \
+        --recipe /tmp/recipe.yaml \
+    && cp -rL "/tmp/store/models/$MODEL_NAME/current" /tmp/prepared
+
+FROM scratch AS prepared
+COPY --from=preparing /tmp/prepared /
+
+# No digest, no model: what was altered on its way ends the build here.
+FROM storage-init AS verified
+COPY --chown=0:0 --from=prepared / /models/
+USER 0
+RUN python -c 'from pathlib import Path; from storage_init.verify import verify; verify(Path("/models"))' \
+    && python -m storage_init.sbom /models > /model.cdx.json \
+    && chmod -R a+rX,go-w /models
+USER 1000
+
+FROM predictor AS baked
+ARG MODEL_NAME=model
+COPY --from=verified /model.cdx.json /usr/share/sbom/model.cdx.json
+COPY --from=verified /models /mnt/models
+ENV WARMSTART_MODEL_NAME=${MODEL_NAME}
+
+# KServe runs a modelcar beside the predictor and asks it for a shell, ln and sleep. An
+# ImageVolume (oci+native://) needs none: MODELCAR_BASE=scratch.
+# hadolint ignore=DL3006
+FROM ${MODELCAR_BASE} AS modelcar
+COPY --from=verified /model.cdx.json /usr/share/sbom/model.cdx.json
+COPY --from=verified /models /models
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.title="Warmstart modelcar" \
+      org.opencontainers.image.description="A prepared encoder model for KServe, as oci://" \
+      org.opencontainers.image.version=${VERSION} \
+      org.opencontainers.image.revision=${REVISION}
+USER 1000

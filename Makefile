@@ -12,7 +12,28 @@ STORE ?= .demo/store
 DEMO := $(BIN)/python -m benchmarks.demo --store=$(STORE) \
 	$(if $(MODEL),--model=$(MODEL)) $(if $(NAME),--name=$(NAME))
 
-.PHONY: demo serve test test-slow bench bench-fetch lint format lock schema clean
+# make image: what to build, from what, and where to push it; docs/images.md.
+TARGET ?= predictor
+TAG ?= warmstart/$(TARGET):dev
+VARIANTS ?= fp32,int8
+PREPARED ?=
+PUSH ?=
+# Which of them works here: a docker without its daemon does not.
+ENGINE ?= $(shell for each in docker buildah podman; do \
+	$$each info >/dev/null 2>&1 && echo $$each && break; done)
+RUNNER ?= $(if $(filter buildah,$(ENGINE)),podman,$(ENGINE))
+BUILD = $(ENGINE) $(if $(filter buildah,$(ENGINE)),bud --layers,build)
+BUILD_ARGS ?=
+# As KServe would run it, and without any network.
+RUN = $(RUNNER) run --rm --pull never --network none --read-only --tmpfs /tmp --cap-drop ALL \
+	--security-opt no-new-privileges
+TRY_predictor = $(TAG) --help
+TRY_storage-init = $(TAG) --help
+TRY_pipeline = $(TAG) --help
+TRY_baked = --entrypoint python $(TAG) -m predictor.acceptance
+TRY_modelcar = --entrypoint ls $(TAG) /models/package.json
+
+.PHONY: demo serve test test-slow bench bench-fetch lint format lock schema image images clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo
@@ -59,6 +80,25 @@ lock: $(VENV)/.venv
 schema: $(VENV)/.demo
 	$(BIN)/python -c 'from storage_init.package import schema; print(schema(), end="")' \
 		> docs/package.schema.json
+
+# Builds one image, tries it out, and pushes it if PUSH names a registry.
+image:
+	@test -n "$(ENGINE)" || { echo "no docker, buildah or podman here" >&2; exit 1; }
+	@test -n "$(TRY_$(TARGET))" || { echo "no image $(TARGET); there are predictor," \
+		"storage-init, pipeline, baked and modelcar" >&2; exit 1; }
+	@test -n "$(filter-out baked modelcar,$(TARGET))$(MODEL)$(PREPARED)" || { echo "TARGET=$(TARGET)" \
+		"holds a model: name it, MODEL=hf://owner/name or PREPARED=folder" >&2; exit 1; }
+	$(BUILD) --target $(TARGET) -t $(TAG) \
+		--build-arg VERSION=$(lastword $(subst :, ,$(TAG))) \
+		--build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null || echo unknown) \
+		$(if $(MODEL),--build-arg MODEL=$(MODEL) --build-arg VARIANTS=$(VARIANTS)) \
+		$(if $(NAME),--build-arg MODEL_NAME=$(NAME)) \
+		$(if $(PREPARED),--build-context prepared=$(abspath $(PREPARED))) $(BUILD_ARGS) .
+	$(RUN) $(TRY_$(TARGET))
+	$(if $(PUSH),$(ENGINE) tag $(TAG) $(PUSH)/$(TAG) && $(ENGINE) push $(PUSH_ARGS) $(PUSH)/$(TAG))
+
+images:
+	$(foreach each,predictor storage-init pipeline,$(MAKE) image TARGET=$(each) &&) true
 
 clean:
 	rm -rf $(VENV) .demo build dist *.egg-info
