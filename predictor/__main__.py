@@ -57,8 +57,8 @@ def _serve(settings: Settings, start: Start) -> int:
     from predictor.server import serve
 
     start.mark("server_imported")
-    code = serve(settings, loads, start)
-    if not all(loading.done() for _, loading in loads):
+    code = serve(settings, loads, start, tokenizers)
+    if loads:
         # Python would wait for its threads; a load that hangs on its storage never ends.
         logging.shutdown()
         os._exit(code)

@@ -2,7 +2,7 @@
 
 Each lane is a thread that tokenises what has arrived, asks the scheduler for the next inference
 and runs it; ONNX Runtime and the tokenizer let go of the GIL meanwhile. The event loop only puts
-requests in and gets rows out. Owns the queue and the lanes.
+requests in and gets rows out. Owns the backlog and the lanes.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from predictor.backlog import Backlog, Entry, Job
+from predictor.delivery import deliver, expire
 from predictor.engine import Engine, Texts, Tokens
-from predictor.scheduler import LOOK_AHEAD, Limits, take
+from predictor.pace import Pace
+from predictor.scheduler import Limits, take
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,27 +29,6 @@ if TYPE_CHECKING:
 
 class StoppedError(RuntimeError):
     """The lanes have ended: nothing more is run."""
-
-
-@dataclass(eq=False, slots=True)
-class _Job:
-    """A request on its way: what it asks, and its rows as they become ready."""
-
-    ask: Texts | Sequence[Tokens]
-    future: asyncio.Future[Rows]
-    loop: asyncio.AbstractEventLoop
-    since: float = field(default_factory=time.perf_counter)
-    rows: list[Rows | None] = field(default_factory=list)
-    missing: int = 0
-
-
-@dataclass(eq=False, slots=True)
-class _Entry:
-    """One text of a job."""
-
-    tokens: Tokens
-    job: _Job
-    index: int
 
 
 @dataclass(frozen=True)
@@ -75,9 +54,9 @@ class Batcher:
         self._limits = limits
         self._observe = observe
         self._changed = threading.Condition()
-        self._arrived: deque[_Job] = deque()
-        self._waiting: list[_Entry] = []
+        self._backlog = Backlog()
         self._running_tokens = 0
+        self._pace = Pace()
         self._stopping = False
         self._lanes = [
             threading.Thread(target=self._lane, name=f"lane-{index}", daemon=True)
@@ -88,24 +67,52 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Texts and requests that no lane has taken yet."""
-        return len(self._arrived) + len(self._waiting)
+        """Texts that no lane has taken yet."""
+        return self._backlog.texts
 
-    async def run(self, ask: Texts | Sequence[Tokens]) -> Rows:
+    def expected_wait(self) -> float:
+        """Seconds that a text would wait for a lane if it came now, at the pace of late.
+
+        No less than the lanes have taken nothing for, while something waits.
+        """
+        # Read without the lock: a figure that is a moment old will do.
+        texts = self._backlog.texts
+        if not texts:
+            return 0.0
+        standstill = time.perf_counter() - self._backlog.taken
+        return max(standstill, texts * self._pace.seconds / self._limits.lanes)
+
+    async def run(self, ask: Texts | Sequence[Tokens], deadline: float | None = None) -> Rows:
         """Rows [N, D] for N texts, in their order; the event loop only waits.
+
+        Args:
+            ask: what is asked.
+            deadline: by ``time.perf_counter()``, when nobody will be waiting any more.
 
         Raises:
             TextTooLongError: a text is too long and may not be truncated.
+            DeadlineError: it was not done by then; what has not begun is dropped.
             StoppedError: the batcher was stopped before it came to it.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(ask, loop.create_future(), loop)
+        job = Job(ask, loop.create_future(), loop)
         with self._changed:
             if self._stopping:
                 raise StoppedError("the server is stopping")
-            self._arrived.append(job)
+            self._backlog.add(job)
             self._changed.notify()
-        return await job.future
+        timer = None
+        if deadline is not None:
+            timer = loop.call_later(max(0.0, deadline - job.since), expire, job.future)
+        try:
+            return await job.future
+        except BaseException:
+            with self._changed:
+                self._backlog.forget(job)
+            raise
+        finally:
+            if timer:
+                timer.cancel()
 
     def stop(self) -> None:
         """Let the lanes finish what is queued, then end them."""
@@ -119,56 +126,40 @@ class Batcher:
         while batch := self._next():
             self._run(batch)
 
-    def _next(self) -> list[_Entry]:
+    def _next(self) -> list[Entry]:
         """The next inference; waits for one. Empty when there is nothing more to come."""
         while True:
             with self._changed:
-                while not self._arrived and not self._waiting:
+                while not self._backlog:
                     if self._stopping:
                         return []
                     self._changed.wait()
-                jobs = list(self._arrived)
-                self._arrived.clear()
-            entries = self._entries(jobs) if jobs else []
+                jobs = self._backlog.arrivals()
+            tokenized = self._tokens_of(jobs) if jobs else []
             with self._changed:
-                self._waiting += entries
-                lengths = [len(entry.tokens) for entry in self._wanted()]
+                for job, texts in tokenized:
+                    self._backlog.enter(job, texts)
+                lengths = [len(entry.tokens) for entry in self._backlog.front()]
                 if not lengths:
                     continue
                 chosen = take(lengths, self._running_tokens, self._limits)
-                batch = [self._waiting[index] for index in chosen]
-                for index in sorted(chosen, reverse=True):
-                    del self._waiting[index]
+                batch = self._backlog.take(chosen)
                 self._running_tokens += sum(lengths[index] for index in chosen)
-                if self._waiting:
+                if self._backlog:
                     self._changed.notify()
                 return batch
 
-    def _wanted(self) -> list[_Entry]:
-        """The longest-waiting texts, after those are gone that nobody waits for any more."""
-        while True:
-            head = self._waiting[:LOOK_AHEAD]
-            # A client that has left, or one of whose texts has failed, wants nothing more.
-            wanted = [entry for entry in head if not entry.job.future.done()]
-            self._waiting[:LOOK_AHEAD] = wanted
-            if wanted or not self._waiting:
-                return wanted
-
-    def _entries(self, jobs: list[_Job]) -> list[_Entry]:
-        """The texts of jobs that have just arrived, tokenised together."""
+    def _tokens_of(self, jobs: list[Job]) -> list[tuple[Job, Sequence[Tokens]]]:
+        """Jobs that have just arrived with their texts' tokens, tokenised together."""
         texts = [(job, job.ask) for job in jobs if isinstance(job.ask, Texts)]
         ready = [(job, job.ask) for job in jobs if not isinstance(job.ask, Texts)]
         tokenized = self._tokenized([ask for _, ask in texts])
         for (job, _), tokens in zip(texts, tokenized, strict=True):
             if isinstance(tokens, Exception):
-                _deliver([(job, tokens)])
+                deliver([(job, tokens)])
             else:
                 ready.append((job, tokens))
-        entries = []
-        for job, rows in ready:
-            job.rows, job.missing = [None] * len(rows), len(rows)
-            entries += [_Entry(each, job, index) for index, each in enumerate(rows)]
-        return entries
+        return ready
 
     def _tokenized(self, requests: list[Texts]) -> Sequence[Sequence[Tokens] | Exception]:
         try:
@@ -178,20 +169,21 @@ class Batcher:
                 return [error]
         return [tokens for request in requests for tokens in self._tokenized([request])]
 
-    def _run(self, batch: list[_Entry]) -> None:
+    def _run(self, batch: list[Entry]) -> None:
         start = time.perf_counter()
         results = self._rows(batch)
         seconds = time.perf_counter() - start
         tokens = [len(entry.tokens) for entry in batch]
         with self._changed:
             self._running_tokens -= sum(tokens)
+            self._pace.ran(len(batch), seconds)
             done = [each for each in map(_settle, batch, results) if each]
-        _deliver(done)
+        deliver(done)
         if self._observe:
             waited = [start - entry.job.since for entry in batch]
             self._observe(Ran(sum(tokens), max(tokens) * len(tokens), seconds, waited))
 
-    def _rows(self, batch: list[_Entry]) -> Iterable[Rows | Exception]:
+    def _rows(self, batch: list[Entry]) -> Iterable[Rows | Exception]:
         try:
             return self._engine.run([entry.tokens for entry in batch])
         except Exception as error:  # noqa: BLE001 - told to the client, the lane goes on
@@ -201,31 +193,9 @@ class Batcher:
         return [row for entry in batch for row in self._rows([entry])]
 
 
-def _settle(entry: _Entry, result: Rows | Exception) -> tuple[_Job, Rows | Exception] | None:
-    """Note a text's row; the job and its outcome once there is one."""
-    job = entry.job
+def _settle(entry: Entry, result: Rows | Exception) -> tuple[Job, Rows | Exception] | None:
+    """A job and its outcome, once there is one."""
     if isinstance(result, Exception):
-        return job, result
-    job.rows[entry.index] = result
-    job.missing -= 1
-    return None if job.missing else (job, np.stack(job.rows))  # type: ignore[arg-type]
-
-
-def _deliver(outcomes: list[tuple[_Job, Rows | Exception]]) -> None:
-    """Hand outcomes to the event loops that wait for them, one wake-up a loop."""
-    for loop in {job.loop for job, _ in outcomes}:
-        mine = [(job.future, outcome) for job, outcome in outcomes if job.loop is loop]
-        try:
-            loop.call_soon_threadsafe(_resolve, mine)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            continue
-
-
-def _resolve(outcomes: list[tuple[asyncio.Future[Rows], Rows | Exception]]) -> None:
-    for future, outcome in outcomes:
-        if future.done():  # cancelled, or a text of the same request failed before
-            continue
-        if isinstance(outcome, Exception):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
+        return entry.job, result
+    rows = entry.job.settle(entry.index, result)
+    return None if rows is None else (entry.job, rows)

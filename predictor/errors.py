@@ -24,10 +24,14 @@ class UnsupportedModelError(WarmstartError):
 
 
 class RequestError(WarmstartError):
-    """A request that gets no answer; ``status`` and ``grpc_code`` are what the client is told."""
+    """A request that gets no answer; ``status`` and ``grpc_code`` are what the client is told.
+
+    ``retry_after``: seconds after which it is worth asking again, None where it is not.
+    """
 
     status: ClassVar[int] = 500
     grpc_code: ClassVar[str] = "INTERNAL"
+    retry_after: int | None = None
 
 
 class InvalidRequestError(RequestError):
@@ -57,3 +61,47 @@ class NotReadyError(RequestError):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(f"model {name} is not ready")
+
+
+class TooLargeError(RequestError):
+    """More than one request may bring; the message names the limit and its setting."""
+
+    status = 413
+    grpc_code = "INVALID_ARGUMENT"
+
+
+class OverloadedError(RequestError):
+    """The queue is full: refused at once, before any work was done for it."""
+
+    status = 503
+    grpc_code = "RESOURCE_EXHAUSTED"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class DeadlineError(RequestError):
+    """The time that the client gives its request is over."""
+
+    status = 503
+    grpc_code = "DEADLINE_EXCEEDED"
+    retry_after = 1
+
+
+class StoppingError(RequestError):
+    """The server is about to end and takes nothing new; another one may."""
+
+    status = 503
+    grpc_code = "UNAVAILABLE"
+    retry_after = 1
+
+    def __init__(self) -> None:
+        super().__init__("the server is stopping")
+
+
+class ChangeRefusedError(RequestError):
+    """A model was not loaded or unloaded as asked; what was served before still is."""
+
+    status = 409
+    grpc_code = "FAILED_PRECONDITION"

@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from predictor import grpc_codec
-from predictor.errors import RequestError, UnknownModelError
+from predictor.errors import RequestError, StoppingError, UnknownModelError
 from predictor.kserve_protobuf import pb2, pb2_grpc
 from predictor.metadata import server_metadata
+from predictor.settings import Settings
+from predictor.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from predictor.repository import Repository
     from predictor.served import ServedModel
 
-OPTIONS = (
-    # As much as KServe's own server takes; gRPC's default is half of it.
-    ("grpc.max_receive_message_length", 8 * 1024 * 1024),
-    # Two servers on one port would take turns unnoticed.
-    ("grpc.so_reuseport", 0),
-)
+# By which a server tells a client's retry policy when to ask again (gRFC A6).
+PUSHBACK = "grpc-retry-pushback-ms"
 
 log = logging.getLogger(__name__)
 
 
 class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
-    """Answers for ``models`` by name."""
+    """Answers for ``models`` by name; ``traffic`` notes what is under way."""
 
-    def __init__(self, models: Mapping[str, ServedModel]) -> None:
+    def __init__(self, models: Repository, traffic: Traffic) -> None:
         self._models = models
+        self._traffic = traffic
 
     async def ServerLive(self, _: Any, __: Any) -> Any:  # noqa: N802 - the protocol's names
         return pb2.ServerLiveResponse(live=True)
 
     async def ServerReady(self, _: Any, __: Any) -> Any:  # noqa: N802
-        return pb2.ServerReadyResponse(ready=all(m.ready for m in self._models.values()))
+        return pb2.ServerReadyResponse(ready=self._models.ready)
 
     async def ServerMetadata(self, _: Any, __: Any) -> Any:  # noqa: N802
         return pb2.ServerMetadataResponse(**server_metadata())
@@ -54,9 +53,38 @@ class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
             return await _abort(context, error)
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
-        model = await self._find(request.model_name, request.model_version, context)
+        self._traffic.begin()
         try:
-            answer = await model.infer(grpc_codec.decode(request))
+            if self._traffic.closed:
+                return await _abort(context, StoppingError())
+            return await self._infer(request, context)
+        finally:
+            self._traffic.end()
+
+    async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:  # noqa: N802
+        name = request.model_name
+        try:
+            await self._models.load(name)
+        except RequestError as error:
+            return await _abort(context, error)
+        return pb2.RepositoryModelLoadResponse(model_name=name, isLoaded=True)
+
+    async def RepositoryModelUnload(self, request: Any, context: Any) -> Any:  # noqa: N802
+        name = request.model_name
+        try:
+            await self._models.unload(name)
+        except RequestError as error:
+            return await _abort(context, error)
+        return pb2.RepositoryModelUnloadResponse(model_name=name, isUnloaded=True)
+
+    async def _infer(self, request: Any, context: Any) -> Any:
+        model = await self._find(request.model_name, request.model_version, context)
+        left = context.time_remaining()
+        deadline = None if left is None else time.perf_counter() + left
+        try:
+            # Before the tensors are looked at: who would be refused all the same costs little.
+            model.check_queue(deadline)
+            answer = await model.infer(grpc_codec.decode(request), deadline)
         except RequestError as error:
             return await _abort(context, error)
         except Exception as error:
@@ -74,16 +102,35 @@ class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
 
 
 async def _abort(context: Any, error: RequestError) -> None:
-    await context.abort(grpc.StatusCode[error.grpc_code], str(error))
+    after = error.retry_after
+    metadata = () if after is None else ((PUSHBACK, str(after * 1000)),)
+    await context.abort(grpc.StatusCode[error.grpc_code], str(error), metadata)
 
 
-def grpc_server(models: Mapping[str, ServedModel], port: int) -> Any:
+def grpc_server(
+    models: Repository,
+    port: int,
+    traffic: Traffic | None = None,
+    max_message: int = Settings.max_body_bytes,
+) -> Any:
     """A server that listens on ``port`` once it is started.
+
+    Args:
+        models: what is served.
+        port: on all addresses.
+        traffic: notes what is under way.
+        max_message: bytes of a message; gRPC itself refuses longer ones.
 
     Raises:
         RuntimeError: the port is taken.
     """
-    server = grpc.aio.server(options=OPTIONS)
-    pb2_grpc.add_GRPCInferenceServiceServicer_to_server(InferenceService(models), server)
+    options = (
+        ("grpc.max_receive_message_length", max_message),
+        # Two servers on one port would take turns unnoticed.
+        ("grpc.so_reuseport", 0),
+    )
+    server = grpc.aio.server(options=options)
+    service = InferenceService(models, traffic or Traffic())
+    pb2_grpc.add_GRPCInferenceServiceServicer_to_server(service, server)
     server.add_insecure_port(f"[::]:{port}")
     return server

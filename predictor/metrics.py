@@ -76,6 +76,13 @@ def record_load(model_name: str, loaded: LoadedModel) -> None:
     MODEL_INFO.labels(model_name, loaded.version, loaded.variant).set(1)
 
 
+def forget(model_name: str, loaded: LoadedModel) -> None:
+    """Take back what was published of a version that is served no more."""
+    MODEL_INFO.remove(model_name, loaded.version, loaded.variant)
+    # It would keep the lanes, and with them the model, in memory.
+    QUEUE_TEXTS.remove(model_name)
+
+
 def watch_queue(model_name: str, waiting: Callable[[], float]) -> None:
     """Have the queue's length asked for at each scrape."""
     QUEUE_TEXTS.labels(model_name).set_function(waiting)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from enum import Enum
 from random import getrandbits
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from uuid import UUID
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from predictor import codec, loading, metrics, v1
+from predictor.admission import Admission
 from predictor.batcher import Batcher
 from predictor.errors import InvalidRequestError, NotReadyError
 from predictor.protocol import Answer, Request
@@ -42,18 +44,32 @@ class State(str, Enum):
     READY = "ready"
     DRAINING = "draining"
     FAILED = "failed"
+    UNLOADED = "unloaded"
     STOPPED = "stopped"
 
 
-class ServedModel:
-    """Serves one model; ready only after every check of its load."""
+@dataclass(frozen=True)
+class _Serving:
+    """One version as it is served; a request keeps to the one that it began with."""
 
-    def __init__(self, settings: Settings) -> None:
+    loaded: LoadedModel
+    batcher: Batcher
+    admission: Admission
+
+
+class ServedModel:
+    """Serves one model; ready only after every check of its load.
+
+    ``reason``: why the last load failed. ``wanted``: whether the server is not ready without it.
+    """
+
+    def __init__(self, settings: Settings, *, wanted: bool = True) -> None:
         self.name = settings.model_name
         self.state = State.LOADING
+        self.reason: str | None = None
+        self.wanted = wanted
         self.settings = settings
-        self._loaded: LoadedModel | None = None
-        self._batcher: Batcher | None = None
+        self._serving: _Serving | None = None
 
     @property
     def ready(self) -> bool:
@@ -66,9 +82,13 @@ class ServedModel:
         Raises:
             NotReadyError: nothing is, at this moment.
         """
-        if self._loaded is None or self.state not in (State.READY, State.DRAINING):
+        return self._now.loaded
+
+    @property
+    def _now(self) -> _Serving:
+        if self._serving is None:
             raise NotReadyError(self.name)
-        return self._loaded
+        return self._serving
 
     def load(self) -> None:
         """Load, verify, self-test and warm up; then serve.
@@ -78,18 +98,28 @@ class ServedModel:
         """
         try:
             loaded = loading.load(self.settings)
-        except BaseException:
-            self.fail()
+        except BaseException as error:
+            self.fail(str(error))
             raise
         self.serve(loaded)
 
-    def fail(self) -> None:
-        """Its load has failed."""
-        self.state = State.FAILED
+    def begin(self) -> None:
+        """It is being loaded, and serves nothing meanwhile."""
+        self.state = State.LOADING
 
-    def serve(self, loaded: LoadedModel) -> None:
-        """Be ready with what was loaded elsewhere."""
-        settings = self.settings
+    def fail(self, reason: str) -> None:
+        """Its load has failed; a version that is served goes on being served."""
+        self.reason = reason
+        if self._serving is None:
+            self.state = State.FAILED
+
+    def serve(self, loaded: LoadedModel) -> Batcher | None:
+        """Be ready with what was loaded elsewhere.
+
+        Returns the lanes of the version it replaces, if it does: they are to be stopped, and answer
+        what was asked of them before they end.
+        """
+        settings, before = self.settings, self._serving
         limits = Limits(
             lanes=settings.lanes,
             max_tokens=settings.max_batch_tokens,
@@ -97,10 +127,12 @@ class ServedModel:
             batches=loaded.engine.batches,
         )
         batcher = Batcher(loaded.engine, limits, metrics.observer(self.name))
-        self._batcher = batcher
-        self._loaded, self.state = loaded, State.READY
+        if before:
+            metrics.forget(self.name, before.loaded)
         metrics.record_load(self.name, loaded)
         metrics.watch_queue(self.name, lambda: batcher.waiting)
+        self._serving = _Serving(loaded, batcher, Admission(settings.queue_limits, batcher))
+        self.state, self.reason = State.READY, None
         event(
             log,
             "model ready",
@@ -110,37 +142,63 @@ class ServedModel:
             warmup_p50_ms=round(loaded.warmup.quantile(0.5) * 1000, 2),
             **{f"{name}_seconds": round(s, 4) for name, s in loaded.phases.seconds.items()},
         )
+        return before.batcher if before else None
 
-    async def infer(self, request: Request) -> Answer:
+    def unload(self) -> Batcher | None:
+        """Serve nothing any more; its lanes, if any, are to be stopped as :meth:`serve` says."""
+        if self._serving:
+            metrics.forget(self.name, self._serving.loaded)
+        return self._end(State.UNLOADED)
+
+    def check_queue(self, deadline: float | None = None) -> None:
+        """Whether a request would be let in, before its body is looked at.
+
+        Args:
+            deadline: by ``time.perf_counter()``, when nobody will be waiting any more.
+
+        Raises:
+            NotReadyError: the model is not loaded.
+            OverloadedError: its queue is full.
+            DeadlineError: that moment is over.
+        """
+        self._now.admission.check(deadline)
+
+    async def infer(self, request: Request, deadline: float | None = None) -> Answer:
         """Answer a V2 request; the event loop only waits.
+
+        Args:
+            request: what is asked.
+            deadline: by ``time.perf_counter()``, when nobody will be waiting any more.
 
         Raises:
             InvalidRequestError: the request cannot be answered; says why.
             NotReadyError: the model is not loaded.
+            TooLargeError: it brings too many texts.
+            OverloadedError: the queue is full.
+            DeadlineError: the deadline was over first.
         """
-        loaded = self.loaded
+        now = self._now
+        loaded = now.loaded
         engine = loaded.engine
         if codec.is_text(request):
             texts = codec.decode_texts(request, takes_pairs=engine.task.takes_pairs)
-            outputs = engine.task.answer(await self._run(texts), request.parameters)
+            rows = await _run(now, texts, len(texts.texts), deadline)
+            outputs = engine.task.answer(rows, request.parameters)
         else:
             tokens = codec.decode_tensors(request, engine)
-            outputs = {engine.task.raw_name: await self._run(tokens)}
+            outputs = {engine.task.raw_name: await _run(now, tokens, len(tokens), deadline)}
         # The protocol wants an id; it names a request, it keeps no secret.
         request_id = request.id or str(UUID(int=getrandbits(128), version=4))
         return Answer(self.name, loaded.version, request_id, codec.chosen(request.outputs, outputs))
 
-    async def predict(self, body: object) -> dict[str, Any]:
-        """Answer a V1 request.
-
-        Raises:
-            InvalidRequestError: the request cannot be answered; says why.
-            NotReadyError: the model is not loaded.
-        """
-        task = self.loaded.engine.task
+    async def predict(self, body: object, deadline: float | None = None) -> dict[str, Any]:
+        """Answer a V1 request; arguments and errors are those of :meth:`infer`."""
+        now = self._now
+        task = now.loaded.engine.task
         parameters = v1.parameters_of(body)
         texts = v1.decode(body, parameters, takes_pairs=task.takes_pairs)
-        return v1.encode(task.answer(await self._run(texts), parameters))
+        rows = await _run(now, texts, len(texts.texts), deadline)
+        return v1.encode(task.answer(rows, parameters))
 
     def metadata(self) -> dict[str, Any]:
         """V2 model metadata.
@@ -175,16 +233,25 @@ class ServedModel:
 
     def stop(self) -> None:
         """Answer what is queued, then end the lanes."""
-        self.state = State.STOPPED
-        if self._batcher:
-            self._batcher.stop()
+        batcher = self._end(State.STOPPED)
+        if batcher:
+            batcher.stop()
 
-    async def _run(self, ask: Texts | Sequence[Tokens]) -> NDArray[Any]:
-        if self._batcher is None:
-            raise NotReadyError(self.name)
-        try:
-            return await self._batcher.run(ask)
-        except TextTooLongError as error:
-            raise InvalidRequestError(f"{error}, and truncation is false") from error
-        except InvalidArgument as error:
-            raise InvalidRequestError(f"the model refuses these tensors: {error}") from error
+    def _end(self, state: State) -> Batcher | None:
+        ended, self._serving = self._serving, None
+        self.state = state
+        if ended is None:
+            return None
+        return ended.batcher
+
+
+async def _run(
+    now: _Serving, ask: Texts | Sequence[Tokens], texts: int, deadline: float | None
+) -> NDArray[Any]:
+    now.admission.admit(texts, deadline)
+    try:
+        return await now.batcher.run(ask, deadline)
+    except TextTooLongError as error:
+        raise InvalidRequestError(f"{error}, and truncation is false") from error
+    except InvalidArgument as error:
+        raise InvalidRequestError(f"the model refuses these tensors: {error}") from error

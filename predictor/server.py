@@ -5,39 +5,38 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from predictor import metrics, process
+from predictor.drain import Ports, drain
 from predictor.grpc_service import grpc_server
 from predictor.kserve_app import KServeApp
+from predictor.listener import PortError, listen
+from predictor.repository import Repository
 from predictor.rest import RestApp
 from predictor.served import ServedModel
+from predictor.traffic import Traffic
 from storage_init.errors import WarmstartError
 from storage_init.logs import event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from concurrent.futures import Future
 
     from predictor.loading import LoadedModel
+    from predictor.repository import Loads
     from predictor.settings import Settings
     from predictor.start import Start
+    from predictor.tokenizer_cache import TokenizerCache
 
-    Loads = Sequence[tuple[Settings, Future[LoadedModel]]]
-
-GRACE_SECONDS = 30
 KEEP_ALIVE_SECONDS = 65
-BACKLOG = 2048
+# Requests have had their time by then; what is left is to tell their clients.
+CUT_OFF_SECONDS = 1
 
 log = logging.getLogger("predictor")
-
-
-class PortError(WarmstartError):
-    """A port cannot be listened on."""
 
 
 class _HttpServer(uvicorn.Server):
@@ -48,15 +47,19 @@ class _HttpServer(uvicorn.Server):
         yield
 
 
-def serve(settings: Settings, loads: Loads, start: Start) -> int:
+def serve(
+    settings: Settings, loads: Loads, start: Start, tokenizers: TokenizerCache | None = None
+) -> int:
     """Serve until SIGTERM, or until no model could be loaded; the process's exit code.
 
     The ports are open while the models load, so that being alive can be told from being ready.
 
     Args:
         settings: the server's own.
-        loads: each model's settings, and its load, which is under way.
+        loads: each model's settings, and its load, which is under way. Loads that are over are
+            taken off; what is left in the end is still running.
         start: what the start has come to so far.
+        tokenizers: those that the models share.
 
     Raises:
         PortError: a port is taken.
@@ -65,17 +68,48 @@ def serve(settings: Settings, loads: Loads, start: Start) -> int:
     loop_factory = uvicorn.Config("", loop="auto", log_config=None).get_loop_factory()
     loop = loop_factory() if loop_factory else asyncio.new_event_loop()
     try:
-        return loop.run_until_complete(_serve(settings, loads, start))
+        return loop.run_until_complete(_serve(settings, loads, start, tokenizers))
     finally:
         loop.close()
 
 
-async def _serve(settings: Settings, loads: Loads, start: Start) -> int:
-    loading = {ServedModel(each): future for each, future in loads}
-    models = {served.name: served for served in loading}
-    http = _HttpServer(
+async def _serve(
+    settings: Settings, loads: Loads, start: Start, tokenizers: TokenizerCache | None
+) -> int:
+    models = Repository([ServedModel(each) for each, _ in loads], settings, loads, tokenizers)
+    traffic = Traffic()
+    http = _http_server(models, traffic, settings)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with listen(settings.http_port) as listener:
+        grpc = None
+        if settings.enable_grpc:
+            grpc = _grpc_server(models, traffic, settings)
+            await grpc.start()
+        http_task = asyncio.create_task(http.serve(sockets=[listener]))
+        start.mark("listening")
+        code = await _until_stopped(models, loads, stop, start)
+        models.stop_changes()
+        # Nobody is sent here who would have to be told to go elsewhere.
+        delay = settings.drain_seconds if any(m.ready for m in models.values()) else 0
+        for served in models.values():
+            served.drain()
+        ports = Ports(listener, http, grpc)
+        cut_off = await drain(ports, traffic, delay=delay, grace=settings.grace_seconds)
+        await http_task
+    if cut_off:
+        log.warning("%d requests were cut off (--grace_seconds)", cut_off)
+    for served in models.values():
+        await asyncio.to_thread(served.stop)
+    return code
+
+
+def _http_server(models: Repository, traffic: Traffic, settings: Settings) -> _HttpServer:
+    others = KServeApp(settings, models.values())
+    return _HttpServer(
         uvicorn.Config(
-            RestApp(models, KServeApp(settings, models.values())),
+            RestApp(models, others, traffic, settings.max_body_bytes),
             http="httptools",
             ws="none",
             lifespan="off",
@@ -84,34 +118,16 @@ async def _serve(settings: Settings, loads: Loads, start: Start) -> int:
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_graceful_shutdown=CUT_OFF_SECONDS,
         )
     )
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with _listen(settings.http_port) as listener:
-        grpc = None
-        if settings.enable_grpc:
-            grpc = _grpc_server(models, settings.grpc_port)
-            await grpc.start()
-        http_task = asyncio.create_task(http.serve(sockets=[listener]))
-        start.mark("listening")
-        code = await _until_stopped(loading, stop, start)
-        for served in loading:
-            served.drain()
-        http.should_exit = True
-        await asyncio.gather(http_task, *([grpc.stop(GRACE_SECONDS)] if grpc else []))
-    for served in loading:
-        await asyncio.to_thread(served.stop)
-    return code
 
 
 async def _until_stopped(
-    loading: Mapping[ServedModel, Future[LoadedModel]], stop: asyncio.Event, start: Start
+    models: Repository, loads: Loads, stop: asyncio.Event, start: Start
 ) -> int:
     stopping = asyncio.create_task(stop.wait())
-    loaded = asyncio.create_task(_all_loaded(loading))
+    loaded = asyncio.create_task(_all_loaded(models, loads))
     waited_for: list[asyncio.Task[Any]] = [loaded, stopping]
     await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
     if loaded.done():
@@ -124,43 +140,39 @@ async def _until_stopped(
         await asyncio.to_thread(process.release_memory)
     await stopping
     loaded.cancel()
-    event(log, "stopping", models=[served.name for served in loading])
+    event(log, "stopping", models=list(models))
     return 0
 
 
-async def _all_loaded(loading: Mapping[ServedModel, Future[LoadedModel]]) -> bool:
+async def _all_loaded(models: Mapping[str, ServedModel], loads: Loads) -> bool:
     """Serve each model when its load is done; whether there is any."""
-    results = await asyncio.gather(*map(_serve_when_loaded, loading, loading.values()))
+    mine = [(models[settings.model_name], load) for settings, load in loads]
+    results = await asyncio.gather(*(_serve_when_loaded(*each, loads) for each in mine))
     return any(results)
 
 
-async def _serve_when_loaded(served: ServedModel, loading: Future[LoadedModel]) -> bool:
+async def _serve_when_loaded(served: ServedModel, load: Future[LoadedModel], loads: Loads) -> bool:
     try:
-        served.serve(await asyncio.wrap_future(loading))
+        served.serve(await asyncio.wrap_future(load))
     except WarmstartError as error:
-        served.fail()
+        served.fail(str(error))
         log.error("%s did not become ready: %s", served.name, error)
         return False
-    except Exception:
-        served.fail()
+    except Exception as error:
+        # Out of memory is one of them; whoever is served already goes on being served.
+        served.fail(f"{type(error).__name__}: {error}")
         log.exception("%s did not become ready", served.name)
         return False
+    finally:
+        if load.done():
+            # It would keep the model in memory when it is unloaded.
+            loads.remove((served.settings, load))
     return True
 
 
-def _listen(port: int) -> socket.socket:
+def _grpc_server(models: Repository, traffic: Traffic, settings: Settings) -> Any:
+    port = settings.grpc_port
     try:
-        if socket.has_dualstack_ipv6():
-            return socket.create_server(
-                ("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG
-            )
-        return socket.create_server(("0.0.0.0", port), backlog=BACKLOG)  # noqa: S104
-    except OSError as error:
-        raise PortError(f"port {port} cannot be listened on: {error.strerror}") from error
-
-
-def _grpc_server(models: dict[str, ServedModel], port: int) -> Any:
-    try:
-        return grpc_server(models, port)
+        return grpc_server(models, port, traffic, settings.max_body_bytes)
     except RuntimeError as error:
         raise PortError(f"port {port} cannot be listened on for gRPC: {error}") from error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from predictor.admission import QueueLimits
 from predictor.variants import AUTO, BatchLimits, Wanted
 from storage_init.host import usable_cpus
 from storage_init.providers import PROVIDERS
@@ -32,6 +34,25 @@ def _at_least(lowest: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
+
+
+def _one_worker(text: str) -> int:
+    if text != "1":
+        raise argparse.ArgumentTypeError(
+            f"{text!r} processes are not served: one uses all of its CPUs (--lanes), and several "
+            "would divide its queue, its limits and its metrics. Scale with replicas"
+        )
+    return 1
 
 
 def _key_file(text: str) -> Path:
@@ -96,6 +117,25 @@ class Settings:
     max_padding: int = _setting(
         4, "texts share an inference while their lengths differ by no more tokens", _at_least(0)
     )
+    max_body_bytes: int = _setting(
+        8 * 1024 * 1024, "bytes of a request's body over REST, of a message over gRPC", _at_least(1)
+    )
+    max_request_texts: int = _setting(1024, "texts of one request", _at_least(1))
+    max_queue_texts: int = _setting(
+        4096, "texts that may wait; a request that would be above is refused", _at_least(1)
+    )
+    max_queue_seconds: float = _setting(
+        1.5, "a request that would wait for longer before it begins is refused", _seconds
+    )
+    drain_seconds: float = _setting(
+        0.5, "after SIGTERM, time to go on as before, but not ready", _seconds
+    )
+    grace_seconds: float = _setting(
+        25.0,
+        "after SIGTERM, time in all until what is still running is cut off; keep it below the "
+        "pod's terminationGracePeriodSeconds",
+        _seconds,
+    )
     max_batch_move: float = _setting(
         0.01,
         "a variant whose answers move by more when a text shares a batch runs each text alone: "
@@ -116,6 +156,11 @@ class Settings:
     def wanted(self) -> Wanted:
         """Which variant to serve, and on what."""
         return Wanted(self.variant, self.provider)
+
+    @property
+    def queue_limits(self) -> QueueLimits:
+        """Who may join the queue."""
+        return QueueLimits(self.max_request_texts, self.max_queue_texts, self.max_queue_seconds)
 
     @property
     def batch_limits(self) -> BatchLimits:
@@ -142,7 +187,10 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
             default=default,
             help=f"{item.metadata['help']} (default: %(default)s; {variable})",
         )
+    # KServe's flag, which manifests may have: not a setting, but worth an answer.
+    parser.add_argument("--workers", type=_one_worker, help=argparse.SUPPRESS)
     known = parser.parse_args(argv)
+    del known.workers
     if known.verify_key and known.verify == "size":
         parser.error("--verify=size cannot be had with --verify_key: a signature is of digests")
     return Settings(**vars(known))

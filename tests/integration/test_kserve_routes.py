@@ -60,10 +60,8 @@ def test_swagger_is_not_served_where_nobody_asked(
         assert running.http.get("/openapi.json").status_code == 200
 
 
-def test_the_repository_knows_the_model(server: Predictor) -> None:
+def test_kserves_application_knows_the_model(server: Predictor) -> None:
     assert server.http.get("/v2/models").json() == {"models": ["m"]}
-    loaded = server.http.post("/v2/repository/models/m/load")
-    assert (loaded.status_code, loaded.json()) == (200, {"name": "m", "load": True})
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,9 @@ def test_sigterm_loses_no_request_that_was_accepted(
 ) -> None:
     log = tmp_path / "log"
     texts = [f"{text} {' very' * (n % 40)} good" for n in range(300) for text in TEXTS]
-    with predictor(prepared_classifier, log, "--variant=fp32", "--lanes=1") as running:
+    # Seven of eight requests wait here.
+    flags = ("--variant=fp32", "--lanes=1", "--max_queue_texts=10000", "--max_queue_seconds=60")
+    with predictor(prepared_classifier, log, *flags) as running:
         want = outputs_of(running.infer(text_request(texts)).json())["probabilities"]
         answered = threading.Barrier(9)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from predictor.batcher import Batcher, Ran, StoppedError
 from predictor.engine import Engine, Texts, Tokens
+from predictor.errors import DeadlineError
 from predictor.scheduler import LOOK_AHEAD, Limits
 from storage_init.runtime import TextTooLongError
 from tests.engines import Watched, rows_of
@@ -289,9 +291,11 @@ def test_requests_that_were_cancelled_are_dropped_before_they_run(gate: threadin
     async def ask(batcher: Batcher) -> None:
         first = await busy(engine, batcher)
         kept, left = await queued(batcher, ["kept"], ["left", "gone"])
-        assert batcher.waiting == 2
+        assert batcher.waiting == 3
         left.cancel()
         await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert batcher.waiting == 1
         gate.set()
         await asyncio.gather(first, kept)
 
@@ -313,6 +317,67 @@ def test_a_request_that_is_cancelled_while_it_runs_harms_nobody(gate: threading.
 
     with running(engine) as batcher:
         assert asyncio.run(ask(batcher)).tolist() == letters_of(["next"])
+
+
+def test_a_deadline_ends_the_wait_while_the_lane_is_busy_and_nothing_is_run_for_it(
+    gate: threading.Event,
+) -> None:
+    engine = Letters(gate)
+
+    async def ask(batcher: Batcher) -> None:
+        first = await busy(engine, batcher)
+        soon = time.perf_counter() + 0.01
+        with pytest.raises(DeadlineError, match="time was over"):
+            await batcher.run(Texts(["late", "too"]), deadline=soon)
+        assert batcher.waiting == 0
+        gate.set()
+        await first
+        later = time.perf_counter() + SECONDS
+        assert len(await batcher.run(Texts(["next"]), deadline=later)) == 1
+
+    with running(engine) as batcher:
+        asyncio.run(ask(batcher))
+    assert engine.ran == ["first", "next"]
+
+
+def test_a_deadline_that_comes_while_it_runs_ends_the_wait(gate: threading.Event) -> None:
+    engine = Letters(gate)
+
+    async def ask(batcher: Batcher) -> None:
+        with pytest.raises(DeadlineError):
+            await batcher.run(Texts(["slow"]), deadline=time.perf_counter() + 0.05)
+        gate.set()
+        assert len(await batcher.run(Texts(["next"]))) == 1
+
+    with running(engine) as batcher:
+        asyncio.run(ask(batcher))
+
+
+def test_the_wait_is_expected_from_the_pace_and_from_the_standstill(gate: threading.Event) -> None:
+    engine = Letters(gate)
+
+    async def ask(batcher: Batcher) -> None:
+        assert batcher.expected_wait() == 0
+        first = await busy(engine, batcher)
+        assert batcher.expected_wait() == 0, "nothing waits"
+        others = await queued(batcher, ["aa"], ["bb"])
+        before = batcher.expected_wait()
+        await asyncio.sleep(0.05)
+        assert batcher.expected_wait() >= before + 0.04, "the lane takes nothing"
+        gate.set()
+        await asyncio.gather(first, *others)
+        engine._gate = again = threading.Event()
+        engine.entered.clear()
+        busier = await busy(engine, batcher)
+        more = await queued(batcher, *[["cc"]] * 1000)
+        # The first inference took the time that the gate was closed.
+        assert batcher.expected_wait() > 1
+        again.set()
+        await asyncio.gather(busier, *more)
+        assert batcher.expected_wait() == 0
+
+    with running(engine) as batcher:
+        asyncio.run(ask(batcher))
 
 
 def test_stopping_finishes_what_is_queued_and_then_refuses(gate: threading.Event) -> None:

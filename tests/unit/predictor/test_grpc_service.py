@@ -11,6 +11,7 @@ import pytest
 from benchmarks.process import free_port
 from predictor.grpc_service import grpc_server
 from predictor.kserve_protobuf import pb2, pb2_grpc
+from predictor.repository import Repository
 from predictor.served import ServedModel
 from predictor.settings import Settings
 from tests.models import LABELS
@@ -27,7 +28,7 @@ def ask(served: ServedModel, call: Callable[[Any], Awaitable[Any]]) -> Any:
 
     async def run() -> Any:
         port = free_port()
-        server = grpc_server({served.name: served}, port)
+        server = grpc_server(Repository([served], served.settings), port)
         await server.start()
         options = [("grpc.max_receive_message_length", -1)]
         try:
@@ -154,11 +155,12 @@ def test_messages_may_be_as_long_as_kserves_own_server_takes(served: ServedModel
 def test_two_servers_never_share_a_port(served: ServedModel) -> None:
     async def run() -> None:
         port = free_port()
-        first = grpc_server({served.name: served}, port)
+        models = Repository([served], served.settings)
+        first = grpc_server(models, port)
         await first.start()
         try:
             with pytest.raises(RuntimeError):
-                grpc_server({served.name: served}, port)
+                grpc_server(models, port)
         finally:
             await first.stop(None)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from kserve import InferInput, InferRequest, InferResponse
 
+from predictor.repository import Repository
 from predictor.rest import RestApp
 from predictor.served import ServedModel
 from predictor.settings import Settings
@@ -44,13 +45,14 @@ def request(app: RestApp, method: str, path: str, **content: Any) -> httpx.Respo
 
 @pytest.fixture(scope="module")
 def app(served: ServedModel) -> RestApp:
-    return RestApp({served.name: served}, others)
+    return RestApp(Repository([served], served.settings), others)
 
 
 @pytest.fixture
 def loading(tmp_path: Path) -> RestApp:
     """Over a model that is not loaded."""
-    return RestApp({"m": ServedModel(Settings("m", tmp_path))}, others)
+    settings = Settings("m", tmp_path)
+    return RestApp(Repository([ServedModel(settings)], settings), others)
 
 
 def test_texts_are_answered(app: RestApp) -> None:
@@ -201,7 +203,8 @@ def test_metrics_come_in_the_form_that_was_asked_for(app: RestApp) -> None:
         ("GET", "/docs"),
         ("GET", "/openapi.json"),
         ("GET", "/v2/models"),
-        ("POST", "/v2/repository/models/m/load"),
+        ("POST", "/v2/repository/models/m/config"),
+        ("GET", "/v2/repository/index"),
         ("POST", "/v1/models/m:explain"),
         ("GET", INFER),
         ("POST", "/v2/models/m"),

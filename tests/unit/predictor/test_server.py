@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks.process import free_port
 from predictor.errors import SelfTestError
-from predictor.server import PortError, serve
+from predictor.listener import PortError
+from predictor.server import serve
 from predictor.settings import Settings
 from predictor.start import Start
 

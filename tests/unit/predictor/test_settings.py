@@ -49,6 +49,19 @@ def test_a_key_needs_digests_and_a_name(capsys: pytest.CaptureFixture[str]) -> N
     assert "WARMSTART_VERIFY_KEY=: name a PEM file, or do not set it" in said
 
 
+def test_several_workers_are_refused_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse_settings(["--workers=1"], {}) == Settings()
+    said = refused(["--workers=4"], {}, capsys)
+    assert "--workers: '4' processes are not served: one uses all of its CPUs (--lanes)" in said
+    assert "Scale with replicas" in said
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "inf", "soon", ""])
+def test_seconds_are_a_number(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse_settings(["--drain_seconds=2.5"], {}).drain_seconds == 2.5
+    assert "is not a number of seconds" in refused([f"--drain_seconds={text}"], {}, capsys)
+
+
 def test_a_variable_without_the_prefix_is_nobodys() -> None:
     assert parse_settings([], {"LANES": "3", "MODEL_NAME": "other"}) == Settings()
 
@@ -102,7 +115,7 @@ def test_a_bad_variable_is_named_with_what_was_expected(
 @pytest.mark.parametrize(
     "stray",
     # "--model" is no abbreviation of "--model_name": who writes it means something else.
-    ["--workers=2", "--model=x", "--lane=2", "stray"],
+    ["--docs=true", "--model=x", "--lane=2", "stray"],
 )
 def test_an_argument_that_is_not_ours_is_refused_by_name(
     stray: str, capsys: pytest.CaptureFixture[str]

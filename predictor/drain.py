@@ -1,0 +1,55 @@
+"""The end of a server: nothing new, everything that was begun, and then nothing at all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from predictor.listener import SETTLE_SECONDS, refuse_new
+
+if TYPE_CHECKING:
+    import socket
+
+    import uvicorn
+
+    from predictor.traffic import Traffic
+
+# A request that is on its way has arrived by then.
+QUIET_SECONDS = 0.2
+CHECK_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Ports:
+    """What a server listens with; ``grpc`` is None where it is not served."""
+
+    listener: socket.socket
+    http: uvicorn.Server
+    grpc: Any
+
+
+async def drain(ports: Ports, traffic: Traffic, *, delay: float, grace: float) -> int:
+    """Stop without losing a request that was accepted; how many had to be cut off.
+
+    1. For ``delay`` seconds all goes on, but connections are closed behind their next answer.
+    2. No new connection is made over REST; a new call over gRPC is told to go elsewhere. gRPC's
+       own way to stop cancels calls that have arrived and were not read yet.
+    3. Once nothing is under way, or ``grace`` seconds are over, all that is left is closed.
+    """
+    end = time.monotonic() + grace
+    traffic.leaving = True
+    await asyncio.sleep(min(delay, grace))
+    traffic.closed = True
+    refuse_new(ports.listener)
+    await asyncio.sleep(SETTLE_SECONDS)
+    for server in ports.http.servers:
+        server.close()
+    while not traffic.quiet_for(QUIET_SECONDS) and time.monotonic() < end:
+        await asyncio.sleep(CHECK_SECONDS)
+    cut_off = traffic.under_way
+    ports.http.should_exit = True
+    if ports.grpc:
+        await ports.grpc.stop(None)
+    return cut_off

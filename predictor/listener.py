@@ -1,0 +1,57 @@
+"""The REST port, and how to close it without losing a connection that was made."""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+
+from storage_init.errors import WarmstartError
+
+BACKLOG = 2048
+SO_ATTACH_FILTER = 26
+# What follows a SYN that was let through is there by then, and accepted.
+SETTLE_SECONDS = 0.1
+# A classic BPF program over a TCP header: drop what opens a connection, keep all else.
+_NO_SYN = (
+    (0x30, 0, 0, 13),  # the byte of flags
+    (0x54, 0, 0, 0x12),  # SYN and ACK of it
+    (0x15, 0, 1, 0x02),  # SYN alone:
+    (0x06, 0, 0, 0),  # drop
+    (0x06, 0, 0, 0xFFFFFFFF),  # keep
+)
+
+
+class PortError(WarmstartError):
+    """A port cannot be listened on."""
+
+
+def listen(port: int) -> socket.socket:
+    """A socket that listens on all addresses.
+
+    Raises:
+        PortError: the port is taken.
+    """
+    try:
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(
+                ("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG
+            )
+        return socket.create_server(("0.0.0.0", port), backlog=BACKLOG)  # noqa: S104
+    except OSError as error:
+        raise PortError(f"port {port} cannot be listened on: {error.strerror}") from error
+
+
+def refuse_new(listener: socket.socket) -> None:
+    """Have the kernel make no further connection; those it has made are still accepted.
+
+    A listener that is merely closed resets the connections in its backlog, whose clients may have
+    sent their request already. Does nothing where the kernel has no socket filters.
+    """
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in _NO_SYN)
+    buffer = ctypes.create_string_buffer(code)
+    program = struct.pack("HP", len(_NO_SYN), ctypes.addressof(buffer))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+    except OSError:
+        return

@@ -1,0 +1,45 @@
+"""What a REST client is sent, and the little that making it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from predictor.errors import RequestError
+
+    Headers = list[tuple[bytes, bytes]]
+
+JSON: Headers = [(b"content-type", b"application/json")]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a client is sent."""
+
+    body: bytes
+    status: int = 200
+    headers: Headers = field(default_factory=lambda: JSON)
+
+
+def json_reply(content: Any, status: int = 200) -> Reply:
+    """A JSON body, arrays included."""
+    return Reply(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status)
+
+
+def refusal(error: RequestError) -> Reply:
+    """The protocol's error body; where it is worth asking again, when."""
+    reply = json_reply({"error": str(error)}, error.status)
+    if error.retry_after is None:
+        return reply
+    after = (b"retry-after", str(error.retry_after).encode())
+    return Reply(reply.body, reply.status, [*reply.headers, after])
+
+
+def header(scope: Mapping[str, Any], name: bytes) -> str | None:
+    """A request's header, by its name in lower case."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)

@@ -1,0 +1,36 @@
+"""The REST port: opened, and closed without losing a connection that was made."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+import pytest
+
+from predictor.listener import PortError, listen, refuse_new
+
+
+def test_a_port_is_listened_on_once() -> None:
+    with listen(0) as listener:
+        port = listener.getsockname()[1]
+        socket.create_connection(("127.0.0.1", port)).close()
+        with pytest.raises(PortError, match=f"port {port} cannot be listened on: Address already"):
+            listen(port)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="socket filters are Linux's")
+@pytest.mark.parametrize("family", ["127.0.0.1", "::1"])
+def test_a_connection_that_was_made_lives_and_no_further_one_is_made(family: str) -> None:
+    with listen(0) as listener:
+        address = (family, listener.getsockname()[1])
+        with socket.create_connection(address, timeout=5) as made:
+            made.sendall(b"before")
+            refuse_new(listener)
+            with pytest.raises(TimeoutError):
+                socket.create_connection(address, timeout=0.3)
+            accepted, _ = listener.accept()
+            with accepted:
+                made.sendall(b" and after")
+                assert accepted.recv(6, socket.MSG_WAITALL) == b"before"
+                accepted.sendall(b"answer")
+                assert made.recv(6, socket.MSG_WAITALL) == b"answer"
