@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from predictor.engine import Engine, Texts, Tokens
+from predictor.engine import Engine, Texts, Tokens, values_of
 from predictor.errors import SelfTestError, WarmupError
 from storage_init.selftest import SelfTest, distances
 
@@ -85,6 +85,6 @@ def _timed_inference(engine: Engine, shape: tuple[int, int]) -> float:
         rows = engine.run([tokens] * batch)
     except Exception as error:
         raise WarmupError(f"warm-up failed on a batch of shape {list(shape)}: {error}") from error
-    if not np.isfinite(rows).all():
+    if not np.isfinite(values_of(rows)).all():
         raise WarmupError(f"warm-up gave values that are not finite for shape {list(shape)}")
     return time.perf_counter() - start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from enum import Enum
 from random import getrandbits
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
     from predictor.engine import Texts, Tokens
     from predictor.loading import LoadedModel
+    from predictor.parameters import Parameters
     from predictor.settings import Settings
+    from predictor.tasks import Task
 
 PLATFORM = "onnxruntime_onnx"
 
@@ -121,11 +124,12 @@ class ServedModel:
         loaded = self.loaded
         engine = loaded.engine
         if codec.is_text(request):
-            texts = codec.decode_texts(request, takes_pairs=engine.task.takes_pairs)
-            outputs = engine.task.answer(await self._run(texts), request.parameters)
+            texts = codec.decode_texts(request, engine.task.inputs)
+            outputs = await self._answer(engine.task, texts, request.parameters)
         else:
             tokens = codec.decode_tensors(request, engine)
-            outputs = {engine.task.raw_name: await self._run(tokens)}
+            length = request.inputs[0].shape[1]
+            outputs = engine.task.raw(await self._run(tokens), length)
         # The protocol wants an id; it names a request, it keeps no secret.
         request_id = request.id or str(UUID(int=getrandbits(128), version=4))
         return Answer(self.name, loaded.version, request_id, codec.chosen(request.outputs, outputs))
@@ -139,8 +143,8 @@ class ServedModel:
         """
         task = self.loaded.engine.task
         parameters = v1.parameters_of(body)
-        texts = v1.decode(body, parameters, takes_pairs=task.takes_pairs)
-        return v1.encode(task.answer(await self._run(texts), parameters))
+        texts = v1.decode(body, parameters, task.inputs)
+        return {"predictions": task.predictions(await self._answer(task, texts, parameters))}
 
     def metadata(self) -> dict[str, Any]:
         """V2 model metadata.
@@ -159,7 +163,8 @@ class ServedModel:
     def input_types(self) -> list[dict[str, Any]]:
         """V2 metadata: texts first; the tensors are the other way to ask."""
         engine = self.loaded.engine
-        texts = ["text", "text_pair"] if engine.task.takes_pairs else ["text"]
+        names = engine.task.inputs
+        texts = [name for name in (names.first, names.second) if name]
         return [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in texts] + [
             {"name": name, "datatype": "INT64", "shape": [-1, -1]} for name in engine.inputs
         ]
@@ -178,6 +183,15 @@ class ServedModel:
         self.state = State.STOPPED
         if self._batcher:
             self._batcher.stop()
+
+    async def _answer(
+        self, task: Task, texts: Texts, parameters: Parameters
+    ) -> dict[str, NDArray[Any]]:
+        rows = await self._run(task.ask(texts, parameters))
+        if task.per_token:
+            # Milliseconds for a long text: nobody else's request should wait for them.
+            return await asyncio.to_thread(task.answer, texts, rows, parameters)
+        return task.answer(texts, rows, parameters)
 
     async def _run(self, ask: Texts | Sequence[Tokens]) -> NDArray[Any]:
         if self._batcher is None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from storage_init.package import Precision
 
 TOKENIZER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+# What an extractive reader's graph is called to give, [N, L] each.
+SPAN_OUTPUTS = ("start_logits", "end_logits")
 
 Feeds = dict[str, "NDArray[np.int64]"]
 
@@ -75,6 +77,11 @@ class Tokenizer:
         """Token ids of texts and of pairs of texts, mixed as they come, cut to ``max_length``."""
         # "fast": without the offsets, which no graph takes.
         encodings: list[tokenizers.Encoding] = self._tokenizer.encode_batch_fast(batch)
+        return encodings
+
+    def encode_aligned(self, batch: Sequence[str | tuple[str, str]]) -> list[tokenizers.Encoding]:
+        """As ``encode_batch``, with the place of each token in its text."""
+        encodings: list[tokenizers.Encoding] = self._tokenizer.encode_batch(batch)
         return encodings
 
     def refuse_cut(self, encodings: Sequence[tokenizers.Encoding]) -> None:
@@ -182,7 +189,10 @@ def input_names(session: ort.InferenceSession) -> list[str]:
     return [tensor.name for tensor in session.get_inputs()]
 
 
-def run_first(session: ort.InferenceSession, feeds: Feeds) -> NDArray[Any]:
-    """The graph's first output."""
-    output: NDArray[Any] = session.run([session.get_outputs()[0].name], feeds)[0]
-    return output
+def run_answer(session: ort.InferenceSession, feeds: Feeds) -> NDArray[Any]:
+    """The graph's first output, or [N, L, 2] of one that scores where a span starts and ends."""
+    outputs = [output.name for output in session.get_outputs()]
+    if not set(SPAN_OUTPUTS).issubset(outputs):
+        only: NDArray[Any] = session.run(outputs[:1], feeds)[0]
+        return only
+    return np.stack(session.run(SPAN_OUTPUTS, feeds), axis=-1)

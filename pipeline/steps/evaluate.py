@@ -17,7 +17,7 @@ from pipeline.reference import reference_outputs
 from storage_init import host
 from storage_init.errors import WarmstartError
 from storage_init.package import TOKENIZER_FILE, Packed, Speed, Variant
-from storage_init.runtime import Feeds, Tokenizer, input_names, open_session, run_first
+from storage_init.runtime import Feeds, Tokenizer, input_names, open_session, run_answer
 from storage_init.selftest import SelfTest
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class _Candidate:
         return (time.perf_counter() - start) * 1000 / texts
 
     def _run(self, batches: list[Feeds]) -> NDArray[Any]:
-        return np.concatenate([run_first(self.session, feeds) for feeds in batches])
+        return np.concatenate([run_answer(self.session, feeds) for feeds in batches])
 
 
 def _speeds(candidates: list[_Candidate]) -> dict[str, Speed]:

@@ -18,7 +18,7 @@ from pipeline.recipe import Recipe
 from storage_init import sources
 from storage_init.errors import PackageError
 from storage_init.package import SIGNATURE_FILE, Source, TextEmbedding
-from storage_init.runtime import Tokenizer, input_names, open_session, run_first
+from storage_init.runtime import Tokenizer, input_names, open_session, run_answer
 from storage_init.selftest import SelfTest
 from storage_init.store import Store
 from storage_init.verify import verify
@@ -54,7 +54,7 @@ def original_logits(folder: Path, graph: Path, texts: list[str]) -> NDArray[np.f
     session = open_session(graph, optimized=False)
     tokenizer = Tokenizer(folder / "tokenizer.json", 64, 0)
     rows = [
-        run_first(session, tokenizer.feeds([encoding], input_names(session)))
+        run_answer(session, tokenizer.feeds([encoding], input_names(session)))
         for encoding in tokenizer.encode(texts)
     ]
     return np.concatenate(rows)
