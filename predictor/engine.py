@@ -64,6 +64,12 @@ class TokenRows:
     tokens: Tokens
     values: NDArray[np.float32]
 
+    @property
+    def window(self) -> Window:
+        """Where the tokens lie in their text; there is none for tensors."""
+        assert self.tokens.window is not None  # noqa: S101 - only answers to texts ask for it
+        return self.tokens.window
+
 
 @dataclass(frozen=True)
 class Engine:

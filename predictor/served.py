@@ -17,7 +17,7 @@ from predictor.errors import InvalidRequestError, NotReadyError
 from predictor.protocol import Answer, Request
 from predictor.scheduler import Limits
 from storage_init.logs import event
-from storage_init.runtime import TextTooLongError
+from storage_init.runtime import QuestionTooLongError, TextTooLongError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -198,6 +198,8 @@ class ServedModel:
             raise NotReadyError(self.name)
         try:
             return await self._batcher.run(ask)
+        except QuestionTooLongError as error:
+            raise InvalidRequestError(str(error)) from error
         except TextTooLongError as error:
             raise InvalidRequestError(f"{error}, and truncation is false") from error
         except InvalidArgument as error:

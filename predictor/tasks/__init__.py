@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from predictor.tasks.fill_mask import FillMaskTask
+from predictor.tasks.question_answering import QuestionAnsweringTask
 from predictor.tasks.text_classification import TextClassificationTask
 from predictor.tasks.text_embedding import TextEmbeddingTask
-from storage_init.package import TextClassification, TextEmbedding
+from predictor.tasks.token_classification import TokenClassificationTask
+from storage_init.package import (
+    FillMask,
+    QuestionAnswering,
+    TextClassification,
+    TextEmbedding,
+    TokenClassification,
+    TokenTask,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,9 +75,18 @@ class Task(Protocol):
 
 
 _TASKS = {TextClassification: TextClassificationTask, TextEmbedding: TextEmbeddingTask}
+_TOKEN_TASKS = {
+    TokenClassification: TokenClassificationTask,
+    QuestionAnswering: QuestionAnsweringTask,
+    FillMask: FillMaskTask,
+}
 
 
-def task_for(task: package.Task, tokenizer: Tokenizer | None = None) -> Task:  # noqa: ARG001
+def task_for(task: package.Task, tokenizer: Tokenizer | None = None) -> Task:
     """The task that a package describes; those about tokens need the model's ``tokenizer``."""
-    made: Task = _TASKS[type(task)](task)
+    made: Task
+    if isinstance(task, TokenTask):
+        made = _TOKEN_TASKS[type(task)](task, tokenizer)
+    else:
+        made = _TASKS[type(task)](task)
     return made
