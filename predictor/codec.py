@@ -52,9 +52,9 @@ def decode_texts(request: Request, names: TextInputs) -> Texts:
     firsts = [tensor for tensor in request.inputs if tensor.name != second]
     if len(firsts) != 1 or len(pairs) != 1:
         got = ", ".join(tensor.name for tensor in request.inputs)
-        wanted = f"two with the second named {second}"
+        wanted = "two BYTES inputs" if names.both else "one BYTES input, or two"
         raise InvalidRequestError(
-            f"expected {wanted if names.both else f'one BYTES input, or {wanted}'}, but got {got}"
+            f"expected {wanted} with the second named {second}, but got {got}"
         )
     if names.second is None:
         raise InvalidRequestError(f"this model takes single texts, no {PAIR_INPUT}")

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    # transformers' own, of a tensor that it makes an array.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 # From a few tokens to six windows.
 CONTEXTS = sentences(60, longest=150, seed=2)
@@ -193,5 +197,5 @@ def test_a_question_without_a_context_is_refused(server: Predictor) -> None:
     response = server.infer(body)
     assert response.status_code == 400
     assert response.json()["error"] == (
-        "expected two with the second named context, but got question"
+        "expected two BYTES inputs with the second named context, but got question"
     )

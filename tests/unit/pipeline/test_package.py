@@ -184,3 +184,15 @@ def test_a_name_that_cannot_be_published_fails_before_anything_is_written(
             sources.resolve(onnx_classifier.as_uri()), "no spaces", store, RECIPE, io.StringIO()
         )
     assert not store.root.exists()
+
+
+@pytest.mark.parametrize("source", ["tagger", "reader", "masked"])
+def test_an_onnx_model_about_tokens_is_measured_as_its_pytorch_form_is(
+    source: str, tmp_path: Path, store: Store, request: pytest.FixtureRequest
+) -> None:
+    made, _ = prepare(export_onnx(request.getfixturevalue(source), tmp_path / "ready"), store)
+    original = request.getfixturevalue(f"prepared_{source}")
+    assert verify(made).task == verify(original).task
+    got, want = (SelfTest.load(folder / "selftest.npz") for folder in (made, original))
+    assert (got.texts, got.pairs, got.rows) == (want.texts, want.pairs, want.rows)
+    np.testing.assert_allclose(got.reference, want.reference, atol=1e-4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from storage_init.package import SELFTEST_FILE, FillMask, TokenClassification
 from storage_init.runtime import Tokenizer
 from storage_init.selftest import SelfTest
 from tests.engines import rows_of, tokens_of
+from tests.exports import export_onnx
 from tests.models import TAGS
 from tests.packages import describe_again, writable_copy
 from tests.sentences import sentences
@@ -99,6 +99,20 @@ def test_a_row_a_token_without_the_padding_of_its_company(tagger_engine: Engine)
         (alone,) = rows_of(tagger_engine, Texts([text]))
         np.testing.assert_allclose(row.values, alone.values, atol=1e-4)
     assert values_of(together).shape == (sum(map(len, tokens)), len(TAGS))
+
+
+def test_the_other_tasks_ask_for_no_offsets(
+    classifier_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def encode(self: Tokenizer, batch: list[str]) -> list[Any]:
+        asked.append(len(batch))
+        return Tokenizer.encode_batch(self, batch)
+
+    monkeypatch.setattr(Tokenizer, "encode_aligned", encode)
+    classifier_engine.tokenize([Texts(["good"])])
+    assert asked == []
 
 
 def test_only_the_rows_that_are_wanted_are_kept(tagger_engine: Engine) -> None:
@@ -222,17 +236,8 @@ def test_a_plain_export_answers_as_the_prepared_model_does(
     source: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """The engine takes the graph as optimum leaves it, spans as two outputs."""
-    from pipeline.recipe import Recipe
-    from pipeline.steps.export import export
-    from pipeline.workspace import Workspace
-
-    folder: Path = request.getfixturevalue(source)
-    workspace = Workspace(tmp_path)
-    shutil.copytree(folder, workspace.source)
-    export(workspace, Recipe())
-    for name in ("config.json", "tokenizer_config.json"):
-        shutil.copyfile(folder / name, workspace.exported / name)
-    plain = load(Settings(model_dir=workspace.exported)).engine
+    exported = export_onnx(request.getfixturevalue(source), tmp_path / "plain")
+    plain = load(Settings(model_dir=exported)).engine
     prepared = load(
         Settings(model_dir=request.getfixturevalue(f"prepared_{source}"), variant="fp32")
     ).engine
