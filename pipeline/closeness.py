@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -10,13 +10,17 @@ from storage_init.activations import probabilities
 from storage_init.package import (
     BatchSensitivity,
     Closeness,
+    QuestionAnswering,
     Task,
     TextClassification,
     TextEmbedding,
+    TokenTask,
 )
 from storage_init.selftest import distances
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from pipeline.recipe import Gate
@@ -26,37 +30,56 @@ EMBEDDING_FLOOR = 1e-4
 LOGIT_FLOOR = 1e-3
 
 
-def closeness(task: Task, got: NDArray[Any], want: NDArray[Any]) -> Closeness:
-    """Compare a variant's outputs [N, D] with the original's, row by row."""
+def closeness(
+    task: Task, got: NDArray[Any], want: NDArray[Any], rows: Sequence[int] | None = None
+) -> Closeness:
+    """Compare a variant's outputs [R, D] with the original's, row by row.
+
+    ``rows``: how many of them each text has; None for one.
+    """
+    texts = len(want) if rows is None else len(rows)
     if isinstance(task, TextEmbedding):
-        return Closeness(texts=len(want), worst_cosine=float(1 - distances(task, got, want).max()))
+        return Closeness(texts=texts, worst_cosine=float(1 - distances(task, got, want).max()))
+    moved, agreement = _compared(task, got, want, rows)
     return Closeness(
-        texts=len(want),
+        texts=texts,
         worst_logit_difference=float(np.abs(got - want).max()),
-        worst_probability_difference=_probability_difference(task, got, want),
-        label_agreement=_label_agreement(got, want),
+        worst_probability_difference=moved,
+        label_agreement=agreement,
     )
 
 
-def batch_sensitivity(task: Task, alone: NDArray[Any], together: NDArray[Any]) -> BatchSensitivity:
+def batch_sensitivity(
+    task: Task, alone: NDArray[Any], together: NDArray[Any], rows: Sequence[int] | None = None
+) -> BatchSensitivity:
     """Compare the outputs of texts run alone with those of the same texts in one padded batch."""
     if isinstance(task, TextEmbedding):
         return BatchSensitivity(largest_move=float(distances(task, together, alone).max()))
-    return BatchSensitivity(
-        largest_move=_probability_difference(task, together, alone),
-        flipped_labels=1 - _label_agreement(together, alone),
-    )
+    moved, agreement = _compared(task, together, alone, rows)
+    return BatchSensitivity(largest_move=moved, flipped_labels=1 - agreement)
 
 
-def _probability_difference(
-    task: TextClassification, left: NDArray[Any], right: NDArray[Any]
+def _compared(
+    task: Task, left: NDArray[Any], right: NDArray[Any], rows: Sequence[int] | None
+) -> tuple[float, float]:
+    """The largest difference of a probability, and the share of equal best answers."""
+    if isinstance(task, QuestionAnswering) and rows is not None:
+        # A reader chooses among the tokens of a text: two choices a text, its start and its end.
+        ends = np.cumsum(rows)[:-1]
+        texts = zip(np.split(left, ends), np.split(right, ends), strict=True)
+        pairs = [(got.T, want.T) for got, want in texts if len(got)]
+        agreed = [bool((got.argmax(1) == want.argmax(1)).all()) for got, want in pairs]
+        return max(_moved(*pair, "softmax") for pair in pairs), float(np.mean(agreed))
+    activation = task.activation if isinstance(task, TextClassification) else "softmax"
+    agreement = (left.argmax(axis=1) == right.argmax(axis=1)).mean()
+    return _moved(left, right, activation), float(agreement)
+
+
+def _moved(
+    left: NDArray[Any], right: NDArray[Any], activation: Literal["softmax", "sigmoid", "none"]
 ) -> float:
-    moved = probabilities(left, task.activation) - probabilities(right, task.activation)
+    moved = probabilities(left, activation) - probabilities(right, activation)
     return float(np.abs(moved).max())
-
-
-def _label_agreement(left: NDArray[Any], right: NDArray[Any]) -> float:
-    return float((left.argmax(axis=1) == right.argmax(axis=1)).mean())
 
 
 def tolerance(task: Task, got: NDArray[Any], want: NDArray[Any]) -> float:
@@ -65,7 +88,7 @@ def tolerance(task: Task, got: NDArray[Any], want: NDArray[Any]) -> float:
     return max(2 * float(distances(task, got, want).max()), floor)
 
 
-def gate_failure(close: Closeness, gate: Gate) -> str | None:
+def gate_failure(task: Task, close: Closeness, gate: Gate) -> str | None:
     """Which limit a variant is beyond and by how much, None if it passes.
 
     Written so that a value that is not a number fails.
@@ -75,8 +98,11 @@ def gate_failure(close: Closeness, gate: Gate) -> str | None:
             return f"worst cosine {close.worst_cosine:.4f} is below {gate.min_cosine}"
         return None
     difference, agreement = close.worst_probability_difference, close.label_agreement
-    if difference is None or not difference <= gate.max_probability_difference:
-        return f"a probability moves by {difference}, more than {gate.max_probability_difference}"
+    limit = gate.max_probability_difference
+    if isinstance(task, TokenTask):
+        limit = gate.max_token_probability_difference
+    if difference is None or not difference <= limit:
+        return f"a probability moves by {difference}, more than {limit}"
     if agreement is None or not agreement >= gate.min_label_agreement:
         return f"label agreement {agreement} is below {gate.min_label_agreement}"
     return None

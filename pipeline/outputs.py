@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from pipeline.graphs import GraphError
 from pipeline.pooling import EMBEDDING, HIDDEN
-from storage_init.package import TextEmbedding
+from storage_init.package import QuestionAnswering, TextEmbedding, TokenTask
+from storage_init.runtime import SPAN_OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,10 +24,14 @@ Ranks = dict[str, "int | None"]
 
 
 class Answer(NamedTuple):
-    """An output ``name`` and what it is: logits [N, C], hidden states or vectors [N, D]."""
+    """An output ``name`` and what it is: logits, hidden states or vectors [N, D].
+
+    Logits are [N, C], or [N, L, C] where the task is about tokens; "spans" are two outputs, the
+    ``SPAN_OUTPUTS``, of which ``name`` is the first.
+    """
 
     name: str
-    kind: Literal["logits", "last_hidden_state", "embedding"]
+    kind: Literal["logits", "last_hidden_state", "embedding", "spans"]
 
 
 def choose(outputs: Mapping[str, int | None], task: Task, *, pooling_is_stated: bool) -> Answer:
@@ -38,8 +43,13 @@ def choose(outputs: Mapping[str, int | None], task: Task, *, pooling_is_stated: 
     Raises:
         GraphError: none fits; the message lists what there is.
     """
+    if isinstance(task, QuestionAnswering):
+        if not set(SPAN_OUTPUTS).issubset(outputs):
+            raise GraphError(f"{_listing(outputs)}; needed is {' and '.join(SPAN_OUTPUTS)} [N, L]")
+        return Answer(SPAN_OUTPUTS[0], "spans")
     if not isinstance(task, TextEmbedding):
-        return Answer(_pick(outputs, {2}, (LOGITS,)), LOGITS)
+        ranks = {3} if isinstance(task, TokenTask) else {2}
+        return Answer(_pick(outputs, ranks, (LOGITS,)), LOGITS)
     hidden = next((name for name in (HIDDEN, TOKEN_EMBEDDINGS) if name in outputs), None)
     vectors = next((name for name in (SENTENCE_EMBEDDING, EMBEDDING) if name in outputs), None)
     if vectors and not (hidden and pooling_is_stated):
@@ -55,8 +65,12 @@ def _pick(outputs: Mapping[str, int | None], ranks: set[int], known: tuple[str, 
     first, rank = next(iter(outputs.items()), ("", None))
     if rank in ranks:
         return first
-    stated = ", ".join(f"{name} of rank {rank or 'unknown'}" for name, rank in outputs.items())
     raise GraphError(
-        f"no output is the model's answer: the graph has {stated or 'none'}; needed is "
+        f"{_listing(outputs)}; needed is "
         f"{LOGITS} [N, C], {HIDDEN} [N, L, D] or {SENTENCE_EMBEDDING} [N, D]"
     )
+
+
+def _listing(outputs: Mapping[str, int | None]) -> str:
+    stated = ", ".join(f"{name} of rank {rank or 'unknown'}" for name, rank in outputs.items())
+    return f"no output is the model's answer: the graph has {stated or 'none'}"

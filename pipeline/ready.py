@@ -11,7 +11,7 @@ from onnx import TensorProto
 from pipeline import graphs
 from pipeline.graphs import GraphError
 from pipeline.outputs import Answer, Ranks, choose
-from storage_init.runtime import TOKENIZER_INPUTS
+from storage_init.runtime import SPAN_OUTPUTS, TOKENIZER_INPUTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ MIN_OPSET = 11
 
 
 def take(graph: Path, target: Path, task: Task, *, pooling_is_stated: bool) -> int:
-    """Write ``graph`` to ``target`` with one output, named as an export's; returns its opset.
+    """Write ``graph`` to ``target`` with its answer alone, named as an export's; returns its opset.
 
     Raises:
         GraphError: it cannot be read, is quantised, or is no encoder that takes tokens.
@@ -107,7 +107,10 @@ def _keep_only(model: onnx.ModelProto, answer: Answer) -> None:
     """Drop the other outputs with what only they need, and name this one by its kind."""
     from onnxruntime.transformers.onnx_model import OnnxModel
 
-    OnnxModel(model).prune_graph([answer.name], allow_remove_graph_inputs=False)
+    wanted = list(SPAN_OUTPUTS) if answer.kind == "spans" else [answer.name]
+    OnnxModel(model).prune_graph(wanted, allow_remove_graph_inputs=False)
+    if answer.kind == "spans":
+        return
     (output,) = model.graph.output
     if answer.name != answer.kind:
         model.graph.node.append(

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from storage_init import host
 from storage_init.errors import WarmstartError
+from storage_init.hf_config import TaskName
 from storage_init.package import FORMAT_VERSION, Precision, Requires, Share, Source
 from storage_init.providers import OPENVINO
 from storage_init.sources.selection import Weights
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 BF16_OPENVINO: Final = "bf16-openvino"
 VariantName = Literal["fp32", "int8", "bf16-openvino"]
+# A text; for question answering a question and its context.
+Example = str | tuple[str, str]
 
 # Short and long, plain and odd: each length and character class takes another way through the
 # tokenizer and the graph.
@@ -47,11 +50,13 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Gate(_Section, frozen=True):
     """How close to the original a variant must be to be published.
 
-    ``min_cosine`` is for embeddings, the other two for classifiers.
+    ``min_cosine`` is for embeddings, the others for all else. Where a task is about tokens, there
+    are so many of them that the worst lies further out: ``max_token_probability_difference``.
     """
 
     min_cosine: float = 0.9999
     max_probability_difference: float = 1e-4
+    max_token_probability_difference: float = 1e-4
     min_label_agreement: Share = 1.0
 
 
@@ -60,6 +65,7 @@ class Bf16Gate(Gate, frozen=True):
 
     min_cosine: float = 0.999
     max_probability_difference: float = 0.03
+    max_token_probability_difference: float = 0.1
     min_label_agreement: Share = 0.85
 
 
@@ -68,6 +74,7 @@ class QuantizedGate(Gate, frozen=True):
 
     min_cosine: float = 0.97
     max_probability_difference: float = 0.15
+    max_token_probability_difference: float = 0.5
     min_label_agreement: Share = 0.85
 
 
@@ -113,7 +120,7 @@ class Recipe(_Section, frozen=True):
     from.
     """
 
-    task: Literal["auto", "text-classification", "text-embedding"] = "auto"
+    task: TaskName = "auto"
     max_length: Annotated[int, Meta(ge=4)] | None = None
     weights: Weights = "safetensors"
     opset: Annotated[int, Meta(ge=18)] = 18
@@ -121,7 +128,9 @@ class Recipe(_Section, frozen=True):
     fp32: Fp32 = Fp32()
     int8: Int8 = Int8()
     bf16_openvino: Bf16Openvino = msgspec.field(default=Bf16Openvino(), name=BF16_OPENVINO)
-    selftest_texts: Annotated[tuple[str, ...], Meta(min_length=1, max_length=64)] = DEFAULT_TEXTS
+    selftest_texts: Annotated[tuple[Example, ...], Meta(min_length=1, max_length=64)] = (
+        DEFAULT_TEXTS
+    )
 
     def __post_init__(self) -> None:
         if len(set(self.variants)) != len(self.variants):

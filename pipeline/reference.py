@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.graphs import GraphError
-from storage_init.package import TextEmbedding
+from storage_init.package import FillMask, QuestionAnswering, TextEmbedding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,15 +13,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pipeline.recipe import Example
     from pipeline.workspace import Workspace
     from storage_init.hf_config import ModelFacts
+    from storage_init.package import Task
     from storage_init.runtime import Tokenizer
 
 
 def reference_outputs(
-    workspace: Workspace, facts: ModelFacts, texts: Sequence[str], tokenizer: Tokenizer
+    workspace: Workspace, facts: ModelFacts, texts: Sequence[Example], tokenizer: Tokenizer
 ) -> NDArray[np.float32]:
     """Logits [N, C] or pooled vectors [N, D] of the model as its authors published it.
+
+    A task about tokens has rows of logits [R, C], those of ``storage_init.runtime.places_of``.
 
     That is the PyTorch model with transformers' tokenizer, or the graph as it came, with
     ``tokenizer``, where the source is ONNX already.
@@ -38,11 +42,19 @@ def reference_outputs(
         from pipeline.reference_torch import torch_outputs
 
         rows = torch_outputs(workspace.source, facts, texts)
-    task = facts.task
-    width = task.dimension if isinstance(task, TextEmbedding) else len(task.labels)
-    if rows.shape[1] != width:
+    width = _width(facts.task)
+    if width and rows.shape[1] != width:
         raise GraphError(
             f"the model gives {rows.shape[1]} values a text, but {workspace.source / 'config.json'}"
             f" describes {width}"
         )
     return rows
+
+
+def _width(task: Task) -> int | None:
+    """Values a row should have; None where nothing says how many."""
+    if isinstance(task, FillMask):
+        return None
+    if isinstance(task, QuestionAnswering):
+        return 2
+    return task.dimension if isinstance(task, TextEmbedding) else len(task.labels)

@@ -10,7 +10,7 @@ from pipeline.graphs import GraphError
 from pipeline.outputs import SENTENCE_EMBEDDING, choose
 from pipeline.pooling import HIDDEN
 from storage_init.package import TextEmbedding
-from storage_init.runtime import input_names, open_session
+from storage_init.runtime import SPAN_OUTPUTS, input_names, open_session, places_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pipeline.recipe import Example
     from storage_init.hf_config import ModelFacts
     from storage_init.runtime import Tokenizer
 
@@ -28,12 +29,14 @@ AGREEMENT = 1e-3
 def graph_outputs(
     graph: Path,
     facts: ModelFacts,
-    texts: Sequence[str],
+    texts: Sequence[Example],
     tokenizer: Tokenizer,
     *,
     pooling_is_stated: bool,
 ) -> NDArray[np.float32]:
     """Logits [N, C] or pooled vectors [N, D] of a source's graph, which nobody optimised.
+
+    Where the task is about tokens, logits [R, C] of each token, or of each mask.
 
     Each text goes alone, so that there is no padding; nothing of ours is in the graph.
 
@@ -46,9 +49,13 @@ def graph_outputs(
     answer = choose(ranks, facts.task, pooling_is_stated=pooling_is_stated)
     names = input_names(session)
     rows = []
-    for encoding in tokenizer.encode(texts):
+    for encoding in tokenizer.encode_batch(texts):
         got = dict(zip(ranks, session.run(None, tokenizer.feeds([encoding], names)), strict=True))
         row = got[answer.name]
+        if answer.kind == "spans":
+            row = np.stack([got[name] for name in SPAN_OUTPUTS], axis=-1)
+        if places := places_of(facts.task, tokenizer, [encoding.ids]):
+            row = row[0, places[0]]
         if answer.kind == HIDDEN and isinstance(facts.task, TextEmbedding):
             row = _pool(row, facts.task)
             _check_pooling(row, got.get(SENTENCE_EMBEDDING), facts.task)

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from storage_init.package import TextEmbedding
+from storage_init.package import (
+    FillMask,
+    QuestionAnswering,
+    TextClassification,
+    TextEmbedding,
+    TokenClassification,
+)
+from storage_init.runtime import cut_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,11 +22,22 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pipeline.recipe import Example
     from storage_init.hf_config import ModelFacts
 
+_CLASSES = {
+    FillMask: "AutoModelForMaskedLM",
+    QuestionAnswering: "AutoModelForQuestionAnswering",
+    TextClassification: "AutoModelForSequenceClassification",
+    TextEmbedding: "AutoModel",
+    TokenClassification: "AutoModelForTokenClassification",
+}
 
-def torch_outputs(folder: Path, facts: ModelFacts, texts: Sequence[str]) -> NDArray[np.float32]:
+
+def torch_outputs(folder: Path, facts: ModelFacts, texts: Sequence[Example]) -> NDArray[np.float32]:
     """Logits [N, C] or pooled vectors [N, D] of the model as its authors published it.
+
+    Where the task is about tokens, logits [R, C] of each token, or of each mask.
 
     Each text goes alone through transformers' own tokenizer and model: no padding, and nothing of
     ours in between.
@@ -28,11 +46,7 @@ def torch_outputs(folder: Path, facts: ModelFacts, texts: Sequence[str]) -> NDAr
     import transformers
 
     transformers.logging.set_verbosity_error()
-    kind = (
-        transformers.AutoModel
-        if isinstance(facts.task, TextEmbedding)
-        else transformers.AutoModelForSequenceClassification
-    )
+    kind = getattr(transformers, _CLASSES[type(facts.task)])
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = kind.from_pretrained(folder, use_safetensors=True).eval()
     # A tokenizer borrowed from BERT makes token_type_ids, which not every model takes.
@@ -41,18 +55,25 @@ def torch_outputs(folder: Path, facts: ModelFacts, texts: Sequence[str]) -> NDAr
     with torch.inference_mode():
         for text in texts:
             inputs = tokenizer(
-                text, truncation=True, max_length=facts.limits.max_length, return_tensors="pt"
+                *([text] if isinstance(text, str) else text),
+                truncation=cut_of(facts.task),
+                max_length=facts.limits.max_length,
+                return_tensors="pt",
             )
             taken = {name: tensor for name, tensor in inputs.items() if name in accepted}
-            rows.append(_row(model(**taken), facts))
+            rows.append(_rows(model(**taken), inputs["input_ids"][0], facts, tokenizer))
     return np.concatenate(rows).astype(np.float32)
 
 
-def _row(output: Any, facts: ModelFacts) -> NDArray[np.float32]:
-    """One text's output [1, C] or [1, D]; alone there is no padding to leave out."""
+def _rows(output: Any, ids: Any, facts: ModelFacts, tokenizer: Any) -> NDArray[np.float32]:
+    """One text's output [1, C] or [1, D], or a row a token; alone there is no padding."""
+    if isinstance(facts.task, QuestionAnswering):
+        return np.stack([output.start_logits[0].numpy(), output.end_logits[0].numpy()], axis=-1)
     if not isinstance(facts.task, TextEmbedding):
         logits: NDArray[np.float32] = output.logits.numpy()
-        return logits
+        if isinstance(facts.task, FillMask):
+            logits = logits[0, (ids == tokenizer.mask_token_id).numpy()]
+        return logits[0] if isinstance(facts.task, TokenClassification) else logits
     hidden = output.last_hidden_state
     pooled = {
         "mean": lambda: hidden.mean(dim=1),

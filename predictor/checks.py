@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from predictor.engine import Engine, Texts, Tokens
+from predictor.engine import Engine, Texts, Tokens, values_of
 from predictor.errors import SelfTestError, WarmupError
 from storage_init.selftest import SelfTest, distances
 
@@ -31,19 +31,20 @@ def replay_selftest(
     Raises:
         SelfTestError: an answer is farther off than the variant's tolerance.
     """
-    (tokens,) = engine.tokenize([Texts(selftest.texts)])
+    (tokens,) = engine.tokenize([Texts(selftest.texts, selftest.pairs)])
     if isinstance(tokens, Exception):
         raise tokens
     with ThreadPoolExecutor(lanes, thread_name_prefix="selftest") as pool:
         rows = np.concatenate(list(pool.map(lambda each: engine.run([each]), tokens)))
-    far = distances(task, rows, selftest.reference)
+    far = distances(task, values_of(rows), selftest.reference)
     worst = int(far.argmax())
     # Written so that a distance that is not a number fails.
     if not far[worst] <= variant.tolerance:
         raise SelfTestError(
             f"self-test failed: variant {variant.name} is {far[worst]:.4g} off the reference on "
-            f"text {worst + 1} of {len(far)}, tolerance {variant.tolerance:.4g}. The package does "
-            "not answer as it did when it was prepared: prepare it again on this kind of CPU."
+            f"text {selftest.text_of(worst) + 1} of {len(selftest.texts)}, tolerance "
+            f"{variant.tolerance:.4g}. The package does not answer as it did when it was prepared: "
+            "prepare it again on this kind of CPU."
         )
     return float(far[worst])
 
@@ -85,6 +86,6 @@ def _timed_inference(engine: Engine, shape: tuple[int, int]) -> float:
         rows = engine.run([tokens] * batch)
     except Exception as error:
         raise WarmupError(f"warm-up failed on a batch of shape {list(shape)}: {error}") from error
-    if not np.isfinite(rows).all():
+    if not np.isfinite(values_of(rows)).all():
         raise WarmupError(f"warm-up gave values that are not finite for shape {list(shape)}")
     return time.perf_counter() - start

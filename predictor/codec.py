@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from predictor.engine import Engine
-    from predictor.protocol import InputTensor, Request
+    from predictor.protocol import InputTensor, Request, TextInputs
 
     Arrays = dict[str, NDArray[np.int64]]
 
@@ -38,27 +38,29 @@ def is_text(request: Request) -> bool:
     return are_texts.pop()
 
 
-def decode_texts(request: Request, *, takes_pairs: bool) -> Texts:
-    """One BYTES input of any name, or two of which one is named ``text_pair``; [N] or [N, 1].
+def decode_texts(request: Request, names: TextInputs) -> Texts:
+    """One BYTES input of any name, or two of which one has the second name; [N] or [N, 1].
 
     Raises:
         InvalidRequestError: says which input is wrong and what was expected.
     """
     truncate = request.parameters.truncation
-    if len(request.inputs) == 1 and request.inputs[0].name != PAIR_INPUT:
+    second = names.second or PAIR_INPUT
+    if len(request.inputs) == 1 and request.inputs[0].name != second and not names.both:
         return Texts(_strings(request.inputs[0]), None, truncate)
-    pairs = [tensor for tensor in request.inputs if tensor.name == PAIR_INPUT]
-    firsts = [tensor for tensor in request.inputs if tensor.name != PAIR_INPUT]
+    pairs = [tensor for tensor in request.inputs if tensor.name == second]
+    firsts = [tensor for tensor in request.inputs if tensor.name != second]
     if len(firsts) != 1 or len(pairs) != 1:
-        names = ", ".join(tensor.name for tensor in request.inputs)
+        got = ", ".join(tensor.name for tensor in request.inputs)
+        wanted = "two BYTES inputs" if names.both else "one BYTES input, or two"
         raise InvalidRequestError(
-            f"expected one BYTES input, or two with the second named {PAIR_INPUT}, but got {names}"
+            f"expected {wanted} with the second named {second}, but got {got}"
         )
-    if not takes_pairs:
+    if names.second is None:
         raise InvalidRequestError(f"this model takes single texts, no {PAIR_INPUT}")
     texts, seconds = _strings(firsts[0]), _strings(pairs[0])
     if len(seconds) != len(texts):
-        raise InvalidRequestError(f"{len(texts)} texts, but {len(seconds)} in {PAIR_INPUT}")
+        raise InvalidRequestError(f"{len(texts)} texts, but {len(seconds)} in {second}")
     return Texts(texts, seconds, truncate)
 
 

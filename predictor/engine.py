@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from storage_init.runtime import Feeds, TextTooLongError, Tokenizer, input_names
+from predictor.windows import windows
+from storage_init.runtime import Feeds, TextTooLongError, Tokenizer, input_names, run_answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,30 +19,56 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from predictor.tasks import Task
+    from predictor.windows import Window
 
 
 @dataclass(frozen=True)
 class Texts:
-    """N texts, or N pairs of them."""
+    """N texts, or N pairs of them.
+
+    A text that is too long is refused, cut if ``truncate``, or run in windows that share ``stride``
+    tokens, if that is given; of a pair the second text is what windows are made of.
+    """
 
     texts: Sequence[str]
     pairs: Sequence[str] | None = None
     truncate: bool = True
+    stride: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """One text as the graph takes it, unpadded: L token ids.
 
-    ``mask`` None stands for ones, ``types`` None for zeros.
+    ``mask`` None stands for ones, ``types`` None for zeros, ``kept`` None for all: the places whose
+    rows are wanted of a graph that gives one a token.
     """
 
     ids: Sequence[int] | NDArray[np.int64]
     types: Sequence[int] | NDArray[np.int64] | None = None
     mask: NDArray[np.int64] | None = None
+    window: Window | None = None
+    kept: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenRows:
+    """What a graph that gives a row a token says of one text, or of one window of it.
+
+    ``values``: FP32 [L, C] without padding, or those of the tokens kept.
+    """
+
+    tokens: Tokens
+    values: NDArray[np.float32]
+
+    @property
+    def window(self) -> Window:
+        """Where the tokens lie in their text; there is none for tensors."""
+        assert self.tokens.window is not None  # noqa: S101 - only answers to texts ask for it
+        return self.tokens.window
 
 
 @dataclass(frozen=True)
@@ -62,17 +89,15 @@ class Engine:
         """Names of the tensors the graph takes, INT64 [N, L] each."""
         return input_names(self.session)
 
-    @cached_property
-    def _output(self) -> list[str]:
-        return [self.session.get_outputs()[0].name]
-
     def tokenize(self, requests: Sequence[Texts]) -> list[list[Tokens] | TextTooLongError]:
         """The tokens of each request's texts, or why it has none; one pass for all of them."""
         flat: list[str | tuple[str, str]] = []
         for request in requests:
             texts = request.texts
             flat += texts if request.pairs is None else zip(texts, request.pairs, strict=True)
-        encodings = iter(self.tokenizer.encode_batch(flat))
+        tokenizer = self.tokenizer
+        encode = tokenizer.encode_aligned if self.task.per_token else tokenizer.encode_batch
+        encodings = iter(encode(flat))
         return [
             self._tokens(request, [next(encodings) for _ in request.texts]) for request in requests
         ]
@@ -80,19 +105,39 @@ class Engine:
     def _tokens(
         self, request: Texts, encodings: Sequence[tokenizers.Encoding]
     ) -> list[Tokens] | TextTooLongError:
-        if not request.truncate:
+        if not request.truncate and request.stride is None:
             try:
                 self.tokenizer.refuse_cut(encodings)
             except TextTooLongError as error:
                 return error
         typed = "token_type_ids" in self.inputs
-        return [Tokens(e.ids, e.type_ids if typed else None) for e in encodings]
+        if not self.task.per_token:
+            return [Tokens(e.ids, e.type_ids if typed else None) for e in encodings]
+        paired = request.pairs is not None
+        cut = [
+            window
+            for text, encoding in enumerate(encodings)
+            for window in windows(encoding, text, stride=request.stride, paired=paired)
+        ]
+        return [
+            Tokens(
+                window.ids,
+                window.types if typed else None,
+                window=window,
+                kept=self.task.kept(window.ids),
+            )
+            for window in cut
+        ]
 
     def run(self, batch: Sequence[Tokens]) -> NDArray[Any]:
-        """Rows [N, D] for the texts of one inference, in their order."""
+        """What the graph says of the texts of one inference, in their order.
+
+        Rows [N, D]; where the task is about tokens, [N] objects, each the ``TokenRows`` of a text.
+        """
         feeds = self._feeds(batch)
-        output = self.session.run(self._output, {name: feeds[name] for name in self.inputs})[0]
-        return self.task.reduce(output.astype(np.float32, copy=False), feeds["attention_mask"])
+        output = run_answer(self.session, {name: feeds[name] for name in self.inputs})
+        rows = self.task.reduce(output.astype(np.float32, copy=False), feeds["attention_mask"])
+        return _token_rows(batch, rows) if self.task.per_token else rows
 
     def _feeds(self, batch: Sequence[Tokens]) -> Feeds:
         """INT64 [N, L] each, padded on the right to the longest text."""
@@ -107,3 +152,20 @@ class Engine:
             if tokens.types is not None:
                 types[row, :length] = tokens.types
         return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+
+
+def values_of(rows: NDArray[Any]) -> NDArray[Any]:
+    """The numbers of rows: [N, D] as they are, those of ``TokenRows`` as one [R, C]."""
+    if rows.dtype != object:
+        return rows
+    return np.concatenate([row.values for row in rows])
+
+
+def _token_rows(batch: Sequence[Tokens], output: NDArray[Any]) -> NDArray[Any]:
+    """[N, L, C] as [N] objects: rows of unequal length are no array."""
+    rows = np.empty(len(batch), dtype=np.object_)
+    for index, tokens in enumerate(batch):
+        kept = output[index, : len(tokens)] if tokens.kept is None else output[index, tokens.kept]
+        # A copy, or the padding of the whole batch would stay as long as this text's rows.
+        rows[index] = TokenRows(tokens, kept.copy())
+    return rows

@@ -53,6 +53,8 @@ def encode(answer: Answer, *, raw: bool) -> Any:
             message.raw_output_contents.append(raw_tensors.pack(array))
         elif array.dtype == object:
             output.contents.bytes_contents.extend(array.ravel())
+        elif array.dtype == np.int64:
+            output.contents.int64_contents.extend(array.ravel())
         else:
             output.contents.fp32_contents.extend(array.ravel())
     return message

@@ -19,7 +19,7 @@ from predictor.variants import AUTO, Runtime, choose
 from storage_init.logs import event
 from storage_init.package import SELFTEST_FILE, TOKENIZER_FILE, Package
 from storage_init.providers import CPU
-from storage_init.runtime import input_names, open_session
+from storage_init.runtime import cut_of, input_names, open_session
 from storage_init.selftest import SelfTest
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ def _load_prepared(
         texts = pool.submit(_read_texts, folder, package, phases, tokenizers)
         # First: what a corrupt file does to the others is of no interest.
         begun.verified(prepared, variant)
-        task = task_for(package.task)
         selftest, tokenizer = texts.result()
+        task = task_for(package.task, tokenizer)
         engine = Engine(session.result(), tokenizer, task, choice.may_batch)
     lanes = settings.lanes
     distance = phases.time(
@@ -125,6 +125,7 @@ def _read_texts(
         folder / TOKENIZER_FILE,
         package.limits.max_length,
         package.pad_token_id,
+        cut_of(package.task),
     )
 
 
@@ -145,6 +146,7 @@ def _load_plain(begun: Prefetched, tokenizers: TokenizerCache) -> LoadedModel:
         folder / TOKENIZER_FILE,
         facts.limits.max_length,
         facts.pad_token_id,
+        cut_of(facts.task),
     )
     session = phases.time(
         "session",
@@ -156,6 +158,6 @@ def _load_plain(begun: Prefetched, tokenizers: TokenizerCache) -> LoadedModel:
         optimized=False,
     )
     check_inputs(graph, input_names(session))
-    engine = Engine(session, tokenizer, task_for(facts.task))
+    engine = Engine(session, tokenizer, task_for(facts.task, tokenizer))
     warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences, settings.lanes)
     return LoadedModel(engine, None, UNPREPARED, UNPREPARED, None, warmup, phases)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from predictor.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """``top_k``: how many labels, best first; ``truncation``: cut long texts or refuse them."""
+    """``top_k``: how many labels, best first; ``truncation``: cut long texts or refuse them.
+
+    ``given``: all that the request brought, for what one task alone understands.
+    """
 
     top_k: int | None = None
     truncation: bool = True
+    given: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @classmethod
     def parse(cls, parameters: Mapping[str, Any]) -> Parameters:
@@ -25,14 +30,72 @@ class Parameters:
         Raises:
             InvalidRequestError: a value of the wrong type or range.
         """
-        top_k, truncation = parameters.get("top_k"), parameters.get("truncation", True)
+        given = cls(given=parameters)
+        return cls(
+            given.number("top_k", least=1), given.flag("truncation", default=True), parameters
+        )
+
+    def number(self, name: str, *, least: int, most: int | None = None) -> int | None:
+        """A whole number, None if it was not given.
+
+        Raises:
+            InvalidRequestError: it is no whole number from ``least`` to ``most``.
+        """
+        value = self.given.get(name)
+        if value is None:
+            return None
         # bool is an int in Python, but not here.
-        if top_k is not None and (type(top_k) is not int or top_k < 1):
+        if type(value) is not int or value < least or (most is not None and value > most):
+            upwards = "up" if most is None else f"to {most}"
             raise InvalidRequestError(
-                f"parameter top_k must be a whole number from 1 up, not {top_k!r}"
+                f"parameter {name} must be a whole number from {least} {upwards}, not {value!r}"
             )
-        if not isinstance(truncation, bool):
+        return value
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """True or false.
+
+        Raises:
+            InvalidRequestError: it is neither.
+        """
+        value = self.given.get(name, default)
+        if not isinstance(value, bool):
+            raise InvalidRequestError(f"parameter {name} must be true or false, not {value!r}")
+        return value
+
+    def choice(self, name: str, allowed: Sequence[str]) -> str:
+        """One of ``allowed``; the first if it was not given.
+
+        Raises:
+            InvalidRequestError: it is none of them.
+        """
+        value = self.given.get(name, allowed[0])
+        if value not in allowed:
             raise InvalidRequestError(
-                f"parameter truncation must be true or false, not {truncation!r}"
+                f"parameter {name} must be one of {', '.join(allowed)}, not {value!r}"
             )
-        return cls(top_k, truncation)
+        return str(value)
+
+    def texts(self, name: str) -> list[str] | None:
+        """Strings: one, a list, or, as gRPC knows no lists, a list written as JSON.
+
+        Raises:
+            InvalidRequestError: it is none of these, or empty.
+        """
+        value = self.given.get(name)
+        if value is None:
+            return None
+        listed = _list(value)
+        if not listed or not all(isinstance(each, str) for each in listed):
+            raise InvalidRequestError(f"parameter {name} must hold strings, not {value!r}")
+        return listed
+
+
+def _list(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        try:
+            parsed = json.loads(value) if value.lstrip().startswith("[") else None
+        except json.JSONDecodeError:
+            parsed = None  # "[MASK]" is a text, too
+        return parsed if isinstance(parsed, list) else [value]
+    return value if isinstance(value, list) else []

@@ -5,12 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from predictor.parameters import Parameters
+
+
+@dataclass(frozen=True)
+class TextInputs:
+    """What a task calls a request's texts; ``second`` is None where it takes no pairs.
+
+    ``both``: a text without its second makes no sense.
+    """
+
+    first: str = "text"
+    second: str | None = None
+    both: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,7 +52,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """``outputs``: arrays by name, BYTES as objects of ``bytes`` and all else as float32."""
+    """``outputs``: arrays by name, BYTES as objects of ``bytes``, else int64 or float32."""
 
     model_name: str
     model_version: str
@@ -48,4 +62,6 @@ class Answer:
 
 def datatype_of(array: NDArray[Any]) -> str:
     """A V2 name for an output's type."""
-    return "BYTES" if array.dtype == object else "FP32"
+    if array.dtype == object:
+        return "BYTES"
+    return "INT64" if array.dtype == np.int64 else "FP32"

@@ -56,7 +56,12 @@ def pack(array: NDArray[Any]) -> bytes:
     """An output's raw form."""
     if array.dtype == object:
         return b"".join(_LENGTH.pack(len(value)) + value for value in array.ravel())
-    return np.ascontiguousarray(array, dtype="<f4").tobytes()
+    return np.ascontiguousarray(array, dtype=number_type(array)).tobytes()
+
+
+def number_type(array: NDArray[Any]) -> str:
+    """How an output's numbers are sent: whole ones in 64 bits, all others as 32-bit floats."""
+    return "<i8" if array.dtype == np.int64 else "<f4"
 
 
 def text(value: bytes, name: str) -> str:

@@ -206,4 +206,4 @@ def _encoding(parameters: dict[str, Any], outputs: list[_Output]) -> Encoding:
 def _plain(array: NDArray[Any]) -> NDArray[Any] | list[str]:
     if array.dtype == object:
         return [value.decode() for value in array.ravel()]
-    return np.ascontiguousarray(array, dtype=np.float32).ravel()
+    return np.ascontiguousarray(array, dtype=raw_tensors.number_type(array)).ravel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from enum import Enum
@@ -18,7 +19,7 @@ from predictor.errors import InvalidRequestError, NotReadyError
 from predictor.protocol import Answer, Request
 from predictor.scheduler import Limits
 from storage_init.logs import event
-from storage_init.runtime import TextTooLongError
+from storage_init.runtime import QuestionTooLongError, TextTooLongError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from predictor.engine import Texts, Tokens
     from predictor.loading import LoadedModel
+    from predictor.parameters import Parameters
     from predictor.settings import Settings
 
 PLATFORM = "onnxruntime_onnx"
@@ -181,12 +183,12 @@ class ServedModel:
         loaded = now.loaded
         engine = loaded.engine
         if codec.is_text(request):
-            texts = codec.decode_texts(request, takes_pairs=engine.task.takes_pairs)
-            rows = await _run(now, texts, len(texts.texts), deadline)
-            outputs = engine.task.answer(rows, request.parameters)
+            texts = codec.decode_texts(request, engine.task.inputs)
+            outputs = await _answer(now, texts, request.parameters, deadline)
         else:
             tokens = codec.decode_tensors(request, engine)
-            outputs = {engine.task.raw_name: await _run(now, tokens, len(tokens), deadline)}
+            rows = await _run(now, tokens, len(tokens), deadline)
+            outputs = engine.task.raw(rows, request.inputs[0].shape[1])
         # The protocol wants an id; it names a request, it keeps no secret.
         request_id = request.id or str(UUID(int=getrandbits(128), version=4))
         return Answer(self.name, loaded.version, request_id, codec.chosen(request.outputs, outputs))
@@ -196,9 +198,8 @@ class ServedModel:
         now = self._now
         task = now.loaded.engine.task
         parameters = v1.parameters_of(body)
-        texts = v1.decode(body, parameters, takes_pairs=task.takes_pairs)
-        rows = await _run(now, texts, len(texts.texts), deadline)
-        return v1.encode(task.answer(rows, parameters))
+        texts = v1.decode(body, parameters, task.inputs)
+        return {"predictions": task.predictions(await _answer(now, texts, parameters, deadline))}
 
     def metadata(self) -> dict[str, Any]:
         """V2 model metadata.
@@ -217,7 +218,8 @@ class ServedModel:
     def input_types(self) -> list[dict[str, Any]]:
         """V2 metadata: texts first; the tensors are the other way to ask."""
         engine = self.loaded.engine
-        texts = ["text", "text_pair"] if engine.task.takes_pairs else ["text"]
+        names = engine.task.inputs
+        texts = [name for name in (names.first, names.second) if name]
         return [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in texts] + [
             {"name": name, "datatype": "INT64", "shape": [-1, -1]} for name in engine.inputs
         ]
@@ -245,12 +247,25 @@ class ServedModel:
         return ended.batcher
 
 
+async def _answer(
+    now: _Serving, texts: Texts, parameters: Parameters, deadline: float | None
+) -> dict[str, NDArray[Any]]:
+    task = now.loaded.engine.task
+    rows = await _run(now, task.ask(texts, parameters), len(texts.texts), deadline)
+    if task.per_token:
+        # Milliseconds for a long text: nobody else's request should wait for them.
+        return await asyncio.to_thread(task.answer, texts, rows, parameters)
+    return task.answer(texts, rows, parameters)
+
+
 async def _run(
     now: _Serving, ask: Texts | Sequence[Tokens], texts: int, deadline: float | None
 ) -> NDArray[Any]:
     now.admission.admit(texts, deadline)
     try:
         return await now.batcher.run(ask, deadline)
+    except QuestionTooLongError as error:
+        raise InvalidRequestError(str(error)) from error
     except TextTooLongError as error:
         raise InvalidRequestError(f"{error}, and truncation is false") from error
     except InvalidArgument as error:

@@ -1,7 +1,8 @@
 """The V1 protocol: ``{"instances": [...]}`` in, ``{"predictions": [...]}`` out.
 
-An instance is a text, or an object with ``text`` and, for pairs, ``text_pair``. A prediction is an
-object with the V2 outputs' names. ``{"parameters": {...}}`` beside the instances is optional.
+An instance is a text, or an object with ``text`` and, for pairs, ``text_pair`` (or what the task
+calls them). A prediction is what the task makes of it, mostly an object with the V2 outputs' names.
+``{"parameters": {...}}`` beside the instances is optional.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from predictor.protocol import TextInputs
+
 
 def parameters_of(body: object) -> Parameters:
     """The body's optional ``parameters``."""
@@ -27,7 +30,7 @@ def parameters_of(body: object) -> Parameters:
     return Parameters.parse(given)
 
 
-def decode(body: object, parameters: Parameters, *, takes_pairs: bool) -> Texts:
+def decode(body: object, parameters: Parameters, names: TextInputs) -> Texts:
     """The texts of a V1 request.
 
     Raises:
@@ -36,38 +39,39 @@ def decode(body: object, parameters: Parameters, *, takes_pairs: bool) -> Texts:
     instances = body.get("instances") if isinstance(body, dict) else None
     if not isinstance(instances, list) or not instances:
         raise InvalidRequestError('a V1 request is {"instances": [...]} with at least one instance')
-    both = [_texts(index, instance) for index, instance in enumerate(instances)]
+    both = [_texts(index, instance, names) for index, instance in enumerate(instances)]
     paired = [second is not None for _, second in both]
-    if any(paired) and not takes_pairs:
+    if any(paired) and names.second is None:
         raise InvalidRequestError(f"this model takes single texts, no {PAIR_INPUT}")
-    if any(paired) and not all(paired):
-        raise InvalidRequestError(
-            f"instance {paired.index(False)} has no {PAIR_INPUT}, others have"
-        )
+    if (any(paired) or names.both) and not all(paired):
+        others = "" if names.both else ", others have"
+        raise InvalidRequestError(f"instance {paired.index(False)} has no {names.second}{others}")
     pairs = [second for _, second in both if second is not None]
     return Texts([first for first, _ in both], pairs or None, parameters.truncation)
 
 
-def encode(outputs: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+def objects(outputs: Mapping[str, NDArray[Any]]) -> list[dict[str, Any]]:
     """One object a row, with plain JSON values."""
     columns = {name: array.tolist() for name, array in outputs.items()}
-    rows = [
+    return [
         {name: _plain(value) for name, value in zip(columns, values, strict=True)}
         for values in zip(*columns.values(), strict=True)
     ]
-    return {"predictions": rows}
 
 
-def _texts(index: int, instance: object) -> tuple[str, str | None]:
-    if isinstance(instance, str):
+def _texts(index: int, instance: object, names: TextInputs) -> tuple[str, str | None]:
+    if isinstance(instance, str) and not names.both:
         return instance, None
+    pair = names.second or PAIR_INPUT
     if isinstance(instance, dict):
-        first, second = instance.get("text"), instance.get(PAIR_INPUT)
+        first, second = instance.get(names.first), instance.get(pair)
         if isinstance(first, str) and (second is None or isinstance(second, str)):
             return first, second
-    raise InvalidRequestError(
-        f'instance {index} must be a string or {{"text": "…"}} with an optional "{PAIR_INPUT}"'
-    )
+    if names.both:
+        form = f'{{"{names.first}": "…", "{pair}": "…"}}'
+    else:
+        form = f'a string or {{"{names.first}": "…"}} with an optional "{pair}"'
+    raise InvalidRequestError(f"instance {index} must be {form}")
 
 
 def _plain(value: Any) -> Any:

@@ -11,12 +11,23 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import msgspec
 
 from storage_init.errors import SourceError
-from storage_init.package import Limits, Task, TextClassification, TextEmbedding
+from storage_init.package import (
+    FillMask,
+    Limits,
+    QuestionAnswering,
+    Task,
+    TextClassification,
+    TextEmbedding,
+    TokenClassification,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_MAX_LENGTH = 512
+# Those of transformers' QuestionAnsweringPipeline: a reader's window, and what two of them share.
+READER_LENGTH = 384
+READER_STRIDE = 128
 # transformers writes a huge number where a tokenizer states no limit.
 NO_LIMIT = 1 << 20
 
@@ -37,10 +48,17 @@ class _Config(msgspec.Struct):
     pad_token_id: int | None = None
 
 
+class _AddedToken(msgspec.Struct):
+    """A special token in the longer of its two forms."""
+
+    content: str
+
+
 class _TokenizerConfig(msgspec.Struct):
-    """``tokenizer_config.json``."""
+    """``tokenizer_config.json``, and ``special_tokens_map.json`` as far as it has the same."""
 
     model_max_length: int | float | None = None
+    mask_token: str | _AddedToken | None = None
 
 
 class _SentenceConfig(msgspec.Struct):
@@ -80,7 +98,22 @@ class ModelFacts:
     pad_token_id: int
 
 
-TaskName = Literal["auto", "text-classification", "text-embedding"]
+TaskName = Literal[
+    "auto",
+    "text-classification",
+    "text-embedding",
+    "token-classification",
+    "question-answering",
+    "fill-mask",
+]
+# How an architecture's name ends, and what it is made for.
+_ENDINGS: dict[str, TaskName] = {
+    "ForSequenceClassification": "text-classification",
+    "Model": "text-embedding",
+    "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
+    "ForMaskedLM": "fill-mask",
+}
 
 
 def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = None) -> ModelFacts:
@@ -93,31 +126,54 @@ def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = N
     if config is None:
         raise SourceError(f"{folder} has no config.json: it is not a Hugging Face model")
     name = _guess_task(folder, config) if task == "auto" else task
+    length = _max_length(folder, config, max_length)
+    if name == "question-answering" and max_length is None:
+        length = min(length, READER_LENGTH)
     known: Task
-    known = _embedding(folder, config) if name == "text-embedding" else _classification(config)
-    limits = Limits(max_length=_max_length(folder, config, max_length))
-    return ModelFacts(config.model_type, known, limits, _pad_token_id(config))
+    if name == "text-embedding":
+        known = _embedding(folder, config)
+    elif name == "token-classification":
+        known = TokenClassification(labels=_labels(config))
+    elif name == "question-answering":
+        known = QuestionAnswering(stride=min(length // 2, READER_STRIDE))
+    elif name == "fill-mask":
+        known = FillMask(mask_token=_mask_token(folder))
+    else:
+        known = _classification(config)
+    return ModelFacts(config.model_type, known, Limits(max_length=length), _pad_token_id(config))
 
 
 def _guess_task(folder: Path, config: _Config) -> TaskName:
     if (folder / "modules.json").exists():
         return "text-embedding"
     architecture = (config.architectures or [""])[0]
-    if architecture.endswith("ForSequenceClassification"):
-        return "text-classification"
-    if architecture.endswith("Model"):
-        return "text-embedding"
+    for ending, name in _ENDINGS.items():
+        if architecture.endswith(ending):
+            return name
     raise SourceError(
         f"{folder}: architecture {architecture or '(none stated)'} is of no supported task "
-        "(text-classification, text-embedding). If one of these fits, name it in the recipe."
+        f"({', '.join(_ENDINGS.values())}). If one of these fits, name it in the recipe."
     )
 
 
-def _classification(config: _Config) -> TextClassification:
+def _labels(config: _Config) -> list[str]:
     if config.id2label:
-        labels = [label for _, label in sorted(config.id2label.items())]
-    else:  # transformers' default is two labels
-        labels = [f"LABEL_{index}" for index in range(config.num_labels or 2)]
+        return [label for _, label in sorted(config.id2label.items())]
+    # transformers' default is two labels
+    return [f"LABEL_{index}" for index in range(config.num_labels or 2)]
+
+
+def _mask_token(folder: Path) -> str:
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        stated = _read(folder / name, _TokenizerConfig)
+        if stated and stated.mask_token:
+            token = stated.mask_token
+            return token if isinstance(token, str) else token.content
+    raise SourceError(f"{folder}/tokenizer_config.json states no mask_token to fill")
+
+
+def _classification(config: _Config) -> TextClassification:
+    labels = _labels(config)
     activation: Literal["softmax", "sigmoid", "none"]
     # The rule of transformers' TextClassificationPipeline.
     if config.problem_type == "regression":

@@ -79,7 +79,29 @@ class TextEmbedding(_Record, frozen=True, tag_field="name", tag="text-embedding"
     normalize: bool
 
 
-Task = TextClassification | TextEmbedding
+class TokenClassification(_Record, frozen=True, tag_field="name", tag="token-classification"):
+    """Logits over ``labels`` for every token."""
+
+    labels: Annotated[list[str], Meta(min_length=1)]
+
+
+class QuestionAnswering(_Record, frozen=True, tag_field="name", tag="question-answering"):
+    """Two logits for every token: that an answer starts there, and that it ends there.
+
+    ``stride``: tokens that neighbouring windows over a long context share.
+    """
+
+    stride: Annotated[int, Meta(ge=1)]
+
+
+class FillMask(_Record, frozen=True, tag_field="name", tag="fill-mask"):
+    """Logits over the vocabulary for every token; those at ``mask_token`` are the answer."""
+
+    mask_token: Annotated[str, Meta(min_length=1)]
+
+
+TokenTask = TokenClassification | QuestionAnswering | FillMask
+Task = TextClassification | TextEmbedding | TokenTask
 Precision = Literal["bf16"]
 
 
@@ -126,8 +148,9 @@ class Packed(_Record, frozen=True):
 class Closeness(_Record, frozen=True):
     """How near a variant came to the original model on the self-test texts.
 
-    ``worst_cosine`` is for embeddings; the others are for classifiers: the largest differences
-    of a logit and of a probability, and the share of texts with the same label.
+    ``worst_cosine`` is for embeddings; the others are for all else: the largest differences of a
+    logit and of a probability, and the share of texts with the same label, of tokens with the same
+    label, of contexts with the same answer, or of masks with the same best token.
     """
 
     texts: Count
@@ -140,8 +163,8 @@ class Closeness(_Record, frozen=True):
 class BatchSensitivity(_Record, frozen=True):
     """How far an answer moves when a text shares its batch with others of mixed lengths.
 
-    ``largest_move`` is a probability for classifiers and a cosine distance for embeddings;
-    ``flipped_labels`` is the share of texts whose label changed.
+    ``largest_move`` is a cosine distance for embeddings and a probability for all else;
+    ``flipped_labels`` is the share of texts, tokens or masks whose best answer changed.
     """
 
     largest_move: float
@@ -228,6 +251,11 @@ class Package(_Record, frozen=True, kw_only=True):
             for entry in self.files
             if variant.owns(entry.path) or not any(v.owns(entry.path) for v in self.variants)
         ]
+
+
+def name_of(task: Task) -> str:
+    """The task's name in ``package.json``."""
+    return str(type(task).__struct_config__.tag)
 
 
 class _Header(msgspec.Struct):

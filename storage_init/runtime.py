@@ -7,7 +7,7 @@ tokenizers and onnxruntime, which the format itself does not.
 from __future__ import annotations
 
 from mmap import ACCESS_READ, mmap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import onnxruntime as ort
@@ -16,39 +16,68 @@ import tokenizers
 from storage_init import providers
 from storage_init.errors import PackageError, ProviderError
 from storage_init.links import leads_by_name
+from storage_init.package import FillMask, QuestionAnswering, TokenClassification
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from storage_init.package import Precision
+    from storage_init.package import Precision, Task
 
 TOKENIZER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+# What an extractive reader's graph is called to give, [N, L] each.
+SPAN_OUTPUTS = ("start_logits", "end_logits")
 
 Feeds = dict[str, "NDArray[np.int64]"]
+# For each text of a batch, the tokens whose rows matter.
+Places = list["NDArray[np.int64]"]
 
 
 class TextTooLongError(ValueError):
     """A text has more tokens than the model takes and truncation was not wanted."""
 
 
+class QuestionTooLongError(ValueError):
+    """The first text of a pair, which may not be cut, has more tokens than the model takes."""
+
+
+Cut = Literal["longest_first", "only_second"]
+
+
+def cut_of(task: Task) -> Cut:
+    """What of a pair a task's tokenizer may shorten: a question never."""
+    return "only_second" if isinstance(task, QuestionAnswering) else "longest_first"
+
+
 class Tokenizer:
     """A fast tokenizer that pads nothing and truncates to ``max_length`` tokens.
 
-    Safe to use from several threads: encoding changes no state.
+    ``cut``: what of a pair is shortened. Safe to use from several threads: encoding changes no
+    state.
     """
 
-    def __init__(self, path: Path, max_length: int, pad_token_id: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        max_length: int,
+        pad_token_id: int,
+        cut: Cut = "longest_first",
+    ) -> None:
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:
             raise PackageError(f"{path} is not a fast tokenizer: {error}") from error
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_length)
+        self._tokenizer.enable_truncation(max_length, strategy=cut)
         self.max_length = max_length
         self.pad_token_id = pad_token_id
+
+    @property
+    def model(self) -> tokenizers.Tokenizer:
+        """The library's own object; not to be changed."""
+        return self._tokenizer
 
     @property
     def vocabulary_size(self) -> int:
@@ -74,8 +103,25 @@ class Tokenizer:
     def encode_batch(self, batch: Sequence[str | tuple[str, str]]) -> list[tokenizers.Encoding]:
         """Token ids of texts and of pairs of texts, mixed as they come, cut to ``max_length``."""
         # "fast": without the offsets, which no graph takes.
-        encodings: list[tokenizers.Encoding] = self._tokenizer.encode_batch_fast(batch)
-        return encodings
+        return self._encoded(self._tokenizer.encode_batch_fast, batch)
+
+    def encode_aligned(self, batch: Sequence[str | tuple[str, str]]) -> list[tokenizers.Encoding]:
+        """As ``encode_batch``, with the place of each token in its text."""
+        return self._encoded(self._tokenizer.encode_batch, batch)
+
+    def _encoded(
+        self,
+        encode: Callable[[Sequence[str | tuple[str, str]]], list[tokenizers.Encoding]],
+        batch: Sequence[str | tuple[str, str]],
+    ) -> list[tokenizers.Encoding]:
+        try:
+            return encode(batch)
+        except Exception as error:  # the library has no class of its own
+            if "Truncation error" not in str(error):
+                raise
+            raise QuestionTooLongError(
+                f"a question leaves no room for its context in {self.max_length} tokens"
+            ) from error
 
     def refuse_cut(self, encodings: Sequence[tokenizers.Encoding]) -> None:
         """Raise TextTooLongError if one of these had to be cut."""
@@ -182,7 +228,29 @@ def input_names(session: ort.InferenceSession) -> list[str]:
     return [tensor.name for tensor in session.get_inputs()]
 
 
-def run_first(session: ort.InferenceSession, feeds: Feeds) -> NDArray[Any]:
-    """The graph's first output."""
-    output: NDArray[Any] = session.run([session.get_outputs()[0].name], feeds)[0]
-    return output
+def run_answer(session: ort.InferenceSession, feeds: Feeds) -> NDArray[Any]:
+    """The graph's first output, or [N, L, 2] of one that scores where a span starts and ends."""
+    outputs = [output.name for output in session.get_outputs()]
+    if not set(SPAN_OUTPUTS).issubset(outputs):
+        only: NDArray[Any] = session.run(outputs[:1], feeds)[0]
+        return only
+    return np.stack(session.run(SPAN_OUTPUTS, feeds), axis=-1)
+
+
+def run_rows(session: ort.InferenceSession, feeds: Feeds, places: Places | None) -> NDArray[Any]:
+    """The answer's rows for a batch: [N, C] of the texts, or [R, C] of the tokens at ``places``."""
+    output = run_answer(session, feeds)
+    if places is None:
+        return output
+    return np.concatenate([rows[here] for rows, here in zip(output, places, strict=True)])
+
+
+def places_of(task: Task, tokenizer: Tokenizer, batch: Sequence[Sequence[int]]) -> Places | None:
+    """The tokens whose rows a task's answer is made of, for the ids of each text; None for a row a
+    text."""
+    if isinstance(task, FillMask):
+        mask = tokenizer.model.token_to_id(task.mask_token)
+        return [np.flatnonzero(np.asarray(ids) == mask) for ids in batch]
+    if isinstance(task, TokenClassification | QuestionAnswering):
+        return [np.arange(len(ids)) for ids in batch]
+    return None

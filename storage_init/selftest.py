@@ -33,28 +33,52 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class SelfTest:
-    """``texts`` and the original torch model's ``reference`` outputs, FP32 [N, C] or [N, D].
+    """``texts`` and the original torch model's ``reference`` outputs, FP32 [R, C] or [R, D].
 
-    The reference holds raw logits for classifiers and pooled, normalised vectors for embeddings.
+    The reference holds raw logits for classifiers and pooled, normalised vectors for embeddings, a
+    row a text. Where a task is about tokens it has as many rows a text as ``rows`` [N] says, one
+    behind the other and without padding: of every token, or of the masks to fill. ``pairs`` are the
+    contexts of texts that are questions.
     """
 
     texts: list[str]
     reference: Array
+    rows: list[int] | None = None
+    pairs: list[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.reference.ndim != 2 or len(self.texts) != len(self.reference) or not self.texts:
+        rows = [1] * len(self.texts) if self.rows is None else self.rows
+        lengths = {len(self.texts), len(rows)} | (
+            set() if self.pairs is None else {len(self.pairs)}
+        )
+        whole = self.reference.ndim == 2 and sum(rows) == len(self.reference) > 0
+        if not whole or lengths != {len(rows)} or min(rows) < 0:
             raise PackageError(
                 f"the self-test has {len(self.texts)} texts but a reference of shape "
                 f"{self.reference.shape}"
             )
 
+    def text_of(self, row: int) -> int:
+        """The text that a row of the reference is about."""
+        if self.rows is None:
+            return row
+        return int(np.searchsorted(np.cumsum(self.rows), row, side="right"))
+
     def save(self, path: Path) -> None:
         """Write an npz; equal self-tests give equal bytes."""
         with zipfile.ZipFile(path, "w") as archive:
-            for name, array in (("texts", np.array(self.texts)), ("reference", self.reference)):
+            for name, array in self._arrays().items():
                 # A fixed date: np.savez stamps the current time, which would change the version.
                 with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:
                     np.lib.format.write_array(member, array, allow_pickle=False)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        arrays = {"texts": np.array(self.texts), "reference": self.reference}
+        if self.rows is not None:
+            arrays["rows"] = np.array(self.rows, dtype=np.int64)
+        if self.pairs is not None:
+            arrays["pairs"] = np.array(self.pairs)
+        return arrays
 
     @classmethod
     def load(cls, path: Path) -> SelfTest:
@@ -66,7 +90,10 @@ class SelfTest:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 texts = [str(text) for text in arrays["texts"]]
-                return cls(texts, np.asarray(arrays["reference"], dtype=np.float32))
+                reference = np.asarray(arrays["reference"], dtype=np.float32)
+                rows = [int(rows) for rows in arrays["rows"]] if "rows" in arrays else None
+                pairs = [str(pair) for pair in arrays["pairs"]] if "pairs" in arrays else None
+                return cls(texts, reference, rows, pairs)
         except _UNREADABLE as error:
             raise PackageError(f"{path} is not a self-test: {error}") from error
 

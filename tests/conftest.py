@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.keys import KeyPair, key_pair
-from tests.models import make_classifier, make_embedder
+from tests.models import (
+    make_classifier,
+    make_embedder,
+    make_masked,
+    make_reader,
+    make_tagger,
+)
 from tests.prepare import prepare
 
 if TYPE_CHECKING:
@@ -42,3 +48,39 @@ def prepared_classifier(classifier: Path, tmp_path_factory: pytest.TempPathFacto
 def prepared_embedder(embedder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedder's published version; read only."""
     return prepare(embedder, "embedder", tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="session")
+def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT token classifier as a Hugging Face folder; read only."""
+    return make_tagger(tmp_path_factory.mktemp("tagger"))
+
+
+@pytest.fixture(scope="session")
+def prepared_tagger(tagger: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its published version; read only."""
+    return prepare(tagger, "tagger", tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="session")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT question answering model as a Hugging Face folder; read only."""
+    return make_reader(tmp_path_factory.mktemp("reader"))
+
+
+@pytest.fixture(scope="session")
+def prepared_reader(reader: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its published version; read only."""
+    return prepare(reader, "reader", tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="session")
+def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT mask filling model as a Hugging Face folder; read only."""
+    return make_masked(tmp_path_factory.mktemp("masked"))
+
+
+@pytest.fixture(scope="session")
+def prepared_masked(masked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its published version; read only."""
+    return prepare(masked, "masked", tmp_path_factory.mktemp("store"))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from storage_init.hf_config import read_facts
+from storage_init.package import name_of
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -29,7 +32,7 @@ def export_onnx(
     main_export(
         str(model),
         output=folder,
-        task="feature-extraction" if embedder else "text-classification",
+        task="feature-extraction" if embedder else name_of(read_facts(model).task),
         opset=opset,
         library_name=library,
         do_validation=False,

@@ -16,6 +16,7 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,!?#"
 VOCABULARY = list(dict.fromkeys([*SPECIAL, *WORDS.split(), *CHARACTERS]))
 LABELS = ["negative", "neutral", "positive"]
+TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 DIMENSION = 32
 MAX_POSITIONS = 64
 
@@ -61,6 +62,43 @@ def make_embedder(folder: Path, pooling: str = "mean", *, normalize: bool = True
         {"word_embedding_dimension": DIMENSION, f"pooling_mode_{flag}": True},
     )
     _write(folder / "sentence_bert_config.json", {"max_seq_length": 48, "do_lower_case": False})
+    return folder
+
+
+def make_tagger(folder: Path) -> Path:
+    """A BERT token classifier over ``TAGS``."""
+    import torch
+    from transformers import BertForTokenClassification
+
+    torch.manual_seed(3)
+    BertForTokenClassification(
+        _config(
+            id2label=dict(enumerate(TAGS)), label2id={tag: index for index, tag in enumerate(TAGS)}
+        )
+    ).save_pretrained(folder)
+    _save_tokenizer(folder)
+    return folder
+
+
+def make_reader(folder: Path) -> Path:
+    """A BERT model for extractive question answering."""
+    import torch
+    from transformers import BertForQuestionAnswering
+
+    torch.manual_seed(5)
+    BertForQuestionAnswering(_config()).save_pretrained(folder)
+    _save_tokenizer(folder)
+    return folder
+
+
+def make_masked(folder: Path) -> Path:
+    """A BERT model that fills masks."""
+    import torch
+    from transformers import BertForMaskedLM
+
+    torch.manual_seed(13)
+    BertForMaskedLM(_config()).save_pretrained(folder)
+    _save_tokenizer(folder)
     return folder
 
 

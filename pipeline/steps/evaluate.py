@@ -12,12 +12,13 @@ import numpy as np
 import onnxruntime as ort
 
 from pipeline import closeness, probes
+from pipeline.examples import Batch, Batches, mixed_examples, selftest_examples
 from pipeline.possible import check_required, impossible
 from pipeline.reference import reference_outputs
 from storage_init import host
 from storage_init.errors import WarmstartError
 from storage_init.package import TOKENIZER_FILE, Packed, Speed, Variant
-from storage_init.runtime import Feeds, Tokenizer, input_names, open_session, run_first
+from storage_init.runtime import Tokenizer, cut_of, input_names, open_session, run_rows
 from storage_init.selftest import SelfTest
 
 if TYPE_CHECKING:
@@ -53,17 +54,25 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
     check_required(recipe)
     rejected = impossible(recipe)
     facts = workspace.facts(recipe)
+    task = facts.task
     tokenizer = Tokenizer(
-        workspace.exported / TOKENIZER_FILE, facts.limits.max_length, facts.pad_token_id
+        workspace.exported / TOKENIZER_FILE,
+        facts.limits.max_length,
+        facts.pad_token_id,
+        cut_of(task),
     )
+    examples = selftest_examples(task, recipe.selftest_texts)
+    batches = Batches(task, tokenizer)
+    encodings = tokenizer.encode_batch([*examples, *mixed_examples(task, examples)])
     selftest = SelfTest(
-        list(recipe.selftest_texts),
-        reference_outputs(workspace, facts, recipe.selftest_texts, tokenizer),
+        [example if isinstance(example, str) else example[0] for example in examples],
+        reference_outputs(workspace, facts, examples, tokenizer),
+        batches.rows(encodings[: len(examples)]),
+        [pair[1] for pair in examples if not isinstance(pair, str)] or None,
     )
     selftest.save(workspace.selftest)
-    encodings = tokenizer.encode([*selftest.texts, *probes.mixed_texts(selftest.texts)])
     candidates = [
-        _Candidate.open(name, _session(workspace, recipe, name), tokenizer, encodings)
+        _Candidate.open(name, _session(workspace, recipe, name), batches, encodings)
         for name in recipe.variants
         if name not in rejected
     ]
@@ -71,9 +80,9 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
     accepted = []
     for candidate in candidates:
         alone, together = candidate.run_alone(), candidate.run_together()
-        known = alone[: len(selftest.texts)]
-        close = closeness.closeness(facts.task, known, selftest.reference)
-        failure = closeness.gate_failure(close, recipe.gate(candidate.name))
+        known = alone[: len(selftest.reference)]
+        close = closeness.closeness(task, known, selftest.reference, selftest.rows)
+        failure = closeness.gate_failure(task, close, recipe.gate(candidate.name))
         if failure is None and not np.isfinite(together).all():
             failure = "values that are not finite in a padded batch"
         if failure:
@@ -85,9 +94,11 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
                 graph=workspace.relative(workspace.graph(candidate.name)),
                 requires=recipe.requires(candidate.name),
                 closeness=close,
-                batch_sensitivity=closeness.batch_sensitivity(facts.task, alone, together),
+                batch_sensitivity=closeness.batch_sensitivity(
+                    task, alone, together, batches.rows(encodings)
+                ),
                 speed=speeds[candidate.name],
-                tolerance=closeness.tolerance(facts.task, known, selftest.reference),
+                tolerance=closeness.tolerance(task, known, selftest.reference),
                 packed=_packed(workspace, recipe, candidate.name),
                 precision=recipe.precision(candidate.name) or msgspec.UNSET,
             )
@@ -128,33 +139,33 @@ class _Candidate:
 
     name: VariantName
     session: ort.InferenceSession
-    alone: list[Feeds]
-    together: list[Feeds]
-    singles: list[Feeds]
-    full: list[Feeds]
+    alone: list[Batch]
+    together: list[Batch]
+    singles: list[Batch]
+    full: list[Batch]
 
     @classmethod
     def open(
         cls,
         name: VariantName,
         session: ort.InferenceSession,
-        tokenizer: Tokenizer,
+        batches: Batches,
         encodings: list[tokenizers.Encoding],
     ) -> _Candidate:
         names = input_names(session)
         typical = probes.typical(encodings)
 
-        def feeds(batches: Iterable[Sequence[tokenizers.Encoding]]) -> list[Feeds]:
-            return [tokenizer.feeds(batch, names) for batch in batches]
+        def made(groups: Iterable[Sequence[tokenizers.Encoding]]) -> list[Batch]:
+            return [batches.make(group, names) for group in groups]
 
         return cls(
             name,
             session,
-            alone=feeds([encoding] for encoding in encodings),
-            together=feeds(probes.batches(encodings)),
-            singles=feeds([encoding] for encoding in typical),
+            alone=made([encoding] for encoding in encodings),
+            together=made(probes.batches(encodings)),
+            singles=made([encoding] for encoding in typical),
             # Of one length: what padding costs is up to who forms the batches.
-            full=feeds([encoding] * probes.BATCH for encoding in typical),
+            full=made([encoding] * probes.BATCH for encoding in typical),
         )
 
     def run_alone(self) -> NDArray[Any]:
@@ -163,14 +174,15 @@ class _Candidate:
     def run_together(self) -> NDArray[Any]:
         return self._run(self.together)
 
-    def milliseconds(self, batches: list[Feeds]) -> float:
+    def milliseconds(self, batches: list[Batch]) -> float:
         """A text's share of the time that these batches take."""
         start = time.perf_counter()
-        texts = len(self._run(batches))
-        return (time.perf_counter() - start) * 1000 / texts
+        self._run(batches)
+        seconds = time.perf_counter() - start
+        return seconds * 1000 / sum(batch.texts for batch in batches)
 
-    def _run(self, batches: list[Feeds]) -> NDArray[Any]:
-        return np.concatenate([run_first(self.session, feeds) for feeds in batches])
+    def _run(self, batches: list[Batch]) -> NDArray[Any]:
+        return np.concatenate([run_rows(self.session, *batch) for batch in batches])
 
 
 def _speeds(candidates: list[_Candidate]) -> dict[str, Speed]:

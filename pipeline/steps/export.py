@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.graphs import GraphError
 from pipeline.workspace import GRAPH
-from storage_init.package import TOKENIZER_FILE, TextEmbedding
+from storage_init.package import TOKENIZER_FILE, TextEmbedding, name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def export(workspace: Workspace, recipe: Recipe) -> str:
-    """Bring the model into ONNX: a classifier up to its logits, an embedder to its hidden states.
+    """Bring the model into ONNX: an embedder up to its hidden states, all else to their logits.
 
     Raises:
         GraphError: the architecture cannot be exported, a ready graph cannot be used, or there is
@@ -50,7 +50,7 @@ def _take(graph: Path, workspace: Workspace, task: Task) -> str:
 
 
 def _export(source: Path, target: Path, task: Task, recipe: Recipe) -> str:
-    name = "feature-extraction" if isinstance(task, TextEmbedding) else "text-classification"
+    name = "feature-extraction" if isinstance(task, TextEmbedding) else name_of(task)
     try:
         from optimum.exporters.onnx import main_export
     except ImportError as error:

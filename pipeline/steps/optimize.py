@@ -10,7 +10,7 @@ from pipeline.first_token import compute_first_token_only
 from pipeline.pooling import add_pooling, is_pooled
 from pipeline.rewrites import mask_by_token, take_shapes_from_ids
 from pipeline.workspace import GRAPH
-from storage_init.package import TextEmbedding
+from storage_init.package import TextEmbedding, TokenTask
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
@@ -35,7 +35,8 @@ def optimize(workspace: Workspace, recipe: Recipe) -> str:
     editor = GraphEditor(model.model)
     mask_by_token(editor)
     take_shapes_from_ids(editor)
-    compute_first_token_only(editor)
+    if not isinstance(task, TokenTask):
+        compute_first_token_only(editor)
     editor.finish()
     graphs.save(model.model, workspace.fused / GRAPH)
     graphs.finalize(workspace.fused / GRAPH, workspace.graph("fp32"), packed=recipe.fp32.packed)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from storage_init import sources
+from storage_init.package import name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,8 +36,7 @@ def snapshot(
     facts = workspace.facts(recipe)
     pinned = msgspec.structs.replace(source, license=_license(workspace))
     workspace.source_record.write_bytes(msgspec.json.encode(pinned))
-    task = msgspec.to_builtins(facts.task)["name"]
-    return f"{facts.model_type}, {task}, revision {source.revision[:12]}"
+    return f"{facts.model_type}, {name_of(facts.task)}, revision {source.revision[:12]}"
 
 
 def _license(workspace: Workspace) -> str | None:

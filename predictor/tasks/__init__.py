@@ -4,42 +4,89 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from predictor.tasks.fill_mask import FillMaskTask
+from predictor.tasks.question_answering import QuestionAnsweringTask
 from predictor.tasks.text_classification import TextClassificationTask
 from predictor.tasks.text_embedding import TextEmbeddingTask
-from storage_init.package import TextClassification, TextEmbedding
+from predictor.tasks.token_classification import TokenClassificationTask
+from storage_init.package import (
+    FillMask,
+    QuestionAnswering,
+    TextClassification,
+    TextEmbedding,
+    TokenClassification,
+    TokenTask,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
     from numpy.typing import NDArray
 
+    from predictor.engine import Texts
     from predictor.parameters import Parameters
+    from predictor.protocol import TextInputs
     from storage_init import package
+    from storage_init.runtime import Tokenizer
 
 
 class Task(Protocol):
-    """From a graph's output to named V2 outputs.
+    """From a request's texts to what is run, and from the graph's rows to the answer.
 
-    ``raw_name`` is what tensor requests get the graph's own answer under; ``takes_pairs`` whether
-    a second text makes sense.
+    ``inputs``: the names of its texts. ``per_token``: a row is a text's ``TokenRows`` instead of
+    one vector.
     """
 
-    raw_name: str
-    takes_pairs: bool
+    per_token: bool
+    inputs: TextInputs
 
     @property
     def output_types(self) -> list[dict[str, Any]]:
         """V2 metadata of what ``answer`` gives, and of the raw output."""
 
+    def ask(self, texts: Texts, parameters: Parameters) -> Texts:
+        """What is run for the texts of a request.
+
+        Raises:
+            InvalidRequestError: a parameter of this task is wrong.
+        """
+
+    def kept(self, ids: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Places of the tokens whose rows the answer needs; None for all. ``per_token`` only."""
+
     def reduce(self, output: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
         """The graph's output for a batch as one row a text: [N, L, D] or [N, D] to [N, D]."""
 
-    def answer(self, rows: NDArray[Any], parameters: Parameters) -> dict[str, NDArray[Any]]:
-        """Named outputs for rows [N, D]; the first dimension of each is N."""
+    def answer(
+        self, texts: Texts, rows: NDArray[Any], parameters: Parameters
+    ) -> dict[str, NDArray[Any]]:
+        """Named outputs for the N texts that were asked for; the first dimension of each is N.
+
+        Raises:
+            InvalidRequestError: a parameter of this task does not fit the texts.
+        """
+
+    def raw(self, rows: NDArray[Any], length: int) -> dict[str, NDArray[Any]]:
+        """Named outputs for N rows of tensors that had ``length`` tokens each, padding included."""
+
+    def predictions(self, outputs: Mapping[str, NDArray[Any]]) -> list[Any]:
+        """The V1 form of an answer: one plain JSON value a text."""
 
 
 _TASKS = {TextClassification: TextClassificationTask, TextEmbedding: TextEmbeddingTask}
+_TOKEN_TASKS = {
+    TokenClassification: TokenClassificationTask,
+    QuestionAnswering: QuestionAnsweringTask,
+    FillMask: FillMaskTask,
+}
 
 
-def task_for(task: package.Task) -> Task:
-    """The task that a package describes."""
-    made: Task = _TASKS[type(task)](task)
+def task_for(task: package.Task, tokenizer: Tokenizer | None = None) -> Task:
+    """The task that a package describes; those about tokens need the model's ``tokenizer``."""
+    made: Task
+    if isinstance(task, TokenTask):
+        made = _TOKEN_TASKS[type(task)](task, tokenizer)
+    else:
+        made = _TASKS[type(task)](task)
     return made

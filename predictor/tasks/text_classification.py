@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from predictor.protocol import TextInputs
+from predictor.tasks.base import TextTask
 from storage_init.activations import probabilities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from predictor.engine import Texts
     from predictor.parameters import Parameters
     from storage_init.package import TextClassification
 
 
-class TextClassificationTask:
+class TextClassificationTask(TextTask):
     raw_name = "logits"
-    takes_pairs = True
+    inputs = TextInputs(second="text_pair")
 
     def __init__(self, task: TextClassification) -> None:
         self._activation = task.activation
@@ -38,10 +41,12 @@ class TextClassificationTask:
             {"name": self.raw_name, "datatype": "FP32", "shape": [-1, count]},
         ]
 
-    def reduce(self, output: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:  # noqa: ARG002
-        return output
-
-    def answer(self, rows: NDArray[Any], parameters: Parameters) -> dict[str, NDArray[Any]]:
+    def answer(
+        self,
+        texts: Texts,  # noqa: ARG002
+        rows: NDArray[Any],
+        parameters: Parameters,
+    ) -> dict[str, NDArray[Any]]:
         scores = probabilities(rows, self._activation)
         best = np.argsort(-scores, axis=1, kind="stable")[:, : parameters.top_k or 1]
         if parameters.top_k is None:

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from predictor.tasks.base import TextTask
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from predictor.engine import Texts
     from predictor.parameters import Parameters
     from storage_init.package import TextEmbedding
 
 
-class TextEmbeddingTask:
+class TextEmbeddingTask(TextTask):
     raw_name = "embedding"
-    takes_pairs = False
 
     def __init__(self, task: TextEmbedding) -> None:
         self._task = task
@@ -37,7 +39,12 @@ class TextEmbeddingTask:
         norms = np.linalg.norm(pooled, axis=1, keepdims=True)
         return np.asarray(pooled / np.maximum(norms, 1e-12), dtype=np.float32)
 
-    def answer(self, rows: NDArray[Any], parameters: Parameters) -> dict[str, NDArray[Any]]:  # noqa: ARG002
+    def answer(
+        self,
+        texts: Texts,  # noqa: ARG002
+        rows: NDArray[Any],
+        parameters: Parameters,  # noqa: ARG002
+    ) -> dict[str, NDArray[Any]]:
         return {"embedding": rows}
 
     def _pool(self, hidden: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from storage_init.housekeeping import text
-from storage_init.package import TextEmbedding
+from storage_init.package import (
+    FillMask,
+    QuestionAnswering,
+    TextEmbedding,
+    TokenClassification,
+)
 
 if TYPE_CHECKING:
     from storage_init.housekeeping.inventory import Version
@@ -49,8 +54,15 @@ def _task(task: Task) -> str:
     if isinstance(task, TextEmbedding):
         normalized = ", normalized" if task.normalize else ""
         return f"text-embedding: {task.dimension} values, {task.pooling} pooling{normalized}"
+    if isinstance(task, QuestionAnswering):
+        return f"question-answering: windows share {task.stride} tokens"
+    if isinstance(task, FillMask):
+        return f"fill-mask: {task.mask_token}"
     labels = ", ".join(task.labels[:8]) + (", …" if len(task.labels) > 8 else "")
-    return f"text-classification: {len(task.labels)} labels ({labels}), {task.activation}"
+    listed = f"{len(task.labels)} labels ({labels})"
+    if isinstance(task, TokenClassification):
+        return f"token-classification: {listed}"
+    return f"text-classification: {listed}, {task.activation}"
 
 
 def _variant(variant: Variant) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from storage_init import packaging, sources
 from storage_init.activations import probabilities
 from storage_init.cache import Cache, Cached
 from storage_init.packaging import PackagingError, can_package, package
-from storage_init.runtime import Tokenizer, input_names, open_session, run_first
+from storage_init.runtime import Tokenizer, input_names, open_session, run_answer
 from storage_init.store import Store
 from storage_init.verify import verify
 from tests.exports import export_onnx
@@ -150,7 +150,7 @@ def _original(raw: Path, kind: str) -> NDArray[Any]:
     session = open_session(raw / "model.onnx", optimized=True)
     tokenizer = Tokenizer(raw / "tokenizer.json", 48, 0)
     rows = [
-        run_first(session, tokenizer.feeds([encoding], input_names(session)))
+        run_answer(session, tokenizer.feeds([encoding], input_names(session)))
         for encoding in tokenizer.encode(TEXTS)
     ]
     if kind == "classifier":

@@ -16,9 +16,16 @@ from pipeline.closeness import (
     tolerance,
 )
 from pipeline.recipe import Gate
-from storage_init.package import Closeness, TextClassification, TextEmbedding
+from storage_init.package import (
+    Closeness,
+    QuestionAnswering,
+    TextClassification,
+    TextEmbedding,
+    TokenClassification,
+)
 
 CLASSES = TextClassification(labels=["no", "yes"], activation="softmax")
+TAGS = TokenClassification(labels=["O", "B-X"])
 VECTORS = TextEmbedding(dimension=2, pooling="mean", normalize=True)
 GATE = Gate(min_cosine=0.99, max_probability_difference=0.1, min_label_agreement=0.75)
 PASSING = Closeness(
@@ -53,8 +60,8 @@ def test_an_embedder_is_compared_by_its_worst_cosine() -> None:
 
 
 def test_a_variant_on_the_limits_passes() -> None:
-    assert gate_failure(PASSING, GATE) is None
-    assert gate_failure(Closeness(texts=4, worst_cosine=0.99), GATE) is None
+    assert gate_failure(CLASSES, PASSING, GATE) is None
+    assert gate_failure(VECTORS, Closeness(texts=4, worst_cosine=0.99), GATE) is None
 
 
 @pytest.mark.parametrize(
@@ -70,7 +77,7 @@ def test_a_variant_on_the_limits_passes() -> None:
     ],
 )
 def test_each_limit_fails_with_its_figures(change: dict[str, float | None], reason: str) -> None:
-    failure = gate_failure(msgspec.structs.replace(PASSING, **change), GATE)
+    failure = gate_failure(CLASSES, msgspec.structs.replace(PASSING, **change), GATE)
     assert failure is not None
     assert reason in failure
 
@@ -84,7 +91,7 @@ def test_an_output_that_is_not_finite_fails_the_gate(
     want = np.array([[1, 0], [0, 1]], dtype=np.float32)
     got = want.copy()
     got[1, 1] = bad
-    assert gate_failure(closeness(task, got, want), GATE) is not None
+    assert gate_failure(task, closeness(task, got, want), GATE) is not None
 
 
 def test_tolerance_is_twice_what_was_measured_but_not_below_other_cpus_rounding() -> None:
@@ -110,3 +117,40 @@ def test_batch_sensitivity_is_how_far_company_moves_an_answer() -> None:
 def test_closeness_is_described_with_its_figures() -> None:
     assert describe(PASSING) == "worst logit difference 0.5, label agreement 75%"
     assert describe(Closeness(texts=1, worst_cosine=0.99)) == "worst cosine 0.990000"
+
+
+def test_a_tagger_is_compared_token_by_token() -> None:
+    want = np.array([[0.0, 2.0], [1.0, 0.0], [0.0, 0.1], [3.0, 0.0]], dtype=np.float32)
+    got = want.copy()
+    got[2] = [0.2, 0.1]  # another label
+    close = closeness(TAGS, got, want, rows=[3, 1])
+    assert (close.texts, close.label_agreement) == (2, 0.75)
+    assert close.worst_logit_difference == pytest.approx(0.2)
+    assert batch_sensitivity(TAGS, got, want, rows=[3, 1]).flipped_labels == 0.25
+
+
+def test_a_reader_is_compared_by_where_its_answers_lie() -> None:
+    want = np.array([[4, 0], [0, 4], [0, 0], [4, 0], [0, 4]], dtype=np.float32)
+    rows = [3, 2]  # two contexts
+    same = closeness(QuestionAnswering(stride=8), want + 1, want, rows)
+    assert (same.texts, same.label_agreement) == (2, 1.0)
+    assert same.worst_probability_difference == pytest.approx(0, abs=1e-6)
+    got = want.copy()
+    got[4] = [5, 4]  # the second answer begins elsewhere
+    close = closeness(QuestionAnswering(stride=8), got, want, rows)
+    assert close.label_agreement == 0.5
+    moved = 1 / (1 + np.exp(-1)) - 1 / (1 + np.exp(4))
+    assert close.worst_probability_difference == pytest.approx(moved, rel=1e-4)
+
+
+def test_the_worst_of_many_tokens_has_a_limit_of_its_own() -> None:
+    gate = Gate(
+        max_probability_difference=0.1,
+        max_token_probability_difference=0.3,
+        min_label_agreement=0.75,
+    )
+    far = msgspec.structs.replace(PASSING, worst_probability_difference=0.2)
+    assert gate_failure(TAGS, far, gate) is None
+    assert gate_failure(CLASSES, far, gate) == "a probability moves by 0.2, more than 0.1"
+    further = msgspec.structs.replace(PASSING, worst_probability_difference=0.31)
+    assert gate_failure(TAGS, further, gate) == "a probability moves by 0.31, more than 0.3"

@@ -93,7 +93,7 @@ def test_a_model_that_is_already_published_is_not_prepared(documents: list[dict[
 
 
 def test_only_the_step_that_publishes_gets_the_key_to_sign_with(tmp_path: Path) -> None:
-    compile_to(tmp_path / "pipeline.yaml", IMAGE, sign_secret="warmstart-signing")  # noqa: S106
+    compile_to(tmp_path / "pipeline.yaml", IMAGE, sign_secret="warmstart-signing")
     ir, platform = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     mounts = {

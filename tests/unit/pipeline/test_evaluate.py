@@ -132,7 +132,7 @@ def test_a_packed_form_requires_the_very_host_it_was_packed_on(quantized: Worksp
 
 def test_what_was_measured_is_what_the_selftest_will_find(quantized: Workspace) -> None:
     """The tolerance leaves room: the distance that a predictor measures is half of it."""
-    from storage_init.runtime import Tokenizer, input_names, open_session, run_first
+    from storage_init.runtime import Tokenizer, input_names, open_session, run_answer
 
     recipe = Recipe(int8=Int8(gate=GENEROUS))
     evaluate(quantized, recipe)
@@ -142,7 +142,7 @@ def test_what_was_measured_is_what_the_selftest_will_find(quantized: Workspace) 
     session = open_session(quantized.graph("int8"))
     names = input_names(session)
     rows = [
-        run_first(session, tokenizer.feeds([e], names)) for e in tokenizer.encode(selftest.texts)
+        run_answer(session, tokenizer.feeds([e], names)) for e in tokenizer.encode(selftest.texts)
     ]
     far = distances(facts.task, np.concatenate(rows), selftest.reference).max()
     assert written(quantized).accepted[1].tolerance == pytest.approx(2 * far)

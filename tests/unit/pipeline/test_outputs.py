@@ -6,7 +6,13 @@ import pytest
 
 from pipeline.graphs import GraphError
 from pipeline.outputs import Ranks, choose
-from storage_init.package import TextClassification, TextEmbedding
+from storage_init.package import (
+    FillMask,
+    QuestionAnswering,
+    TextClassification,
+    TextEmbedding,
+    TokenClassification,
+)
 
 CLASSES = TextClassification(labels=["no", "yes"], activation="softmax")
 VECTORS = TextEmbedding(dimension=8, pooling="mean", normalize=True)
@@ -71,3 +77,22 @@ def test_a_graph_without_an_answer_is_refused_with_what_it_has(
 ) -> None:
     with pytest.raises(GraphError, match=f"the graph has {has}; needed is logits"):
         choose(outputs, task, pooling_is_stated=True)
+
+
+@pytest.mark.parametrize("task", [TokenClassification(labels=["O"]), FillMask(mask_token="<m>")])
+@pytest.mark.parametrize("outputs", [{"hidden": 3, "logits": 3}, {"logits": None}])
+def test_a_task_about_tokens_has_logits_of_each(
+    task: TokenClassification | FillMask, outputs: Ranks
+) -> None:
+    assert choose(outputs, task, pooling_is_stated=False) == ("logits", "logits")
+    assert choose({"output_0": 3}, task, pooling_is_stated=False) == ("output_0", "logits")
+    with pytest.raises(GraphError, match="the graph has output_0 of rank 2"):
+        choose({"output_0": 2}, task, pooling_is_stated=False)
+
+
+def test_a_reader_needs_both_ends_of_its_answers() -> None:
+    task = QuestionAnswering(stride=8)
+    outputs: Ranks = {"end_logits": 2, "start_logits": 2, "hidden": 3}
+    assert choose(outputs, task, pooling_is_stated=False) == ("start_logits", "spans")
+    with pytest.raises(GraphError, match="start_logits of rank 2; needed is start_logits and end_"):
+        choose({"start_logits": 2}, task, pooling_is_stated=False)

@@ -18,7 +18,7 @@ from pipeline.recipe import Recipe
 from storage_init import sources
 from storage_init.errors import PackageError
 from storage_init.package import SIGNATURE_FILE, Source, TextEmbedding
-from storage_init.runtime import Tokenizer, input_names, open_session, run_first
+from storage_init.runtime import Tokenizer, input_names, open_session, run_answer
 from storage_init.selftest import SelfTest
 from storage_init.store import Store
 from storage_init.verify import verify
@@ -54,7 +54,7 @@ def original_logits(folder: Path, graph: Path, texts: list[str]) -> NDArray[np.f
     session = open_session(graph, optimized=False)
     tokenizer = Tokenizer(folder / "tokenizer.json", 64, 0)
     rows = [
-        run_first(session, tokenizer.feeds([encoding], input_names(session)))
+        run_answer(session, tokenizer.feeds([encoding], input_names(session)))
         for encoding in tokenizer.encode(texts)
     ]
     return np.concatenate(rows)
@@ -184,3 +184,15 @@ def test_a_name_that_cannot_be_published_fails_before_anything_is_written(
             sources.resolve(onnx_classifier.as_uri()), "no spaces", store, RECIPE, io.StringIO()
         )
     assert not store.root.exists()
+
+
+@pytest.mark.parametrize("source", ["tagger", "reader", "masked"])
+def test_an_onnx_model_about_tokens_is_measured_as_its_pytorch_form_is(
+    source: str, tmp_path: Path, store: Store, request: pytest.FixtureRequest
+) -> None:
+    made, _ = prepare(export_onnx(request.getfixturevalue(source), tmp_path / "ready"), store)
+    original = request.getfixturevalue(f"prepared_{source}")
+    assert verify(made).task == verify(original).task
+    got, want = (SelfTest.load(folder / "selftest.npz") for folder in (made, original))
+    assert (got.texts, got.pairs, got.rows) == (want.texts, want.pairs, want.rows)
+    np.testing.assert_allclose(got.reference, want.reference, atol=1e-4)

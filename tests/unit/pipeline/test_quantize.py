@@ -9,7 +9,7 @@ import onnx
 
 from pipeline.recipe import Int8, Recipe
 from pipeline.steps.quantize import quantize
-from storage_init.runtime import open_session, run_first
+from storage_init.runtime import open_session, run_answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ def test_both_forms_answer_the_same(quantized: Workspace) -> None:
     }
     feeds["token_type_ids"][:] = 0
     answers = [
-        run_first(open_session(path), feeds)
+        run_answer(open_session(path), feeds)
         for path in (quantized.graph("int8"), quantized.packed_graph("int8"))
     ]
     np.testing.assert_array_equal(answers[1], answers[0])

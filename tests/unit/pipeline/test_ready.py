@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.graphs import GraphError
 from pipeline.ready import take
-from storage_init.package import TextClassification, TextEmbedding
-from storage_init.runtime import open_session
+from storage_init.package import QuestionAnswering, TextClassification, TextEmbedding
+from storage_init.runtime import open_session, run_answer
 from tests.unit.pipeline.encoders import GRAPH, encoder, table, write
 
 if TYPE_CHECKING:
@@ -125,3 +125,25 @@ def test_weights_that_are_missing_or_elsewhere_are_not_read(tmp_path: Path, plac
     graph.write_bytes(listed.SerializeToString())
     with pytest.raises(GraphError, match=r"model\.onnx cannot be read"):
         take(graph, tmp_path / "taken" / "model.onnx", VECTORS, pooling_is_stated=False)
+
+
+def test_a_reader_keeps_both_ends_of_its_answers_and_nothing_else(tmp_path: Path) -> None:
+    model = onnx.parser.parse_model(
+        """
+        <ir_version: 8, opset_import: ["" : 14]>
+        reader (int64[N, L] input_ids, int64[N, L] attention_mask)
+            => (float[N, L] end_logits, float[N, L] start_logits, float[N, L] other)
+        {
+            start_logits = Cast <to = 1> (input_ids)
+            end_logits = Neg (start_logits)
+            other = Abs (start_logits)
+        }
+        """
+    )
+    target = tmp_path / "taken" / "model.onnx"
+    task = QuestionAnswering(stride=8)
+    take(write(tmp_path, model), target, task, pooling_is_stated=False)
+    session = open_session(target)
+    assert {output.name for output in session.get_outputs()} == {"start_logits", "end_logits"}
+    feeds = {"input_ids": IDS, "attention_mask": np.ones_like(IDS)}
+    np.testing.assert_array_equal(run_answer(session, feeds), np.stack([IDS, -IDS], axis=-1))

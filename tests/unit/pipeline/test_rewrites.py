@@ -11,7 +11,7 @@ import pytest
 from pipeline.attention import is_encoders, open_attention
 from pipeline.editing import GraphEditor
 from pipeline.rewrites import take_shapes_from_ids
-from storage_init.runtime import input_names, open_session, run_first
+from storage_init.runtime import input_names, open_session, run_answer
 from tests.models import VOCABULARY
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ def test_padding_on_the_left_is_masked_as_well_as_on_the_right(quantized: Worksp
         # The same six tokens at the same places, with three of them hidden at the front.
         feeds["input_ids"][1, :6] = tokens
         feeds["attention_mask"][1, 3:6] = 1
-        both = run_first(session, feeds)
+        both = run_answer(session, feeds)
         # What is hidden does not matter.
         feeds["input_ids"][1, 1:3] = 5
-        np.testing.assert_allclose(run_first(session, feeds)[1], both[1], atol=1e-5)
+        np.testing.assert_allclose(run_answer(session, feeds)[1], both[1], atol=1e-5)
         assert np.abs(both[0] - both[1]).max() > 1e-2
 
 

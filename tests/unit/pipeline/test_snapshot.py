@@ -70,9 +70,9 @@ def test_the_license_is_what_the_model_card_states(
 
 def test_an_architecture_of_no_supported_task_is_refused_by_name(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
-    config["architectures"] = ["BertForTokenClassification"]
+    config["architectures"] = ["BertForNextSentencePrediction"]
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(SourceError, match="BertForTokenClassification is of no supported task"):
+    with pytest.raises(SourceError, match="BertForNextSentencePrediction is of no supported task"):
         take(folder)
     # The recipe's word counts for more than the configuration's.
     _, said = take(folder, Recipe(task="text-embedding"))

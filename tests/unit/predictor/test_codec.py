@@ -11,7 +11,7 @@ from predictor import codec
 from predictor.engine import Texts, Tokens
 from predictor.errors import InvalidRequestError
 from predictor.parameters import Parameters
-from predictor.protocol import InputTensor, Request
+from predictor.protocol import InputTensor, Request, TextInputs
 from tests.models import MAX_POSITIONS, VOCABULARY
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from predictor.engine import Engine
 
 TEXTS = ["good", "ça va 😀", ""]
+PAIRS = TextInputs(second="text_pair")
 OUTPUTS = {"label": np.zeros(1), "score": np.ones(1), "probabilities": np.ones((1, 2))}
 
 
@@ -40,9 +41,8 @@ def tensors(ids: list[list[int]], **others: list[list[int]]) -> list[InputTensor
     return [tensor(name, rows) for name, rows in named.items()]
 
 
-def decode_texts(*inputs: InputTensor, takes_pairs: bool = True, truncation: bool = True) -> Texts:
-    request = Request(inputs, Parameters(truncation=truncation))
-    return codec.decode_texts(request, takes_pairs=takes_pairs)
+def decode_texts(*inputs: InputTensor, names: TextInputs = PAIRS, truncation: bool = True) -> Texts:
+    return codec.decode_texts(Request(inputs, Parameters(truncation=truncation)), names)
 
 
 def decode_tensors(engine: Engine, *inputs: InputTensor) -> list[Tokens]:
@@ -114,7 +114,7 @@ def test_inputs_that_make_no_pairs_are_refused(inputs: list[InputTensor], compla
 
 def test_a_model_of_single_texts_refuses_pairs() -> None:
     with pytest.raises(InvalidRequestError, match="single texts, no text_pair"):
-        decode_texts(text_input(["a"]), text_input(["b"], name="text_pair"), takes_pairs=False)
+        decode_texts(text_input(["a"]), text_input(["b"], name="text_pair"), names=TextInputs())
 
 
 def test_texts_and_tensors_are_told_apart() -> None:

@@ -129,3 +129,12 @@ def test_answers_arrive_whole_in_the_form_the_request_had(raw: bool) -> None:
     assert label.as_numpy().tolist() == [b"no", "ça".encode()]
     assert (probabilities.datatype, probabilities.shape) == ("FP32", [2, 2])
     np.testing.assert_array_equal(probabilities.as_numpy(), SCORES)
+
+
+@raw_or_typed
+def test_whole_numbers_arrive_as_such(raw: bool) -> None:
+    starts = np.array([[3, 2**53 + 1]], dtype=np.int64)
+    sent = grpc_codec.encode(Answer("m", "v1", "42", {"start": starts}), raw=raw)
+    (output,) = InferResponse.from_grpc(sent).outputs
+    assert (output.datatype, output.shape) == ("INT64", [1, 2])
+    np.testing.assert_array_equal(output.as_numpy(), starts)

@@ -170,3 +170,13 @@ def test_answers_arrive_whole_in_every_encoding(encoding: str) -> None:
     texts = [t.decode() if isinstance(t, bytes) else t for t in label.as_numpy().tolist()]
     assert texts == ["no", "ça"]
     np.testing.assert_array_equal(probabilities.as_numpy(), SCORES)
+
+
+@pytest.mark.parametrize("encoding", ["gRPC typed", "gRPC raw"])
+def test_whole_numbers_arrive_as_such(encoding: str) -> None:
+    starts = np.array([[3, 2**53 + 1]], dtype=np.int64)
+    answer = Answer("m", "v1", "42", {"start": starts})
+    message = kserve_codec.encode(request(encoding, text_input(TEXTS)), answer).to_grpc()
+    (output,) = InferResponse.from_grpc(message).outputs
+    assert output.datatype == "INT64"
+    np.testing.assert_array_equal(output.as_numpy(), starts)

@@ -30,3 +30,43 @@ def test_top_k_must_be_a_whole_number_from_1_up(top_k: Any) -> None:
 def test_truncation_must_be_a_boolean(truncation: Any) -> None:
     with pytest.raises(InvalidRequestError, match=r"truncation must be true or false, not "):
         Parameters.parse({"truncation": truncation})
+
+
+def test_what_one_task_alone_understands_is_asked_for_by_name() -> None:
+    given = Parameters.parse({"stride": 4, "fast": True, "kind": "b", "targets": ["x", "y"]})
+    assert given.number("stride", least=0, most=4) == 4
+    assert given.number("other", least=0) is None
+    assert given.flag("fast", default=False) is True
+    assert given.flag("other", default=True) is True
+    assert given.choice("kind", ("a", "b")) == "b"
+    assert given.choice("other", ("a", "b")) == "a"
+    assert given.texts("targets") == ["x", "y"]
+    assert given.texts("other") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "listed"),
+    [("x", ["x"]), ('["x", "y"]', ["x", "y"]), ("[MASK]", ["[MASK]"]), (["x"], ["x"])],
+)
+def test_strings_come_alone_as_a_list_or_as_a_list_in_json(value: Any, listed: list[str]) -> None:
+    assert Parameters.parse({"targets": value}).texts("targets") == listed
+
+
+@pytest.mark.parametrize("value", [[], "[]", 7, ["x", 7], "[7]", {"x": 1}])
+def test_strings_that_are_none_are_refused(value: Any) -> None:
+    with pytest.raises(InvalidRequestError, match=r"^parameter targets must hold strings, not "):
+        Parameters.parse({"targets": value}).texts("targets")
+
+
+@pytest.mark.parametrize("value", [-1, 5, 2.0, True, "3"])
+def test_a_number_beyond_its_range_is_refused(value: Any) -> None:
+    with pytest.raises(
+        InvalidRequestError, match=r"stride must be a whole number from 0 to 4, not"
+    ):
+        Parameters.parse({"stride": value}).number("stride", least=0, most=4)
+
+
+@pytest.mark.parametrize("value", ["c", 1, None, ["a"]])
+def test_a_choice_that_there_is_not_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidRequestError, match=r"kind must be one of a, b, not"):
+        Parameters.parse({"kind": value}).choice("kind", ("a", "b"))

@@ -12,6 +12,7 @@ from kserve import InferInput
 
 from predictor import raw_tensors
 from predictor.errors import InvalidRequestError
+from predictor.protocol import datatype_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,12 +71,12 @@ def test_bytes_that_are_not_text_are_refused_with_the_input_named() -> None:
     [
         np.array([[0.25, 0.75], [1.0, 0.0]], dtype=np.float32),
         np.arange(6, dtype=np.float32).reshape(2, 3).T,
+        np.array([[0, -1], [2**53 + 1, 7]], dtype=np.int64),
         np.array([[b"no", "ça".encode()], [b"", b"no"]], dtype=np.object_),
     ],
-    ids=["numbers", "in another order in memory", "texts"],
+    ids=["numbers", "in another order in memory", "whole numbers", "texts"],
 )
 def test_kserve_reads_what_is_packed(array: NDArray[Any]) -> None:
-    datatype = "BYTES" if array.dtype == object else "FP32"
-    tensor = InferInput("output", list(array.shape), datatype)
+    tensor = InferInput("output", list(array.shape), datatype_of(array))
     tensor._raw_data = raw_tensors.pack(array)
     np.testing.assert_array_equal(tensor.as_numpy(), array)

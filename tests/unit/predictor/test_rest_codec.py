@@ -253,3 +253,10 @@ def test_binary_answers_are_what_was_asked_for_and_arrive_whole(
         texts = [t.decode() if isinstance(t, bytes) else t for t in label.tolist()]
         assert texts == ["no", "ça"]
         np.testing.assert_array_equal(probabilities, SCORES)
+
+
+def test_whole_numbers_arrive_as_such() -> None:
+    starts = np.array([[3], [2**53 + 1]], dtype=np.int64)
+    body, _ = rest_codec.encode(Answer("m", "v1", "42", {"start": starts}), Encoding())
+    (output,) = json.loads(body)["outputs"]
+    assert output == {"name": "start", "datatype": "INT64", "shape": [2, 1], "data": [3, 2**53 + 1]}

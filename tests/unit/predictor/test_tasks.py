@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from predictor.engine import Texts
 from predictor.parameters import Parameters
 from predictor.tasks import task_for
 from storage_init.package import TextClassification, TextEmbedding
@@ -24,7 +25,8 @@ def classify(
 ) -> dict[str, Any]:
     task = task_for(TextClassification(labels=LABELS, activation=activation))
     rows = np.asarray(logits, dtype=np.float32)
-    return task.answer(task.reduce(rows, np.ones((len(rows), 1))), Parameters(top_k=top_k))
+    reduced = task.reduce(rows, np.ones((len(rows), 1)))
+    return task.answer(Texts([""] * len(rows)), reduced, Parameters(top_k=top_k))
 
 
 def test_softmax_shares_one_between_the_labels() -> None:
@@ -129,7 +131,8 @@ def test_a_vector_of_zeros_stays_one() -> None:
 def test_a_prepared_graphs_vectors_are_handed_on_untouched() -> None:
     task = task_for(TextEmbedding(dimension=5, pooling="mean", normalize=True))
     vectors = np.arange(10, dtype=np.float32).reshape(2, 5)
-    answer = task.answer(task.reduce(vectors, MASK[:2]), Parameters(top_k=3))
+    reduced = task.reduce(vectors, MASK[:2])
+    answer = task.answer(Texts(["a", "b"]), reduced, Parameters(top_k=3))
     assert list(answer) == ["embedding"]
     np.testing.assert_array_equal(answer["embedding"], vectors)
     assert task.output_types == [{"name": "embedding", "datatype": "FP32", "shape": [-1, 5]}]

@@ -36,6 +36,7 @@ def test_other_limits_have_a_tokenizer_of_their_own(path: Path) -> None:
     text = "the film was good and the book was bad"
     assert len(short.encode([text])[0]) == 4 < len(long.encode([text])[0])
     assert cache.open(path, 16, 3).pad_token_id == 3
+    assert cache.open(path, 16, 0, "only_second") is not long
 
 
 def test_a_file_that_has_changed_is_parsed_anew(path: Path, tmp_path: Path) -> None:

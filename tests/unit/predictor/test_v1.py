@@ -12,10 +12,13 @@ from predictor import v1
 from predictor.engine import Texts
 from predictor.errors import InvalidRequestError
 from predictor.parameters import Parameters
+from predictor.protocol import TextInputs
+
+PAIRS = TextInputs(second="text_pair")
 
 
-def decode(body: Any, *, takes_pairs: bool = True) -> Texts:
-    return v1.decode(body, v1.parameters_of(body), takes_pairs=takes_pairs)
+def decode(body: Any, names: TextInputs = PAIRS) -> Texts:
+    return v1.decode(body, v1.parameters_of(body), names)
 
 
 def test_instances_are_texts_or_objects_with_a_text() -> None:
@@ -55,7 +58,20 @@ def test_a_body_that_is_wrong_is_refused_with_what_was_expected(body: Any, compl
 
 def test_a_model_of_single_texts_refuses_pairs() -> None:
     with pytest.raises(InvalidRequestError, match="single texts, no text_pair"):
-        decode({"instances": [{"text": "a", "text_pair": "b"}]}, takes_pairs=False)
+        decode({"instances": [{"text": "a", "text_pair": "b"}]}, TextInputs())
+
+
+def test_instances_have_the_names_that_the_task_gives_its_texts() -> None:
+    names = TextInputs("question", "context", both=True)
+    body = {"instances": [{"question": "a", "context": "b"}]}
+    assert decode(body, names) == Texts(["a"], ["b"])
+    for instance in ("a", {"text": "a", "context": "b"}):
+        with pytest.raises(
+            InvalidRequestError, match=r'must be \{"question": "…", "context": "…"\}'
+        ):
+            decode({"instances": [instance]}, names)
+    with pytest.raises(InvalidRequestError, match=r"^instance 1 has no context$"):
+        decode({"instances": [body["instances"][0], {"question": "a"}]}, names)
 
 
 def test_predictions_are_json_objects_one_a_row() -> None:
@@ -63,10 +79,7 @@ def test_predictions_are_json_objects_one_a_row() -> None:
         "label": np.array([[b"no", "ça".encode()], [b"no", b"no"]], dtype=np.object_),
         "score": np.array([0.25, 0.5], dtype=np.float32),
     }
-    answer = v1.encode(outputs)
-    assert json.loads(json.dumps(answer)) == {
-        "predictions": [
-            {"label": ["no", "ça"], "score": 0.25},
-            {"label": ["no", "no"], "score": 0.5},
-        ]
-    }
+    assert json.loads(json.dumps(v1.objects(outputs))) == [
+        {"label": ["no", "ça"], "score": 0.25},
+        {"label": ["no", "no"], "score": 0.5},
+    ]

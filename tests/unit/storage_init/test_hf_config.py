@@ -9,7 +9,13 @@ import pytest
 
 from storage_init.errors import SourceError
 from storage_init.hf_config import TaskName, read_facts
-from storage_init.package import TextClassification, TextEmbedding
+from storage_init.package import (
+    FillMask,
+    QuestionAnswering,
+    TextClassification,
+    TextEmbedding,
+    TokenClassification,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,7 +179,7 @@ def test_a_missing_pooling_config_is_named(tmp_path: Path) -> None:
     assert refusal(folder) == f"{folder}/1_Pooling/config.json is missing"
 
 
-@pytest.mark.parametrize("architecture", ["BertForMaskedLM", "LlamaForCausalLM"])
+@pytest.mark.parametrize("architecture", ["BertForPreTraining", "LlamaForCausalLM"])
 def test_another_architecture_is_refused_by_name_unless_the_recipe_names_a_task(
     tmp_path: Path, architecture: str
 ) -> None:
@@ -259,3 +265,40 @@ def test_the_recipe_may_ask_for_any_length_up_to_the_models_positions(tmp_path: 
     assert read_facts(folder, max_length=64).limits.max_length == 64
     message = refusal(folder, max_length=513)
     assert message == "max_length 513 is more than the model's 512 positions"
+
+
+def test_a_tagger_has_the_labels_of_its_tokens(tmp_path: Path) -> None:
+    config = {**ROBERTA, "architectures": ["RobertaForTokenClassification"]}
+    facts = read_facts(model(tmp_path, config))
+    assert facts.task == TokenClassification(labels=["negative", "neutral", "positive"])
+    assert facts.limits.max_length == 512
+
+
+@pytest.mark.parametrize(
+    ("positions", "length", "stride"), [(512, 384, 128), (64, 64, 32), (300, 300, 128)]
+)
+def test_a_readers_windows_are_those_of_transformers_pipeline(
+    tmp_path: Path, positions: int, length: int, stride: int
+) -> None:
+    config = {
+        **BERT,
+        "architectures": ["BertForQuestionAnswering"],
+        "max_position_embeddings": positions,
+    }
+    facts = read_facts(model(tmp_path, config))
+    assert (facts.task, facts.limits.max_length) == (QuestionAnswering(stride=stride), length)
+    assert read_facts(tmp_path, "auto", positions).limits.max_length == positions
+
+
+@pytest.mark.parametrize(
+    "stated", [{"mask_token": "<m>"}, {"mask_token": {"content": "<m>", "lstrip": True}}]
+)
+@pytest.mark.parametrize("file", ["tokenizer_config", "special_tokens_map"])
+def test_the_mask_to_fill_is_read_in_both_forms(tmp_path: Path, file: str, stated: Content) -> None:
+    config = {**BERT, "architectures": ["BertForMaskedLM"]}
+    assert read_facts(model(tmp_path, config, **{file: stated})).task == FillMask(mask_token="<m>")
+
+
+def test_a_model_without_a_mask_has_nothing_to_fill(tmp_path: Path) -> None:
+    folder = model(tmp_path, {**BERT, "architectures": ["BertForMaskedLM"]}, tokenizer_config={})
+    assert refusal(folder).endswith("tokenizer_config.json states no mask_token to fill")

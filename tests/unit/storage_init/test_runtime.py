@@ -17,7 +17,7 @@ from storage_init.runtime import (
     Tokenizer,
     input_names,
     open_session,
-    run_first,
+    run_answer,
 )
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def test_a_session_runs_a_graph_over_its_external_weights(
     assert input_names(session) == ["input_ids", "attention_mask"]
     feeds = tokenizer.feeds(tokenizer.encode(["good", "good bad"]), input_names(session))
     expected = (feeds["input_ids"] + feeds["attention_mask"]) * 3
-    np.testing.assert_array_equal(run_first(session, feeds), expected)
+    np.testing.assert_array_equal(run_answer(session, feeds), expected)
 
 
 @pytest.mark.parametrize("damage", ["missing", "garbage", "no weights"])

@@ -185,3 +185,29 @@ def test_an_output_that_is_not_finite_is_infinitely_far(
 def test_outputs_of_another_shape_are_refused_with_both_shapes() -> None:
     with pytest.raises(PackageError, match=r"answers shape \(1, 3\), the reference has \(1, 2\)"):
         distances(CLASSIFIER, matrix([1, 2, 3]), matrix([1, 2]))
+
+
+def test_rows_of_tokens_and_contexts_survive_a_round_trip(tmp_path: Path) -> None:
+    reference = matrix([1, 2], [3, 4], [5, 6])
+    kept = SelfTest(["who", "what"], reference, rows=[1, 2], pairs=["a", "b c"])
+    kept.save(tmp_path / "selftest.npz")
+    loaded = SelfTest.load(tmp_path / "selftest.npz")
+    assert (loaded.texts, loaded.rows, loaded.pairs) == (kept.texts, [1, 2], ["a", "b c"])
+    np.testing.assert_array_equal(loaded.reference, reference)
+
+
+def test_a_row_is_traced_to_its_text() -> None:
+    kept = SelfTest(["a", "b", "c"], np.zeros((5, 2), dtype=np.float32), rows=[2, 0, 3])
+    assert [kept.text_of(row) for row in range(5)] == [0, 0, 2, 2, 2]
+    assert [SELFTEST.text_of(row) for row in range(len(SELFTEST.texts))] == [
+        *range(len(SELFTEST.texts))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "pairs"),
+    [([3], None), ([1, 1], None), ([4, -1], None), ([1, 2], ["a"]), ([1, 2], [])],
+)
+def test_rows_and_contexts_must_match_too(rows: list[int], pairs: list[str] | None) -> None:
+    with pytest.raises(PackageError, match=r"2 texts but a reference of shape \(3, 2\)"):
+        SelfTest(["a", "b"], matrix([1, 2], [3, 4], [5, 6]), rows, pairs)

@@ -1,0 +1,248 @@
+"""Tasks about tokens over the tiny prepared models, and over tokenizers of other kinds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from predictor.engine import Engine, Texts, TokenRows, Tokens, values_of
+from predictor.errors import SelfTestError
+from predictor.loading import load
+from predictor.parameters import Parameters
+from predictor.settings import Settings
+from predictor.tasks import task_for
+from predictor.tasks.question_answering import _spans
+from predictor.tasks.token_classification import without_overlaps
+from predictor.windows import windows
+from storage_init.errors import PackageError
+from storage_init.package import SELFTEST_FILE, FillMask, TokenClassification
+from storage_init.runtime import Tokenizer
+from storage_init.selftest import SelfTest
+from tests.engines import rows_of, tokens_of
+from tests.exports import export_onnx
+from tests.models import TAGS
+from tests.packages import describe_again, writable_copy
+from tests.sentences import sentences
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PREPARED = ["prepared_tagger", "prepared_reader", "prepared_masked"]
+
+
+@pytest.fixture(scope="module")
+def tagger_engine(prepared_tagger: Path) -> Engine:
+    return load(Settings(model_dir=prepared_tagger, variant="fp32")).engine
+
+
+@pytest.mark.parametrize("prepared", PREPARED)
+def test_a_self_test_that_was_met_otherwise_names_its_text(
+    prepared: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    folder = writable_copy(request.getfixturevalue(prepared), tmp_path / "copy")
+    settings = Settings(model_dir=folder, variant="fp32")
+    assert load(settings).selftest_distance is not None
+    kept = SelfTest.load(folder / SELFTEST_FILE)
+    assert kept.rows is not None
+    assert kept.reference.shape[0] == sum(kept.rows)
+    moved = kept.reference.copy()
+    moved[sum(kept.rows[:3]), -1] += 0.5
+    (folder / SELFTEST_FILE).unlink()
+    replace(kept, reference=moved).save(folder / SELFTEST_FILE)
+    describe_again(folder)
+    with pytest.raises(SelfTestError, match=r"0\.5 off the reference on text 4 of 8"):
+        load(settings)
+
+
+@pytest.mark.parametrize("prepared", PREPARED)
+def test_a_self_test_of_another_number_of_tokens_fails(
+    prepared: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    folder = writable_copy(request.getfixturevalue(prepared), tmp_path / "copy")
+    kept = SelfTest.load(folder / SELFTEST_FILE)
+    rows = kept.rows or []
+    (folder / SELFTEST_FILE).unlink()
+    shorter = replace(kept, reference=kept.reference[1:], rows=[rows[0] - 1, *rows[1:]])
+    shorter.save(folder / SELFTEST_FILE)
+    describe_again(folder)
+    with pytest.raises(PackageError, match="the model answers shape"):
+        load(Settings(model_dir=folder, variant="fp32"))
+
+
+@pytest.mark.parametrize("prepared", PREPARED)
+def test_both_variants_pass_their_gates_and_keep_texts_apart(
+    prepared: str, request: pytest.FixtureRequest
+) -> None:
+    from storage_init.package import read_package
+
+    package, _ = read_package(request.getfixturevalue(prepared))
+    assert [variant.name for variant in package.variants] == ["fp32", "int8"]
+    for variant in package.variants:
+        assert variant.closeness.texts == 8
+        assert variant.batch_sensitivity.largest_move < 1e-5
+    fp32, int8 = (variant.closeness.worst_logit_difference for variant in package.variants)
+    assert fp32 is not None
+    assert int8 is not None
+    assert fp32 < 1e-4 < int8
+
+
+def test_a_row_a_token_without_the_padding_of_its_company(tagger_engine: Engine) -> None:
+    texts = sentences(6)
+    together = rows_of(tagger_engine, Texts(texts))
+    tokens = tokens_of(tagger_engine, Texts(texts))
+    assert together.dtype == object
+    assert [row.values.shape for row in together] == [(len(each), len(TAGS)) for each in tokens]
+    for row, text in zip(together, texts, strict=True):
+        (alone,) = rows_of(tagger_engine, Texts([text]))
+        np.testing.assert_allclose(row.values, alone.values, atol=1e-4)
+    assert values_of(together).shape == (sum(map(len, tokens)), len(TAGS))
+
+
+def test_the_other_tasks_ask_for_no_offsets(
+    classifier_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def encode(self: Tokenizer, batch: list[str]) -> list[Any]:
+        asked.append(len(batch))
+        return Tokenizer.encode_batch(self, batch)
+
+    monkeypatch.setattr(Tokenizer, "encode_aligned", encode)
+    classifier_engine.tokenize([Texts(["good"])])
+    assert asked == []
+
+
+def test_only_the_rows_that_are_wanted_are_kept(tagger_engine: Engine) -> None:
+    ids = np.array([2, 9, 8, 3])
+    (whole,) = tagger_engine.run([Tokens(ids)])
+    (some,) = tagger_engine.run([Tokens(ids, kept=np.array([3, 1]))])
+    np.testing.assert_allclose(some.values, whole.values[[3, 1]], atol=1e-6)
+
+
+def test_of_two_windows_the_longer_entity_stays() -> None:
+    def entity(start: int, end: int, score: float) -> dict[str, Any]:
+        return {"start": start, "end": end, "score": score}
+
+    short, long = entity(3, 5, 0.9), entity(2, 5, 0.1)
+    apart, sure, unsure = entity(5, 7, 0.2), entity(9, 12, 0.8), entity(9, 12, 0.3)
+    assert without_overlaps([short, unsure, apart, long, sure]) == [long, apart, sure]
+    assert without_overlaps([]) == []
+
+
+def test_spans_are_the_likeliest_of_all_that_are_short_enough() -> None:
+    chance = np.random.default_rng(2)
+    starts, ends = chance.random(30), chance.random(30)
+    for longest, count in ((1, 5), (7, 40), (100, 10_000)):
+        every = [
+            (first, last, starts[first] * ends[last])
+            for first in range(30)
+            for last in range(first, min(first + longest, 30))
+        ]
+        wanted = sorted(every, key=lambda span: -span[2])[:count]
+        assert _spans(starts, ends, longest, count) == wanted
+
+
+def test_a_tokenizer_without_the_mask_is_refused(tagger_engine: Engine) -> None:
+    with pytest.raises(PackageError, match="the tokenizer has no token <nothing> to fill"):
+        task_for(FillMask(mask_token="<nothing>"), tagger_engine.tokenizer)
+
+
+@pytest.fixture(scope="module", params=["byte-level BPE", "Unigram"])
+def other(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tagger whose tokenizer does not mark what continues a word."""
+    import torch
+    from tokenizers import Tokenizer as Library
+    from tokenizers import decoders, models, pre_tokenizers, processors, trainers
+    from transformers import BertConfig, BertForTokenClassification, PreTrainedTokenizerFast
+
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    if request.param == "Unigram":
+        library = Library(models.Unigram())
+        library.pre_tokenizer = pre_tokenizers.Metaspace()
+        library.decoder = decoders.Metaspace()
+        trainer = trainers.UnigramTrainer(
+            vocab_size=120, special_tokens=special, unk_token="<unk>", show_progress=False
+        )
+    else:
+        library = Library(models.BPE())
+        library.pre_tokenizer = pre_tokenizers.ByteLevel()
+        library.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=330,
+            special_tokens=special,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+    plain = [text for text in sentences(40, seed=9) if "東" not in text]
+    library.train_from_iterator(plain, trainer)
+    library.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    folder = tmp_path_factory.mktemp("other")
+    torch.manual_seed(1)
+    BertForTokenClassification(
+        BertConfig(
+            vocab_size=library.get_vocab_size(),
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=16,
+            initializer_range=0.5,
+            id2label=dict(enumerate(TAGS)),
+            label2id={tag: index for index, tag in enumerate(TAGS)},
+        )
+    ).save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=library,
+        unk_token="<unk>",
+        pad_token="<pad>",
+        cls_token="<s>",
+        sep_token="</s>",
+        model_max_length=128,
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
+@pytest.mark.parametrize("strategy", ["simple", "first", "average", "max", "none"])
+def test_other_tokenizers_agree_with_transformers_on_every_entity(
+    other: Path, strategy: str
+) -> None:
+    import torch
+    from transformers import pipeline
+
+    original = pipeline("token-classification", model=str(other), aggregation_strategy=strategy)
+    tokenizer = Tokenizer(other / "tokenizer.json", 128, 1)
+    texts = sentences(50, longest=14, seed=6)
+    rows = np.empty(len(texts), dtype=np.object_)
+    for index, encoding in enumerate(tokenizer.encode_aligned(texts)):
+        (window,) = windows(encoding, index, stride=None, paired=False)
+        with torch.inference_mode():
+            logits = original.model(torch.tensor(window.ids[None])).logits[0].numpy()
+        rows[index] = TokenRows(Tokens(window.ids, window=window), logits)
+    task = task_for(TokenClassification(labels=TAGS), tokenizer)
+    asked = Parameters.parse({"aggregation_strategy": strategy})
+    got = task.predictions(task.answer(Texts(texts), rows, asked))
+    for ours, theirs in zip(got, original(texts), strict=True):
+        assert [{**e, "score": 0} for e in ours] == [{**e, "score": 0} for e in theirs]
+        np.testing.assert_allclose(
+            [e["score"] for e in ours], [float(e["score"]) for e in theirs], atol=1e-4
+        )
+
+
+@pytest.mark.parametrize("source", ["tagger", "reader", "masked"])
+def test_a_plain_export_answers_as_the_prepared_model_does(
+    source: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The engine takes the graph as optimum leaves it, spans as two outputs."""
+    exported = export_onnx(request.getfixturevalue(source), tmp_path / "plain")
+    plain = load(Settings(model_dir=exported)).engine
+    prepared = load(
+        Settings(model_dir=request.getfixturevalue(f"prepared_{source}"), variant="fp32")
+    ).engine
+    pairs = ["a good book"] if source == "reader" else None
+    asked = plain.task.ask(Texts(["the [MASK] film"], pairs), Parameters())
+    np.testing.assert_allclose(
+        values_of(rows_of(plain, asked)), values_of(rows_of(prepared, asked)), atol=1e-4
+    )
