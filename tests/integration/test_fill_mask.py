@@ -11,6 +11,7 @@ from kserve import InferenceGRPCClient, InferInput, InferRequest
 
 from benchmarks.process import Predictor, predictor
 from tests.models import VOCABULARY
+from tests.originals import original
 from tests.sentences import sentences
 from tests.v2 import outputs_of, text_request
 
@@ -41,10 +42,8 @@ def server(prepared_masked: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture(scope="module")
-def original(masked: Path) -> Any:
-    from transformers import pipeline
-
-    return pipeline("fill-mask", model=str(masked))
+def reference(masked: Path) -> Any:
+    return original("fill-mask", masked)
 
 
 def check_equal(got: Sequence[dict[str, Any]], wanted: Sequence[dict[str, Any]]) -> None:
@@ -69,18 +68,18 @@ def predictions(server: Predictor, texts: Sequence[str], **parameters: Any) -> l
     ids=lambda asked: next(iter(asked), "plain"),
 )
 def test_agrees_with_transformers_on_every_token(
-    server: Predictor, original: Any, asked: dict[str, Any]
+    server: Predictor, reference: Any, asked: dict[str, Any]
 ) -> None:
     got = predictions(server, TEXTS, **asked)
-    for ours, theirs in zip(got, original(TEXTS, **asked), strict=True):
+    for ours, theirs in zip(got, reference(TEXTS, **asked), strict=True):
         assert list(ours[0]) == list(theirs[0])
         check_equal(ours, theirs)
     assert len({answers[0]["token"] for answers in got}) > 1
 
 
-def test_several_masks_are_filled_each_by_itself(server: Predictor, original: Any) -> None:
+def test_several_masks_are_filled_each_by_itself(server: Predictor, reference: Any) -> None:
     got = predictions(server, SEVERAL, top_k=4)
-    for ours, theirs in zip(got, original(SEVERAL, top_k=4), strict=True):
+    for ours, theirs in zip(got, reference(SEVERAL, top_k=4), strict=True):
         assert len(ours) == 3
         for one, other in zip(ours, theirs, strict=True):
             check_equal(one, other)
@@ -138,9 +137,9 @@ def test_tensors_are_answered_with_every_tokens_logits(server: Predictor, masked
     np.testing.assert_allclose(got[mask], wanted[mask], atol=1e-4)
 
 
-def test_a_target_in_pieces_stands_for_its_first(server: Predictor, original: Any) -> None:
+def test_a_target_in_pieces_stands_for_its_first(server: Predictor, reference: Any) -> None:
     ours = predictions(server, TEXTS[:1], targets=["gooddely", "bad"])
-    check_equal(ours[0], original(TEXTS[0], targets=["gooddely", "bad"]))
+    check_equal(ours[0], reference(TEXTS[0], targets=["gooddely", "bad"]))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 
 from benchmarks.process import Predictor, predictor
+from tests.originals import original
 from tests.sentences import sentences
 from tests.v2 import outputs_of
 
@@ -36,10 +37,8 @@ def server(prepared_reader: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture(scope="module")
-def original(reader: Path) -> Any:
-    from transformers import pipeline
-
-    return pipeline("question-answering", model=str(reader))
+def reference(reader: Path) -> Any:
+    return original("question-answering", reader)
 
 
 def request(questions: Sequence[str], contexts: Sequence[str], **parameters: Any) -> dict[str, Any]:
@@ -75,9 +74,9 @@ def check_equal(got: Sequence[dict[str, Any]], wanted: Sequence[dict[str, Any]])
     ids=lambda asked: next(iter(asked), "plain"),
 )
 def test_agrees_with_transformers_on_every_answer(
-    server: Predictor, original: Any, asked: dict[str, Any]
+    server: Predictor, reference: Any, asked: dict[str, Any]
 ) -> None:
-    wanted = original(question=QUESTIONS, context=CONTEXTS, **asked)
+    wanted = reference(question=QUESTIONS, context=CONTEXTS, **asked)
     response = server.infer(request(QUESTIONS, CONTEXTS, **asked))
     assert response.status_code == 200, response.text
     columns = outputs_of(response.json())
@@ -88,8 +87,8 @@ def test_agrees_with_transformers_on_every_answer(
     assert max(answer["start"] for answer in got) > 200
 
 
-def test_the_best_answers_agree_with_transformers(server: Predictor, original: Any) -> None:
-    wanted = [original(**each, top_k=3) for each in instances(50)]
+def test_the_best_answers_agree_with_transformers(server: Predictor, reference: Any) -> None:
+    wanted = [reference(**each, top_k=3) for each in instances(50)]
     asked = {"instances": instances(50), "parameters": {"top_k": 3}}
     got = server.predict(asked).json()["predictions"]
     for ours, theirs in zip(got, wanted, strict=True):
@@ -99,9 +98,9 @@ def test_the_best_answers_agree_with_transformers(server: Predictor, original: A
     assert columns["answer"].tolist() == [[each["answer"] for each in ours] for ours in got]
 
 
-def test_v1_gives_transformers_own_shape(server: Predictor, original: Any) -> None:
+def test_v1_gives_transformers_own_shape(server: Predictor, reference: Any) -> None:
     (got,) = server.predict({"instances": instances(1)}).json()["predictions"]
-    wanted = original(**instances(1)[0])
+    wanted = reference(**instances(1)[0])
     assert list(got) == list(wanted)
     check_equal([got], [wanted])
 

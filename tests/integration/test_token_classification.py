@@ -12,6 +12,7 @@ from kserve import InferenceGRPCClient, InferInput, InferRequest
 
 from benchmarks.process import Predictor, predictor
 from tests.models import MAX_POSITIONS, TAGS
+from tests.originals import original
 from tests.sentences import sentences
 from tests.v2 import outputs_of, text_request
 
@@ -34,10 +35,8 @@ def server(prepared_tagger: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture(scope="module")
-def original(tagger: Path) -> Any:
-    from transformers import pipeline
-
-    return pipeline("token-classification", model=str(tagger))
+def reference(tagger: Path) -> Any:
+    return original("token-classification", tagger)
 
 
 def check_equal(got: Sequence[Any], wanted: Sequence[Any]) -> None:
@@ -60,9 +59,9 @@ def entities_of(response: Any) -> list[Any]:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_agrees_with_transformers_on_every_entity(
-    server: Predictor, original: Any, strategy: str
+    server: Predictor, reference: Any, strategy: str
 ) -> None:
-    wanted = original(TEXTS, aggregation_strategy=strategy)
+    wanted = reference(TEXTS, aggregation_strategy=strategy)
     got = entities_of(server.infer(text_request(TEXTS, aggregation_strategy=strategy)))
     check_equal(got, wanted)
     kind = "entity" if strategy == "none" else "entity_group"
@@ -73,29 +72,29 @@ def test_agrees_with_transformers_on_every_entity(
 
 @pytest.mark.parametrize("stride", [0, 8])
 def test_long_texts_in_windows_agree_with_transformers(
-    server: Predictor, original: Any, stride: int
+    server: Predictor, reference: Any, stride: int
 ) -> None:
     texts = sentences(6, longest=220, seed=1)
     asked = {"aggregation_strategy": "first", "stride": stride}
-    wanted = [original(text, **asked) for text in texts]
+    wanted = [reference(text, **asked) for text in texts]
     got = entities_of(server.infer(text_request(texts, **asked)))
     check_equal(got, wanted)
     cut = entities_of(server.infer(text_request(texts, aggregation_strategy="first")))
     assert max(e["end"] for e in got[-1]) > 2 * max(e["end"] for e in cut[-1])
 
 
-def test_labels_may_be_ignored_or_not(server: Predictor, original: Any) -> None:
+def test_labels_may_be_ignored_or_not(server: Predictor, reference: Any) -> None:
     for ignored in (["PER"], ["B-PER", "O", "I-LOC"]):
         strategy = "simple" if ignored == ["PER"] else "none"
         asked = {"aggregation_strategy": strategy, "ignore_labels": ignored}
         body = text_request(TEXTS[:9], **asked)
-        check_equal(entities_of(server.infer(body)), original(TEXTS[:9], **asked))
+        check_equal(entities_of(server.infer(body)), reference(TEXTS[:9], **asked))
 
 
-def test_v1_gives_transformers_own_shape(server: Predictor, original: Any) -> None:
+def test_v1_gives_transformers_own_shape(server: Predictor, reference: Any) -> None:
     response = server.predict({"instances": [TEXTS[2], {"text": TEXTS[20]}]})
     assert response.status_code == 200, response.text
-    wanted = original([TEXTS[2], TEXTS[20]], aggregation_strategy="simple")
+    wanted = reference([TEXTS[2], TEXTS[20]], aggregation_strategy="simple")
     check_equal(response.json()["predictions"], wanted)
 
 

@@ -24,6 +24,7 @@ from storage_init.selftest import SelfTest
 from tests.engines import rows_of, tokens_of
 from tests.exports import export_onnx
 from tests.models import TAGS
+from tests.originals import original
 from tests.packages import describe_again, writable_copy
 from tests.sentences import sentences
 
@@ -210,24 +211,23 @@ def test_other_tokenizers_agree_with_transformers_on_every_entity(
     other: Path, strategy: str
 ) -> None:
     import torch
-    from transformers import pipeline
 
-    original = pipeline("token-classification", model=str(other), aggregation_strategy=strategy)
+    reference = original("token-classification", other, aggregation_strategy=strategy)
     tokenizer = Tokenizer(other / "tokenizer.json", 128, 1)
     texts = sentences(50, longest=14, seed=6)
     rows = np.empty(len(texts), dtype=np.object_)
     for index, encoding in enumerate(tokenizer.encode_aligned(texts)):
         (window,) = windows(encoding, index, stride=None, paired=False)
         with torch.inference_mode():
-            logits = original.model(torch.tensor(window.ids[None])).logits[0].numpy()
+            logits = reference.model(torch.tensor(window.ids[None])).logits[0].numpy()
         rows[index] = TokenRows(Tokens(window.ids, window=window), logits)
     task = task_for(TokenClassification(labels=TAGS), tokenizer)
     asked = Parameters.parse({"aggregation_strategy": strategy})
     got = task.predictions(task.answer(Texts(texts), rows, asked))
-    for ours, theirs in zip(got, original(texts), strict=True):
-        assert [{**e, "score": 0} for e in ours] == [{**e, "score": 0} for e in theirs]
+    for ours, wanted in zip(got, reference(texts), strict=True):
+        assert [{**e, "score": 0} for e in ours] == [{**e, "score": 0} for e in wanted]
         np.testing.assert_allclose(
-            [e["score"] for e in ours], [float(e["score"]) for e in theirs], atol=1e-4
+            [e["score"] for e in ours], [float(e["score"]) for e in wanted], atol=1e-4
         )
 
 
