@@ -24,7 +24,7 @@ def describe(package: Package, survey: Version, age: float) -> str:
     fields = [
         ("version", f"{survey.version}{current}, {text.age(age)} old"),
         ("signed", "yes; verify --key FILE checks by whom" if survey.signed else "no"),
-        ("task", _task(package.task)),
+        ("task", task_line(package.task)),
         ("source", f"{package.source.uri} at {package.source.revision}"),
         ("licence", package.source.license or "not stated"),
         ("key", package.key),
@@ -50,7 +50,8 @@ def describe(package: Package, survey: Version, age: float) -> str:
     return "\n".join([*head, "", variants, "", files])
 
 
-def _task(task: Task) -> str:
+def task_line(task: Task) -> str:
+    """A task in a few words."""
     if isinstance(task, TextEmbedding):
         normalized = ", normalized" if task.normalize else ""
         return f"text-embedding: {task.dimension} values, {task.pooling} pooling{normalized}"

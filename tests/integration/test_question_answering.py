@@ -24,8 +24,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
 
-# From a few tokens to six windows.
-CONTEXTS = sentences(60, longest=150, seed=2)
+# From a few tokens to six windows; the first say the same word in two ways.
+CONTEXTS = [
+    "Good good GOOD film Film FILM",
+    "never Never again NEVER Again",
+    *sentences(58, longest=150, seed=2),
+]
 QUESTIONS = [" ".join(sentence.split()[:8]) for sentence in sentences(60, longest=12, seed=3)]
 
 

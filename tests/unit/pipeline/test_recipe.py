@@ -169,3 +169,14 @@ def test_a_gate_that_states_one_limit_keeps_the_others(tmp_path: Path) -> None:
     recipe = read_recipe(recipe_file(tmp_path, "int8: {gate: {min_cosine: 0.9}}"))
     assert recipe.int8.gate == QuantizedGate(min_cosine=0.9)
     assert recipe.int8.gate.min_label_agreement == 0.85
+
+
+def test_a_question_may_come_with_its_context(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("selftest_texts: [a context, [who, another]]")
+    found = read_recipe(path)
+    assert found.selftest_texts == ("a context", ("who", "another"))
+    assert from_json(found.to_json()) == found
+    path.write_text("selftest_texts: [[who, what, when]]")
+    with pytest.raises(RecipeError, match=r"selftest_texts\[0\]|length 2"):
+        read_recipe(path)

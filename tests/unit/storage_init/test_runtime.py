@@ -12,11 +12,21 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import models, pre_tokenizers, processors
 
 from storage_init.errors import PackageError
+from storage_init.package import (
+    FillMask,
+    QuestionAnswering,
+    Task,
+    TextClassification,
+    TokenClassification,
+)
 from storage_init.runtime import (
+    QuestionTooLongError,
     TextTooLongError,
     Tokenizer,
+    cut_of,
     input_names,
     open_session,
+    places_of,
     run_answer,
 )
 
@@ -146,3 +156,37 @@ def test_a_graph_that_cannot_be_loaded_is_named(graph: Path, damage: str) -> Non
         (graph if damage == "missing" else graph.with_name("model.onnx.data")).unlink()
     with pytest.raises(PackageError, match=f"ONNX Runtime cannot load {graph}: "):
         open_session(graph)
+
+
+def test_of_a_question_and_its_context_the_context_is_cut(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    tokenizer.model.save(str(tmp_path / "tokenizer.json"))
+    reader = Tokenizer(
+        tmp_path / "tokenizer.json", MAX_LENGTH, PAD, cut_of(QuestionAnswering(stride=1))
+    )
+    (encoding,) = reader.encode_aligned([("good bad", "bad bad good")])
+    assert encoding.ids == [CLS, GOOD, BAD, SEP, BAD, SEP]
+    assert encoding.offsets[1:3] == [(0, 4), (5, 8)]
+    assert [rest.ids[4] for rest in encoding.overflowing] == [BAD, GOOD]
+    (longest_first,) = tokenizer.encode(["good bad"], ["bad bad good"])
+    assert longest_first.ids != encoding.ids
+    for encode in (reader.encode_aligned, reader.encode_batch):
+        with pytest.raises(QuestionTooLongError, match="no room for its context in 6 tokens"):
+            encode([("good", "bad"), ("good " * 6, "bad")])
+
+
+@pytest.mark.parametrize(
+    ("task", "places"),
+    [
+        (TextClassification(labels=["a"], activation="softmax"), None),
+        (TokenClassification(labels=["a"]), [[0, 1, 2], [0]]),
+        (QuestionAnswering(stride=1), [[0, 1, 2], [0]]),
+        (FillMask(mask_token="bad"), [[0, 2], []]),
+    ],
+)
+def test_an_answer_is_made_of_every_token_or_of_the_masks(
+    tokenizer: Tokenizer, task: Task, places: list[list[int]] | None
+) -> None:
+    found = places_of(task, tokenizer, [[BAD, GOOD, BAD], [GOOD]])
+    assert (None if found is None else [each.tolist() for each in found]) == places
