@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 HIDDEN: Final = "last_hidden_state"
 EMBEDDING: Final = "embedding"
 
+# `pooling_places` [L]: 0, 1, 2, …
+_PLACES = """
+        pooling_zero_axis = Constant <value = int64[1] {1}> ()
+        pooling_last_axis = Constant <value = int64[1] {2}> ()
+        pooling_zero = Constant <value = int64 {0}> ()
+        pooling_one = Constant <value = int64 {1}> ()
+        pooling_shape = Shape (attention_mask)
+        pooling_width = Gather <axis = 0> (pooling_shape, pooling_one)
+        pooling_places = Range (pooling_zero, pooling_width, pooling_one)
+"""
 # Each turns `last_hidden_state` [N, L, D] and `attention_mask` [N, L] into `pooled` [N, D].
 _POOL = {
     "mean": """
@@ -37,6 +47,43 @@ _POOL = {
     "cls": """
         pooling_first = Constant <value = int64 {0}> ()
         pooled = Gather <axis = 1> (last_hidden_state, pooling_first)
+    """,
+    "mean_sqrt_len_tokens": """
+        pooling_zero_axis = Constant <value = int64[1] {1}> ()
+        pooling_last_axis = Constant <value = int64[1] {2}> ()
+        pooling_floor = Constant <value = float {1e-9}> ()
+        pooling_mask = Cast <to = 1> (attention_mask)
+        pooling_mask_3d = Unsqueeze (pooling_mask, pooling_last_axis)
+        pooling_masked = Mul (last_hidden_state, pooling_mask_3d)
+        pooling_sum = ReduceSum <keepdims = 0> (pooling_masked, pooling_zero_axis)
+        pooling_count = ReduceSum <keepdims = 1> (pooling_mask, pooling_zero_axis)
+        pooling_length = Max (pooling_count, pooling_floor)
+        pooling_divisor = Sqrt (pooling_length)
+        pooled = Div (pooling_sum, pooling_divisor)
+    """,
+    "weightedmean": _PLACES
+    + """
+        pooling_one_more = Add (pooling_places, pooling_one)
+        pooling_weighted = Mul (attention_mask, pooling_one_more)
+        pooling_floor = Constant <value = float {1e-9}> ()
+        pooling_weights = Cast <to = 1> (pooling_weighted)
+        pooling_weights_3d = Unsqueeze (pooling_weights, pooling_last_axis)
+        pooling_masked = Mul (last_hidden_state, pooling_weights_3d)
+        pooling_sum = ReduceSum <keepdims = 0> (pooling_masked, pooling_zero_axis)
+        pooling_total = ReduceSum <keepdims = 1> (pooling_weights, pooling_zero_axis)
+        pooling_divisor = Max (pooling_total, pooling_floor)
+        pooled = Div (pooling_sum, pooling_divisor)
+    """,
+    # The last token of the mask, as a product with a row that is 1 there and 0 elsewhere.
+    "lasttoken": _PLACES
+    + """
+        pooling_marked = Mul (attention_mask, pooling_places)
+        pooling_last = ReduceMax <keepdims = 1> (pooling_marked, pooling_zero_axis)
+        pooling_is_last = Equal (pooling_places, pooling_last)
+        pooling_chosen = Cast <to = 1> (pooling_is_last)
+        pooling_row = Unsqueeze (pooling_chosen, pooling_zero_axis)
+        pooling_product = MatMul (pooling_row, last_hidden_state)
+        pooled = ReduceSum <keepdims = 0> (pooling_product, pooling_zero_axis)
     """,
     "max": """
         pooling_zero_axis = Constant <value = int64[1] {1}> ()

@@ -10,6 +10,7 @@ from pipeline.graphs import GraphError
 from pipeline.outputs import SENTENCE_EMBEDDING, choose
 from pipeline.pooling import HIDDEN
 from storage_init.package import TextEmbedding
+from storage_init.pooling import normalized, pool
 from storage_init.runtime import SPAN_OUTPUTS, input_names, open_session, places_of
 
 if TYPE_CHECKING:
@@ -65,12 +66,8 @@ def graph_outputs(
 
 def _pool(hidden: NDArray[Any], task: TextEmbedding) -> NDArray[Any]:
     """One text's states [1, L, D] as a vector [1, D]; alone it has no padding to leave out."""
-    pooled: NDArray[Any] = hidden[:, 0]
-    if task.pooling != "cls":
-        pooled = hidden.mean(axis=1) if task.pooling == "mean" else hidden.max(axis=1)
-    if task.normalize:
-        pooled = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
-    return pooled
+    pooled = pool(hidden, np.ones(hidden.shape[:2], dtype=np.int64), task.pooling)
+    return normalized(pooled) if task.normalize else pooled
 
 
 def _check_pooling(row: NDArray[Any], own: NDArray[Any] | None, task: TextEmbedding) -> None:

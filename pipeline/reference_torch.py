@@ -74,15 +74,20 @@ def _rows(output: Any, ids: Any, facts: ModelFacts, tokenizer: Any) -> NDArray[n
         if isinstance(facts.task, FillMask):
             logits = logits[0, (ids == tokenizer.mask_token_id).numpy()]
         return logits[0] if isinstance(facts.task, TokenClassification) else logits
+    import torch
+
     hidden = output.last_hidden_state
+    length = hidden.shape[1]
+    weights = torch.arange(1, length + 1, dtype=hidden.dtype)[:, None]
     pooled = {
         "mean": lambda: hidden.mean(dim=1),
         "cls": lambda: hidden[:, 0],
         "max": lambda: hidden.max(dim=1).values,
+        "lasttoken": lambda: hidden[:, -1],
+        "weightedmean": lambda: (hidden * weights).sum(dim=1) / weights.sum(),
+        "mean_sqrt_len_tokens": lambda: hidden.sum(dim=1) / length**0.5,
     }[facts.task.pooling]()
     if facts.task.normalize:
-        import torch
-
         pooled = torch.nn.functional.normalize(pooled, dim=1)
     vector: NDArray[np.float32] = pooled.numpy()
     return vector

@@ -6,10 +6,11 @@ Plain JSON, no transformers: the predictor's fallback and the storage initialize
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from storage_init import sentence_config
 from storage_init.errors import SourceError
 from storage_init.package import (
     FillMask,
@@ -20,6 +21,7 @@ from storage_init.package import (
     TextEmbedding,
     TokenClassification,
 )
+from storage_init.sentence_config import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +32,6 @@ READER_LENGTH = 384
 READER_STRIDE = 128
 # transformers writes a huge number where a tokenizer states no limit.
 NO_LIMIT = 1 << 20
-
-_T = TypeVar("_T", bound=msgspec.Struct)
 
 
 class _Config(msgspec.Struct):
@@ -65,27 +65,6 @@ class _SentenceConfig(msgspec.Struct):
     """``sentence_bert_config.json`` of sentence-transformers."""
 
     max_seq_length: int | None = None
-
-
-class _Module(msgspec.Struct):
-    """An entry of sentence-transformers' ``modules.json``."""
-
-    path: str
-    type: str
-
-    @property
-    def kind(self) -> str:
-        return self.type.rpartition(".")[2]
-
-
-class _Pooling(msgspec.Struct):
-    """``1_Pooling/config.json`` of sentence-transformers, in its older and newer form."""
-
-    pooling_mode: str | None = None
-    pooling_mode_cls_token: bool = False
-    pooling_mode_mean_tokens: bool = False
-    pooling_mode_max_tokens: bool = False
-    include_prompt: bool = True
 
 
 @dataclass(frozen=True)
@@ -122,7 +101,7 @@ def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = N
     Raises:
         SourceError: no ``config.json``, or a task that is not supported.
     """
-    config = _read(folder / "config.json", _Config)
+    config = read_json(folder / "config.json", _Config)
     if config is None:
         raise SourceError(f"{folder} has no config.json: it is not a Hugging Face model")
     name = _guess_task(folder, config) if task == "auto" else task
@@ -165,7 +144,7 @@ def _labels(config: _Config) -> list[str]:
 
 def _mask_token(folder: Path) -> str:
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
-        stated = _read(folder / name, _TokenizerConfig)
+        stated = read_json(folder / name, _TokenizerConfig)
         if stated and stated.mask_token:
             token = stated.mask_token
             return token if isinstance(token, str) else token.content
@@ -189,42 +168,7 @@ def _embedding(folder: Path, config: _Config) -> TextEmbedding:
     dimension = config.hidden_size or config.dim
     if dimension is None:
         raise SourceError(f"{folder}/config.json states no hidden_size")
-    modules = _read_modules(folder)
-    for module in modules:
-        if module.kind not in ("Transformer", "Pooling", "Normalize"):
-            raise SourceError(
-                f"{folder}/modules.json has a {module.kind} module; supported are Transformer, "
-                "Pooling and Normalize"
-            )
-    pooling = next((m for m in modules if m.kind == "Pooling"), None)
-    mode = "mean" if pooling is None else _pooling_mode(folder / pooling.path / "config.json")
-    normalize = any(m.kind == "Normalize" for m in modules)
-    return TextEmbedding(dimension=dimension, pooling=mode, normalize=normalize)
-
-
-def _read_modules(folder: Path) -> list[_Module]:
-    path = folder / "modules.json"
-    if not path.exists():
-        return []
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=list[_Module])
-    except msgspec.MsgspecError as error:
-        raise SourceError(f"{path} is not valid: {error}") from error
-
-
-def _pooling_mode(path: Path) -> Literal["mean", "cls", "max"]:
-    config = _read(path, _Pooling)
-    if config is None:
-        raise SourceError(f"{path} is missing")
-    flags: dict[Literal["mean", "cls", "max"], bool] = {
-        "cls": config.pooling_mode_cls_token or config.pooling_mode == "cls",
-        "mean": config.pooling_mode_mean_tokens or config.pooling_mode == "mean",
-        "max": config.pooling_mode_max_tokens or config.pooling_mode == "max",
-    }
-    chosen = [mode for mode, on in flags.items() if on]
-    if len(chosen) != 1:
-        raise SourceError(f"{path} asks for a pooling that is not supported (mean, cls or max)")
-    return chosen[0]
+    return sentence_config.embedding(folder, dimension)
 
 
 def _max_length(folder: Path, config: _Config, wanted: int | None) -> int:
@@ -236,8 +180,8 @@ def _max_length(folder: Path, config: _Config, wanted: int | None) -> int:
         if positions is not None and wanted > positions:
             raise SourceError(f"max_length {wanted} is more than the model's {positions} positions")
         return wanted
-    sentence = _read(folder / "sentence_bert_config.json", _SentenceConfig)
-    tokenizer = _read(folder / "tokenizer_config.json", _TokenizerConfig)
+    sentence = read_json(folder / "sentence_bert_config.json", _SentenceConfig)
+    tokenizer = read_json(folder / "tokenizer_config.json", _TokenizerConfig)
     stated = (
         positions,
         sentence.max_seq_length if sentence else None,
@@ -256,12 +200,3 @@ def _pad_token_id(config: _Config) -> int:
 def _counts_from_padding(model_type: str) -> bool:
     """RoBERTa and its kin number positions from ``pad_token_id + 1``."""
     return model_type in ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer")
-
-
-def _read(path: Path, kind: type[_T]) -> _T | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise SourceError(f"{path} is not valid: {error}") from error

@@ -71,12 +71,27 @@ class TextClassification(_Record, frozen=True, tag_field="name", tag="text-class
     activation: Literal["softmax", "sigmoid", "none"]
 
 
+# As sentence-transformers calls them.
+Pooling = Literal["mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens"]
+
+
 class TextEmbedding(_Record, frozen=True, tag_field="name", tag="text-embedding"):
-    """One vector of ``dimension`` values a text, pooled over its tokens."""
+    """One vector of ``dimension`` values a text, pooled over its tokens.
+
+    ``prompts``: what a text is to begin with, by the name that a request gives;
+    ``default_prompt`` names the one for requests that give none.
+    """
 
     dimension: Annotated[int, Meta(ge=1)]
-    pooling: Literal["mean", "cls", "max"]
+    pooling: Pooling
     normalize: bool
+    # Unset and not null: they appear in the descriptions that need them, and change no others.
+    prompts: dict[str, str] | UnsetType = UNSET
+    default_prompt: str | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.default_prompt is not UNSET and self.default_prompt not in (self.prompts or {}):
+            raise ValueError(f"there is no prompt {self.default_prompt}")
 
 
 class TokenClassification(_Record, frozen=True, tag_field="name", tag="token-classification"):

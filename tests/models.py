@@ -40,8 +40,14 @@ def make_classifier(folder: Path, problem_type: str = "single_label_classificati
     return folder
 
 
-def make_embedder(folder: Path, pooling: str = "mean", *, normalize: bool = True) -> Path:
-    """A BERT embedder as sentence-transformers keeps it."""
+def make_embedder(
+    folder: Path,
+    pooling: str = "mean",
+    *,
+    normalize: bool = True,
+    prompts: dict[str, str] | None = None,
+) -> Path:
+    """A BERT embedder as sentence-transformers keeps it; its first prompt is the default one."""
     import torch
     from transformers import BertModel
 
@@ -55,12 +61,16 @@ def make_embedder(folder: Path, pooling: str = "mean", *, normalize: bool = True
         for i, (kind, path) in enumerate(zip(kinds, paths, strict=False))
     ]
     _write(folder / "modules.json", modules)
-    flag = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens"}[pooling]
     (folder / "1_Pooling").mkdir()
     _write(
         folder / "1_Pooling" / "config.json",
-        {"word_embedding_dimension": DIMENSION, f"pooling_mode_{flag}": True},
+        {"word_embedding_dimension": DIMENSION, "pooling_mode": pooling},
     )
+    if prompts:
+        _write(
+            folder / "config_sentence_transformers.json",
+            {"prompts": prompts, "default_prompt_name": next(iter(prompts))},
+        )
     _write(folder / "sentence_bert_config.json", {"max_seq_length": 48, "do_lower_case": False})
     return folder
 

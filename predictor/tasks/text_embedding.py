@@ -1,16 +1,22 @@
 """text-embedding: one vector a text.
 
-V2 output: ``embedding`` FP32 [N, D]. A prepared graph pools and normalises by itself; a plain
-export ends in hidden states, which are pooled here by the same rules.
+V2 output: ``embedding`` FP32 [N, D]; V1: ``{"embedding": […]}`` a text. Parameter ``dimensions``
+K gives the first K values, of length 1 again where the model normalises (Kusupati et al.,
+"Matryoshka Representation Learning", 2022). Parameter ``prompt_name`` names the model's prompt
+that goes before each text.
+
+A prepared graph pools and normalises by itself; a plain export ends in hidden states, which are
+pooled here by the same rules.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from predictor.errors import InvalidRequestError
 from predictor.tasks.base import TextTask
+from storage_init.pooling import normalized, pool
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,29 +36,33 @@ class TextEmbeddingTask(TextTask):
     def output_types(self) -> list[dict[str, Any]]:
         return [{"name": "embedding", "datatype": "FP32", "shape": [-1, self._task.dimension]}]
 
+    def ask(self, texts: Texts, parameters: Parameters) -> Texts:
+        prompt = self._prompt(parameters.given.get("prompt_name"))
+        return replace(texts, texts=[prompt + text for text in texts.texts]) if prompt else texts
+
     def reduce(self, output: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
         if output.ndim == 2:
             return output
-        pooled = self._pool(output, mask)
-        if not self._task.normalize:
-            return pooled
-        norms = np.linalg.norm(pooled, axis=1, keepdims=True)
-        return np.asarray(pooled / np.maximum(norms, 1e-12), dtype=np.float32)
+        pooled = pool(output, mask, self._task.pooling)
+        return normalized(pooled) if self._task.normalize else pooled
 
     def answer(
         self,
         texts: Texts,  # noqa: ARG002
         rows: NDArray[Any],
-        parameters: Parameters,  # noqa: ARG002
+        parameters: Parameters,
     ) -> dict[str, NDArray[Any]]:
-        return {"embedding": rows}
+        count = parameters.number("dimensions", least=1, most=self._task.dimension)
+        if count is None:
+            return {"embedding": rows}
+        head = rows[:, :count]
+        return {"embedding": normalized(head) if self._task.normalize else head}
 
-    def _pool(self, hidden: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
-        """[N, L, D] to [N, D], over the tokens that are not padding."""
-        if self._task.pooling == "cls":
-            return hidden[:, 0]
-        keep = mask[:, :, None].astype(hidden.dtype)
-        if self._task.pooling == "max":
-            return np.asarray(np.where(keep > 0, hidden, -1e9).max(axis=1), dtype=hidden.dtype)
-        total: NDArray[Any] = (hidden * keep).sum(axis=1) / np.maximum(keep.sum(axis=1), 1e-9)
-        return total
+    def _prompt(self, name: Any) -> str:
+        prompts = self._task.prompts or {}
+        if name is None:
+            return prompts[self._task.default_prompt] if self._task.default_prompt else ""
+        if not isinstance(name, str) or name not in prompts:
+            there = f"there are {', '.join(prompts)}" if prompts else "it has none"
+            raise InvalidRequestError(f"the model has no prompt {name!r}: {there}")
+        return prompts[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import onnx
@@ -11,12 +11,10 @@ import pytest
 
 from pipeline.graphs import GraphError
 from pipeline.pooling import add_pooling
-from storage_init.package import TextEmbedding
+from storage_init.package import Pooling, TextEmbedding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-Pooling = Literal["mean", "cls", "max"]
 
 # Hidden states come in as an input, so that every value is the test's own.
 GRAPH = """
@@ -55,7 +53,15 @@ def pool_by_hand(task: TextEmbedding, hidden: NDArray[np.float32]) -> NDArray[np
     rows = []
     for states, mask in zip(hidden, MASK, strict=True):
         tokens = states[mask == 1].astype(np.float64)
-        row = {"mean": tokens.mean(axis=0), "cls": tokens[0], "max": tokens.max(axis=0)}
+        weights = np.arange(1, len(tokens) + 1)[:, None]
+        row = {
+            "mean": tokens.mean(axis=0),
+            "cls": tokens[0],
+            "max": tokens.max(axis=0),
+            "lasttoken": tokens[-1],
+            "weightedmean": (tokens * weights).sum(axis=0) / weights.sum(),
+            "mean_sqrt_len_tokens": tokens.sum(axis=0) / np.sqrt(len(tokens)),
+        }
         rows.append(row[task.pooling])
     pooled = np.stack(rows)
     if task.normalize:
@@ -66,7 +72,7 @@ def pool_by_hand(task: TextEmbedding, hidden: NDArray[np.float32]) -> NDArray[np
 # 13 and 18 are where axes become inputs, of some operators each.
 @pytest.mark.parametrize("opset", [11, 12, 13, 17, 18, 20])
 @pytest.mark.parametrize("normalize", [True, False])
-@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+@pytest.mark.parametrize("pooling", get_args(Pooling))
 def test_pools_over_the_tokens_that_are_not_padding(
     pooling: Pooling, normalize: bool, opset: int
 ) -> None:

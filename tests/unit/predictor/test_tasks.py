@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from predictor.engine import Texts
+from predictor.errors import InvalidRequestError
 from predictor.parameters import Parameters
 from predictor.tasks import task_for
 from storage_init.package import TextClassification, TextEmbedding
 
 Activation = Literal["softmax", "sigmoid", "none"]
-Pooling = Literal["mean", "cls", "max"]
 
 LABELS = ["bad", "mixed", "très bien"]
 LOGITS = np.array([[1.0, 3.0, 2.0], [0.0, -1.0, 900.0]], dtype=np.float32)
@@ -91,35 +91,63 @@ def test_metadata_names_what_a_classifier_answers() -> None:
     }
 
 
-def hidden_states() -> np.ndarray[Any, Any]:
-    hidden = np.random.default_rng(4).normal(size=(3, 4, 5))
-    # All negative, so that a maximum that takes zeros of the padding in is caught.
-    hidden[1] = -np.abs(hidden[1])
-    # What is computed for padding is arbitrary and must not show.
-    hidden[MASK == 0] = 1e4
-    return hidden.astype(np.float32)
-
-
-def pool_as_torch_does(hidden: Any, pooling: Pooling, normalize: bool) -> np.ndarray[Any, Any]:
-    """``sentence_transformers.models.Pooling`` and ``Normalize``, on each text without padding."""
-    rows = []
-    for states, mask in zip(hidden, MASK, strict=True):
-        tokens = states[mask == 1].astype(np.float64)
-        row = {"mean": tokens.mean(axis=0), "cls": tokens[0], "max": tokens.max(axis=0)}[pooling]
-        rows.append(row / max(np.linalg.norm(row), 1e-12) if normalize else row)
-    return np.stack(rows)
+VECTORS = TextEmbedding(
+    dimension=5,
+    pooling="mean",
+    normalize=True,
+    prompts={"query": "query: ", "document": ""},
+    default_prompt="query",
+)
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
-def test_a_plain_exports_hidden_states_are_pooled_without_padding(
-    pooling: Pooling, normalize: bool
+def test_a_plain_exports_hidden_states_are_pooled_and_normalised_as_described(
+    normalize: bool,
 ) -> None:
-    task = task_for(TextEmbedding(dimension=5, pooling=pooling, normalize=normalize))
-    got = task.reduce(hidden_states(), MASK)
-    wanted = pool_as_torch_does(hidden_states(), pooling, normalize)
+    task = task_for(TextEmbedding(dimension=5, pooling="lasttoken", normalize=normalize))
+    hidden = np.random.default_rng(4).normal(size=(3, 4, 5)).astype(np.float32)
+    wanted = hidden[[0, 1, 2], MASK.sum(axis=1) - 1]
+    if normalize:
+        wanted = wanted / np.linalg.norm(wanted, axis=1, keepdims=True)
+    np.testing.assert_allclose(task.reduce(hidden, MASK), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_fewer_dimensions_are_the_first_ones_of_length_1_where_the_model_normalises(
+    normalize: bool,
+) -> None:
+    task = task_for(TextEmbedding(dimension=5, pooling="mean", normalize=normalize))
+    vectors = np.random.default_rng(4).normal(size=(3, 5)).astype(np.float32)
+    got = task.answer(Texts([""] * 3), vectors, Parameters.parse({"dimensions": 2}))["embedding"]
+    wanted = vectors[:, :2]
+    if normalize:
+        wanted = wanted / np.linalg.norm(wanted, axis=1, keepdims=True)
     np.testing.assert_allclose(got, wanted, rtol=1e-5)
-    assert got.dtype == np.float32
+
+
+@pytest.mark.parametrize("dimensions", [0, 6, 2.0, "2", True])
+def test_dimensions_that_there_are_not_are_refused(dimensions: Any) -> None:
+    parameters = Parameters.parse({"dimensions": dimensions})
+    with pytest.raises(InvalidRequestError, match="dimensions must be a whole number from 1 to 5"):
+        task_for(VECTORS).answer(Texts([""]), np.ones((1, 5), dtype=np.float32), parameters)
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [({}, "query: a"), ({"prompt_name": "query"}, "query: a"), ({"prompt_name": "document"}, "a")],
+)
+def test_a_prompt_goes_before_each_text(given: dict[str, Any], asked: str) -> None:
+    assert task_for(VECTORS).ask(Texts(["a"]), Parameters.parse(given)) == Texts([asked])
+
+
+def test_a_prompt_that_there_is_not_is_refused_with_those_there_are() -> None:
+    for name in ("other", 1, ["query"]):
+        with pytest.raises(InvalidRequestError, match=r"has no prompt .*: there are query, docu"):
+            task_for(VECTORS).ask(Texts(["a"]), Parameters.parse({"prompt_name": name}))
+    plain = task_for(TextEmbedding(dimension=5, pooling="mean", normalize=True))
+    with pytest.raises(InvalidRequestError, match="has no prompt 'query': it has none"):
+        plain.ask(Texts(["a"]), Parameters.parse({"prompt_name": "query"}))
+    assert plain.ask(Texts(["a"]), Parameters()) == Texts(["a"])
 
 
 def test_a_vector_of_zeros_stays_one() -> None:

@@ -45,15 +45,6 @@ DISTILBERT: Content = {
     "pad_token_id": 0,
 }
 ENCODER: Content = {**BERT, "architectures": ["BertModel"]}
-MEAN: Content = {"word_embedding_dimension": 384, "pooling_mode_mean_tokens": True}
-
-
-def modules(*kinds: str) -> list[Content]:
-    paths = ["", "1_Pooling", "2_Normalize"]
-    return [
-        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
-        for i, (kind, path) in enumerate(zip(kinds, paths, strict=False))
-    ]
 
 
 def model(folder: Path, config: Content, **others: object) -> Path:
@@ -69,12 +60,6 @@ def model(folder: Path, config: Content, **others: object) -> Path:
 def classification(config: Content, folder: Path) -> TextClassification:
     task = read_facts(model(folder, config)).task
     assert isinstance(task, TextClassification)
-    return task
-
-
-def embedding(folder: Path) -> TextEmbedding:
-    task = read_facts(folder).task
-    assert isinstance(task, TextEmbedding)
     return task
 
 
@@ -130,55 +115,6 @@ def test_the_problem_type_chooses_the_activation(
     assert classification(config, tmp_path).activation == activation
 
 
-@pytest.mark.parametrize("normalize", [True, False])
-def test_a_sentence_transformers_model_is_an_embedder(tmp_path: Path, normalize: bool) -> None:
-    kinds = ["Transformer", "Pooling", *(["Normalize"] if normalize else [])]
-    # Its modules say what it is, whatever the architecture of its encoder.
-    folder = model(tmp_path, BERT, modules=modules(*kinds), **{"1_Pooling__config": MEAN})
-    assert embedding(folder) == TextEmbedding(dimension=384, pooling="mean", normalize=normalize)
-
-
-@pytest.mark.parametrize(
-    ("pooling", "mode"),
-    [
-        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, "cls"),
-        ({"pooling_mode_max_tokens": True}, "max"),
-        ({"pooling_mode": "cls"}, "cls"),
-        ({"pooling_mode": "mean", "include_prompt": True}, "mean"),
-    ],
-)
-def test_the_pooling_is_read_in_its_older_and_newer_form(
-    tmp_path: Path, pooling: Content, mode: str
-) -> None:
-    pooled = {"1_Pooling__config": pooling}
-    folder = model(tmp_path, ENCODER, modules=modules("Transformer", "Pooling"), **pooled)
-    assert embedding(folder).pooling == mode
-
-
-@pytest.mark.parametrize(
-    "pooling",
-    [
-        {"pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": True},
-        {"pooling_mode": "lasttoken"},
-        {"pooling_mode_weightedmean_tokens": True},
-    ],
-)
-def test_another_pooling_is_refused_with_its_file_named(tmp_path: Path, pooling: Content) -> None:
-    pooled = {"1_Pooling__config": pooling}
-    folder = model(tmp_path, ENCODER, modules=modules("Transformer", "Pooling"), **pooled)
-    assert f"{folder}/1_Pooling/config.json asks for a pooling that is not" in refusal(folder)
-
-
-def test_an_unsupported_module_is_refused_by_name(tmp_path: Path) -> None:
-    folder = model(tmp_path, ENCODER, modules=modules("Transformer", "Dense"))
-    assert f"{folder}/modules.json has a Dense module" in refusal(folder)
-
-
-def test_a_missing_pooling_config_is_named(tmp_path: Path) -> None:
-    folder = model(tmp_path, ENCODER, modules=modules("Transformer", "Pooling"))
-    assert refusal(folder) == f"{folder}/1_Pooling/config.json is missing"
-
-
 @pytest.mark.parametrize("architecture", ["BertForPreTraining", "LlamaForCausalLM"])
 def test_another_architecture_is_refused_by_name_unless_the_recipe_names_a_task(
     tmp_path: Path, architecture: str
@@ -193,6 +129,11 @@ def test_another_architecture_is_refused_by_name_unless_the_recipe_names_a_task(
 
 def test_a_config_without_an_architecture_says_so(tmp_path: Path) -> None:
     assert "(none stated)" in refusal(model(tmp_path, {"model_type": "bert"}))
+
+
+def test_modules_say_that_it_is_an_embedder_whatever_the_architecture(tmp_path: Path) -> None:
+    task = read_facts(model(tmp_path, BERT, modules=[])).task
+    assert task == TextEmbedding(dimension=384, pooling="mean", normalize=False)
 
 
 def test_an_embedder_of_unknown_size_is_refused(tmp_path: Path) -> None:
@@ -221,11 +162,6 @@ def test_a_folder_without_a_config_is_no_model(tmp_path: Path) -> None:
 def test_a_config_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.json").write_bytes(content)
     assert f"{tmp_path}/config.json" in refusal(tmp_path)
-
-
-def test_modules_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    folder = model(tmp_path, ENCODER, modules={"not": "a list"})
-    assert f"{folder}/modules.json is not valid" in refusal(folder)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,16 @@ def test_a_package_survives_a_round_trip() -> None:
     assert packages.decode(CONTENT) == VALID
 
 
+def test_a_default_prompt_must_be_one_of_the_prompts() -> None:
+    embedder = {"name": "text-embedding", "dimension": 8, "pooling": "mean", "normalize": True}
+    prompted = {**embedder, "prompts": {"query": "query: "}}
+    task = packages.decode(changed(lambda d: d.update(task=prompted))).task
+    assert isinstance(task, TextEmbedding)
+    assert task.prompts == {"query": "query: "}
+    message = refusal(changed(lambda d: d.update(task={**prompted, "default_prompt": "other"})))
+    assert "there is no prompt other" in message
+
+
 def test_canonical_bytes_do_not_depend_on_the_order_of_a_mapping() -> None:
     other = msgspec.structs.replace(VALID, tools=dict(reversed(VALID.tools.items())))
     assert packages.encode(other) == CONTENT

@@ -1,0 +1,141 @@
+"""Embedders beside sentence-transformers: every pooling, and a real process with all it can do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import pytest
+from kserve import InferenceGRPCClient, InferInput, InferRequest
+
+from benchmarks.process import Predictor, predictor
+from pipeline.recipe import Recipe
+from pipeline.reference import reference_outputs
+from pipeline.steps.export import export
+from pipeline.steps.optimize import optimize
+from pipeline.steps.snapshot import snapshot
+from pipeline.workspace import Workspace
+from predictor.engine import Engine, Texts
+from predictor.tasks import task_for
+from storage_init import sources
+from storage_init.package import TOKENIZER_FILE, Pooling
+from storage_init.runtime import Tokenizer, open_session
+from tests.engines import rows_of
+from tests.models import DIMENSION, make_embedder
+from tests.prepare import prepare
+from tests.sentences import sentences
+from tests.v2 import outputs_of, text_request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+pytestmark = pytest.mark.integration
+
+# Some have more tokens than the model takes.
+TEXTS = ["", "good", *sentences(58, longest=70)]
+PROMPTS = {"query": "would this film deliver ", "passage": "book ", "plain": ""}
+FP32 = Recipe(variants=("fp32",))
+
+
+def vectors(model: Path, **settings: Any) -> NDArray[np.float32]:
+    """sentence-transformers' own."""
+    from sentence_transformers import SentenceTransformer
+
+    made: NDArray[np.float32] = SentenceTransformer(str(model)).encode(TEXTS, **settings)
+    return made
+
+
+@pytest.fixture(scope="module")
+def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An embedder with prompts as a sentence-transformers folder; read only."""
+    return make_embedder(tmp_path_factory.mktemp("prompted"), prompts=PROMPTS)
+
+
+@pytest.fixture(scope="module")
+def server(prompted: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
+    folder = prepare(prompted, "prompted", tmp_path_factory.mktemp("store"), FP32)
+    with predictor(folder, tmp_path_factory.mktemp("log") / "predictor.log") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def exported(embedder: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """An embedder that optimize has not pooled yet; read only."""
+    workspace = Workspace(tmp_path_factory.mktemp("workspace"))
+    snapshot(sources.resolve(embedder.as_uri()), workspace, FP32)
+    export(workspace, FP32)
+    return workspace
+
+
+@pytest.mark.parametrize("pooling", get_args(Pooling))
+def test_every_pooling_agrees_with_sentence_transformers(
+    exported: Workspace, pooling: Pooling, tmp_path: Path
+) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    shutil.copytree(exported.root, workspace.root)
+    (workspace.source / "1_Pooling" / "config.json").write_text(
+        json.dumps({"word_embedding_dimension": DIMENSION, "pooling_mode": pooling})
+    )
+    optimize(workspace, FP32)
+    facts = workspace.facts(FP32)
+    tokenizer = Tokenizer(
+        workspace.exported / TOKENIZER_FILE, facts.limits.max_length, facts.pad_token_id
+    )
+    session = open_session(workspace.graph("fp32"))
+    engine = Engine(session, tokenizer, task_for(facts.task))
+    # In batches, so that there is padding.
+    got = np.concatenate([rows_of(engine, Texts(TEXTS[i : i + 7])) for i in range(0, 60, 7)])
+    wanted = vectors(workspace.source)
+    assert len(wanted) >= 50
+    np.testing.assert_allclose(got, wanted, atol=1e-4)
+    np.testing.assert_allclose(
+        reference_outputs(workspace, facts, TEXTS, tokenizer), wanted, atol=1e-5
+    )
+    assert np.std(wanted, axis=0).min() > 1e-3, "the texts' vectors must differ"
+
+
+@pytest.mark.parametrize("prompt", [None, *PROMPTS])
+def test_prompts_are_those_of_sentence_transformers(
+    server: Predictor, prompted: Path, prompt: str | None
+) -> None:
+    asked = {} if prompt is None else {"prompt_name": prompt}
+    response = server.infer(text_request(TEXTS, **asked))
+    assert response.status_code == 200, response.text
+    got = outputs_of(response.json())["embedding"]
+    np.testing.assert_allclose(got, vectors(prompted, prompt_name=prompt), atol=1e-4)
+
+
+def test_fewer_dimensions_are_those_of_sentence_transformers(
+    server: Predictor, prompted: Path
+) -> None:
+    wanted = vectors(prompted, truncate_dim=8, normalize_embeddings=True)
+    got = outputs_of(server.infer(text_request(TEXTS, dimensions=8)).json())["embedding"]
+    assert got.shape == (len(TEXTS), 8)
+    np.testing.assert_allclose(got, wanted, atol=1e-4)
+    refused = server.infer(text_request(TEXTS, dimensions=DIMENSION + 1))
+    assert refused.status_code == 400
+    assert f"from 1 to {DIMENSION}, not {DIMENSION + 1}" in refused.json()["error"]
+
+
+def test_v1_and_grpc_answer_as_rest_does(server: Predictor) -> None:
+    asked = {"dimensions": 8, "prompt_name": "passage"}
+    wanted = outputs_of(server.infer(text_request(TEXTS, **asked)).json())["embedding"]
+    v1 = server.predict({"instances": TEXTS, "parameters": asked}).json()["predictions"]
+    np.testing.assert_allclose([row["embedding"] for row in v1], wanted, atol=1e-6)
+    tensor = InferInput("text", [len(TEXTS)], "BYTES")
+    tensor.set_data_from_numpy(np.array(TEXTS, dtype=np.object_), binary_data=True)
+    tensor.parameters = None
+
+    async def ask() -> Any:
+        client = InferenceGRPCClient(server.grpc_target)
+        answer = await client.infer(InferRequest(server.name, [tensor], parameters=asked))
+        await client.close()
+        return answer.outputs[0].as_numpy()
+
+    np.testing.assert_allclose(asyncio.run(ask()), wanted, atol=1e-6)
