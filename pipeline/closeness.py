@@ -14,6 +14,7 @@ from storage_init.package import (
     Task,
     TextClassification,
     TextEmbedding,
+    TextRanking,
     TokenTask,
 )
 from storage_init.selftest import distances
@@ -70,9 +71,25 @@ def _compared(
         pairs = [(got.T, want.T) for got, want in texts if len(got)]
         agreed = [bool((got.argmax(1) == want.argmax(1)).all()) for got, want in pairs]
         return max(_moved(*pair, "softmax") for pair in pairs), float(np.mean(agreed))
+    if isinstance(task, TextRanking):
+        # Also where the score is the logit: a limit on a difference needs a scale.
+        return _moved(left, right, "sigmoid"), order_agreement(left[:, 0], right[:, 0])
     activation = task.activation if isinstance(task, TextClassification) else "softmax"
     agreement = (left.argmax(axis=1) == right.argmax(axis=1)).mean()
     return _moved(left, right, activation), float(agreement)
+
+
+def order_agreement(got: NDArray[Any], want: NDArray[Any]) -> float:
+    """Of the pairs of scores that ``want`` [N] tells apart, the share in the same order in ``got``.
+
+    Kendall's rank correlation is twice that, less 1, where no two are tied. Source: Kendall, "A
+    New Measure of Rank Correlation" (1938).
+    """
+    first, second = np.triu_indices(len(want), k=1)
+    wanted = want[first] - want[second]
+    apart = np.abs(wanted) > LOGIT_FLOOR
+    same = (got[first] - got[second]) * wanted > 0
+    return float(same[apart].mean()) if apart.any() else 1.0
 
 
 def _moved(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import probes
 from pipeline.recipe import RecipeError
-from storage_init.package import FillMask, QuestionAnswering
+from storage_init.package import FillMask, QuestionAnswering, TextRanking
 from storage_init.runtime import places_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from storage_init.package import Task
     from storage_init.runtime import Feeds, Places, Tokenizer
 
-# Asked of a context that came without a question of its own.
+# Asked of a context, or of a document, that came without a question of its own.
 QUESTION = "What is it about?"
 
 
@@ -31,10 +31,12 @@ def selftest_examples(task: Task, texts: Sequence[Example]) -> list[Example]:
     """
     examples: list[Example] = []
     for text in texts:
-        if isinstance(task, QuestionAnswering):
+        if isinstance(task, QuestionAnswering | TextRanking):
             examples.append((QUESTION, text) if isinstance(text, str) else text)
         elif not isinstance(text, str):
-            raise RecipeError("selftest_texts holds a pair, which only question-answering takes")
+            raise RecipeError(
+                "selftest_texts holds a pair, which only question-answering and text-ranking take"
+            )
         else:
             examples.append(_masked(text, task.mask_token) if isinstance(task, FillMask) else text)
     return examples

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.graphs import GraphError
-from storage_init.package import FillMask, QuestionAnswering, TextEmbedding
+from storage_init.package import FillMask, QuestionAnswering, TextEmbedding, TextRanking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,4 +57,6 @@ def _width(task: Task) -> int | None:
         return None
     if isinstance(task, QuestionAnswering):
         return 2
+    if isinstance(task, TextRanking):
+        return 1
     return task.dimension if isinstance(task, TextEmbedding) else len(task.labels)

@@ -12,6 +12,7 @@ from storage_init.package import (
     QuestionAnswering,
     TextClassification,
     TextEmbedding,
+    TextRanking,
     TokenClassification,
 )
 from storage_init.runtime import cut_of
@@ -30,6 +31,7 @@ _CLASSES = {
     QuestionAnswering: "AutoModelForQuestionAnswering",
     TextClassification: "AutoModelForSequenceClassification",
     TextEmbedding: "AutoModel",
+    TextRanking: "AutoModelForSequenceClassification",
     TokenClassification: "AutoModelForTokenClassification",
 }
 

@@ -59,6 +59,8 @@ def decode_texts(request: Request, names: TextInputs) -> Texts:
     if names.second is None:
         raise InvalidRequestError(f"this model takes single texts, no {PAIR_INPUT}")
     texts, seconds = _strings(firsts[0]), _strings(pairs[0])
+    if names.one_for_all and len(texts) == 1:
+        texts = [*texts] * len(seconds)
     if len(seconds) != len(texts):
         raise InvalidRequestError(f"{len(texts)} texts, but {len(seconds)} in {second}")
     return Texts(texts, seconds, truncate)

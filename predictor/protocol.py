@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 class TextInputs:
     """What a task calls a request's texts; ``second`` is None where it takes no pairs.
 
-    ``both``: a text without its second makes no sense.
+    ``both``: a text without its second makes no sense. ``one_for_all``: a single first goes with
+    every second.
     """
 
     first: str = "text"
     second: str | None = None
     both: bool = False
+    one_for_all: bool = False
 
 
 @dataclass(frozen=True)

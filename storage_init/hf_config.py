@@ -6,7 +6,7 @@ Plain JSON, no transformers: the predictor's fallback and the storage initialize
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 
@@ -19,6 +19,7 @@ from storage_init.package import (
     Task,
     TextClassification,
     TextEmbedding,
+    TextRanking,
     TokenClassification,
 )
 from storage_init.sentence_config import read_json
@@ -34,6 +35,12 @@ READER_STRIDE = 128
 NO_LIMIT = 1 << 20
 
 
+class _CrossEncoder(msgspec.Struct):
+    """What sentence-transformers adds to ``config.json``."""
+
+    activation_fn: str | None = None
+
+
 class _Config(msgspec.Struct):
     """``config.json``, as far as it matters here."""
 
@@ -46,6 +53,9 @@ class _Config(msgspec.Struct):
     dim: int | None = None  # DistilBERT's name for hidden_size
     max_position_embeddings: int | None = None
     pad_token_id: int | None = None
+    # A cross-encoder's, in its newer and older form.
+    sentence_transformers: _CrossEncoder | None = None
+    sbert_ce_default_activation_function: str | None = None
 
 
 class _AddedToken(msgspec.Struct):
@@ -81,6 +91,7 @@ TaskName = Literal[
     "auto",
     "text-classification",
     "text-embedding",
+    "text-ranking",
     "token-classification",
     "question-answering",
     "fill-mask",
@@ -111,6 +122,8 @@ def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = N
     known: Task
     if name == "text-embedding":
         known = _embedding(folder, config)
+    elif name == "text-ranking":
+        known = _ranking(folder, config)
     elif name == "token-classification":
         known = TokenClassification(labels=_labels(config))
     elif name == "question-answering":
@@ -123,16 +136,35 @@ def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = N
 
 
 def _guess_task(folder: Path, config: _Config) -> TaskName:
+    if sentence_config.is_cross_encoder(folder):
+        return "text-ranking"
     if (folder / "modules.json").exists():
         return "text-embedding"
     architecture = (config.architectures or [""])[0]
+    if architecture.endswith("ForSequenceClassification") and _is_ranker(config):
+        return "text-ranking"
     for ending, name in _ENDINGS.items():
         if architecture.endswith(ending):
             return name
     raise SourceError(
         f"{folder}: architecture {architecture or '(none stated)'} is of no supported task "
-        f"({', '.join(_ENDINGS.values())}). If one of these fits, name it in the recipe."
+        f"({', '.join(get_args(TaskName)[1:])}). If one of these fits, name it in the recipe."
     )
+
+
+def _is_ranker(config: _Config) -> bool:
+    """Whether one score a pair is all that a classifier gives: it has one label without a name."""
+    labels = _labels(config)
+    marked = config.sentence_transformers or config.sbert_ce_default_activation_function
+    return len(labels) == 1 and bool(marked or (labels == ["LABEL_0"] and not config.problem_type))
+
+
+def _ranking(folder: Path, config: _Config) -> TextRanking:
+    if len(labels := _labels(config)) != 1:
+        raise SourceError(f"{folder}/config.json has {len(labels)} labels; text-ranking needs one")
+    newer = config.sentence_transformers
+    stated = newer.activation_fn if newer else config.sbert_ce_default_activation_function
+    return sentence_config.ranking(folder, stated)
 
 
 def _labels(config: _Config) -> list[str]:

@@ -94,6 +94,12 @@ class TextEmbedding(_Record, frozen=True, tag_field="name", tag="text-embedding"
             raise ValueError(f"there is no prompt {self.default_prompt}")
 
 
+class TextRanking(_Record, frozen=True, tag_field="name", tag="text-ranking"):
+    """One logit a pair of query and document; ``activation`` turns it into the score."""
+
+    activation: Literal["sigmoid", "none"]
+
+
 class TokenClassification(_Record, frozen=True, tag_field="name", tag="token-classification"):
     """Logits over ``labels`` for every token."""
 
@@ -116,7 +122,7 @@ class FillMask(_Record, frozen=True, tag_field="name", tag="fill-mask"):
 
 
 TokenTask = TokenClassification | QuestionAnswering | FillMask
-Task = TextClassification | TextEmbedding | TokenTask
+Task = TextClassification | TextEmbedding | TextRanking | TokenTask
 Precision = Literal["bf16"]
 
 
@@ -165,7 +171,8 @@ class Closeness(_Record, frozen=True):
 
     ``worst_cosine`` is for embeddings; the others are for all else: the largest differences of a
     logit and of a probability, and the share of texts with the same label, of tokens with the same
-    label, of contexts with the same answer, or of masks with the same best token.
+    label, of contexts with the same answer, of masks with the same best token, or of pairs of
+    documents in the same order.
     """
 
     texts: Count
@@ -179,7 +186,8 @@ class BatchSensitivity(_Record, frozen=True):
     """How far an answer moves when a text shares its batch with others of mixed lengths.
 
     ``largest_move`` is a cosine distance for embeddings and a probability for all else;
-    ``flipped_labels`` is the share of texts, tokens or masks whose best answer changed.
+    ``flipped_labels`` is the share of texts, tokens or masks whose best answer changed, or of
+    pairs of documents whose order did.
     """
 
     largest_move: float

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import UNSET
 
 from storage_init.errors import SourceError
-from storage_init.package import Pooling, TextEmbedding
+from storage_init.package import Pooling, TextEmbedding, TextRanking
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MODULES_FILE = "modules.json"
+SETTINGS_FILE = "config_sentence_transformers.json"
+# By the name of PyTorch's class; a cross-encoder that names none has the first.
+_ACTIVATIONS: dict[str, Literal["sigmoid", "none"]] = {"Sigmoid": "sigmoid", "Identity": "none"}
 # How `1_Pooling/config.json` named them first, one flag each.
 _FLAGS: dict[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
@@ -57,9 +60,11 @@ class _Pooling(msgspec.Struct):
         return [mode for flag, mode in _FLAGS.items() if getattr(self, flag)] or ["mean"]
 
 
-class _Prompts(msgspec.Struct):
+class _Settings(msgspec.Struct):
     """``config_sentence_transformers.json``."""
 
+    model_type: str = "SentenceTransformer"
+    activation_fn: str | None = None
     prompts: dict[str, str | None] | None = None
     default_prompt_name: str | None = None
 
@@ -96,6 +101,42 @@ def embedding(folder: Path, dimension: int) -> TextEmbedding:
     )
 
 
+def is_cross_encoder(folder: Path) -> bool:
+    """Whether a folder says that it is one, as those of sentence-transformers 5 do."""
+    return _settings(folder).model_type == "CrossEncoder"
+
+
+def ranking(folder: Path, stated: str | None) -> TextRanking:
+    """How a cross-encoder makes a score of its one logit.
+
+    Args:
+        folder: the model's.
+        stated: the activation's class in ``config.json``, where older versions keep it.
+
+    Raises:
+        SourceError: a module, an activation or a use of prompts that is not supported.
+    """
+    for module in _read_modules(folder):
+        if module.kind != "Transformer":
+            raise SourceError(
+                f"{folder}/{MODULES_FILE} has a {module.kind} module; of cross-encoders only those "
+                "are supported that are a Transformer"
+            )
+    prompts, default = _prompts(folder)
+    if default is not None and prompts[default]:
+        raise SourceError(f"{folder}/{SETTINGS_FILE} has a default prompt, which is not supported")
+    name = (_settings(folder).activation_fn or stated or "Sigmoid").rpartition(".")[2]
+    if name not in _ACTIVATIONS:
+        raise SourceError(
+            f"{folder} has the activation {name}; supported are {', '.join(_ACTIVATIONS)}"
+        )
+    return TextRanking(activation=_ACTIVATIONS[name])
+
+
+def _settings(folder: Path) -> _Settings:
+    return read_json(folder / SETTINGS_FILE, _Settings) or _Settings()
+
+
 def _read_modules(folder: Path) -> list[_Module]:
     return read_json(folder / MODULES_FILE, list[_Module]) or []
 
@@ -118,11 +159,12 @@ def _mode(config: _Pooling, path: Path) -> Pooling:
 
 def _prompts(folder: Path) -> tuple[dict[str, str], str | None]:
     """The prompts by name, and the name of the one that texts get without asking."""
-    path = folder / "config_sentence_transformers.json"
-    config = read_json(path, _Prompts) or _Prompts()
+    config = _settings(folder)
     prompts = {name: prompt or "" for name, prompt in (config.prompts or {}).items()}
     if config.default_prompt_name is not None and config.default_prompt_name not in prompts:
-        raise SourceError(f"{path} has no prompt {config.default_prompt_name}, its default")
+        raise SourceError(
+            f"{folder}/{SETTINGS_FILE} has no prompt {config.default_prompt_name}, its default"
+        )
     return prompts, config.default_prompt_name
 
 

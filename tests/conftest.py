@@ -11,7 +11,9 @@ from tests.models import (
     make_classifier,
     make_embedder,
     make_masked,
+    make_nli,
     make_reader,
+    make_reranker,
     make_tagger,
 )
 from tests.prepare import prepare
@@ -24,6 +26,14 @@ if TYPE_CHECKING:
 def keys(tmp_path: Path) -> KeyPair:
     """A key pair to sign with, ``key.pem`` and ``key.pub``."""
     return key_pair(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def one_torch_thread() -> None:
+    """For originals so small that PyTorch's threads would only wait for each other."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -84,3 +94,21 @@ def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared_masked(masked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its published version; read only."""
     return prepare(masked, "masked", tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="session")
+def nli(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT model of entailment as a Hugging Face folder; read only."""
+    return make_nli(tmp_path_factory.mktemp("nli"))
+
+
+@pytest.fixture(scope="session")
+def reranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT cross-encoder as a Hugging Face folder; read only."""
+    return make_reranker(tmp_path_factory.mktemp("reranker"))
+
+
+@pytest.fixture(scope="session")
+def prepared_reranker(reranker: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its published version, with fp32 and int8; read only."""
+    return prepare(reranker, "reranker", tmp_path_factory.mktemp("store"))

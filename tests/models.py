@@ -16,13 +16,14 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,!?#"
 VOCABULARY = list(dict.fromkeys([*SPECIAL, *WORDS.split(), *CHARACTERS]))
 LABELS = ["negative", "neutral", "positive"]
+NLI_LABELS = ["contradiction", "neutral", "ENTAILMENT"]
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 DIMENSION = 32
 MAX_POSITIONS = 64
 
 
 def make_classifier(folder: Path, problem_type: str = "single_label_classification") -> Path:
-    """A BERT classifier over ``LABELS``."""
+    """A BERT classifier over ``LABELS``, of one of them a text or of several."""
     import torch
     from transformers import BertForSequenceClassification
 
@@ -36,6 +37,31 @@ def make_classifier(folder: Path, problem_type: str = "single_label_classificati
     # Random logits favour one label; this evens them out for texts made of WORDS.
     model.classifier.bias.data = torch.tensor([-0.4, 0.3, -1.4])
     model.save_pretrained(folder)
+    _save_tokenizer(folder)
+    return folder
+
+
+def make_nli(folder: Path) -> Path:
+    """A BERT model of natural language inference: pairs over ``NLI_LABELS``."""
+    import torch
+    from transformers import BertForSequenceClassification
+
+    torch.manual_seed(17)
+    labels = dict(enumerate(NLI_LABELS))
+    config = _config(id2label=labels, label2id={label: index for index, label in labels.items()})
+    BertForSequenceClassification(config).save_pretrained(folder)
+    _save_tokenizer(folder)
+    return folder
+
+
+def make_reranker(folder: Path, activation: str | None = None) -> Path:
+    """A BERT cross-encoder; ``activation`` is what sentence-transformers 4 notes of it."""
+    import torch
+    from transformers import BertForSequenceClassification
+
+    torch.manual_seed(19)
+    noted = {} if activation is None else {"sentence_transformers": {"activation_fn": activation}}
+    BertForSequenceClassification(_config(num_labels=1, **noted)).save_pretrained(folder)
     _save_tokenizer(folder)
     return folder
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.graphs import GraphError
 from pipeline.workspace import GRAPH
-from storage_init.package import TOKENIZER_FILE, TextEmbedding, name_of
+from storage_init.package import TOKENIZER_FILE, name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.workspace import Workspace
     from storage_init.package import Task
+
+
+# Where optimum's name for a task is another.
+EXPORTER_TASKS = {"text-embedding": "feature-extraction", "text-ranking": "text-classification"}
 
 
 def export(workspace: Workspace, recipe: Recipe) -> str:
@@ -50,7 +54,7 @@ def _take(graph: Path, workspace: Workspace, task: Task) -> str:
 
 
 def _export(source: Path, target: Path, task: Task, recipe: Recipe) -> str:
-    name = "feature-extraction" if isinstance(task, TextEmbedding) else name_of(task)
+    name = EXPORTER_TASKS.get(name_of(task), name_of(task))
     try:
         from optimum.exporters.onnx import main_export
     except ImportError as error:

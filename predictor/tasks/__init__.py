@@ -8,12 +8,14 @@ from predictor.tasks.fill_mask import FillMaskTask
 from predictor.tasks.question_answering import QuestionAnsweringTask
 from predictor.tasks.text_classification import TextClassificationTask
 from predictor.tasks.text_embedding import TextEmbeddingTask
+from predictor.tasks.text_ranking import TextRankingTask
 from predictor.tasks.token_classification import TokenClassificationTask
 from storage_init.package import (
     FillMask,
     QuestionAnswering,
     TextClassification,
     TextEmbedding,
+    TextRanking,
     TokenClassification,
     TokenTask,
 )
@@ -74,7 +76,11 @@ class Task(Protocol):
         """The V1 form of an answer: one plain JSON value a text."""
 
 
-_TASKS = {TextClassification: TextClassificationTask, TextEmbedding: TextEmbeddingTask}
+_TASKS = {
+    TextClassification: TextClassificationTask,
+    TextEmbedding: TextEmbeddingTask,
+    TextRanking: TextRankingTask,
+}
 _TOKEN_TASKS = {
     TokenClassification: TokenClassificationTask,
     QuestionAnswering: QuestionAnsweringTask,

@@ -9,6 +9,7 @@ from storage_init.package import (
     FillMask,
     QuestionAnswering,
     TextEmbedding,
+    TextRanking,
     TokenClassification,
 )
 
@@ -55,6 +56,8 @@ def task_line(task: Task) -> str:
     if isinstance(task, TextEmbedding):
         normalized = ", normalized" if task.normalize else ""
         return f"text-embedding: {task.dimension} values, {task.pooling} pooling{normalized}"
+    if isinstance(task, TextRanking):
+        return f"text-ranking: {task.activation}"
     if isinstance(task, QuestionAnswering):
         return f"question-answering: windows share {task.stride} tokens"
     if isinstance(task, FillMask):

@@ -13,6 +13,7 @@ from pipeline.closeness import (
     closeness,
     describe,
     gate_failure,
+    order_agreement,
     tolerance,
 )
 from pipeline.recipe import Gate
@@ -21,11 +22,13 @@ from storage_init.package import (
     QuestionAnswering,
     TextClassification,
     TextEmbedding,
+    TextRanking,
     TokenClassification,
 )
 
 CLASSES = TextClassification(labels=["no", "yes"], activation="softmax")
 TAGS = TokenClassification(labels=["O", "B-X"])
+RANKER = TextRanking(activation="none")
 VECTORS = TextEmbedding(dimension=2, pooling="mean", normalize=True)
 GATE = Gate(min_cosine=0.99, max_probability_difference=0.1, min_label_agreement=0.75)
 PASSING = Closeness(
@@ -49,6 +52,30 @@ def test_a_classifier_is_compared_by_logits_probabilities_and_labels() -> None:
     assert close.worst_probability_difference == pytest.approx(moved, rel=1e-5)
     assert close.label_agreement == 0.75
     assert close.worst_cosine is None
+
+
+def test_a_ranker_is_compared_by_its_scores_and_their_order() -> None:
+    want = np.array([[3.0], [1.0], [0.0], [0.0005]], dtype=np.float32)
+    got = np.array([[0.5], [1.0], [0.0], [-0.0005]], dtype=np.float32)
+    close = closeness(RANKER, got, want)
+    assert close.worst_logit_difference == pytest.approx(2.5)
+    moved = 1 / (1 + np.exp(-3.0)) - 1 / (1 + np.exp(-0.5))
+    assert close.worst_probability_difference == pytest.approx(moved, rel=1e-5)
+    # Of the five pairs that are not within rounding of each other, the first and second changed.
+    assert close.label_agreement == pytest.approx(4 / 5)
+    sensitivity = batch_sensitivity(RANKER, want, got)
+    assert sensitivity.flipped_labels == pytest.approx(1 / 5)
+    assert closeness(RANKER, want[:1], want[:1]).label_agreement == 1
+
+
+def test_the_order_of_scores_is_kendalls() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    random = np.random.default_rng(5)
+    want = random.normal(size=40)
+    got = want + random.normal(size=40)
+    tau = stats.kendalltau(got, want).statistic
+    assert order_agreement(got, want) == pytest.approx((tau + 1) / 2, abs=2e-3)
+    assert order_agreement(-want, want) == 0
 
 
 def test_an_embedder_is_compared_by_its_worst_cosine() -> None:

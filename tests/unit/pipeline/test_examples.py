@@ -14,6 +14,7 @@ from storage_init.package import (
     QuestionAnswering,
     Task,
     TextClassification,
+    TextRanking,
     TokenClassification,
 )
 from storage_init.runtime import Tokenizer
@@ -25,20 +26,22 @@ if TYPE_CHECKING:
 CLASSES = TextClassification(labels=LABELS, activation="softmax")
 TAGS = TokenClassification(labels=["O"])
 READER = QuestionAnswering(stride=8)
+RANKER = TextRanking(activation="sigmoid")
 MASKED = FillMask(mask_token="[MASK]")
 
 
 @pytest.mark.parametrize("task", [CLASSES, TAGS])
 def test_texts_are_asked_as_they_are(task: Task) -> None:
     assert selftest_examples(task, DEFAULT_TEXTS) == list(DEFAULT_TEXTS)
-    with pytest.raises(RecipeError, match="a pair, which only question-answering takes"):
+    with pytest.raises(RecipeError, match="a pair, which only question-answering and text-ranking"):
         selftest_examples(task, [("a", "b")])
 
 
-def test_a_context_without_a_question_gets_one() -> None:
-    examples = selftest_examples(READER, ["a context", ("who", "another")])
+@pytest.mark.parametrize("task", [READER, RANKER])
+def test_a_context_or_document_without_a_question_gets_one(task: Task) -> None:
+    examples = selftest_examples(task, ["a context", ("who", "another")])
     assert examples == [(QUESTION, "a context"), ("who", "another")]
-    assert {example[0] for example in mixed_examples(READER, examples)} == {QUESTION}
+    assert {example[0] for example in mixed_examples(task, examples)} == {QUESTION}
 
 
 def test_a_text_without_a_mask_gets_one_in_its_middle() -> None:

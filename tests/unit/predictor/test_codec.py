@@ -112,6 +112,20 @@ def test_inputs_that_make_no_pairs_are_refused(inputs: list[InputTensor], compla
         decode_texts(*inputs)
 
 
+RANKING = TextInputs("query", "document", both=True, one_for_all=True)
+
+
+def test_one_query_goes_with_every_document() -> None:
+    documents = text_input(["a", "b", "c"], name="document")
+    assert decode_texts(text_input(["q"], name="query"), documents, names=RANKING) == Texts(
+        ["q"] * 3, ["a", "b", "c"]
+    )
+    every = text_input(["q", "r", "s"], name="query")
+    assert decode_texts(every, documents, names=RANKING).texts == ["q", "r", "s"]
+    with pytest.raises(InvalidRequestError, match="2 texts, but 3 in document"):
+        decode_texts(text_input(["q", "r"], name="query"), documents, names=RANKING)
+
+
 def test_a_model_of_single_texts_refuses_pairs() -> None:
     with pytest.raises(InvalidRequestError, match="single texts, no text_pair"):
         decode_texts(text_input(["a"]), text_input(["b"], name="text_pair"), names=TextInputs())

@@ -11,7 +11,7 @@ from predictor.engine import Texts
 from predictor.errors import InvalidRequestError
 from predictor.parameters import Parameters
 from predictor.tasks import task_for
-from storage_init.package import TextClassification, TextEmbedding
+from storage_init.package import TextClassification, TextEmbedding, TextRanking
 
 Activation = Literal["softmax", "sigmoid", "none"]
 
@@ -89,6 +89,24 @@ def test_metadata_names_what_a_classifier_answers() -> None:
         "probabilities": ("FP32", [-1, 3]),
         "logits": ("FP32", [-1, 3]),
     }
+
+
+@pytest.mark.parametrize(
+    ("activation", "given", "wanted"),
+    [
+        ("sigmoid", {}, [0.5, 1 / (1 + np.exp(-2.0))]),
+        ("sigmoid", {"raw_scores": True}, [0.0, 2.0]),
+        ("none", {}, [0.0, 2.0]),
+    ],
+)
+def test_a_rankers_score_is_its_logit_through_the_activation(
+    activation: Literal["sigmoid", "none"], given: dict[str, Any], wanted: list[float]
+) -> None:
+    task = task_for(TextRanking(activation=activation))
+    rows = np.array([[0.0], [2.0]], dtype=np.float32)
+    answer = task.answer(Texts(["q"] * 2, ["a", "b"]), rows, Parameters.parse(given))
+    np.testing.assert_allclose(answer["score"], wanted, rtol=1e-6)
+    assert task.predictions(answer)[0] == {"score": pytest.approx(wanted[0])}
 
 
 VECTORS = TextEmbedding(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -14,6 +14,7 @@ from storage_init.package import (
     QuestionAnswering,
     TextClassification,
     TextEmbedding,
+    TextRanking,
     TokenClassification,
 )
 
@@ -100,7 +101,7 @@ def test_without_names_labels_are_numbered_as_transformers_does(tmp_path: Path) 
     ("problem_type", "labels", "activation"),
     [
         (None, 2, "softmax"),
-        (None, 1, "sigmoid"),
+        (None, 1, "sigmoid"),  # it has a name
         ("single_label_classification", 3, "softmax"),
         ("single_label_classification", 1, "sigmoid"),
         ("multi_label_classification", 3, "sigmoid"),
@@ -129,6 +130,57 @@ def test_another_architecture_is_refused_by_name_unless_the_recipe_names_a_task(
 
 def test_a_config_without_an_architecture_says_so(tmp_path: Path) -> None:
     assert "(none stated)" in refusal(model(tmp_path, {"model_type": "bert"}))
+
+
+@pytest.mark.parametrize(
+    ("config", "activation"),
+    [
+        pytest.param({"num_labels": 1}, "sigmoid", id="one label without a name"),
+        pytest.param({"id2label": {"0": "LABEL_0"}}, "sigmoid", id="transformers' own name"),
+        pytest.param(
+            {
+                "id2label": {"0": "relevant"},
+                "sentence_transformers": {
+                    "activation_fn": "torch.nn.modules.linear.Identity",
+                    "version": "4.0.1",
+                },
+            },
+            "none",
+            id="sentence-transformers 4",
+        ),
+        pytest.param(
+            {
+                "num_labels": 1,
+                "sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity",
+            },
+            "none",
+            id="sentence-transformers 3",
+        ),
+    ],
+)
+def test_a_classifier_of_one_score_is_a_cross_encoder(
+    tmp_path: Path, config: Content, activation: Literal["sigmoid", "none"]
+) -> None:
+    task = read_facts(model(tmp_path, {**BERT, **config})).task
+    assert task == TextRanking(activation=activation)
+
+
+def test_a_recipe_may_take_a_named_label_for_a_score(tmp_path: Path) -> None:
+    folder = model(tmp_path, {**BERT, "id2label": {"0": "relevant"}})
+    assert isinstance(read_facts(folder).task, TextClassification)
+    assert read_facts(folder, "text-ranking").task == TextRanking(activation="sigmoid")
+
+
+def test_a_cross_encoder_of_several_labels_is_refused(tmp_path: Path) -> None:
+    assert "has 2 labels; text-ranking needs one" in refusal(model(tmp_path, BERT), "text-ranking")
+
+
+def test_a_folder_may_say_that_it_is_a_cross_encoder(tmp_path: Path) -> None:
+    config = {**BERT, "id2label": {"0": "relevant"}}
+    settings = {"model_type": "CrossEncoder", "activation_fn": "torch.nn.modules.linear.Identity"}
+    transformer = {"idx": 0, "name": "0", "path": "", "type": "x.Transformer"}
+    folder = model(tmp_path, config, modules=[transformer], config_sentence_transformers=settings)
+    assert read_facts(folder).task == TextRanking(activation="none")
 
 
 def test_modules_say_that_it_is_an_embedder_whatever_the_architecture(tmp_path: Path) -> None:

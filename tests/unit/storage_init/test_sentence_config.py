@@ -10,6 +10,7 @@ import pytest
 from storage_init.errors import SourceError
 from storage_init.package import TextEmbedding
 from storage_init.sentence_config import embedding as read
+from storage_init.sentence_config import ranking
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,3 +148,26 @@ def test_a_default_prompt_that_is_left_out_of_the_pooling_is_refused(tmp_path: P
     settings: Content = {"prompts": PROMPTS, "default_prompt_name": "query"}
     folder = prompted(tmp_path, settings, include_prompt=False)
     assert "1_Pooling/config.json leaves the prompt's tokens out" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("folder", "complaint"),
+    [
+        ({"modules": modules("Transformer", "Dense")}, "has a Dense module"),
+        ({"config_sentence_transformers": {"activation_fn": "torch.nn.Tanh"}}, "activation Tanh"),
+        (
+            {
+                "config_sentence_transformers": {
+                    "prompts": {"query": "q: "},
+                    "default_prompt_name": "query",
+                }
+            },
+            "has a default prompt",
+        ),
+    ],
+)
+def test_a_cross_encoder_that_is_more_than_a_classifier_is_refused(
+    tmp_path: Path, folder: Content, complaint: str
+) -> None:
+    with pytest.raises(SourceError, match=complaint):
+        ranking(model(tmp_path, **folder), None)
