@@ -251,7 +251,8 @@ async def _answer(
     now: _Serving, texts: Texts, parameters: Parameters, deadline: float | None
 ) -> dict[str, NDArray[Any]]:
     task = now.loaded.engine.task
-    rows = await _run(now, task.ask(texts, parameters), len(texts.texts), deadline)
+    ask = task.ask(texts, parameters)
+    rows = await _run(now, ask, len(ask.texts), deadline)
     if task.per_token:
         # Milliseconds for a long text: nobody else's request should wait for them.
         return await asyncio.to_thread(task.answer, texts, rows, parameters)
