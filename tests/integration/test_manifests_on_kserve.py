@@ -34,7 +34,9 @@ each_setup = pytest.mark.parametrize("setup", SETUPS, ids=str)
 def test_pods_are_restricted(setup: Setup) -> None:
     """The `restricted` pod security standard, and nothing written but to volumes."""
     for pod in pods(setup):
-        allowed = {"configMap", "emptyDir", "image", "name", "persistentVolumeClaim", "secret"}
+        allowed = {"configMap", "emptyDir", "name", "persistentVolumeClaim", "secret"}
+        if "modelcar" in setup.components:  # docs/deploy.md says that it is not
+            allowed.add("image")
         assert {key for volume in pod["spec"].get("volumes", []) for key in volume} <= allowed
         of_pod = pod["spec"].get("securityContext", {})
         for container in containers(pod):
