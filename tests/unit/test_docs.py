@@ -13,7 +13,7 @@ from predictor.settings import PREFIX, Settings
 from storage_init.package import schema
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 
 
 def test_every_setting_is_documented_and_every_documented_one_exists() -> None:
