@@ -16,7 +16,6 @@ import numpy as np
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 
 from benchmarks.process import Predictor, command_line, load_phases, predictor
-from storage_init.package import Package, Variant, read_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,11 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     start = time.perf_counter()
     published = _prepare(source, name, arguments.store)
     seconds = time.perf_counter() - start
-    package, version = read_package(published)
-    print(f"\npublished {published}")
-    print(f"version   {version}, prepared or found in {seconds:.1f} s\n")
-    for row in _variant_rows(package):
-        print(row)
+    print(f"published {published}, prepared or found in {seconds:.1f} s")
     current = published.parent.parent / "current"
     if arguments.serve:
         return _serve(current, name)
@@ -74,25 +69,6 @@ def _prepare(source: str, name: str, store: Path) -> Path:
     if done.returncode:
         sys.exit(done.returncode)
     return Path(done.stdout.splitlines()[-1])
-
-
-def _variant_rows(package: Package) -> list[str]:
-    rows = [f"{'variant':<9}{'size':>9}  {'one text':>9}  closeness to the original"]
-    for variant in package.variants:
-        size = sum(entry.size for entry in package.files if variant.owns(entry.path))
-        closeness, speed = _closeness(variant), variant.speed.alone_ms
-        rows.append(f"{variant.name:<9}{size / 1e6:>6.1f} MB  {speed:>6.2f} ms  {closeness}")
-    return rows
-
-
-def _closeness(variant: Variant) -> str:
-    close = variant.closeness
-    if close.worst_cosine is not None:
-        return f"worst cosine {close.worst_cosine:.6f} of {close.texts} texts"
-    return (
-        f"worst logit difference {close.worst_logit_difference:.2g}, "
-        f"labels agree on {close.label_agreement:.0%} of {close.texts} texts"
-    )
 
 
 def _ask(running: Predictor) -> None:

@@ -6,19 +6,16 @@ from typing import TYPE_CHECKING
 
 from kfp import compiler
 
-from pipeline.pipeline import build
+from pipeline.pipeline import Cluster, build
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def compile_to(out: Path, image: str, sign_secret: str = "") -> None:
+def compile_to(out: Path, cluster: Cluster) -> None:
     """Write the pipeline's two YAML documents, its IR and its Kubernetes platform part.
 
-    Args:
-        out: the file to write, ending in .yaml.
-        image: runs the steps.
-        sign_secret: a Kubernetes secret whose ``key.pem`` signs what is published.
+    ``out`` ends in .yaml.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(build(image, sign_secret=sign_secret), str(out))
+    compiler.Compiler().compile(build(cluster), str(out))

@@ -1,7 +1,8 @@
 """The steps as KFP components: parameters in, parameters out, files on the store's volume.
 
-Each hands on the ``revision`` it worked on, which orders the steps. No ``from __future__ import
-annotations`` here: KFP reads the annotations themselves.
+Each hands on the ``revision`` it worked on: that orders the steps, and makes the digest of the
+source's content one of every step's inputs. No ``from __future__ import annotations`` here: KFP
+reads the annotations themselves.
 """
 
 from kfp import dsl
@@ -10,7 +11,9 @@ from pipeline import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def snapshot(source: str, recipe: str, store: str, name: str, workspace: str) -> str:
+def snapshot(
+    source: str, recipe: str, store: str, name: str, workspace: str, force: bool = False
+) -> str:
     """Pin the source to a revision and fetch it, unless the store has it prepared already.
 
     Returns the revision fetched, or "published": KFP's local runner knows conditions on a
@@ -18,24 +21,11 @@ def snapshot(source: str, recipe: str, store: str, name: str, workspace: str) ->
     """
     from pathlib import Path
 
-    from pipeline import recipe as recipes
-    from pipeline.progress import component, step
-    from pipeline.steps.snapshot import snapshot as take
-    from pipeline.workspace import Workspace
-    from storage_init import sources
-    from storage_init.package import check_name
-    from storage_init.store import Store
+    from pipeline import stages
+    from pipeline.outcome import component
 
-    with component(), step("snapshot") as outcome:
-        check_name(name)
-        parsed = recipes.from_json(recipe)
-        resolved = sources.resolve(source)
-        hit = Store(Path(store)).find(name, parsed.key(resolved))
-        if hit is None:
-            outcome.detail = take(resolved, Workspace(Path(workspace)), parsed)
-        else:
-            outcome.detail = f"already prepared: {hit}"
-    return resolved.revision if hit is None else "published"
+    with component(Path(workspace)):
+        return stages.snapshot(source, recipe, store, name, workspace, force=force)
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -66,21 +56,31 @@ def quantize(recipe: str, workspace: str, revision: str) -> str:
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def evaluate(recipe: str, workspace: str, revision: str) -> str:
-    """Every variant against the original model; the gates."""
+def evaluate(
+    recipe: str,
+    workspace: str,
+    revision: str,
+    metrics: dsl.Output[dsl.Metrics],
+    confusion: dsl.Output[dsl.ClassificationMetrics],
+) -> str:
+    """Every variant against the original model; the gates, and how each variant came out."""
+    from pipeline import artifacts
     from pipeline.stages import run_component
 
     run_component("evaluate", workspace, recipe)
+    artifacts.log(workspace, metrics, confusion)
     return revision
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def publish(
+def publish(  # noqa: PLR0913, PLR0917 - each is an input of the task
     recipe: str,
     workspace: str,
     store: str,
     name: str,
     revision: str,  # noqa: ARG001 - orders the steps
+    report: dsl.Output[dsl.HTML],
+    force: bool = False,
 ) -> str:
     """Make the prepared model of ``revision`` a version of the store; returns its folder."""
     import shutil
@@ -88,12 +88,35 @@ def publish(
 
     from pipeline import recipe as recipes
     from pipeline import stages
-    from pipeline.progress import component
+    from pipeline.outcome import Outcome, component, leave
     from pipeline.workspace import Workspace
+    from storage_init.package import REPORT_FILE
     from storage_init.store import Store
 
-    with component():
+    with component(Path(workspace)):
         work = Workspace(Path(workspace))
-        folder = stages.publish(work, recipes.from_json(recipe), Store(Path(store)), name)
+        folder = stages.publish(
+            work, recipes.from_json(recipe), Store(Path(store)), name, supersede=force
+        )
+        leave(work.root, Outcome("published", str(folder)))
+        shutil.copyfile(folder / REPORT_FILE, report.path)
         shutil.rmtree(work.root, ignore_errors=True)
     return str(folder)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def finish(
+    source: str,
+    name: str,
+    workspace: str,
+    status: dsl.PipelineTaskFinalStatus,
+    summary: dsl.Output[dsl.Markdown],
+) -> None:
+    """Say how the run ended and, if it failed, why; runs whatever happened."""
+    from pathlib import Path
+
+    from pipeline.outcome import summarize
+
+    text = summarize(source, name, Path(workspace), status.state, status.error_message or "")
+    Path(summary.path).write_text(text, encoding="utf-8")
+    print(text)  # noqa: T201 - the component's log

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from pipeline import stages
 from pipeline.possible import check_required
-from pipeline.progress import step
 from pipeline.workspace import Workspace
 from storage_init import signing
 
@@ -49,10 +48,7 @@ def package(
     check_required(recipe)
     with store.staging("prepare") as root, _temporary_files_in(root / "tmp"):
         workspace = Workspace(root)
-        with step("snapshot", progress) as outcome:
-            from pipeline.steps.snapshot import snapshot
-
-            outcome.detail = snapshot(source, workspace, recipe, fetched)
+        stages.take(source, workspace, recipe, progress, fetched)
         for inner in stages.INNER:
             stages.work(inner, workspace, recipe, progress)
         return stages.publish(workspace, recipe, store, name, progress)

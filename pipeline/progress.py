@@ -6,20 +6,26 @@ else that is written; in a cluster they are the component's log.
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from pipeline import usage
 from storage_init.errors import WarmstartError
-from storage_init.packaging import DONE, FAILED, RUNNING
+from storage_init.housekeeping.text import size
+from storage_init.packaging import DONE, RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
 
 STEPS = ("snapshot", "export", "optimize", "quantize", "evaluate", "publish")
+DONE_LINE = re.compile(
+    rf"{DONE} \[\d/\d\] (?P<step>\w+) +(?P<seconds>[\d.]+) s +(?P<peak>[\d.]+ \w+)  (?P<detail>.*)"
+)
 
 
 class StepError(WarmstartError):
@@ -28,9 +34,21 @@ class StepError(WarmstartError):
 
 @dataclass
 class Step:
-    """``detail``: what the step has to say when it is done."""
+    """``detail``: what the step has to say when it is done; the others are measured."""
 
+    name: str
     detail: str = ""
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+
+class Finished(NamedTuple):
+    """What a step's last line says, as it is written there."""
+
+    step: str
+    seconds: str
+    peak: str
+    detail: str
 
 
 @contextmanager
@@ -40,26 +58,36 @@ def step(name: str, progress: TextIO | None = None) -> Iterator[Step]:
     Raises:
         StepError: in one line, for an error that a person can act on; others pass as they are.
     """
-    label = f"[{STEPS.index(name) + 1}/{len(STEPS)}] {name:<8}"
-    _say(f"{RUNNING} {label} …", progress)
+    say(f"{RUNNING} {label(name)} …", progress)
+    usage.reset_peak()
     start = time.perf_counter()
-    outcome = Step()
+    outcome = Step(name)
     try:
         yield outcome
     except WarmstartError as error:
-        raise StepError(f"{label} {' '.join(str(error).split())}") from error
-    _say(f"{DONE} {label} {time.perf_counter() - start:6.1f} s  {outcome.detail}", progress)
+        raise StepError(f"{label(name)} {' '.join(str(error).split())}") from error
+    outcome.seconds = round(time.perf_counter() - start, 3)
+    outcome.peak_bytes = usage.peak_bytes()
+    measured = f"{outcome.seconds:6.1f} s {size(outcome.peak_bytes):>9}"
+    say(f"{DONE} {label(name)} {measured}  {outcome.detail}", progress)
 
 
-@contextmanager
-def component() -> Iterator[None]:
-    """Around a KFP component's work: its failure ends the process with one line."""
-    try:
-        yield
-    except WarmstartError as error:
-        _say(f"{FAILED} {error}")
-        raise SystemExit(1) from error
+def already(name: str, progress: TextIO | None = None) -> None:
+    """Report a step that an interrupted run had finished."""
+    say(f"{DONE} {label(name)} done by the run that was interrupted", progress)
 
 
-def _say(line: str, progress: TextIO | None = None) -> None:
+def label(name: str) -> str:
+    """A step's number and name, in a column of their own."""
+    return f"[{STEPS.index(name) + 1}/{len(STEPS)}] {name:<8}"
+
+
+def finished(line: str) -> Finished | None:
+    """What the line of a step that is done says, None if it is another line."""
+    found = DONE_LINE.fullmatch(line)
+    return Finished(**found.groupdict()) if found else None
+
+
+def say(line: str, progress: TextIO | None = None) -> None:
+    """One line, at once."""
     print(line, file=progress or sys.stdout, flush=True)

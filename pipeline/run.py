@@ -3,84 +3,133 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
-import shutil
+import signal
 import sys
 import tempfile
-import uuid
 import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from pipeline.console import Console
+from pipeline.display import Bars, Display, Plain
 from pipeline.possible import check_required
+from pipeline.resuming import work_folder
 from pipeline.stages import look_up
+from pipeline.workspace import Workspace
 from storage_init import signing, sources
 from storage_init.errors import WarmstartError
-from storage_init.packaging import DONE, FAILED, RUNNING
-from storage_init.store import STAGING, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipeline.progress import Finished
     from pipeline.recipe import Recipe
+    from storage_init.package import Source
+    from storage_init.store import Store
 
 
 class PipelineError(WarmstartError):
     """A step failed; the message is the step's own."""
 
 
-def run(source: str, name: str, store: Store, recipe: Recipe, progress: TextIO) -> Path:
-    """Prepare a model and return the folder of its version; a hit if that was done before.
+@dataclass(frozen=True)
+class Prepared:
+    """The folder of a version and, if it was made just now, what each step had to say."""
+
+    folder: Path
+    steps: list[Finished] = field(default_factory=list)
+
+
+def run(
+    source: str, name: str, store: Store, recipe: Recipe, progress: TextIO, *, force: bool = False
+) -> Prepared:
+    """Prepare a model; a hit if that was done before, unless ``force`` asks for it anew.
+
+    A run that is interrupted, however that may be, leaves what it has done; the next one of the
+    same model and recipe goes on from there.
 
     Raises:
         WarmstartError: with what was wrong; nothing is published.
     """
     resolved = sources.resolve(source)
-    if hit := look_up(resolved, name, store, recipe, progress):
-        return hit
+    hit = look_up(resolved, name, store, recipe, progress)
+    if hit and not force:
+        return Prepared(hit)
     signing.check_sign_key()
     check_required(recipe)
-    _run_on_kfp(source, name, store, recipe, progress)
-    published = store.find(name, recipe.key(resolved))
+    key = recipe.key(resolved)
+    with work_folder(store, name, key, afresh=force) as workspace:
+        display = _display(progress, resolved, recipe, workspace)
+        request: dict[str, str | bool] = {
+            "source": source,
+            "name": name,
+            "recipe": recipe.to_json(),
+            "force": force,
+            "store": str(store.root),
+            "workspace": str(workspace),
+        }
+        steps = _run_on_kfp(request, Console(display), display)
+    published = store.find(name, key)
     if published is None:
         raise PipelineError(f"{source} changed while it was being prepared: run it again")
-    return published
+    return Prepared(published, steps)
 
 
-def _run_on_kfp(source: str, name: str, store: Store, recipe: Recipe, progress: TextIO) -> None:
+def _display(progress: TextIO, source: Source, recipe: Recipe, workspace: Path) -> Display:
+    if not progress.isatty():
+        return Plain(progress)
+    return Bars(progress, Workspace(workspace).source, sources.size(source, recipe.weights))
+
+
+def _run_on_kfp(
+    request: dict[str, str | bool], console: Console, display: Display
+) -> list[Finished]:
     # Imported here because a hit needs none of it, and KFP takes half a second.
     from kfp import local
 
-    from pipeline.pipeline import build
+    from pipeline.pipeline import Cluster, build
 
-    workspace = store.root / STAGING / f"prepare-{uuid.uuid4().hex[:12]}"
-    console = _Console(progress)
-    with tempfile.TemporaryDirectory(prefix="warmstart-") as root, _kfp_as_it_should_be():
+    with (
+        tempfile.TemporaryDirectory(prefix="warmstart-") as root,
+        _kfp_as_it_should_be(),
+        _stopped_like_ctrl_c(),
+    ):
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=root)
         try:
             with contextlib.redirect_stdout(console):
                 # A second try would fail for the same reason, and somebody is waiting.
-                build(network_retries=0)(
-                    source=source,
-                    name=name,
-                    recipe=recipe.to_json(),
-                    store=str(store.root),
-                    workspace=str(workspace),
-                )
+                build(Cluster(network_retries=0))(**request)
         except RuntimeError as error:
             raise PipelineError(console.failure or f"{error}\n{console.transcript}") from error
         finally:
-            shutil.rmtree(workspace, ignore_errors=True)
+            display.close()
+    return console.steps
+
+
+@contextlib.contextmanager
+def _stopped_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does, the step's process included."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
 def _kfp_as_it_should_be() -> Iterator[None]:
-    """Mend two habits of KFP 2.17's local runner.
+    """Mend habits of KFP 2.17's local runner.
 
     It puts ``sys.executable`` for every "python3" in a command, arguments included, which breaks
     paths and names that contain the word: for the time of a run that is "python3" itself. And it
-    warns of every image whose name does not contain "python".
+    warns of every image whose name does not contain "python", and of resources, which are a
+    cluster's.
     """
     executable, path = sys.executable, os.environ["PATH"]
     sys.executable = "python3"
@@ -88,31 +137,7 @@ def _kfp_as_it_should_be() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
+            warnings.filterwarnings("ignore", r"Task '\w+': settings", UserWarning)
             yield
     finally:
         sys.executable, os.environ["PATH"] = executable, path
-
-
-class _Console(io.TextIOBase):
-    """Passes the steps' own lines on and keeps everything else for when a step fails."""
-
-    def __init__(self, progress: TextIO) -> None:
-        self._progress = progress
-        self._pending = ""
-        self._lines: list[str] = []
-        self.failure = ""
-
-    def write(self, text: str) -> int:
-        *lines, self._pending = (self._pending + text).split("\n")
-        for line in map(str.strip, lines):
-            self._lines.append(line)
-            if line.startswith(FAILED):
-                self.failure = line.removeprefix(FAILED).strip()
-            elif line.startswith((RUNNING, DONE)):
-                print(line, file=self._progress, flush=True)
-        return len(text)
-
-    @property
-    def transcript(self) -> str:
-        """The last lines of KFP's and the component's output."""
-        return "\n".join(self._lines[-40:])

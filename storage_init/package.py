@@ -27,6 +27,8 @@ DIGEST_FILE = "package.json.sha256"
 SIGNATURE_FILE = "package.sig"
 TOKENIZER_FILE = "tokenizer.json"
 SELFTEST_FILE = "selftest.npz"
+# For people: no predictor reads it.
+REPORT_FILE = "report.html"
 VERSION_LENGTH = 16
 MAX_PACKAGE_BYTES = 4 << 20
 # It names every file with its digest, as the description does, and is base64.
@@ -272,7 +274,8 @@ class Package(_Record, frozen=True, kw_only=True):
         return [
             entry
             for entry in self.files
-            if variant.owns(entry.path) or not any(v.owns(entry.path) for v in self.variants)
+            if variant.owns(entry.path)
+            or not (entry.path == REPORT_FILE or any(v.owns(entry.path) for v in self.variants))
         ]
 
 

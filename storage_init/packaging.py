@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 RUNNING, DONE, FAILED = "▸", "✓", "✗"
 ERROR = "error: "
 
-TOOLS = ("pipeline", "onnx", "onnxruntime", "sympy", "tokenizers")
+TOOLS = ("pipeline", "jinja2", "onnx", "onnxruntime", "sympy", "tokenizers")
 TORCH_TOOLS = ("torch", "transformers", "optimum")
 TAIL_LINES = 5
 STOP_SECONDS = 10

@@ -33,21 +33,31 @@ RACES_WITH_GC = 10
 
 def describe_files(folder: Path) -> list[FileEntry]:
     """An entry for every file below a folder, in path order."""
-    return [
-        FileEntry(path=path, size=(folder / path).stat().st_size, sha256=sha256_file(folder / path))
-        for path in sorted(list_files(folder))
-    ]
+    return [describe_file(folder, path) for path in sorted(list_files(folder))]
 
 
-def publish(store: Store, staged: Path, describe: Callable[[list[FileEntry]], Package]) -> Path:
+def describe_file(folder: Path, path: str) -> FileEntry:
+    """The entry of one file; ``path`` is relative to ``folder``."""
+    file = folder / path
+    return FileEntry(path=path, size=file.stat().st_size, sha256=sha256_file(file))
+
+
+def publish(
+    store: Store,
+    staged: Path,
+    describe: Callable[[list[FileEntry]], Package],
+    *,
+    supersede: bool = False,
+) -> Path:
     """Make a staged folder a version of its model and ``current``; returns the version's folder.
 
     Args:
         store: where to publish; ``staged`` must be below its ``.staging``.
         staged: a folder with all of the package's files but ``package.json``; it is consumed.
         describe: given the entries of those files, the package.
+        supersede: whether it takes the place of a version of the same key. Without it, where
+            another writer has published that key first, its version is kept and returned.
 
-    Where another writer has published the same key first, its version is kept and returned.
     With ``WARMSTART_SIGN_KEY`` set the package is signed before anybody sees it.
 
     Raises:
@@ -61,7 +71,8 @@ def publish(store: Store, staged: Path, describe: Callable[[list[FileEntry]], Pa
         (staged / DIGEST_FILE).write_bytes(packages.digest_line(content))
         if key := signing.sign_key():
             signing.sign(staged, key)
-        version = _commit(store, staged, package, packages.version_of(content))
+        version = packages.version_of(content)
+        version = _commit(store, staged, package, version, supersede=supersede)
         swap_link(store, store.model_folder(package.name) / "current", f"versions/{version}")
     return store.version_folder(package.name, version)
 
@@ -84,11 +95,13 @@ def adopt(store: Store, staged: Path) -> Path:
     return store.version_folder(package.name, version)
 
 
-def _commit(store: Store, staged: Path, package: Package, version: str) -> str:
+def _commit(
+    store: Store, staged: Path, package: Package, version: str, *, supersede: bool = False
+) -> str:
     """Bring a described folder into ``versions/``; the version that now holds its key."""
     _seal(staged)
     _rename_into_place(staged, store.version_folder(package.name, version))
-    return _claim_key(store, package, version)
+    return _claim_key(store, package, version, supersede=supersede)
 
 
 @contextmanager
@@ -160,7 +173,7 @@ def _bring_signature(staged: Path, target: Path) -> None:
             fsync(target)
 
 
-def _claim_key(store: Store, package: Package, version: str) -> str:
+def _claim_key(store: Store, package: Package, version: str, *, supersede: bool) -> str:
     """Make ``version`` the one for its key, unless a writer was first: then drop it for theirs."""
     link = store.key_link(package.name, package.key)
     make_folder(link.parent)
@@ -168,7 +181,7 @@ def _claim_key(store: Store, package: Package, version: str) -> str:
         link.symlink_to(f"../versions/{version}")
     except FileExistsError:
         first = store.find(package.name, package.key)
-        if first is None:  # points at a version that was removed since
+        if first is None or supersede:  # none: it points at a version that was removed since
             swap_link(store, link, f"../versions/{version}")
         elif first.name != version:
             discard(store, store.version_folder(package.name, version))

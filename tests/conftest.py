@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.exports import export_onnx
 from tests.keys import KeyPair, key_pair
 from tests.models import (
     make_classifier,
@@ -46,6 +47,12 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny BERT embedder as a sentence-transformers folder; read only."""
     return make_embedder(tmp_path_factory.mktemp("embedder"))
+
+
+@pytest.fixture(scope="session")
+def onnx_classifier(classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The classifier as a repository of its ONNX graph: no PyTorch to prepare it; read only."""
+    return export_onnx(classifier, tmp_path_factory.mktemp("onnx") / "classifier")
 
 
 @pytest.fixture(scope="session")

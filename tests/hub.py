@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import re
-import threading
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from storage_init.hashing import sha256_file, sha256_files
 from storage_init.verify import list_files
+from tests.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -116,14 +116,8 @@ def hub(
     server.hub = running  # type: ignore[attr-defined]
     for repo, folder in repositories.items():
         running.push(repo, folder)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield running
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):

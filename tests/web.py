@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+from tests.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -76,14 +77,8 @@ def web(files: Mapping[str, bytes], tls: SSLContext | None = None) -> Iterator[W
     scheme = "https" if tls else "http"
     running = Web(f"{scheme}://127.0.0.1:{server.server_port}", dict(files))
     server.web = running  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield running
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):

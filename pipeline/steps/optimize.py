@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 from pipeline import graphs
 from pipeline.editing import GraphEditor
 from pipeline.first_token import compute_first_token_only
+from pipeline.fusing import fuse
 from pipeline.pooling import add_pooling, is_pooled
 from pipeline.rewrites import mask_by_token, take_shapes_from_ids
 from pipeline.workspace import GRAPH
@@ -18,16 +20,8 @@ if TYPE_CHECKING:
 
 
 def optimize(workspace: Workspace, recipe: Recipe) -> str:
-    """Fuse the export, add an embedder's pooling, and write the ``fp32`` variant's graph.
-
-    The patterns of model type "bert" are those of every encoder that came after it; where one
-    does not match, that part of the graph stays as it was exported.
-    """
-    from onnxruntime.transformers import optimizer
-
-    model = optimizer.optimize_model(
-        str(workspace.exported / GRAPH), model_type="bert", opt_level=0
-    )
+    """Fuse the export, add an embedder's pooling, and write the ``fp32`` variant's graph."""
+    model = fuse(workspace.exported / GRAPH)
     task = workspace.facts(recipe).task
     if isinstance(task, TextEmbedding) and not is_pooled(model.model):
         # After the fusions: with these nodes in the graph their patterns do not match.
@@ -39,6 +33,9 @@ def optimize(workspace: Workspace, recipe: Recipe) -> str:
         compute_first_token_only(editor)
     editor.finish()
     graphs.save(model.model, workspace.fused / GRAPH)
-    graphs.finalize(workspace.fused / GRAPH, workspace.graph("fp32"), packed=recipe.fp32.packed)
     counts = ", ".join(f"{n} {name}" for name, n in graphs.fusions(model).items())
+    # They refer to themselves, and ONNX Runtime is about to load the weights, too.
+    del model, editor
+    gc.collect()
+    graphs.finalize(workspace.fused / GRAPH, workspace.graph("fp32"), packed=recipe.fp32.packed)
     return f"fused {counts or 'nothing'}"

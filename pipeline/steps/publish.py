@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+import onnx
 
+from pipeline.footprint import measure
+from pipeline.progress import STEPS
+from pipeline.records import read as read_record
+from pipeline.report import Findings, render
 from pipeline.steps.evaluate import Evaluation
 from storage_init.package import (
+    REPORT_FILE,
     SELFTEST_FILE,
     TOKENIZER_FILE,
     FileEntry,
@@ -17,6 +24,7 @@ from storage_init.package import (
     Tensor,
 )
 from storage_init.providers import OPENVINO
+from storage_init.publish import describe_file
 from storage_init.publish import publish as publish_to
 from storage_init.runtime import open_session
 
@@ -25,10 +33,13 @@ if TYPE_CHECKING:
 
     import onnxruntime as ort
 
+    from pipeline.footprint import Footprint
     from pipeline.recipe import Recipe
     from pipeline.workspace import Workspace
     from storage_init.store import Store
 
+EVIDENCE_FILE = "evidence.json"
+CPU = "CPUExecutionProvider"
 TOOLS = ("warmstart", "onnx", "onnxruntime", "tokenizers")
 TORCH_TOOLS = ("optimum-onnx", "torch", "transformers")
 OPENVINO_TOOL = "onnxruntime-ep-openvino"
@@ -40,8 +51,12 @@ DATATYPES: dict[str, Literal["INT64", "INT32", "FP32", "FP16"]] = {
 }
 
 
-def publish(workspace: Workspace, recipe: Recipe, store: Store, name: str) -> Path:
+def publish(
+    workspace: Workspace, recipe: Recipe, store: Store, name: str, *, supersede: bool = False
+) -> Path:
     """Publish the accepted variants; returns the version's folder.
+
+    ``supersede``: as in :func:`storage_init.publish.publish`.
 
     Raises:
         StoreError: the store cannot be written; it is left as it was.
@@ -55,7 +70,7 @@ def publish(workspace: Workspace, recipe: Recipe, store: Store, name: str) -> Pa
     session = open_session(workspace.graph(evaluation.accepted[0].name))
 
     def describe(files: list[FileEntry]) -> Package:
-        return Package(
+        package = Package(
             name=name,
             key=recipe.key(source),
             task=facts.task,
@@ -69,13 +84,55 @@ def publish(workspace: Workspace, recipe: Recipe, store: Store, name: str) -> Pa
             variants=evaluation.accepted,
             files=files,
         )
+        page = render(package, _findings(workspace, recipe, package, evaluation))
+        (staged / REPORT_FILE).write_text(page, encoding="utf-8")
+        described = [*files, describe_file(staged, REPORT_FILE)]
+        return msgspec.structs.replace(package, files=sorted(described, key=lambda f: f.path))
 
     with store.staging() as staged:
         shutil.copyfile(workspace.exported / TOKENIZER_FILE, staged / TOKENIZER_FILE)
         shutil.copyfile(workspace.selftest, staged / SELFTEST_FILE)
         for folder in {workspace.graph(variant.name).parent for variant in evaluation.accepted}:
             shutil.copytree(folder, staged / folder.name)
-        return publish_to(store, staged, describe)
+        return publish_to(store, staged, describe, supersede=supersede)
+
+
+def _findings(
+    workspace: Workspace, recipe: Recipe, package: Package, evaluation: Evaluation
+) -> Findings:
+    """What the report says beside the package's description."""
+    graph = onnx.load(str(workspace.graph("fp32")), load_external_data=False).graph
+    records = (read_record(workspace.root, step, recipe) for step in STEPS)
+    evidence = workspace.root / EVIDENCE_FILE
+    return Findings(
+        sizes={
+            variant.name: sum(file.size for file in package.files if variant.owns(file.path))
+            for variant in package.variants
+        },
+        rejected=evaluation.rejected,
+        operators=Counter(node.op_type for node in graph.node),
+        steps=[record for record in records if record],
+        footprints=_footprints(workspace, recipe, package),
+        evidence=msgspec.json.decode(evidence.read_bytes()) if evidence.exists() else None,
+    )
+
+
+def _footprints(workspace: Workspace, recipe: Recipe, package: Package) -> dict[str, Footprint]:
+    """Of the variants that ONNX Runtime runs by itself, in the form that this host would load."""
+    found = {}
+    for variant in package.variants:
+        if variant.requires.provider == CPU:
+            packed = workspace.packed_graph(variant.name)
+            footprint = measure(
+                packed if packed.exists() else workspace.graph(variant.name),
+                workspace.exported / TOKENIZER_FILE,
+                package.limits,
+                package.pad_token_id,
+                recipe.selftest_texts,
+            )
+            if footprint:
+                found[variant.name] = footprint
+    return found
 
 
 def _tensor(node: ort.NodeArg) -> Tensor:

@@ -81,6 +81,17 @@ def fetch(
     return fetching.fetch(source, _scheme(source.uri).connect, destination, admit, weights)
 
 
+def size(source: Source, weights: Weights = "safetensors") -> int:
+    """The bytes that :func:`fetch` brings of a resolved source; it is listed, and no more.
+
+    Raises:
+        WarmstartError: the source is gone, changed since, or has no usable weights.
+    """
+    from storage_init.sources import fetching
+
+    return fetching.size(source, _scheme(source.uri).connect, weights)
+
+
 def _scheme(uri: str) -> Scheme:
     name, separator, _ = uri.partition("://")
     if not separator or name not in SCHEMES:

@@ -20,7 +20,7 @@ from storage_init.sources.failures import explained, retrying
 from storage_init.sources.names import WORK, check_names, check_no_clash, shown
 from storage_init.sources.progress import reported
 from storage_init.sources.remote import has_digest
-from storage_init.sources.selection import descriptions, is_substitute, needed
+from storage_init.sources.selection import descriptions, is_substitute, needed, select
 from storage_init.verify import list_files
 
 if TYPE_CHECKING:
@@ -68,6 +68,21 @@ def fetch(
     _move(chosen, folder, destination)
     shutil.rmtree(destination / WORK)
     return is_substitute(paths, chosen)
+
+
+def size(source: Source, connect: Callable[[Source], Remote], weights: Weights) -> int:
+    """The bytes that :func:`fetch` brings if nothing is there; nothing is written.
+
+    Raises:
+        WarmstartError: as far as the listing shows that a fetch would fail.
+    """
+    where = shown(source.uri)
+    with explained(where):
+        remote = retrying(lambda: connect(source), where)
+    by_path = {file.path: file.size for file in remote.files}
+    if archives.is_archive(remote.files) or descriptions(by_path):
+        return sum(by_path.values())
+    return sum(by_path[path] for path in select(by_path, where, weights))
 
 
 def _fetch_files(

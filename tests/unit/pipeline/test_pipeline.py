@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from pipeline.pipeline import build
+import pytest
+
+from pipeline.pipeline import Cluster, build
 from pipeline.progress import STEPS
 
 
 def test_the_steps_run_one_after_another() -> None:
     spec = build().pipeline_spec
-    inner = spec.components["comp-condition-1"].dag.tasks
+    inner = next(c.dag.tasks for c in spec.components.values() if "export" in c.dag.tasks)
     order = {name: list(inner[name].dependent_tasks) for name in inner}
     assert order == {
         "export": [],
@@ -18,12 +20,13 @@ def test_the_steps_run_one_after_another() -> None:
     }
 
 
-def test_without_retries_no_step_is_tried_again() -> None:
-    task = build(network_retries=0).pipeline_spec.root.dag.tasks["snapshot"]
-    assert task.retry_policy.max_retry_count == 0
-    assert (
-        build(network_retries=2)
-        .pipeline_spec.root.dag.tasks["snapshot"]
-        .retry_policy.max_retry_count
-        == 2
-    )
+@pytest.mark.parametrize("retries", [0, 2])
+def test_only_what_downloads_is_tried_again(retries: int) -> None:
+    spec = build(Cluster(network_retries=retries)).pipeline_spec
+    tasks = {
+        name: task
+        for graph in (spec.root, *spec.components.values())
+        for name, task in graph.dag.tasks.items()
+    }
+    assert tasks["snapshot"].retry_policy.max_retry_count == retries
+    assert [name for name, task in tasks.items() if task.HasField("retry_policy")] == ["snapshot"]

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from pipeline.workspace import Workspace
 
 GRAPH_FILES = {"model.onnx", "model.onnx.data"}
-COMMON_FILES = {"package.json", "package.json.sha256", "selftest.npz", "tokenizer.json"}
+COMMON_FILES = {
+    "package.json",
+    "package.json.sha256",
+    "report.html",
+    "selftest.npz",
+    "tokenizer.json",
+}
 
 
 def test_a_classifiers_package_says_what_it_is(prepared_classifier: Path) -> None:
@@ -110,3 +116,17 @@ def test_publishing_the_same_preparation_twice_keeps_one_version(
     evaluate(quantized, recipe)
     assert publish(quantized, recipe, Store(tmp_path), "m") == first
     assert Store(tmp_path).versions("m") == [first.name]
+
+
+def test_told_to_supersede_a_preparation_takes_the_place_of_the_one_before(
+    quantized: Workspace, tmp_path: Path
+) -> None:
+    store, recipe = Store(tmp_path), Recipe(variants=("fp32",))
+    evaluate(quantized, recipe)
+    first = publish(quantized, recipe, store, "m")
+    evaluate(quantized, recipe)
+    second = publish(quantized, recipe, store, "m", supersede=True)
+    assert second != first
+    assert store.find("m", recipe.key(quantized.read_source())) == second
+    assert store.current("m") == second.name
+    verify(first)

@@ -187,6 +187,7 @@ def test_a_served_variant_leaves_the_other_variants_files_out() -> None:
     served = {entry.path for entry in VALID.served_files(fp32)}
     assert {"fp32/model.onnx", "fp32/model.onnx.data", "tokenizer.json", "selftest.npz"} <= served
     assert not any(path.startswith("int8/") for path in served)
+    assert "report.html" not in served
 
 
 def test_variants_that_share_a_graph_are_served_from_its_files() -> None:

@@ -1,0 +1,62 @@
+"""What a step has found out in KFP's own terms, which its pages show and compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pipeline.steps.evaluate import Evaluation
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from kfp import dsl
+
+    from storage_init.package import Variant
+
+
+EVIDENCE_FILE = "evidence.json"
+
+
+def log(workspace: str, metrics: dsl.Metrics, confusion: dsl.ClassificationMetrics) -> None:
+    """What evaluate has found, in the workspace at this path.
+
+    ``metrics`` gets a number a variant and measure, such as ``int8 label agreement``.
+    ``confusion`` gets the fastest variant's confusion matrix, where the evidence has one.
+    """
+    work = Workspace(Path(workspace))
+    evaluation = msgspec.json.decode(work.evaluation.read_bytes(), type=Evaluation)
+    _log_metrics(evaluation, metrics)
+    if (evidence := work.root / EVIDENCE_FILE).exists():
+        _log_confusion(evaluation, msgspec.json.decode(evidence.read_bytes()), confusion)
+
+
+def _log_metrics(evaluation: Evaluation, metrics: dsl.Metrics) -> None:
+    for variant in evaluation.accepted:
+        for measure, value in _measures(variant).items():
+            metrics.log_metric(f"{variant.name} {measure}", value)
+    metrics.log_metric("variants rejected", float(len(evaluation.rejected)))
+
+
+def _log_confusion(
+    evaluation: Evaluation, evidence: dict[str, Any], confusion: dsl.ClassificationMetrics
+) -> None:
+    fastest = min(evaluation.accepted, key=lambda variant: variant.speed.alone_ms)
+    for variant in evidence["variants"]:
+        scores = (variant.get("on_evaluation_data") or {}).get("scores")
+        if variant["name"] == fastest.name and scores:
+            confusion.log_confusion_matrix(evidence["labels"], scores["confusion"])
+
+
+def _measures(variant: Variant) -> dict[str, float]:
+    close = variant.closeness
+    measured = {
+        "worst cosine": close.worst_cosine,
+        "worst probability difference": close.worst_probability_difference,
+        "label agreement": close.label_agreement,
+        "batch sensitivity": variant.batch_sensitivity.largest_move,
+        "ms a text alone": variant.speed.alone_ms,
+        "ms a text in a batch": variant.speed.batched_ms,
+    }
+    return {measure: value for measure, value in measured.items() if value is not None}
