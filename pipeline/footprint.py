@@ -1,7 +1,7 @@
 """The memory that a process needs for a variant, measured in a process of its own.
 
-``python -m pipeline.footprint GRAPH TOKENIZER MAX_LENGTH PAD_TOKEN_ID`` takes texts as a JSON list
-and prints it as JSON.
+``python -m pipeline.footprint GRAPH TOKENIZER MAX_LENGTH PAD_TOKEN_ID`` takes texts, or pairs, as a
+JSON list and prints it as JSON.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.recipe import Example
     from storage_init.package import Limits
 
 STATUS = Path("/proc/self/status")
@@ -31,7 +32,7 @@ class Footprint(msgspec.Struct, frozen=True):
 
 
 def measure(
-    graph: Path, tokenizer: Path, limits: Limits, pad_token_id: int, texts: Sequence[str]
+    graph: Path, tokenizer: Path, limits: Limits, pad_token_id: int, texts: Sequence[Example]
 ) -> Footprint | None:
     """What a process has after ``texts`` in one batch; None where that cannot be measured.
 
@@ -63,14 +64,14 @@ def _resident() -> Footprint:
 
 
 def _main(arguments: Sequence[str]) -> None:
-    from storage_init.runtime import Tokenizer, input_names, open_session, run_first
+    from storage_init.runtime import Tokenizer, input_names, open_session, run_answer
 
     graph, tokenizer_path, max_length, pad_token_id = arguments
-    texts = msgspec.json.decode(sys.stdin.buffer.read(), type=list[str])
+    texts = msgspec.json.decode(sys.stdin.buffer.read(), type=list[str | tuple[str, str]])
     tokenizer = Tokenizer(Path(tokenizer_path), int(max_length), int(pad_token_id))
     before = _resident()
     session = open_session(Path(graph))
-    run_first(session, tokenizer.feeds(tokenizer.encode(texts), input_names(session)))
+    run_answer(session, tokenizer.feeds(tokenizer.encode_batch(texts), input_names(session)))
     after = _resident()
     grown = Footprint(max(after.private - before.private, 0), max(after.shared - before.shared, 0))
     sys.stdout.write(msgspec.json.encode(grown).decode())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import onnx
 
+from pipeline.examples import selftest_examples
 from pipeline.footprint import measure
 from pipeline.progress import STEPS
 from pipeline.records import read as read_record
@@ -128,7 +129,7 @@ def _footprints(workspace: Workspace, recipe: Recipe, package: Package) -> dict[
                 workspace.exported / TOKENIZER_FILE,
                 package.limits,
                 package.pad_token_id,
-                recipe.selftest_texts,
+                selftest_examples(package.task, recipe.selftest_texts),
             )
             if footprint:
                 found[variant.name] = footprint
