@@ -44,7 +44,7 @@ def talk(app: App, *requests: bytes) -> bytes:
 
     async def run() -> bytes:
         config = uvicorn.Config(
-            app,  # type: ignore[arg-type]
+            app,
             http=RefusingProtocol,
             lifespan="off",
             port=0,
