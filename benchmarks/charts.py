@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.catalogue import ours_name
 from benchmarks.figures import summarize
+from benchmarks.overload import SAMPLE_SECONDS
 from benchmarks.throughput_result import JSON
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.cold_start import ColdStart
     from benchmarks.growth import Growth
     from benchmarks.memory import MemoryResult
+    from benchmarks.overload import Overload
     from benchmarks.throughput_result import Throughput
 
 
@@ -96,6 +98,24 @@ def growth(result: Growth, out: Path) -> None:
         axes.grid(alpha=0.3)
     loads.legend()
     figure.savefig(out / "growth.png")
+
+
+def overload(result: Overload, out: Path) -> None:
+    """How long answers and refusals took, and memory meanwhile."""
+    figure, (latencies, sizes) = _figure(2, 4)
+    for name, seconds in (
+        ("answered", result.outcome.answered),
+        ("refused", result.outcome.refused),
+    ):
+        values = sorted(1000 * value for value in seconds)
+        latencies.plot(values, [n / len(values) for n in range(1, len(values) + 1)], label=name)
+    latencies.axvline(1000 * result.deadline, color="tab:gray", linestyle="--", label="deadline")
+    latencies.set(title="Latency", xlabel="ms", ylabel="share", xscale="log")
+    sizes.plot([n * SAMPLE_SECONDS for n in range(len(result.pss))], result.pss)
+    sizes.set(title="Memory", xlabel="s of overload", ylabel="PSS, MB")
+    sizes.set_ylim(bottom=0)
+    latencies.legend()
+    figure.savefig(out / "overload.png")
 
 
 def _colour(server: str) -> str:

@@ -13,7 +13,7 @@ from benchmarks.prepared import MODELS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PARTS = ("cold_start", "throughput", "memory", "growth")
+PARTS = ("cold_start", "throughput", "memory", "growth", "overload")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Options:
     requests: int
     servers: tuple[str, ...]
     growth_models: tuple[str, ...]
+    overload_seconds: float
     work: Path
     out: Path
     command: str
@@ -58,6 +59,9 @@ def parse(argv: Sequence[str], parts: Sequence[str] = ()) -> Options:
     parser.add_argument(
         "--growth-models", type=_words, help="(default: four from 23 to 335 M; quick: two)"
     )
+    parser.add_argument(
+        "--overload-seconds", type=float, help="of the overload (default: 60; quick: 10)"
+    )
     parser.add_argument("--work", type=Path, default=Path(".bench"), help="keeps prepared models")
     parser.add_argument("--out", type=Path, help="folder of the report (default: in --work)")
     given = parser.parse_args(argv)
@@ -76,6 +80,7 @@ def parse(argv: Sequence[str], parts: Sequence[str] = ()) -> Options:
         requests=given.requests or (5_000 if quick else 100_000),
         servers=given.servers,
         growth_models=given.growth_models or (MODELS[1:3] if quick else MODELS[1:]),
+        overload_seconds=given.overload_seconds or (10 if quick else 60),
         work=work,
         out=given.out or work / "reports" / time.strftime("%Y%m%d-%H%M%S"),
         command=" ".join([parser.prog, *argv]),

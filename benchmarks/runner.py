@@ -14,6 +14,7 @@ from benchmarks import (
     machine,
     memory,
     options,
+    overload,
     report,
     targets,
     throughput,
@@ -30,6 +31,7 @@ PARTS: dict[str, ModuleType] = {
     "throughput": throughput,
     "memory": memory,
     "growth": growth,
+    "overload": overload,
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from benchmarks import catalogue, several
-from benchmarks.figures import ratio, summarize
+from benchmarks.figures import quantile, ratio, summarize
 from benchmarks.throughput_result import BARE_BATCHES, JSON, JUDGED
 from predictor.settings import Settings
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.figures import ByRound, Summary
     from benchmarks.growth import Growth
     from benchmarks.memory import MemoryResult
+    from benchmarks.overload import Overload
     from benchmarks.throughput_result import Throughput
 
 NO_INT8 = "no int8 variant runs here; this is {}"
@@ -149,6 +150,24 @@ def growth(result: Growth) -> Iterator[Target]:
     goal = _Goal("7", "start, a further small model in one server", "<=", 60, " ms")
     cost = several.per_model(result.several)
     yield goal.judge(None if cost is None else summarize([cost]))
+
+
+def overload(result: Overload) -> Iterator[Target]:
+    """Point 8."""
+    out = result.outcome
+    goal = _Goal("8", "served under 20 times the sustainable rate, over that rate", ">=", 0.95)
+    yield goal.judge(summarize([result.served_share]))
+    refusals = [quantile(out.refused, 0.99) * 1000] if out.refused else []
+    goal = _Goal("8", "p99 of refusals", "<=", 50, " ms", 1)
+    yield goal.judge(summarize(refusals))
+    accepted = [*out.answered, *out.late]
+    goal = _Goal("8", "p99 of requests that were let in, over their deadline", "<=", 1)
+    share = [quantile(accepted, 0.99) / result.deadline] if accepted else []
+    yield goal.judge(summarize(share))
+    goal = _Goal("8", "back to normal", "<=", 2, " s")
+    yield goal.judge(None if result.back is None else summarize([result.back]))
+    growth = f"{result.growth:+.0f} MB to {max(result.pss):.0f} MB"
+    yield Target("8", "PSS under overload", "bounded", growth, None)
 
 
 def _small(int8: str | None, automatic: str) -> tuple[str, str | None]:

@@ -17,6 +17,10 @@ from predictor.errors import DeadlineError, OverloadedError, TooLargeError
 if TYPE_CHECKING:
     from predictor.batcher import Batcher
 
+# How much of what is left to a request it may be expected to wait. Under overload the queue is as
+# long as it may be: at the whole, every second answer would come too late.
+DEADLINE_SHARE = 0.5
+
 
 @dataclass(frozen=True)
 class QueueLimits:
@@ -55,9 +59,9 @@ class Admission:
             left = deadline - time.perf_counter()
             if left <= 0:
                 raise DeadlineError(TOO_LATE)
-            if wait > left:
+            if wait > DEADLINE_SHARE * left:
                 raise self._overloaded(
-                    f"a request would wait {wait:.2f} s and has {left:.2f} s left", wait
+                    f"a request would wait about {wait:.2f} s and has {left:.2f} s left", wait
                 )
 
     def admit(self, texts: int, deadline: float | None = None) -> None:

@@ -15,7 +15,13 @@ import orjson
 from prometheus_client import REGISTRY, exposition
 
 from predictor import rest_codec
-from predictor.errors import InvalidRequestError, RequestError, StoppingError, UnknownModelError
+from predictor.errors import (
+    InvalidRequestError,
+    OverloadedError,
+    RequestError,
+    StoppingError,
+    UnknownModelError,
+)
 from predictor.metadata import server_metadata
 from predictor.reply import Reply, header, json_reply, refusal
 from predictor.rest_client import (
@@ -43,6 +49,8 @@ if TYPE_CHECKING:
 MODEL = re.compile(
     r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?:/(?P<what>infer|ready))?"
 )
+# Those of them that wait in a queue.
+INFERENCE = re.compile(r"/v2/models/([^/]+)(?:/versions/[^/]+)?/infer|/v1/models/([^/:]+):predict")
 MODEL_V1 = re.compile(r"/v1/models/(?P<name>[^/:]+)(?P<predict>:predict)?")
 
 log = logging.getLogger(__name__)
@@ -80,6 +88,25 @@ class RestApp:
             await self._answer(scope, receive, _closing(send) if traffic.leaving else send)
         finally:
             traffic.end()
+
+    def refused(self, scope: Scope) -> Reply | None:
+        """What a request is told whose model's queue is full; None where it may be asked for more.
+
+        For a server that would rather not make a task for it.
+        """
+        if self._traffic.leaving or not any(m.crowded for m in self._models.values()):
+            return None
+        match = INFERENCE.fullmatch(scope["path"]) if scope["method"] == "POST" else None
+        model = self._models.get(match[1] or match[2]) if match else None
+        if model is None or not model.crowded:
+            return None
+        try:
+            model.check_queue(deadline_of(dict(scope["headers"])))
+        except OverloadedError as error:
+            return refusal(error)
+        except RequestError:  # said where all else is said
+            return None
+        return None
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         client = Client(receive, self._max_body)

@@ -78,6 +78,11 @@ class ServedModel:
         return self.state is State.READY
 
     @property
+    def crowded(self) -> bool:
+        """Whether a request would have to wait for others."""
+        return self._serving is not None and self._serving.batcher.waiting > 0
+
+    @property
     def loaded(self) -> LoadedModel:
         """What is served.
 

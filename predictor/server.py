@@ -13,6 +13,7 @@ import uvicorn
 from predictor import metrics, process
 from predictor.drain import Ports, drain
 from predictor.grpc_service import grpc_server
+from predictor.http_protocol import RefusingProtocol
 from predictor.kserve_app import KServeApp
 from predictor.listener import PortError, listen
 from predictor.repository import Repository
@@ -110,7 +111,7 @@ def _http_server(models: Repository, traffic: Traffic, settings: Settings) -> _H
     return _HttpServer(
         uvicorn.Config(
             RestApp(models, others, traffic, settings.max_body_bytes),
-            http="httptools",
+            http=RefusingProtocol,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
 from benchmarks.compiled import ROOT
 
 LATENCY_DIGITS = 6
+T = TypeVar("T")
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -65,8 +66,17 @@ def run_client(plan: Plan) -> Outcome:
     Raises:
         ClientFailedError: with what it wrote to stderr.
     """
+    return exchange("benchmarks.client", plan, Outcome)
+
+
+def exchange(module: str, plan: msgspec.Struct, outcome: type[T]) -> T:
+    """Give a plan to a module that runs in a process of its own; what it came to.
+
+    Raises:
+        ClientFailedError: with what it wrote to stderr.
+    """
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.client"],
+        [sys.executable, "-m", module],
         input=msgspec.msgpack.encode(plan),
         capture_output=True,
         cwd=ROOT,
@@ -74,4 +84,4 @@ def run_client(plan: Plan) -> Outcome:
     )
     if done.returncode:
         raise ClientFailedError(f"the client failed:\n{done.stderr.decode()}")
-    return msgspec.msgpack.decode(done.stdout, type=Outcome)
+    return msgspec.msgpack.decode(done.stdout, type=outcome)
