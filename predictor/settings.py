@@ -125,7 +125,7 @@ class Settings:
         4096, "texts that may wait; a request that would be above is refused", _at_least(1)
     )
     max_queue_seconds: float = _setting(
-        1.5, "a request that would wait for longer before it begins is refused", _seconds
+        5.0, "a request that would wait for longer before it begins is refused", _seconds
     )
     drain_seconds: float = _setting(
         0.5, "after SIGTERM, time to go on as before, but not ready", _seconds
