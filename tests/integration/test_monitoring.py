@@ -38,10 +38,11 @@ OF_PROMETHEUS = {"up"}
 
 @pytest.fixture(scope="module")
 def metrics(prepared_classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The names of what a predictor shows that has answered a request."""
+    """The names of what a predictor shows that has answered a request and refused one."""
     log = tmp_path_factory.mktemp("log") / "predictor.log"
     with predictor(prepared_classifier, log, "--variant=fp32") as running:
         assert running.infer(text_request(["hello"])).status_code == 200
+        assert running.infer({"inputs": []}).status_code == 400
         return set(re.findall(r"^([a-z]\w+)[{ ]", running.metrics(), re.MULTILINE))
 
 
