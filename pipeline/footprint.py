@@ -1,7 +1,6 @@
 """The memory that a process needs for a variant, measured in a process of its own.
 
-``python -m pipeline.footprint GRAPH TOKENIZER MAX_LENGTH PAD_TOKEN_ID`` takes texts, or pairs, as a
-JSON list and prints it as JSON.
+``python -m pipeline.footprint GRAPH`` takes the inputs of one run as JSON and prints it as JSON.
 """
 
 from __future__ import annotations
@@ -15,10 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pipeline.recipe import Example
-    from storage_init.package import Limits
+    from storage_init.runtime import Feeds
 
 STATUS = Path("/proc/self/status")
 TIMEOUT_SECONDS = 300
@@ -31,17 +27,14 @@ class Footprint(msgspec.Struct, frozen=True):
     shared: int
 
 
-def measure(
-    graph: Path, tokenizer: Path, limits: Limits, pad_token_id: int, texts: Sequence[Example]
-) -> Footprint | None:
-    """What a process has after ``texts`` in one batch; None where that cannot be measured.
+def measure(graph: Path, feeds: Feeds) -> Footprint | None:
+    """What a process has after running ``feeds`` once; None where that cannot be measured.
 
     The caller's own memory does not count, nor what it has loaded already.
     """
-    numbers = [str(limits.max_length), str(pad_token_id)]
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.footprint", str(graph), str(tokenizer), *numbers],
-        input=msgspec.json.encode(texts),
+        [sys.executable, "-m", "pipeline.footprint", str(graph)],
+        input=msgspec.json.encode({name: array.tolist() for name, array in feeds.items()}),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         timeout=TIMEOUT_SECONDS,
@@ -63,19 +56,20 @@ def _resident() -> Footprint:
     return Footprint(read("RssAnon"), read("RssFile") + read("RssShmem"))
 
 
-def _main(arguments: Sequence[str]) -> None:
-    from storage_init.runtime import Tokenizer, input_names, open_session, run_answer
+def _main(graph: str) -> None:
+    import numpy as np
 
-    graph, tokenizer_path, max_length, pad_token_id = arguments
-    texts = msgspec.json.decode(sys.stdin.buffer.read(), type=list[str | tuple[str, str]])
-    tokenizer = Tokenizer(Path(tokenizer_path), int(max_length), int(pad_token_id))
+    from storage_init.runtime import open_session, run_answer
+
+    content = msgspec.json.decode(sys.stdin.buffer.read())
+    feeds = {name: np.array(rows, dtype=np.int64) for name, rows in content.items()}
     before = _resident()
     session = open_session(Path(graph))
-    run_answer(session, tokenizer.feeds(tokenizer.encode_batch(texts), input_names(session)))
+    run_answer(session, feeds)
     after = _resident()
     grown = Footprint(max(after.private - before.private, 0), max(after.shared - before.shared, 0))
     sys.stdout.write(msgspec.json.encode(grown).decode())
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1:])
+    _main(sys.argv[1])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from storage_init.housekeeping.text import size
-from storage_init.package import TextClassification, TextEmbedding
+from storage_init.package import TextEmbedding
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -67,7 +67,7 @@ def render(package: Package, findings: Findings) -> str:
         name=package.name,
         source=package.source,
         task=_task_name(package),
-        labels=package.task.labels if isinstance(package.task, TextClassification) else [],
+        labels=getattr(package.task, "labels", []),
         is_embedding=isinstance(package.task, TextEmbedding),
         max_length=package.limits.max_length,
         recipe_digest=package.recipe_digest,

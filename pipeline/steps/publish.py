@@ -27,7 +27,7 @@ from storage_init.package import (
 from storage_init.providers import OPENVINO
 from storage_init.publish import describe_file
 from storage_init.publish import publish as publish_to
-from storage_init.runtime import open_session
+from storage_init.runtime import Tokenizer, cut_of, open_session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,18 +120,20 @@ def _findings(
 
 def _footprints(workspace: Workspace, recipe: Recipe, package: Package) -> dict[str, Footprint]:
     """Of the variants that ONNX Runtime runs by itself, in the form that this host would load."""
+    tokenizer = Tokenizer(
+        workspace.exported / TOKENIZER_FILE,
+        package.limits.max_length,
+        package.pad_token_id,
+        cut_of(package.task),
+    )
+    encodings = tokenizer.encode_batch(selftest_examples(package.task, recipe.selftest_texts))
+    feeds = tokenizer.feeds(encodings, [tensor.name for tensor in package.inputs])
     found = {}
     for variant in package.variants:
         if variant.requires.provider == CPU:
             packed = workspace.packed_graph(variant.name)
-            footprint = measure(
-                packed if packed.exists() else workspace.graph(variant.name),
-                workspace.exported / TOKENIZER_FILE,
-                package.limits,
-                package.pad_token_id,
-                selftest_examples(package.task, recipe.selftest_texts),
-            )
-            if footprint:
+            graph = packed if packed.exists() else workspace.graph(variant.name)
+            if footprint := measure(graph, feeds):
                 found[variant.name] = footprint
     return found
 
