@@ -10,6 +10,7 @@ import grpc
 
 from predictor import grpc_codec
 from predictor.errors import RequestError, StoppingError, UnknownModelError
+from predictor.grpc_extras import extra_services
 from predictor.kserve_protobuf import pb2, pb2_grpc
 from predictor.metadata import server_metadata
 from predictor.settings import Settings
@@ -132,5 +133,6 @@ def grpc_server(
     server = grpc.aio.server(options=options)
     service = InferenceService(models, traffic or Traffic())
     pb2_grpc.add_GRPCInferenceServiceServicer_to_server(service, server)
+    server.add_generic_rpc_handlers(extra_services(models))
     server.add_insecure_port(f"[::]:{port}")
     return server

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from predictor.parameters import Parameters
     from predictor.settings import Settings
 
-PLATFORM = "onnxruntime_onnx"
+# The protocol's name for it.
+PLATFORM = "onnx_onnxv1"
 
 log = logging.getLogger(__name__)
 
