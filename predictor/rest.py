@@ -24,6 +24,7 @@ from predictor.errors import (
     StoppingError,
     UnknownModelError,
 )
+from predictor.exchange import REST_V1, REST_V2, Exchanges
 from predictor.metadata import server_metadata
 from predictor.reply import Reply, header, json_reply, refusal
 from predictor.rest_client import (
@@ -70,6 +71,7 @@ class RestApp:
         others: the application that has all other routes.
         traffic: notes what is under way; says when connections are to be closed.
         max_body: bytes of a body.
+        exchanges: where inference requests begin and end.
     """
 
     def __init__(
@@ -78,11 +80,13 @@ class RestApp:
         others: ASGIApp,
         traffic: Traffic | None = None,
         max_body: int = Settings.max_body_bytes,
+        exchanges: Exchanges | None = None,
     ) -> None:
         self._models = models
         self._others = others
         self._traffic = traffic or Traffic()
         self._max_body = max_body
+        self._exchanges = exchanges or Exchanges(models)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -109,6 +113,8 @@ class RestApp:
         try:
             model.check_queue(deadline_of(dict(scope["headers"])))
         except OverloadedError as error:
+            protocol = REST_V2 if match and match[1] else REST_V1
+            self._exchanges.refuse(model.name, protocol, scope["headers"], error)
             return refusal(error)
         except RequestError:  # said where all else is said
             return None
@@ -211,30 +217,36 @@ class RestApp:
 
     def _infer(self, name: str, version: str | None) -> Route:
         async def infer(scope: Scope, receive: Receive) -> Reply:
-            model = self._find(name, version)
-            given = dict(scope["headers"])
-            deadline = deadline_of(given)
-            model.check_queue(deadline)
-            length = given.get(rest_codec.BINARY_HEADER)
-            request, encoding = rest_codec.decode(
-                await read_body(receive), length.decode("latin-1") if length else None
-            )
-            answer = await model.infer(request, deadline)
-            body, headers = rest_codec.encode(answer, encoding)
-            return Reply(body, headers=headers)
+            with self._exchanges.begin(name, REST_V2, scope["headers"]) as exchange:
+                model = self._find(name, version)
+                given = dict(scope["headers"])
+                deadline = deadline_of(given)
+                model.check_queue(deadline)
+                length = given.get(rest_codec.BINARY_HEADER)
+                request, encoding = rest_codec.decode(
+                    await read_body(receive), length.decode("latin-1") if length else None
+                )
+                exchange.id = request.id
+                answer = await model.infer(request, deadline)
+                exchange.answered(answer.id)
+                body, headers = rest_codec.encode(answer, encoding)
+                return Reply(body, headers=headers)
 
         return infer
 
     def _predict(self, name: str) -> Route:
         async def predict(scope: Scope, receive: Receive) -> Reply:
-            model = self._find(name, None)
-            deadline = deadline_of(dict(scope["headers"]))
-            model.check_queue(deadline)
-            try:
-                body = orjson.loads(await read_body(receive))
-            except orjson.JSONDecodeError as error:
-                raise InvalidRequestError(f"the body is not JSON: {error}") from error
-            return json_reply(await model.predict(body, deadline))
+            with self._exchanges.begin(name, REST_V1, scope["headers"]) as exchange:
+                model = self._find(name, None)
+                deadline = deadline_of(dict(scope["headers"]))
+                model.check_queue(deadline)
+                try:
+                    body = orjson.loads(await read_body(receive))
+                except orjson.JSONDecodeError as error:
+                    raise InvalidRequestError(f"the body is not JSON: {error}") from error
+                answer = await model.predict(body, deadline)
+                exchange.answered()
+                return json_reply(answer)
 
         return predict
 
