@@ -15,6 +15,7 @@ import numpy as np
 
 from predictor.engine import Texts, Tokens
 from predictor.scheduler import LOOK_AHEAD
+from predictor.timeline import CURRENT, Timeline
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,6 +37,7 @@ class Job:
     future: asyncio.Future[Rows]
     loop: asyncio.AbstractEventLoop
     since: float = field(default_factory=time.perf_counter)
+    timeline: Timeline | None = field(default_factory=CURRENT.get)
     rows: list[Rows | None] = field(default_factory=list)
     missing: int = 0
     waiting: int = 0

@@ -153,8 +153,12 @@ class Batcher:
         """Jobs that have just arrived with their texts' tokens, tokenised together."""
         texts = [(job, job.ask) for job in jobs if isinstance(job.ask, Texts)]
         ready = [(job, job.ask) for job in jobs if not isinstance(job.ask, Texts)]
+        start = time.perf_counter()
         tokenized = self._tokenized([ask for _, ask in texts])
+        end = time.perf_counter()
         for (job, _), tokens in zip(texts, tokenized, strict=True):
+            if job.timeline:
+                job.timeline.tokenize(start, end)
             if isinstance(tokens, Exception):
                 deliver([(job, tokens)])
             else:
@@ -172,9 +176,12 @@ class Batcher:
     def _run(self, batch: list[Entry]) -> None:
         start = time.perf_counter()
         results = self._rows(batch)
-        seconds = time.perf_counter() - start
+        end = time.perf_counter()
+        seconds = end - start
         tokens = [len(entry.tokens) for entry in batch]
         with self._changed:
+            for timeline in {id(t): t for e in batch if (t := e.job.timeline)}.values():
+                timeline.run(start, end)
             self._running_tokens -= sum(tokens)
             self._pace.ran(len(batch), seconds)
             done = [each for each in map(_settle, batch, results) if each]

@@ -10,6 +10,8 @@ import grpc
 
 from predictor import grpc_codec
 from predictor.errors import RequestError, StoppingError, UnknownModelError
+from predictor.exchange import GRPC_V2, Exchange, Exchanges
+from predictor.grpc_extras import extra_services
 from predictor.kserve_protobuf import pb2, pb2_grpc
 from predictor.metadata import server_metadata
 from predictor.settings import Settings
@@ -28,9 +30,10 @@ log = logging.getLogger(__name__)
 class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
     """Answers for ``models`` by name; ``traffic`` notes what is under way."""
 
-    def __init__(self, models: Repository, traffic: Traffic) -> None:
+    def __init__(self, models: Repository, traffic: Traffic, exchanges: Exchanges) -> None:
         self._models = models
         self._traffic = traffic
+        self._exchanges = exchanges
 
     async def ServerLive(self, _: Any, __: Any) -> Any:  # noqa: N802 - the protocol's names
         return pb2.ServerLiveResponse(live=True)
@@ -42,22 +45,31 @@ class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
         return pb2.ServerMetadataResponse(**server_metadata())
 
     async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
-        model = await self._find(request.name, request.version, context)
-        return pb2.ModelReadyResponse(ready=model.ready)
-
-    async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
-        model = await self._find(request.name, request.version, context)
         try:
-            return pb2.ModelMetadataResponse(**model.metadata())
+            ready = self._find(request.name, request.version).ready
         except RequestError as error:
             return await _abort(context, error)
+        return pb2.ModelReadyResponse(ready=ready)
+
+    async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+        try:
+            metadata = self._find(request.name, request.version).metadata()
+        except RequestError as error:
+            return await _abort(context, error)
+        return pb2.ModelMetadataResponse(**metadata)
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._traffic.begin()
         try:
-            if self._traffic.closed:
-                return await _abort(context, StoppingError())
-            return await self._infer(request, context)
+            with self._exchanges.begin(
+                request.model_name, GRPC_V2, self._headers(context)
+            ) as exchange:
+                return await self._infer(request, context, exchange)
+        except RequestError as error:
+            return await _abort(context, error)
+        except Exception as error:
+            log.exception("%s failed", request.model_name)
+            return await _abort(context, RequestError(f"the inference failed: {error}"))
         finally:
             self._traffic.end()
 
@@ -77,28 +89,29 @@ class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
             return await _abort(context, error)
         return pb2.RepositoryModelUnloadResponse(model_name=name, isUnloaded=True)
 
-    async def _infer(self, request: Any, context: Any) -> Any:
-        model = await self._find(request.model_name, request.model_version, context)
+    async def _infer(self, request: Any, context: Any, exchange: Exchange) -> Any:
+        if self._traffic.closed:
+            raise StoppingError
+        model = self._find(request.model_name, request.model_version)
         left = context.time_remaining()
         deadline = None if left is None else time.perf_counter() + left
-        try:
-            # Before the tensors are looked at: who would be refused all the same costs little.
-            model.check_queue(deadline)
-            answer = await model.infer(grpc_codec.decode(request), deadline)
-        except RequestError as error:
-            return await _abort(context, error)
-        except Exception as error:
-            log.exception("%s failed", request.model_name)
-            return await _abort(context, RequestError(f"the inference failed: {error}"))
+        # Before the tensors are looked at: who would be refused all the same costs little.
+        model.check_queue(deadline)
+        exchange.id = request.id
+        answer = await model.infer(grpc_codec.decode(request), deadline)
+        exchange.answered(answer.id)
         return grpc_codec.encode(answer, raw=bool(request.raw_input_contents))
 
-    async def _find(self, name: str, version: str, context: Any) -> ServedModel:
+    def _headers(self, context: Any) -> Any:
+        return context.invocation_metadata() if self._exchanges.reads_headers else ()
+
+    def _find(self, name: str, version: str) -> ServedModel:
         model = self._models.get(name)
         if model is None:
-            await _abort(context, UnknownModelError(name))
-        elif version and model.ready and version != model.loaded.version:
-            await _abort(context, UnknownModelError(name, version))
-        return model  # type: ignore[return-value]
+            raise UnknownModelError(name)
+        if version and model.ready and version != model.loaded.version:
+            raise UnknownModelError(name, version)
+        return model
 
 
 async def _abort(context: Any, error: RequestError) -> None:
@@ -112,6 +125,7 @@ def grpc_server(
     port: int,
     traffic: Traffic | None = None,
     max_message: int = Settings.max_body_bytes,
+    exchanges: Exchanges | None = None,
 ) -> Any:
     """A server that listens on ``port`` once it is started.
 
@@ -120,6 +134,7 @@ def grpc_server(
         port: on all addresses.
         traffic: notes what is under way.
         max_message: bytes of a message; gRPC itself refuses longer ones.
+        exchanges: where inference requests begin and end.
 
     Raises:
         RuntimeError: the port is taken.
@@ -130,7 +145,8 @@ def grpc_server(
         ("grpc.so_reuseport", 0),
     )
     server = grpc.aio.server(options=options)
-    service = InferenceService(models, traffic or Traffic())
+    service = InferenceService(models, traffic or Traffic(), exchanges or Exchanges(models))
     pb2_grpc.add_GRPCInferenceServiceServicer_to_server(service, server)
+    server.add_generic_rpc_handlers(extra_services(models))
     server.add_insecure_port(f"[::]:{port}")
     return server

@@ -12,10 +12,11 @@ import onnxruntime as ort
 
 from predictor.checks import Warmup, replay_selftest, warm_up
 from predictor.engine import Engine
+from predictor.origin import Origin, origin_of
 from predictor.prefetch import Phases, Prefetched, Prepared, prefetch
 from predictor.tasks import task_for
 from predictor.tokenizer_cache import TokenizerCache
-from predictor.variants import AUTO, Runtime, choose
+from predictor.variants import AUTO, Choice, Runtime, choose
 from storage_init.logs import event
 from storage_init.package import SELFTEST_FILE, TOKENIZER_FILE, Package
 from storage_init.providers import CPU
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-UNPREPARED = "unprepared"
+UNPREPARED: Origin = "unprepared"
 # Twice what a session takes to read a graph whose weights lie elsewhere.
 HEAD_START_SECONDS = 0.006
 
@@ -39,8 +40,8 @@ HEAD_START_SECONDS = 0.006
 class LoadedModel:
     """A model that passed every check there was for it.
 
-    ``package`` is None and ``variant`` "unprepared" for a plain folder; ``selftest_distance`` is
-    then None, too.
+    ``package`` is None and ``variant`` "unprepared" for a plain folder; ``selftest_distance`` and
+    ``choice`` are then None, too. ``folder`` is where its files are, links resolved.
     """
 
     engine: Engine
@@ -50,6 +51,9 @@ class LoadedModel:
     selftest_distance: float | None
     warmup: Warmup
     phases: Phases
+    folder: Path
+    origin: Origin
+    choice: Choice | None = None
 
 
 def load(
@@ -109,7 +113,18 @@ def _load_prepared(
         "selftest", replay_selftest, engine, selftest, package.task, variant, lanes
     )
     warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences, lanes)
-    return LoadedModel(engine, package, prepared.version, variant.name, distance, warmup, phases)
+    return LoadedModel(
+        engine,
+        package,
+        prepared.version,
+        variant.name,
+        distance,
+        warmup,
+        phases,
+        folder,
+        origin_of(folder, prepared=True),
+        choice,
+    )
 
 
 def _read_texts(
@@ -160,4 +175,6 @@ def _load_plain(begun: Prefetched, tokenizers: TokenizerCache) -> LoadedModel:
     check_inputs(graph, input_names(session))
     engine = Engine(session, tokenizer, task_for(facts.task, tokenizer))
     warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences, settings.lanes)
-    return LoadedModel(engine, None, UNPREPARED, UNPREPARED, None, warmup, phases)
+    return LoadedModel(
+        engine, None, UNPREPARED, UNPREPARED, None, warmup, phases, folder, UNPREPARED
+    )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from kserve import InferRequest, InferResponse, Model
 from kserve.errors import InvalidInput, ModelNotReady
 
 from predictor import kserve_codec
 from predictor.errors import InvalidRequestError, NotReadyError
+from predictor.model_metrics import MODELS
 from predictor.served import ServedModel
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class PreparedModel(Model):
 
     def __init__(self, settings: Settings, served: ServedModel | None = None) -> None:
         super().__init__(settings.model_name)
-        self._served = served or ServedModel(settings)
+        self._served = served or _of_ones_own(settings)
         self.ready = self._served.ready
 
     def load(self) -> bool:
@@ -78,6 +80,13 @@ class PreparedModel(Model):
         """Answer what is queued, then let go of the lanes."""
         super().stop()
         self._served.stop()
+
+
+def _of_ones_own(settings: Settings) -> ServedModel:
+    """For a server of one's own, whose metrics are its models', too."""
+    served = ServedModel(settings)
+    MODELS.watch(WeakValueDictionary({served.name: served}))
+    return served
 
 
 @contextmanager

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from predictor.parameters import Parameters
     from predictor.settings import Settings
 
-PLATFORM = "onnxruntime_onnx"
+# The protocol's name for it.
+PLATFORM = "onnx_onnxv1"
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,12 @@ class ServedModel:
     @property
     def crowded(self) -> bool:
         """Whether a request would have to wait for others."""
-        return self._serving is not None and self._serving.batcher.waiting > 0
+        return self.waiting > 0
+
+    @property
+    def waiting(self) -> int:
+        """Texts that no lane has taken yet."""
+        return self._serving.batcher.waiting if self._serving else 0
 
     @property
     def loaded(self) -> LoadedModel:
@@ -134,10 +140,6 @@ class ServedModel:
             batches=loaded.engine.batches,
         )
         batcher = Batcher(loaded.engine, limits, metrics.observer(self.name))
-        if before:
-            metrics.forget(self.name, before.loaded)
-        metrics.record_load(self.name, loaded)
-        metrics.watch_queue(self.name, lambda: batcher.waiting)
         self._serving = _Serving(loaded, batcher, Admission(settings.queue_limits, batcher))
         self.state, self.reason = State.READY, None
         event(
@@ -153,8 +155,6 @@ class ServedModel:
 
     def unload(self) -> Batcher | None:
         """Serve nothing any more; its lanes, if any, are to be stopped as :meth:`serve` says."""
-        if self._serving:
-            metrics.forget(self.name, self._serving.loaded)
         return self._end(State.UNLOADED)
 
     def check_queue(self, deadline: float | None = None) -> None:

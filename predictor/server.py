@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from predictor import metrics, process
+from predictor import metrics, process, tracing
 from predictor.drain import Ports, drain
+from predictor.exchange import Exchanges
 from predictor.grpc_service import grpc_server
 from predictor.http_protocol import RefusingProtocol
 from predictor.kserve_app import KServeApp
 from predictor.listener import PortError, listen
+from predictor.model_metrics import MODELS
+from predictor.pages import pages
 from predictor.repository import Repository
 from predictor.rest import RestApp
 from predictor.served import ServedModel
@@ -78,15 +81,22 @@ async def _serve(
     settings: Settings, loads: Loads, start: Start, tokenizers: TokenizerCache | None
 ) -> int:
     models = Repository([ServedModel(each) for each, _ in loads], settings, loads, tokenizers)
+    MODELS.watch(models)
     traffic = Traffic()
-    http = _http_server(models, traffic, settings)
+    exchanges = Exchanges(
+        models, logs=settings.enable_latency_logging, tracer=tracing.from_environment()
+    )
+    others = KServeApp(settings, models.values())
+    shown = pages(models, settings, start)
+    app = RestApp(models, others, traffic, settings.max_body_bytes, exchanges, shown)
+    http = _http_server(app)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with listen(settings.http_port) as listener:
         grpc = None
         if settings.enable_grpc:
-            grpc = _grpc_server(models, traffic, settings)
+            grpc = _grpc_server(models, traffic, exchanges, settings)
             await grpc.start()
         http_task = asyncio.create_task(http.serve(sockets=[listener]))
         start.mark("listening")
@@ -106,16 +116,15 @@ async def _serve(
     return code
 
 
-def _http_server(models: Repository, traffic: Traffic, settings: Settings) -> _HttpServer:
-    others = KServeApp(settings, models.values())
+def _http_server(app: RestApp) -> _HttpServer:
     return _HttpServer(
         uvicorn.Config(
-            RestApp(models, others, traffic, settings.max_body_bytes),
+            app,
             http=RefusingProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
-            access_log=settings.enable_latency_logging,
+            access_log=False,
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
@@ -171,9 +180,11 @@ async def _serve_when_loaded(served: ServedModel, load: Future[LoadedModel], loa
     return True
 
 
-def _grpc_server(models: Repository, traffic: Traffic, settings: Settings) -> Any:
+def _grpc_server(
+    models: Repository, traffic: Traffic, exchanges: Exchanges, settings: Settings
+) -> Any:
     port = settings.grpc_port
     try:
-        return grpc_server(models, port, traffic, settings.max_body_bytes)
+        return grpc_server(models, port, traffic, settings.max_body_bytes, exchanges)
     except RuntimeError as error:
         raise PortError(f"port {port} cannot be listened on for gRPC: {error}") from error

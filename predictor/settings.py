@@ -87,7 +87,7 @@ class Settings:
     grpc_port: int = _setting(8081, "gRPC port", _at_least(0))
     enable_grpc: bool = _setting(True, "serve gRPC, too", _flag)
     enable_docs_url: bool = _setting(False, "serve Swagger UI at /docs", _flag)
-    enable_latency_logging: bool = _setting(False, "log lines for each request", _flag)
+    enable_latency_logging: bool = _setting(False, "log one line a request", _flag)
     variant: str = _setting(
         AUTO, "variant to serve; auto takes the fastest measured that this host can run"
     )

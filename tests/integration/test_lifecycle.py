@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import shutil
 import signal
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -21,43 +18,15 @@ import pytest
 from benchmarks.process import Predictor, free_port, launched, predictor, run_to_end
 from predictor.kserve_protobuf import pb2, pb2_grpc
 from tests.v2 import outputs_of, text_request
+from tests.waiting import listens, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
 
 SECONDS = 30
 TEXTS = ["the film was good", "a bad book", "i would never watch this again"]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def listens(running: Predictor) -> bool:
-    try:
-        running.http.get("/v2/health/live")
-    except httpx.TransportError:
-        return False
-    return True
-
-
-@pytest.fixture
-def waiting_folder(classifier: Path, prepared_classifier: Path, tmp_path: Path) -> Path:
-    """A plain folder that can be loaded no further than to its config, which is a named pipe."""
-    folder = tmp_path / "plain"
-    folder.mkdir()
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(classifier / name, folder / name)
-    for path in (prepared_classifier / "fp32").iterdir():
-        shutil.copyfile(path, folder / path.name)
-    os.mkfifo(folder / "config.json")
-    return folder
 
 
 def test_while_it_loads_it_lives_and_is_not_ready(

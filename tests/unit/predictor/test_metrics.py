@@ -1,41 +1,16 @@
-"""What Prometheus is told of a start, of a load and of the lanes."""
+"""What Prometheus is told of a start and of the lanes."""
 
 from __future__ import annotations
-
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client import REGISTRY
 
 from predictor.batcher import Ran
-from predictor.metrics import observer, record_load, record_start, watch_queue
-
-if TYPE_CHECKING:
-    from predictor.loading import LoadedModel
+from predictor.metrics import observer, record_start
 
 
 def value(name: str, **labels: str) -> float | None:
     return REGISTRY.get_sample_value(f"warmstart_{name}", labels)
-
-
-def test_a_loads_figures_are_published(loaded: LoadedModel) -> None:
-    record_load("figures", loaded)
-    for phase, seconds in loaded.phases.seconds.items():
-        assert value("load_seconds", model_name="figures", phase=phase) == seconds
-    assert value("selftest_distance", model_name="figures") == loaded.selftest_distance
-    for quantile in ("0.5", "0.95"):
-        wanted = loaded.warmup.quantile(float(quantile))
-        name = "warmup_latency_seconds"
-        assert value(name, model_name="figures", quantile=quantile) == wanted
-    served = {"model_name": "figures", "version": loaded.version, "variant": "fp32"}
-    assert value("model_info", **served) == 1
-
-
-def test_a_model_without_a_selftest_reports_no_distance(loaded: LoadedModel) -> None:
-    record_load("plain", replace(loaded, selftest_distance=None))
-    assert value("selftest_distance", model_name="plain") is None
-    assert value("load_seconds", model_name="plain", phase="total") is not None
 
 
 def test_the_phases_of_a_start_are_published() -> None:
@@ -59,11 +34,3 @@ def test_each_inference_is_counted_with_its_texts_tokens_and_padding() -> None:
         "padding_tokens_total": 2,
     }
     assert {name: value(name, model_name="lanes") for name in figures} == pytest.approx(figures)
-
-
-def test_the_queue_is_as_long_as_it_is_at_the_moment_of_the_scrape() -> None:
-    waiting = [3]
-    watch_queue("queue", lambda: waiting[0])
-    assert value("queue_texts", model_name="queue") == 3
-    waiting[0] = 7
-    assert value("queue_texts", model_name="queue") == 7

@@ -180,6 +180,8 @@ def test_the_server_and_the_model_say_what_they_are(app: RestApp, served: Served
     assert request(app, "GET", "/v2/health/live").json() == {"live": True}
     assert request(app, "GET", "/v2/health/ready").json() == {"ready": True}
     assert request(app, "GET", "/v1/models").json() == {"models": ["m"]}
+    assert request(app, "GET", "/v2/models").json() == {"models": ["m"]}
+    assert request(app, "GET", "/v2/").json() == request(app, "GET", "/v2").json()
     assert request(app, "GET", "/v1/models/m").json() == {"name": "m", "ready": True}
     assert request(app, "GET", "/v2/models/m").json() == served.metadata()
     server = request(app, "GET", "/v2").json()
@@ -190,7 +192,7 @@ def test_the_server_and_the_model_say_what_they_are(app: RestApp, served: Served
 def test_metrics_come_in_the_form_that_was_asked_for(app: RestApp) -> None:
     plain = request(app, "GET", "/metrics")
     assert plain.headers["content-type"].startswith("text/plain")
-    assert 'warmstart_model_info{model_name="m"' in plain.text
+    assert "# TYPE warmstart_request_seconds histogram" in plain.text
     open_metrics = request(
         app, "GET", "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
     )
@@ -198,29 +200,65 @@ def test_metrics_come_in_the_form_that_was_asked_for(app: RestApp) -> None:
     assert open_metrics.text.endswith("# EOF\n")
 
 
+@pytest.mark.parametrize("verb", ["predict", "explain"])
+def test_cloud_events_are_kserves_in_both_of_their_forms(app: RestApp, verb: str) -> None:
+    path = f"/v1/models/m:{verb}"
+    binary, structured = {"ce-specversion": "1.0"}, {"content-type": "application/cloudevents+json"}
+    for headers in (binary, structured):
+        assert request(app, "POST", path, headers=headers).status_code == 418
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/docs"),
-        ("GET", "/openapi.json"),
-        ("GET", "/v2/models"),
-        ("POST", "/v2/repository/models/m/config"),
-        ("GET", "/v2/repository/index"),
-        ("POST", "/v1/models/m:explain"),
-        ("GET", INFER),
-        ("POST", "/v2/models/m"),
-        ("GET", "/v1/models/m:predict"),
-        ("HEAD", "/metrics"),
-        ("POST", "/v2/health/live"),
-        ("GET", "/v2/models/m/versions"),
-        ("GET", "/v2/models/m/stats"),
         ("GET", "/nothing"),
+        ("POST", "/v2/models/m/versions"),
+        ("GET", "/v2/models/m/stats"),
+        ("GET", "/v2/health"),
+        ("POST", "/v2/repository/models/m/config"),
+        ("DELETE", "/v3/%22"),
     ],
 )
-def test_all_else_is_kserves(app: RestApp, method: str, path: str) -> None:
+def test_an_unknown_path_is_404_and_named(app: RestApp, method: str, path: str) -> None:
     response = request(app, method, path)
-    assert response.status_code == 418
-    assert method == "HEAD" or response.text == f"{method} {path}"
+    named = path.replace("%22", '"')
+    assert (response.status_code, response.json()) == (
+        404,
+        {"error": f"there is nothing at {named}"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", INFER, "POST"),
+        ("POST", "/v2/models/m", "GET, HEAD"),
+        ("DELETE", "/v2/models/m/ready", "GET, HEAD"),
+        ("PUT", "/v1/models/m:predict", "POST"),
+        ("POST", "/v2/health/live", "GET, HEAD"),
+        ("PATCH", "/metrics", "GET, HEAD"),
+        ("GET", "/v2/repository/index", "POST"),
+    ],
+)
+def test_a_wrong_method_is_405_and_says_which_is_right(
+    app: RestApp, method: str, path: str, allowed: str
+) -> None:
+    response = request(app, method, path)
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)
+    assert response.json() == {"error": f"{path} takes {allowed}, not {method}"}
+
+
+def test_head_is_answered_as_get_is(app: RestApp) -> None:
+    for path in ("/v2/health/live", "/v2/models/m/ready", "/metrics"):
+        assert request(app, "HEAD", path).status_code == 200
+
+
+def test_explaining_is_501_for_a_model_that_is_ready(app: RestApp, loading: RestApp) -> None:
+    path = "/v1/models/m:explain"
+    response = request(app, "POST", path, json={"instances": TEXTS})
+    assert (response.status_code, response.json()) == (501, {"error": "model m has no explainer"})
+    assert request(loading, "POST", path).status_code == 503
+    assert request(app, "POST", "/v1/models/other:explain").status_code == 404
 
 
 @pytest.mark.parametrize("path", [INFER, "/v1/models/m:predict"])

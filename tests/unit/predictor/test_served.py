@@ -260,7 +260,7 @@ def test_metadata_names_texts_and_tensors(
     served: ServedModel, prepared_embedder: Path, make: Callable[..., ServedModel]
 ) -> None:
     metadata = served.metadata()
-    assert (metadata["name"], metadata["platform"]) == ("m", "onnxruntime_onnx")
+    assert (metadata["name"], metadata["platform"]) == ("m", "onnx_onnxv1")
     assert metadata["versions"] == [served.loaded.version]
     inputs = [(t["name"], t["datatype"], t["shape"]) for t in metadata["inputs"]]
     names = ("input_ids", "attention_mask", "token_type_ids")

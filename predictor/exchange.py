@@ -1,0 +1,198 @@
+"""One inference request from its arrival to its answer, on every transport: counted and timed
+always, logged and traced where that was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from predictor import metrics
+from predictor.errors import RequestError
+from predictor.rest_client import ClientGoneError
+from predictor.timeline import CURRENT, Timeline
+from storage_init.logs import event
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from contextvars import Token
+    from types import TracebackType
+
+    Headers = Iterable[tuple[str | bytes, str | bytes]]
+
+REST_V1, REST_V2, GRPC_V2 = "rest-v1", "rest-v2", "grpc-v2"
+# Nobody needs more of an id to find a request, and clients may send anything.
+ID_CHARACTERS = 128
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What became of a request.
+
+    ``error``: its kind, None where it was answered. ``status``: an HTTP status or a gRPC code's
+    name. ``ended`` by ``time.perf_counter()``.
+    """
+
+    model: str
+    protocol: str
+    id: str
+    status: str
+    error: str | None
+    timeline: Timeline
+    ended: float
+    headers: Mapping[str, str]
+
+
+class Tracer(Protocol):
+    """Makes a trace of a request that is over."""
+
+    def record(self, finished: Finished) -> None:
+        """Called on the event loop."""
+
+
+class Exchanges:
+    """Begins requests.
+
+    Args:
+        models: names that figures may be kept by; any other is the client's invention.
+        logs: whether to log a line a request.
+        tracer: where spans go to; None for nowhere.
+    """
+
+    def __init__(
+        self, models: Collection[str] = (), *, logs: bool = False, tracer: Tracer | None = None
+    ) -> None:
+        self._models = models
+        self._logs = logs
+        self._tracer = tracer
+
+    @property
+    def reads_headers(self) -> bool:
+        """Whether anybody looks at a request's headers."""
+        return self._logs or self._tracer is not None
+
+    def begin(self, model: str, protocol: str, headers: Headers = ()) -> Exchange:
+        """A request has arrived; enter the exchange, and leave it when the answer is there."""
+        known = model if model in self._models else ""
+        return Exchange(self, metrics.requests(known, protocol), headers)
+
+    def refuse(
+        self, model: str, protocol: str, headers: Headers, error: RequestError
+    ) -> None:
+        """A request was refused as it came."""
+        with suppress(type(error)), self.begin(model, protocol, headers):
+            raise error
+
+    def finish(self, finished: Finished) -> None:
+        """Say what became of a request."""
+        if self._logs:
+            _log(finished)
+        if self._tracer:
+            self._tracer.record(finished)
+
+
+class Exchange:
+    """A request that is under way; a context manager that watches what it ends with.
+
+    ``id``: the client's or the server's name for it.
+    """
+
+    __slots__ = ("_exchanges", "_headers", "_series", "_timeline", "_token", "id")
+
+    def __init__(
+        self, exchanges: Exchanges, series: metrics.RequestSeries, headers: Headers
+    ) -> None:
+        self.id = ""
+        self._exchanges = exchanges
+        self._series = series
+        self._headers = headers
+        self._timeline = Timeline()
+        self._token: Token[Timeline | None] | None = None
+
+    def __enter__(self) -> Exchange:
+        self._series.in_flight.inc()
+        self._token = CURRENT.set(self._timeline)
+        return self
+
+    def answered(self, id_: str = "") -> None:
+        """The model has answered; what follows is encoding."""
+        self.id = id_
+        self._timeline.encoding = time.perf_counter()
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        ended = time.perf_counter()
+        series = self._series
+        series.in_flight.dec()
+        if self._token is not None:
+            CURRENT.reset(self._token)
+        kind = None if error is None else kind_of(error)
+        if kind is None:
+            series.seconds.observe(ended - self._timeline.arrived)
+        else:
+            metrics.REQUEST_ERRORS.labels(series.model_name, series.protocol, kind).inc()
+        if self._exchanges.reads_headers:
+            headers = {_text(name).lower(): _text(value) for name, value in self._headers}
+            self._exchanges.finish(
+                Finished(
+                    model=series.model_name,
+                    protocol=series.protocol,
+                    id=(self.id or headers.get("x-request-id", ""))[:ID_CHARACTERS],
+                    status=_status(error, series.protocol),
+                    error=kind,
+                    timeline=self._timeline,
+                    ended=ended,
+                    headers=headers,
+                )
+            )
+
+
+def kind_of(error: BaseException) -> str:
+    """An error's kind in the metrics: its class, as ``invalid_request`` of InvalidRequestError."""
+    if isinstance(error, (asyncio.CancelledError, ClientGoneError)):
+        return "cancelled"
+    if not isinstance(error, RequestError) or type(error) is RequestError:
+        return "internal"
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__.removesuffix("Error")).lower()
+
+
+def _status(error: BaseException | None, protocol: str) -> str:
+    grpc = protocol == GRPC_V2
+    if error is None:
+        return "OK" if grpc else "200"
+    if isinstance(error, (asyncio.CancelledError, ClientGoneError)):
+        # As nginx has it, and others since, for clients that did not wait.
+        return "CANCELLED" if grpc else "499"
+    told = error if isinstance(error, RequestError) else RequestError
+    return told.grpc_code if grpc else str(told.status)
+
+
+def _log(finished: Finished) -> None:
+    moments = finished.timeline
+    fields: dict[str, Any] = {
+        "model": finished.model,
+        "protocol": finished.protocol,
+        "id": finished.id,
+        "status": finished.status,
+        "seconds": round(finished.ended - moments.arrived, 6),
+    }
+    if finished.error:
+        fields["error"] = finished.error
+    if moments.tokenized:
+        fields["tokenize_seconds"] = round(moments.tokenized - moments.tokenizing, 6)
+    if moments.started:
+        fields["queue_seconds"] = round(moments.started - moments.arrived, 6)
+        fields["run_seconds"] = round(moments.finished - moments.started, 6)
+        fields["inferences"] = moments.inferences
+    event(log, "request", **fields)
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value

@@ -1,0 +1,359 @@
+"""KServe's own server tests as cases: what a client of KServe's may rely on, asked of this server.
+
+``tests/protocol/kserve_cases.py`` lists all of them, and why some do not apply.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, TypeVar
+from unittest import mock
+
+import grpc
+import numpy as np
+import pytest
+from kserve import InferInput, InferRequest, InferResponse
+from kserve.protocol.infer_type import RequestedOutput
+
+from benchmarks.process import Predictor, launched, predictor, run_to_end
+from predictor.kserve_protobuf import pb2, pb2_grpc
+from tests.models import LABELS
+from tests.packages import flip_byte, writable_copy
+from tests.protocol.kserve_cases import APPLICABLE, NOT_APPLICABLE
+from tests.v2 import outputs_of, text_request
+from tests.waiting import wait_until_listening
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+F = TypeVar("F", bound="Callable[..., None]")
+TEXTS = ["the film was good", "a bad book"]
+INFER = "/v2/models/m/infer"
+PREDICT = "/v1/models/m:predict"
+LENGTH = "inference-header-content-length"
+EVENT_ID = "36077800-0c23-4f38-a0b4-01f4369f670a"
+EVENT = {
+    "specversion": "1.0",
+    "id": EVENT_ID,
+    "source": "https://example.com/event-producer",
+    "type": "com.example.sampletype1",
+    "time": "2021-01-28T21:04:43.144141+00:00",
+    "custom-extension": "custom-value",
+}
+
+asked: set[str] = set()
+
+
+def case(*names: str) -> Callable[[F], F]:
+    """These of KServe's cases are asked by this test."""
+
+    def note(test: F) -> F:
+        asked.update(names)
+        return test
+
+    return note
+
+
+@pytest.fixture(scope="module")
+def server(
+    prepared_classifier: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Predictor]:
+    log = tmp_path_factory.mktemp("log") / "predictor.log"
+    with predictor(prepared_classifier, log, "--variant=fp32") as running:
+        yield running
+
+
+@pytest.fixture
+def loading(waiting_folder: Path, tmp_path: Path) -> Iterator[Predictor]:
+    """A server whose model is not ready."""
+    with launched(waiting_folder, tmp_path / "log") as running:
+        wait_until_listening(running)
+        yield running
+
+
+def test_every_case_of_kserves_is_asked_or_has_a_reason_why_not() -> None:
+    assert asked == APPLICABLE
+    assert not APPLICABLE & set(NOT_APPLICABLE)
+    assert (len(APPLICABLE), len(NOT_APPLICABLE)) == (38, 22)
+
+
+@case("TestModel.validate")
+def test_the_protocols_outermost_form_is_checked(server: Predictor) -> None:
+    # KServe's own lets an empty list through to its model; there is nothing to answer it with.
+    good = {PREDICT: {"instances": TEXTS}, INFER: text_request(TEXTS)}
+    bad: dict[str, Any] = {PREDICT: {"instances": "invalid"}, INFER: {"inputs": "invalid"}}
+    for path, body in good.items():
+        assert server.http.post(path, json=body).status_code == 200
+    for path, body in bad.items():
+        assert server.http.post(path, json=body).status_code == 400
+
+
+@case("TestV1Endpoints.liveness_v1", "TestV1Endpoints.metrics_v1")
+def test_the_server_lives_and_is_measured(server: Predictor) -> None:
+    live = server.http.get("/")
+    assert (live.status_code, live.json()) == (200, {"status": "alive"})
+    metrics = server.http.get("/metrics")
+    assert (metrics.status_code, bool(metrics.content)) == (200, True)
+
+
+@case("TestV1Endpoints.model_v1", "TestV1Endpoints.list_models_v1")
+@case("TestV2Endpoints.list_models_v2")
+def test_models_are_listed(server: Predictor) -> None:
+    assert server.http.get("/v1/models/m").status_code == 200
+    for path in ("/v1/models", "/v2/models"):
+        response = server.http.get(path)
+        assert (response.status_code, response.json()) == (200, {"models": ["m"]})
+
+
+@case("TestV1Endpoints.unknown_model_v1", "TestV1Endpoints.unknown_path_v1")
+def test_what_is_not_there_is_404_and_json(server: Predictor) -> None:
+    for path in ("/v1/models/InvalidModel", "/unknown_path"):
+        response = server.http.get(path)
+        assert (response.status_code, list(response.json())) == (404, ["error"])
+
+
+@case("TestV1Endpoints.predict_v1")
+def test_v1_predictions(server: Predictor) -> None:
+    response = server.http.post(PREDICT, content=json.dumps({"instances": TEXTS}).encode())
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert [row["label"] in LABELS for row in response.json()["predictions"]] == [True, True]
+
+
+@case("TestV2Endpoints.infer_v2")
+def test_v2_inference(server: Predictor) -> None:
+    body = text_request(TEXTS)
+    body["inputs"][0] |= {"shape": [2, 1], "data": [[text] for text in TEXTS]}
+    response = server.http.post(INFER, json=body)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert outputs_of(response.json())["label"].shape == (2,)
+
+
+@case("TestV2Endpoints.infer_parameters_v2")
+def test_parameters_of_every_type_are_taken_and_the_id_comes_back(server: Predictor) -> None:
+    parameters = {"test-str": "dummy", "test-bool": True, "test-int": 100, "test-float": 1.3}
+    texts = InferInput("text", [2], "BYTES", TEXTS, parameters)
+    body, _ = InferRequest("m", [texts], request_id="123", parameters=parameters).to_rest()
+    response = server.http.post(INFER, content=json.dumps(body).encode())
+    assert response.status_code == 200
+    answer = InferResponse.from_rest(response.json())
+    assert (answer.id, answer.model_name) == ("123", "m")
+
+
+@case("TestV2Endpoints.fp16_input_not_binary_data")
+def test_fp16_is_refused_as_json(server: Predictor) -> None:
+    body = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP16", "data": [6.8]}]}
+    assert server.http.post(INFER, json=body).status_code == 400
+
+
+@case("TestV2Endpoints.requested_output", "TestV2Endpoints.all_output_as_binary_data")
+@case("TestV2Endpoints.binary_data_parameter_precedence")
+@pytest.mark.parametrize(
+    ("parameters", "outputs", "binary"),
+    [
+        ({}, {"score": False}, []),
+        ({"binary_data_output": True}, {}, ["label", "score", "probabilities"]),
+        ({"binary_data_output": True}, {"probabilities": True, "score": False}, ["probabilities"]),
+    ],
+    ids=["one output", "all binary", "an output's own parameter wins"],
+)
+def test_outputs_come_as_they_are_asked_for(
+    server: Predictor, parameters: dict[str, Any], outputs: dict[str, bool], binary: list[str]
+) -> None:
+    wanted = [RequestedOutput(name, {"binary_data": flag}) for name, flag in outputs.items()]
+    texts = InferInput("text", [2], "BYTES", TEXTS)
+    request = InferRequest("m", [texts], "123", parameters=parameters, request_outputs=wanted)
+    response = server.http.post(INFER, json=request.to_rest()[0])
+    assert response.status_code == 200
+    if not binary:
+        assert list(outputs_of(response.json())) == list(outputs)
+        return
+    length = int(response.headers[LENGTH])
+    head = json.loads(response.content[:length])
+    assert binary == [o["name"] for o in head["outputs"] if "data" not in o]
+    answer = InferResponse.from_bytes(response.content, length)
+    plain = outputs_of(server.infer(text_request(TEXTS)).json())
+    assert [o.name for o in answer.outputs] == list(outputs or plain)
+    for output in answer.outputs:
+        if output.datatype == "FP32":
+            got = np.reshape(output.as_numpy(), plain[output.name].shape)
+            np.testing.assert_allclose(got, plain[output.name], atol=1e-6)
+
+
+@case(
+    "TestTFHttpServerModelNotLoaded.model_not_ready_error",
+    "TestTFHttpServerModelNotReady.model_not_ready_v1",
+    "TestTFHttpServerModelNotReady.model_not_ready_v2",
+    "TestTFHttpServerModelNotReady.predict",
+    "TestTFHttpServerModelNotReady.infer",
+    "TestTFHttpServerModelNotReady.explain",
+)
+def test_a_model_that_is_not_ready_is_503(loading: Predictor) -> None:
+    for path in ("/v1/models/m", "/v2/models/m/ready"):
+        assert loading.http.get(path).status_code == 503
+    assert loading.predict({"instances": TEXTS}).status_code == 503
+    assert loading.infer(text_request(TEXTS)).status_code == 503
+    explained = loading.http.post("/v1/models/m:explain", json={"instances": TEXTS})
+    assert explained.status_code == 503
+
+
+@case("TestWithUnhealthyModel.with_not_ready_model")
+def test_a_server_without_a_model_that_gets_ready_ends(
+    prepared_classifier: Path, tmp_path: Path
+) -> None:
+    broken = writable_copy(prepared_classifier, tmp_path / "broken")
+    flip_byte(broken / "selftest.npz", position=100)
+    assert run_to_end(broken).returncode == 1
+
+
+@case("TestTFHttpServerLoadAndUnLoad.load", "TestTFHttpServerLoadAndUnLoad.unload")
+@case("TestTFHttpServerLoadAndUnLoadFailure.unload_fail")
+def test_models_are_loaded_and_unloaded(prepared_classifier: Path, tmp_path: Path) -> None:
+    with predictor(prepared_classifier, tmp_path / "log", "--variant=fp32") as running:
+        for change in ("load", "unload"):
+            response = running.http.post(f"/v2/repository/models/m/{change}", content=b"")
+            assert response.status_code == 200
+            assert response.json() | {"name": "m", change: True} == response.json()
+        unknown = running.http.post("/v2/repository/models/other/unload", content=b"")
+        assert unknown.status_code == 404
+
+
+@case("TestTFHttpServerLoadAndUnLoadFailure.load_fail")
+def test_what_cannot_be_loaded_is_an_error_and_harms_nobody(server: Predictor) -> None:
+    response = server.http.post("/v2/repository/models/other/load", content=b"")
+    assert response.status_code in (404, 503)
+    assert server.infer(text_request(TEXTS)).status_code == 200
+
+
+@pytest.fixture(scope="module", params=[{}, {"CE_MERGE": "true"}], ids=["plain", "merging"])
+def events(
+    request: pytest.FixtureRequest,
+    prepared_classifier: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Predictor, bool]]:
+    """A server that is sent CloudEvents, and whether it is told to keep their extensions."""
+    log = tmp_path_factory.mktemp("log") / "predictor.log"
+    with (
+        mock.patch.dict(os.environ, request.param),
+        predictor(prepared_classifier, log, "--variant=fp32") as running,
+    ):
+        yield running, bool(request.param)
+
+
+@case("TestTFHttpServerCloudEvent.predict_ce_structured")
+@case("TestTFHttpServerCloudEvent.predict_merge_structured_ce_attributes")
+def test_structured_events(events: tuple[Predictor, bool]) -> None:
+    running, merging = events
+    response = _structured(running)
+    answer = response.json()
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/cloudevents+json"
+    assert answer["source"] == "io.kserve.inference.m"
+    assert answer["type"] == "io.kserve.inference.response"
+    assert answer["specversion"] == "1.0"
+    assert answer["time"] > EVENT["time"]
+    assert answer["id"] != EVENT_ID
+    assert answer.get("custom-extension") == ("custom-value" if merging else None)
+    assert [row["label"] in LABELS for row in answer["data"]["predictions"]] == [True, True]
+
+
+@case("TestTFHttpServerCloudEvent.predict_custom_ce_attributes")
+def test_events_may_have_a_source_and_a_type_of_ones_own(
+    prepared_classifier: Path, tmp_path: Path
+) -> None:
+    own = {"CE_SOURCE": "io.kserve.inference.CustomSource", "CE_TYPE": "io.kserve.custom_type"}
+    with (
+        mock.patch.dict(os.environ, own),
+        predictor(prepared_classifier, tmp_path / "log", "--variant=fp32") as running,
+    ):
+        answer = _structured(running).json()
+    assert (answer["source"], answer["type"]) == (own["CE_SOURCE"], own["CE_TYPE"])
+
+
+@case("TestTFHttpServerCloudEvent.predict_ce_binary_dict")
+@case("TestTFHttpServerCloudEvent.predict_ce_binary_bytes")
+@case("TestTFHttpServerCloudEvent.predict_merge_binary_ce_attributes")
+def test_binary_events(events: tuple[Predictor, bool]) -> None:
+    running, merging = events
+    response = _binary(running, json.dumps({"instances": TEXTS}).encode())
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["ce-specversion"] == "1.0"
+    assert response.headers["ce-id"] != EVENT_ID
+    assert response.headers["ce-source"] == "io.kserve.inference.m"
+    assert response.headers["ce-type"] == "io.kserve.inference.response"
+    assert response.headers["ce-time"] > EVENT["time"]
+    assert response.headers.get("ce-custom-extension") == ("custom-value" if merging else None)
+    assert [row["label"] in LABELS for row in response.json()["predictions"]] == [True, True]
+
+
+@case("TestTFHttpServerCloudEvent.predict_ce_bytes_bad_format_exception")
+@case("TestTFHttpServerCloudEvent.predict_ce_bytes_bad_hex_format_exception")
+@pytest.mark.parametrize("content", [b"{", b"0\x80\x80\x06World!\x00\x00"])
+def test_binary_events_that_are_no_json_are_400(server: Predictor, content: bytes) -> None:
+    response = _binary(server, content)
+    assert response.status_code == 400
+    assert "Failed to decode or parse binary json cloudevent" in response.json()["error"]
+
+
+@case("grpc.grpc_inputs", "grpc.grpc_raw_inputs")
+@pytest.mark.parametrize("raw", [False, True], ids=["typed", "raw"])
+def test_grpc_answers_in_the_form_of_the_request(server: Predictor, raw: bool) -> None:
+    answer = _grpc(server, _infer_request(raw=raw))
+    assert (answer.id, answer.model_name) == ("123", "m")
+    assert bool(answer.raw_output_contents) is raw
+    assert len(answer.raw_output_contents) in (0, len(answer.outputs))
+    response = InferResponse.from_grpc(answer)
+    plain = outputs_of(server.infer(text_request(TEXTS)).json())
+    got = {output.name: output.as_numpy() for output in response.outputs}
+    np.testing.assert_allclose(np.reshape(got["score"], -1), plain["score"], atol=1e-6)
+    labels = [x.decode() for x in np.reshape(got["label"], -1)]
+    assert labels == plain["label"].tolist()
+
+
+@case("grpc.grpc_raw_inputs_with_missing_input_data")
+def test_grpc_refuses_raw_data_for_some_inputs_only(server: Predictor) -> None:
+    request = _infer_request(raw=True)
+    request.inputs.add(name="text_pair", datatype="BYTES", shape=[2])
+    with pytest.raises(grpc.RpcError) as error:
+        _grpc(server, request)
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@case("grpc.grpc_raw_inputs_with_contents_specified")
+def test_grpc_refuses_raw_data_beside_typed(server: Predictor) -> None:
+    request = _infer_request(raw=True)
+    request.inputs[0].contents.bytes_contents.append(b"twice")
+    with pytest.raises(grpc.RpcError) as error:
+        _grpc(server, request)
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def _infer_request(*, raw: bool) -> Any:
+    texts = InferInput("text", [2], "BYTES")
+    texts.set_data_from_numpy(np.array(TEXTS, dtype=np.object_), binary_data=raw)
+    request = InferRequest("m", [texts], request_id="123").to_grpc()
+    assert isinstance(request, pb2.ModelInferRequest)
+    return request
+
+
+def _grpc(running: Predictor, request: Any) -> Any:
+    with grpc.insecure_channel(running.grpc_target) as channel:
+        return pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(request, timeout=20)
+
+
+def _structured(running: Predictor) -> Any:
+    content = json.dumps(EVENT | {"data": {"instances": TEXTS}}).encode()
+    headers = {"content-type": "application/cloudevents+json"}
+    return running.http.post(PREDICT, headers=headers, content=content)
+
+
+def _binary(running: Predictor, content: bytes) -> Any:
+    headers = {f"ce-{name}": value for name, value in EVENT.items()}
+    headers |= {"content-type": "application/json", "ce-content-type": "application/json"}
+    return running.http.post(PREDICT, headers=headers, content=content)

@@ -1,0 +1,146 @@
+"""The Open Inference Protocol over REST, to the letter: every body against its schema."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from benchmarks.process import Predictor, launched, predictor
+from tests.protocol import check
+from tests.v2 import text_request
+from tests.waiting import wait_until_listening
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+TEXTS = ["the film was good", "a bad book"]
+INFER = "/v2/models/m/infer"
+
+
+@pytest.fixture(scope="module")
+def server(
+    prepared_classifier: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Predictor]:
+    log = tmp_path_factory.mktemp("log") / "predictor.log"
+    with predictor(prepared_classifier, log, "--variant=fp32") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def version(server: Predictor) -> str:
+    found: str = server.http.get("/v2/models/m").json()["versions"][0]
+    return found
+
+
+def test_the_server_says_what_it_is_and_which_extensions_it_has(server: Predictor) -> None:
+    body = server.http.get("/v2").json()
+    check(body, "metadata_server_response")
+    assert set(body["extensions"]) == {"binary_tensor_data", "model_repository"}
+    assert server.http.get("/v2/").json() == body
+
+
+def test_a_model_says_what_it_is_with_and_without_its_version(
+    server: Predictor, version: str
+) -> None:
+    body = server.http.get("/v2/models/m").json()
+    check(body, "metadata_model_response")
+    # One of those that the protocol names.
+    assert body["platform"] == "onnx_onnxv1"
+    assert server.http.get(f"/v2/models/m/versions/{version}").json() == body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        text_request(TEXTS),
+        text_request(TEXTS, top_k=2),
+        text_request(TEXTS) | {"outputs": [{"name": "score"}, {"name": "label"}]},
+        {"inputs": text_request(TEXTS)["inputs"]},
+    ],
+    ids=["all outputs", "best two", "chosen outputs", "no id"],
+)
+def test_requests_and_answers_are_the_protocols(
+    server: Predictor, version: str, body: dict[str, Any]
+) -> None:
+    check(body, "inference_request")
+    for path in (INFER, f"/v2/models/m/versions/{version}/infer"):
+        response = server.http.post(path, json=body)
+        answer = response.json()
+        assert response.status_code == 200, response.text
+        check(answer, "inference_response")
+        assert (answer["model_name"], answer["model_version"]) == ("m", version)
+        assert answer["id"] == body.get("id", answer["id"])
+        wanted = [output["name"] for output in body.get("outputs", [])]
+        assert [output["name"] for output in answer["outputs"]] == wanted or not wanted
+        for output in answer["outputs"]:
+            assert len(output["data"]) == math.prod(output["shape"])
+
+
+def test_a_binary_answers_json_part_is_the_protocols_but_for_its_data(server: Predictor) -> None:
+    body = text_request(TEXTS) | {"parameters": {"binary_data_output": True}}
+    response = server.http.post(INFER, json=body)
+    length = int(response.headers["inference-header-content-length"])
+    answer = orjson.loads(response.content[:length])
+    sizes = [output["parameters"]["binary_data_size"] for output in answer["outputs"]]
+    assert sum(sizes) == len(response.content) - length
+    # The extension leaves out what follows behind the JSON.
+    check(
+        {**answer, "outputs": [output | {"data": []} for output in answer["outputs"]]},
+        "inference_response",
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v2/models/other", 404),
+        ("GET", "/v2/models/other/ready", 404),
+        ("GET", "/v2/models/m/versions/0", 404),
+        ("GET", "/v2/models/m/versions/0/ready", 404),
+        ("POST", "/v2/models/other/infer", 404),
+        ("POST", "/v2/models/m/versions/0/infer", 404),
+        ("POST", INFER, 400),
+        ("GET", "/v2/models/m/stats", 404),
+        ("GET", "/v2/nothing", 404),
+        ("GET", "/nothing", 404),
+        ("GET", INFER, 405),
+        ("POST", "/v2", 405),
+        ("DELETE", "/v2/models/m", 405),
+    ],
+)
+def test_errors_are_the_protocols(server: Predictor, method: str, path: str, status: int) -> None:
+    response = server.http.request(method, path, content=b"no JSON")
+    assert response.status_code == status
+    body = response.json()
+    assert list(body) == ["error"]
+    check(body, "inference_error_response")
+    assert response.headers["content-type"] == "application/json"
+
+
+def test_a_server_whose_model_is_not_loaded_yet_is_live_and_neither_it_nor_the_model_is_ready(
+    waiting_folder: Path, tmp_path: Path
+) -> None:
+    with launched(waiting_folder, tmp_path / "log") as running:
+        wait_until_listening(running)
+        live = running.http.get("/v2/health/live")
+        assert (live.status_code, live.json()) == (200, {"live": True})
+        check(running.http.get("/v2").json(), "metadata_server_response")
+        for path in ("/v2/health/ready", "/v2/models/m/ready"):
+            response = running.http.get(path)
+            assert (response.status_code, response.json()["ready"]) == (503, False)
+        for refused in (running.http.get("/v2/models/m"), running.infer(text_request(TEXTS))):
+            assert refused.status_code == 503
+            check(refused.json(), "inference_error_response")
+
+
+def test_readiness_names_the_model(server: Predictor, version: str) -> None:
+    for path in ("/v2/models/m/ready", f"/v2/models/m/versions/{version}/ready"):
+        response = server.http.get(path)
+        assert (response.status_code, response.json()) == (200, {"name": "m", "ready": True})
+    assert server.http.get("/v2/health/ready").status_code == 200

@@ -1,0 +1,75 @@
+"""What Prometheus is told of the models, as they are at the moment of the scrape."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry
+
+from predictor.model_metrics import ModelCollector
+from predictor.served import ServedModel, State
+from predictor.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from predictor.loading import LoadedModel
+
+
+def scrape(*models: ServedModel) -> Any:
+    """A function that gives a figure's value."""
+    collector, registry = ModelCollector(), CollectorRegistry()
+    collector.watch({model.name: model for model in models})
+    registry.register(collector)
+    return lambda name, **labels: registry.get_sample_value(f"warmstart_{name}", labels)
+
+
+def test_a_loads_figures(served: ServedModel) -> None:
+    value, loaded = scrape(served), served.loaded
+    for phase, seconds in loaded.phases.seconds.items():
+        assert value("load_seconds", model_name="m", phase=phase) == seconds
+    assert value("selftest_distance", model_name="m") == loaded.selftest_distance
+    assert value("warmup_p50_seconds", model_name="m") == loaded.warmup.quantile(0.5)
+    assert value("warmup_p95_seconds", model_name="m") == loaded.warmup.quantile(0.95)
+    labels = {"version": loaded.version, "variant": "fp32", "origin": "store"}
+    assert value("model_info", model_name="m", **labels) == 1
+    assert value("queue_texts", model_name="m") == 0
+
+
+def test_exactly_one_state_is_the_models(tmp_path: Path) -> None:
+    model = ServedModel(Settings("m", tmp_path))
+    value = scrape(model)
+    for state in State:
+        model.state = state
+        states = {s.value: value("model_state", model_name="m", state=s.value) for s in State}
+        assert states == {s.value: float(s is state) for s in State}
+
+
+def test_nothing_outlives_its_model(served: ServedModel) -> None:
+    models = {"m": served}
+    collector, registry = ModelCollector(), CollectorRegistry()
+    collector.watch(models)
+    registry.register(collector)
+    assert registry.get_sample_value("warmstart_queue_texts", {"model_name": "m"}) == 0
+    models.clear()
+    assert [sample for family in registry.collect() for sample in family.samples] == []
+
+
+def test_a_model_without_a_selftest_has_no_distance(
+    loaded: LoadedModel, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    model = ServedModel(Settings("m", tmp_path, lanes=1))
+    request.addfinalizer(model.stop)
+    model.serve(replace(loaded, selftest_distance=None))
+    value = scrape(model)
+    assert value("selftest_distance", model_name="m") is None
+    assert value("load_seconds", model_name="m", phase="total") is not None
+
+
+def test_a_model_that_is_not_loaded_has_a_state_and_no_figures(tmp_path: Path) -> None:
+    value = scrape(ServedModel(Settings("m", tmp_path)))
+    assert value("model_state", model_name="m", state="loading") == 1
+    assert value("load_seconds", model_name="m", phase="total") is None

@@ -1,0 +1,28 @@
+"""How a model's files came to where they are."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from predictor.origin import origin_of
+from storage_init.linking import link_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_version_in_its_store_is_served_there(prepared_classifier: Path) -> None:
+    assert origin_of(prepared_classifier.resolve(), prepared=True) == "store"
+
+
+def test_hard_links_are_told_from_copies(prepared_classifier: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(prepared_classifier, tmp_path / "models")
+    assert origin_of(folder, prepared=True) == "copied"
+    linked = tmp_path / "pod"
+    assert link_files(folder, ["package.json"], linked) == {"hard link": 1}
+    assert origin_of(linked, prepared=True) == "linked"
+
+
+def test_what_nobody_prepared_has_no_other_origin(tmp_path: Path) -> None:
+    assert origin_of(tmp_path, prepared=False) == "unprepared"
