@@ -120,5 +120,5 @@ $(VENV)/.bench: $(VENV)/.demo
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.demo
-	$(PIP) -e '.[openvino,signing,test,bench]'
+	$(PIP) -e '.[openvino,otel,signing,test,bench]'
 	@touch $@

@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def _command_line(*flags: str) -> Iterator[None]:
+def _command_line() -> Iterator[None]:
     """KServe parses ``sys.argv`` when it is imported, but knows none of our variables."""
     given = sys.argv
-    sys.argv = [given[0], *flags]
+    sys.argv = given[:1]
     try:
         yield
     finally:
@@ -36,7 +36,7 @@ def _command_line(*flags: str) -> Iterator[None]:
 
 
 class KServeApp:
-    """Every route that ``kserve.ModelServer`` has, over the same served models."""
+    """What only ``kserve.ModelServer`` answers, over the same served models."""
 
     def __init__(self, settings: Settings, models: Iterable[ServedModel]) -> None:
         self._settings = settings
@@ -58,7 +58,7 @@ class KServeApp:
                     logging.getLogger(logger).setLevel(logging.WARNING)
             # KServe's V1 routes use it; nobody who reads our log can change that.
             warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")
-            with _command_line(f"--enable_docs_url={self._settings.enable_docs_url}"):
+            with _command_line():
                 from kserve import ModelServer
             from kserve.model_server import app
             from kserve.protocol.rest.server import RESTServer

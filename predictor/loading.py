@@ -16,7 +16,7 @@ from predictor.origin import Origin, origin_of
 from predictor.prefetch import Phases, Prefetched, Prepared, prefetch
 from predictor.tasks import task_for
 from predictor.tokenizer_cache import TokenizerCache
-from predictor.variants import AUTO, Runtime, choose
+from predictor.variants import AUTO, Choice, Runtime, choose
 from storage_init.logs import event
 from storage_init.package import SELFTEST_FILE, TOKENIZER_FILE, Package
 from storage_init.providers import CPU
@@ -40,8 +40,8 @@ HEAD_START_SECONDS = 0.006
 class LoadedModel:
     """A model that passed every check there was for it.
 
-    ``package`` is None and ``variant`` "unprepared" for a plain folder; ``selftest_distance`` is
-    then None, too. ``folder`` is where its files are, links resolved.
+    ``package`` is None and ``variant`` "unprepared" for a plain folder; ``selftest_distance`` and
+    ``choice`` are then None, too. ``folder`` is where its files are, links resolved.
     """
 
     engine: Engine
@@ -53,6 +53,7 @@ class LoadedModel:
     phases: Phases
     folder: Path
     origin: Origin
+    choice: Choice | None = None
 
 
 def load(
@@ -122,6 +123,7 @@ def _load_prepared(
         phases,
         folder,
         origin_of(folder, prepared=True),
+        choice,
     )
 
 

@@ -41,6 +41,7 @@ from predictor.traffic import Traffic
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from predictor.pages import Pages
     from predictor.repository import Repository
     from predictor.served import ServedModel
 
@@ -57,8 +58,6 @@ MODEL = re.compile(
 INFERENCE = re.compile(r"/v2/models/([^/]+)(?:/versions/[^/]+)?/infer|/v1/models/([^/:]+):predict")
 MODEL_V1 = re.compile(r"/v1/models/(?P<name>[^/:]+)(?::(?P<verb>predict|explain))?")
 METHODS = {"GET": "GET, HEAD", "POST": "POST"}
-# Served by KServe's own application.
-KSERVES = ("/docs", "/openapi.json", "/docs/oauth2-redirect")
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +71,7 @@ class RestApp:
         traffic: notes what is under way; says when connections are to be closed.
         max_body: bytes of a body.
         exchanges: where inference requests begin and end.
+        pages: further ones by their path.
     """
 
     def __init__(
@@ -81,12 +81,14 @@ class RestApp:
         traffic: Traffic | None = None,
         max_body: int = Settings.max_body_bytes,
         exchanges: Exchanges | None = None,
+        pages: Pages | None = None,
     ) -> None:
         self._models = models
         self._others = others
         self._traffic = traffic or Traffic()
         self._max_body = max_body
         self._exchanges = exchanges or Exchanges(models)
+        self._pages = pages or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -157,10 +159,9 @@ class RestApp:
         await send({"type": "http.response.body", "body": reply.body})
 
     def _is_kserves(self, scope: Scope) -> bool:
-        path = scope["path"]
-        match = MODEL_V1.fullmatch(path)
+        match = MODEL_V1.fullmatch(scope["path"])
         is_call = match is not None and match["verb"] and scope["method"] == "POST"
-        return path in KSERVES or (bool(is_call) and _is_cloud_event(scope))
+        return bool(is_call) and _is_cloud_event(scope)
 
     def _route(self, path: str, method: str) -> Route | None:
         if match := MODEL.fullmatch(path):
@@ -205,6 +206,7 @@ class RestApp:
             "/v2/health/live": _live,
             "/v2/health/ready": self._ready,
             "/metrics": _metrics,
+            **{path: _page(make) for path, make in self._pages.items()},
         }
 
     def _find(self, name: str, version: str | None) -> ServedModel:
@@ -297,6 +299,14 @@ async def _live(_: Scope, __: Receive) -> Reply:
 
 async def _server_metadata(_: Scope, __: Receive) -> Reply:
     return json_reply(server_metadata())
+
+
+def _page(make: Callable[[], tuple[bytes, bytes]]) -> Route:
+    async def page(_: Scope, __: Receive) -> Reply:
+        body, content_type = make()
+        return Reply(body, headers=[(b"content-type", content_type)])
+
+    return page
 
 
 async def _metrics(scope: Scope, _: Receive) -> Reply:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from predictor import metrics, process
+from predictor import metrics, process, tracing
 from predictor.drain import Ports, drain
 from predictor.exchange import Exchanges
 from predictor.grpc_service import grpc_server
@@ -18,6 +18,7 @@ from predictor.http_protocol import RefusingProtocol
 from predictor.kserve_app import KServeApp
 from predictor.listener import PortError, listen
 from predictor.model_metrics import MODELS
+from predictor.pages import pages
 from predictor.repository import Repository
 from predictor.rest import RestApp
 from predictor.served import ServedModel
@@ -82,8 +83,13 @@ async def _serve(
     models = Repository([ServedModel(each) for each, _ in loads], settings, loads, tokenizers)
     MODELS.watch(models)
     traffic = Traffic()
-    exchanges = Exchanges(models, logs=settings.enable_latency_logging)
-    http = _http_server(models, traffic, exchanges, settings)
+    exchanges = Exchanges(
+        models, logs=settings.enable_latency_logging, tracer=tracing.from_environment()
+    )
+    others = KServeApp(settings, models.values())
+    shown = pages(models, settings, start)
+    app = RestApp(models, others, traffic, settings.max_body_bytes, exchanges, shown)
+    http = _http_server(app)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -110,13 +116,10 @@ async def _serve(
     return code
 
 
-def _http_server(
-    models: Repository, traffic: Traffic, exchanges: Exchanges, settings: Settings
-) -> _HttpServer:
-    others = KServeApp(settings, models.values())
+def _http_server(app: RestApp) -> _HttpServer:
     return _HttpServer(
         uvicorn.Config(
-            RestApp(models, others, traffic, settings.max_body_bytes, exchanges),
+            app,
             http=RefusingProtocol,
             ws="none",
             lifespan="off",

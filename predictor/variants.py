@@ -111,6 +111,21 @@ def choose(package: Package, wanted: Wanted, runtime: Runtime, limits: BatchLimi
     raise NoVariantError(f"no variant of {package.name} runs on this host ({reasons})")
 
 
+def why_not(package: Package, choice: Choice) -> dict[str, str]:
+    """Why each variant that was not chosen was not, by its name."""
+    chosen = choice.variant.speed
+    return {
+        variant.name: choice.passed_over.get(
+            variant.name,
+            f"{choice.variant.name} was asked for, or measured faster: {chosen.batched_ms:.3g} ms "
+            f"a text in batches and {chosen.alone_ms:.3g} ms alone, this one "
+            f"{variant.speed.batched_ms:.3g} and {variant.speed.alone_ms:.3g}",
+        )
+        for variant in package.variants
+        if variant.name != choice.variant.name
+    }
+
+
 def _chosen(
     variant: Variant,
     provider: str,

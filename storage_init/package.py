@@ -341,6 +341,11 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def digest_of(package: Package) -> str:
+    """SHA-256 of ``package.json`` as it is published; a version is its head."""
+    return hashlib.sha256(encode(package)).hexdigest()
+
+
 def version_of(content: bytes) -> str:
     """The version of the package that ``content`` describes."""
     return digest(content)[:VERSION_LENGTH]

@@ -38,8 +38,8 @@ def test_swagger_is_served_where_it_was_asked_for(server: Predictor) -> None:
     assert page.status_code == 200
     assert "swagger-ui" in page.text
     described = server.http.get("/openapi.json").json()
-    assert "/v2/models/{model_name}/infer" in described["paths"]
-    assert "/v1/models/{model_name}:predict" in described["paths"]
+    assert "/v2/models/m/infer" in described["paths"]
+    assert "/v1/models/m:predict" in described["paths"]
 
 
 def test_swagger_may_be_asked_for_by_the_variable(
@@ -58,10 +58,6 @@ def test_swagger_is_not_served_where_nobody_asked(
     with predictor(prepared_classifier, tmp_path / "log", "--variant=fp32") as running:
         assert running.http.get("/docs").status_code == 404
         assert running.http.get("/openapi.json").status_code == 200
-
-
-def test_kserves_application_knows_the_model(server: Predictor) -> None:
-    assert server.http.get("/v2/models").json() == {"models": ["m"]}
 
 
 @pytest.mark.parametrize(
@@ -86,14 +82,15 @@ def test_explaining_is_not_implemented_and_says_so(server: Predictor) -> None:
     assert "explain" in response.json()["error"]
 
 
-def test_a_route_of_kserves_asked_before_the_model_is_ready_knows_when_it_is(
-    server: Predictor,
-) -> None:
-    assert server.http.get("/v2/models").status_code == 200
+def test_a_cloud_event_is_answered_by_kserves_own_application(server: Predictor) -> None:
+    headers = {"ce-id": "1", "ce-source": "here", "ce-type": "texts", "ce-specversion": "1.0"}
+    url = "/v1/models/m:predict"
+    event = server.http.post(url, json={"instances": TEXTS}, headers=headers).json()
     body = outputs_of(server.infer(text_request(TEXTS)).json())
     assert body["label"].shape == (2,)
     v1 = server.predict({"instances": TEXTS}).json()["predictions"]
     assert [row["label"] for row in v1] == body["label"].tolist()
+    assert event["predictions"] == v1
 
 
 def test_the_log_stays_ours(server: Predictor, log: Path) -> None:

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from predictor.errors import InvalidRequestError, NotReadyError, RequestError, UnknownModelError
+from predictor.errors import (
+    InvalidRequestError,
+    NotReadyError,
+    OverloadedError,
+    RequestError,
+    UnknownModelError,
+)
 from predictor.exchange import GRPC_V2, REST_V1, REST_V2, Exchanges, Finished, kind_of
 from predictor.timeline import CURRENT, Timeline
 
@@ -157,3 +163,11 @@ def test_several_inferences_make_one_run() -> None:
     for start, end in ((5.0, 6.0), (4.0, 5.0), (7.0, 8.0)):
         timeline.run(start, end)
     assert (timeline.started, timeline.finished, timeline.inferences) == (4.0, 8.0, 3)
+
+
+def test_a_refusal_at_the_door_is_counted() -> None:
+    Exchanges({"full"}).refuse("full", REST_V2, (), OverloadedError("the queue is full", 1))
+    labels = {"model_name": "full", "protocol": REST_V2}
+    assert value("request_errors_total", kind="overloaded", **labels) == 1
+    assert value("request_seconds_count", **labels) == 0
+    assert value("requests_in_flight", **labels) == 0
