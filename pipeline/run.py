@@ -110,9 +110,13 @@ def _run_on_kfp(
 
 @contextlib.contextmanager
 def _stopped_like_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does, the step's process included."""
+    """Let SIGTERM end a run as Ctrl-C does, which a terminal sends to the step's process, too."""
+    import psutil
 
     def stop(*_: object) -> None:
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, stop)

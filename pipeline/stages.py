@@ -152,7 +152,7 @@ def publish(
     """
     from pipeline.steps.publish import publish as publish_to
 
-    with step("publish", progress) as outcome:
+    with records.one_at_a_time(workspace.root), step("publish", progress) as outcome:
         folder = publish_to(workspace, recipe, store, name, supersede=supersede)
         revision = workspace.read_source().revision
         outcome.detail = f"version {folder.name} of revision {revision[:12]}"
