@@ -82,9 +82,7 @@ class Exchanges:
         known = model if model in self._models else ""
         return Exchange(self, metrics.requests(known, protocol), headers)
 
-    def refuse(
-        self, model: str, protocol: str, headers: Headers, error: RequestError
-    ) -> None:
+    def refuse(self, model: str, protocol: str, headers: Headers, error: RequestError) -> None:
         """A request was refused as it came."""
         with suppress(type(error)), self.begin(model, protocol, headers):
             raise error
