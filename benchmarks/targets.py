@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from benchmarks import catalogue, several
 from benchmarks.figures import quantile, ratio, summarize
+from benchmarks.report import Target
 from benchmarks.throughput_result import BARE_BATCHES, JSON, JUDGED
 from predictor.settings import Settings
 
@@ -24,17 +25,6 @@ NO_INT8 = "no int8 variant runs here; this is {}"
 NOT_MEASURED = "not measured"
 # The predictor's own defaults: above them a variant runs every text alone.
 LIMITS = Settings().batch_limits
-
-
-@dataclass(frozen=True)
-class Target:
-    """``met`` is None where it was not measured, or not on what the target is about."""
-
-    point: str
-    text: str
-    limit: str
-    measured: str
-    met: bool | None
 
 
 @dataclass(frozen=True)

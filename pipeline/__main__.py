@@ -11,9 +11,9 @@ import msgspec
 
 from pipeline import cluster_commands, local_commands
 from pipeline.package import package
-from pipeline.recipe import read_recipe
 from storage_init import sources
 from storage_init.errors import WarmstartError
+from storage_init.hf_config import TaskName
 from storage_init.package import Source
 from storage_init.sources.selection import Weights
 from storage_init.store import Store
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _package(arguments: argparse.Namespace) -> None:
-    recipe = read_recipe(arguments.recipe)
+    recipe = local_commands.read_stated(arguments)
     if arguments.weights:
         recipe = msgspec.structs.replace(recipe, weights=arguments.weights)
     store = Store(arguments.store.resolve())
@@ -47,6 +47,12 @@ def _package(arguments: argparse.Namespace) -> None:
         source, folder = Source(uri=arguments.source, revision=revision), Path(path)
     published = package(source, arguments.name, store, recipe, sys.stderr, folder)
     print(published)
+
+
+def _print_recipe(arguments: argparse.Namespace) -> None:
+    from pipeline.recipe_docs import default_yaml
+
+    print(default_yaml(arguments.task), end="")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
         help="of a source that has both, which to start from (default: the recipe's)",
     )
     alone.set_defaults(command=_package)
+
+    default = commands.add_parser("recipe", help="print the default recipe, with comments")
+    default.add_argument(
+        "--task", choices=get_args(TaskName), default="auto", help="(default: %(default)s)"
+    )
+    default.set_defaults(command=_print_recipe)
 
     cluster_commands.add(commands)
     return parser

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from pipeline import evidence
 from pipeline.steps.evaluate import Evaluation
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from kfp import dsl
 
+    from pipeline.evidence import Evidence
     from storage_init.package import Variant
-
-
-EVIDENCE_FILE = "evidence.json"
 
 
 def log(workspace: str, metrics: dsl.Metrics, confusion: dsl.ClassificationMetrics) -> None:
@@ -28,8 +27,7 @@ def log(workspace: str, metrics: dsl.Metrics, confusion: dsl.ClassificationMetri
     work = Workspace(Path(workspace))
     evaluation = msgspec.json.decode(work.evaluation.read_bytes(), type=Evaluation)
     _log_metrics(evaluation, metrics)
-    if (evidence := work.root / EVIDENCE_FILE).exists():
-        _log_confusion(evaluation, msgspec.json.decode(evidence.read_bytes()), confusion)
+    _log_confusion(evaluation, evidence.read(work.evidence), confusion)
 
 
 def _log_metrics(evaluation: Evaluation, metrics: dsl.Metrics) -> None:
@@ -40,13 +38,12 @@ def _log_metrics(evaluation: Evaluation, metrics: dsl.Metrics) -> None:
 
 
 def _log_confusion(
-    evaluation: Evaluation, evidence: dict[str, Any], confusion: dsl.ClassificationMetrics
+    evaluation: Evaluation, found: Evidence, confusion: dsl.ClassificationMetrics
 ) -> None:
     fastest = min(evaluation.accepted, key=lambda variant: variant.speed.alone_ms)
-    for variant in evidence["variants"]:
-        scores = (variant.get("on_evaluation_data") or {}).get("scores")
-        if variant["name"] == fastest.name and scores:
-            confusion.log_confusion_matrix(evidence["labels"], scores["confusion"])
+    measured = found.variant(fastest.name).on_evaluation_data
+    if measured is not None and measured.scores is not None:
+        confusion.log_confusion_matrix(found.labels, measured.scores.confusion)
 
 
 def _measures(variant: Variant) -> dict[str, float]:

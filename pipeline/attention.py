@@ -46,7 +46,7 @@ def open_attention(editor: GraphEditor, node: onnx.NodeProto, asking: str | None
         columns = weights[:, index * width : (index + 1) * width]
         weight = editor.constant(f"{node.name}_{part}_weight", columns.copy())
         states = asking if asking and part == "query" else node.input[0]
-        projected.append(editor.node("MatMul", [states, weight]))
+        projected.append(editor.node("MatMul", [states, weight], name=f"{node.name}_{part}"))
     return editor.node(
         "MultiHeadAttention",
         [*projected, node.input[2], optional(node, _MASK)],

@@ -15,7 +15,6 @@ from storage_init.package import (
     TextClassification,
     TextEmbedding,
     TextRanking,
-    TokenTask,
 )
 from storage_init.selftest import distances
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-    from pipeline.recipe import Gate
 
 # Below these, a difference is another CPU's rounding and not a fault: cosine distance, logits.
 EMBEDDING_FLOOR = 1e-4
@@ -103,26 +100,6 @@ def tolerance(task: Task, got: NDArray[Any], want: NDArray[Any]) -> float:
     """How far from the reference a self-test may end: twice as far as it was when prepared."""
     floor = EMBEDDING_FLOOR if isinstance(task, TextEmbedding) else LOGIT_FLOOR
     return max(2 * float(distances(task, got, want).max()), floor)
-
-
-def gate_failure(task: Task, close: Closeness, gate: Gate) -> str | None:
-    """Which limit a variant is beyond and by how much, None if it passes.
-
-    Written so that a value that is not a number fails.
-    """
-    if close.worst_cosine is not None:
-        if not close.worst_cosine >= gate.min_cosine:
-            return f"worst cosine {close.worst_cosine:.4f} is below {gate.min_cosine}"
-        return None
-    difference, agreement = close.worst_probability_difference, close.label_agreement
-    limit = gate.max_probability_difference
-    if isinstance(task, TokenTask):
-        limit = gate.max_token_probability_difference
-    if difference is None or not difference <= limit:
-        return f"a probability moves by {difference}, more than {limit}"
-    if agreement is None or not agreement >= gate.min_label_agreement:
-        return f"label agreement {agreement} is below {gate.min_label_agreement}"
-    return None
 
 
 def describe(close: Closeness) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,12 +63,13 @@ class GraphEditor:
         inputs: Sequence[str],
         output: str | None = None,
         *,
+        name: str | None = None,
         domain: str = "",
         **attributes: object,
     ) -> str:
-        """Add a node; returns its output's name."""
-        numbered = (f"{PREFIX}{operator}_{number}" for number in count(1))
-        name = next(name for name in numbered if name not in self._names)
+        """Add a node, under ``name`` if no other has it; returns its output's name."""
+        names = chain([name] if name else [], (f"{PREFIX}{operator}_{n}" for n in count(1)))
+        name = next(free for free in names if free not in self._names)
         self._names.add(name)
         output = output or f"{name}_output"
         self.model.graph.node.append(

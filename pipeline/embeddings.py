@@ -26,21 +26,32 @@ def quantize_embeddings(
     editor: GraphEditor, exclude: Collection[str], min_rows: int = MIN_ROWS
 ) -> int:
     """Quantise lookups in constant tables of ``min_rows`` and more; returns how many."""
-    for node in editor.nodes("EmbedLayerNormalization"):
-        table = editor.weight(node.input[2], rank=2)
-        if node.name in exclude or table is None or len(table) < min_rows:
-            continue
-        if not any(editor.readers(more) for more in node.output[1:] if more):
+    for node in tables(editor, exclude, min_rows):
+        if node.op_type == "EmbedLayerNormalization":
             _open(editor, node)
     done = 0
-    for node in editor.nodes("Gather"):
+    for node in tables(editor, exclude, min_rows):
         table = editor.weight(node.input[0], rank=2)
-        by_row = attributes(node).get("axis", 0) == 0
-        if node.name in exclude or table is None or not by_row or len(table) < min_rows:
-            continue
+        assert table is not None  # noqa: S101
         _quantize(editor, node, table)
         done += 1
     return done
+
+
+def tables(
+    editor: GraphEditor, exclude: Collection[str], min_rows: int = MIN_ROWS
+) -> list[onnx.NodeProto]:
+    """The lookups in large constant tables that can be quantised, alone or fused with a norm."""
+    found = []
+    for node in editor.nodes("EmbedLayerNormalization", "Gather"):
+        fused = node.op_type == "EmbedLayerNormalization"
+        table = editor.weight(node.input[2 if fused else 0], rank=2)
+        if node.name in exclude or table is None or len(table) < min_rows:
+            continue
+        more_is_read = any(editor.readers(more) for more in node.output[1:] if more)
+        if not more_is_read if fused else attributes(node).get("axis", 0) == 0:
+            found.append(node)
+    return found
 
 
 def _quantize(editor: GraphEditor, node: onnx.NodeProto, table: NDArray[Any]) -> None:

@@ -61,6 +61,12 @@ def add_preparation(parser: argparse.ArgumentParser) -> None:
         help="the store's folder (WARMSTART_STORE)",
     )
     parser.add_argument("--recipe", type=Path, help="a YAML recipe; the defaults without one")
+    parser.add_argument(
+        "--eval-data",
+        type=Path,
+        metavar="FILE",
+        help="JSONL or CSV to compare the variants on: text and perhaps text_pair and label",
+    )
 
 
 def add_choices(parser: argparse.ArgumentParser) -> None:
@@ -73,13 +79,24 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def read_stated(arguments: argparse.Namespace) -> Recipe:
+    """The recipe of ``--recipe`` with the data of ``--eval-data``, where a command has that flag.
+
+    Raises:
+        RecipeError: what is wrong with either.
+    """
+    recipe = read_recipe(arguments.recipe)
+    data = getattr(arguments, "eval_data", None)
+    return recipe if data is None else recipe.with_eval_data(data)
+
+
 def read_choices(arguments: argparse.Namespace) -> Recipe:
     """The recipe of ``--recipe``, with what else was said on the command line.
 
     Raises:
         RecipeError: with the field that is wrong.
     """
-    recipe = read_recipe(arguments.recipe)
+    recipe = read_stated(arguments)
     changes: dict[str, Any] = {}
     if arguments.task:
         changes["task"] = arguments.task

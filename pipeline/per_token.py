@@ -44,14 +44,22 @@ class _Quantized(NamedTuple):
 def quantize_products(editor: GraphEditor, exclude: Collection[str], weight_bits: int) -> int:
     """Replace products with constant weights, but for the nodes named; returns how many."""
     quantizer = _Quantizer(editor, LARGEST_WEIGHT[weight_bits])
-    done = 0
+    found = products(editor, exclude)
+    for node, weights in found:
+        quantizer.replace(node, weights)
+    return len(found)
+
+
+def products(
+    editor: GraphEditor, exclude: Collection[str]
+) -> list[tuple[onnx.NodeProto, NDArray[Any]]]:
+    """The products that can be quantised, each with its weights [K, N]."""
+    found = []
     for node in editor.nodes("MatMul", "Gemm"):
         weights = _weights(editor, node)
-        if weights is None or node.name in exclude or weights.shape[1] < MIN_COLUMNS:
-            continue
-        quantizer.replace(node, weights)
-        done += 1
-    return done
+        if weights is not None and node.name not in exclude and weights.shape[1] >= MIN_COLUMNS:
+            found.append((node, weights))
+    return found
 
 
 def _weights(editor: GraphEditor, node: onnx.NodeProto) -> NDArray[Any] | None:

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 MIXED_TEXTS = 40
 LONGEST_WORDS = 64
 BATCH = 16
-# Lengths at which the time of a text is taken.
-TYPICAL = 4
 
 
 def mixed_texts(texts: Sequence[str], count: int = MIXED_TEXTS) -> list[str]:
@@ -25,12 +23,6 @@ def mixed_texts(texts: Sequence[str], count: int = MIXED_TEXTS) -> list[str]:
     lengths = [1 + round((LONGEST_WORDS - 1) * (n / (count - 1)) ** 2) for n in range(count)]
     chance.shuffle(lengths)
     return [" ".join(chance.choices(words, k=length)) for length in lengths]
-
-
-def typical(encodings: Sequence[tokenizers.Encoding]) -> list[tokenizers.Encoding]:
-    """``TYPICAL`` of them, each in the middle of its share by length."""
-    ordered = sorted(encodings, key=len)
-    return [ordered[(2 * n + 1) * len(ordered) // (2 * TYPICAL)] for n in range(TYPICAL)]
 
 
 def batches(encodings: Sequence[tokenizers.Encoding]) -> list[Sequence[tokenizers.Encoding]]:

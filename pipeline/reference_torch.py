@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from storage_init import host
 from storage_init.package import (
     FillMask,
     QuestionAnswering,
@@ -53,17 +55,29 @@ def torch_outputs(folder: Path, facts: ModelFacts, texts: Sequence[Example]) -> 
     model = kind.from_pretrained(folder, use_safetensors=True).eval()
     # A tokenizer borrowed from BERT makes token_type_ids, which not every model takes.
     accepted = inspect.signature(model.forward).parameters
-    rows = []
-    with torch.inference_mode():
-        for text in texts:
-            inputs = tokenizer(
-                *([text] if isinstance(text, str) else text),
-                truncation=cut_of(facts.task),
-                max_length=facts.limits.max_length,
-                return_tensors="pt",
-            )
-            taken = {name: tensor for name, tensor in inputs.items() if name in accepted}
-            rows.append(_rows(model(**taken), inputs["input_ids"][0], facts, tokenizer))
+    inputs = [
+        tokenizer(
+            *([text] if isinstance(text, str) else text),
+            truncation=cut_of(facts.task),
+            max_length=facts.limits.max_length,
+            return_tensors="pt",
+        )
+        for text in texts
+    ]
+
+    def answer(tensors: dict[str, Any]) -> NDArray[np.float32]:
+        taken = {name: tensor for name, tensor in tensors.items() if name in accepted}
+        with torch.inference_mode():
+            return _rows(model(**taken), tensors["input_ids"][0], facts, tokenizer)
+
+    # A text a thread: threads that share one wait for each other, for long on a busy machine.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(host.usable_cpus()) as pool:
+            rows = list(pool.map(answer, inputs))
+    finally:
+        torch.set_num_threads(threads)
     return np.concatenate(rows).astype(np.float32)
 
 

@@ -32,7 +32,8 @@ class Workspace:
     fused/             the same graph with the encoder fusions
     variants/<name>/   what will be published, graph and weights; some variants share them
     selftest.npz       the self-test texts with the original's outputs
-    evaluation.json    how close each variant came
+    evaluation.json    the variants that are published, as the package will state them
+    evidence.json      what was measured of every variant, see pipeline.evidence
     """
 
     root: Path
@@ -64,6 +65,10 @@ class Workspace:
     @property
     def evaluation(self) -> Path:
         return self.root / "evaluation.json"
+
+    @property
+    def evidence(self) -> Path:
+        return self.root / "evidence.json"
 
     @property
     def ready_graph(self) -> Path | None:

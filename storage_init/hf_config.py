@@ -34,6 +34,9 @@ READER_STRIDE = 128
 # transformers writes a huge number where a tokenizer states no limit.
 NO_LIMIT = 1 << 20
 
+# How the architectures of models that generate text end.
+GENERATIVE = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+
 
 class _CrossEncoder(msgspec.Struct):
     """What sentence-transformers adds to ``config.json``."""
@@ -141,6 +144,11 @@ def _guess_task(folder: Path, config: _Config) -> TaskName:
     if (folder / "modules.json").exists():
         return "text-embedding"
     architecture = (config.architectures or [""])[0]
+    if architecture.endswith(GENERATIVE):
+        raise SourceError(
+            f"{folder}: {architecture} generates text; what is prepared and served here are "
+            f"encoders ({', '.join(_ENDINGS.values())})"
+        )
     if architecture.endswith("ForSequenceClassification") and _is_ranker(config):
         return "text-ranking"
     for ending, name in _ENDINGS.items():

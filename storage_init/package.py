@@ -27,8 +27,10 @@ DIGEST_FILE = "package.json.sha256"
 SIGNATURE_FILE = "package.sig"
 TOKENIZER_FILE = "tokenizer.json"
 SELFTEST_FILE = "selftest.npz"
-# For people: no predictor reads it.
 REPORT_FILE = "report.html"
+EVIDENCE_FILE = "evidence.json"
+# For people and their tools: no predictor reads these.
+FOR_PEOPLE = (REPORT_FILE, EVIDENCE_FILE)
 VERSION_LENGTH = 16
 MAX_PACKAGE_BYTES = 4 << 20
 # It names every file with its digest, as the description does, and is base64.
@@ -197,7 +199,7 @@ class BatchSensitivity(_Record, frozen=True):
 
 
 class Speed(_Record, frozen=True):
-    """Milliseconds a text on one thread of ``cpu``, over texts of four lengths.
+    """Milliseconds a text on one thread of ``cpu``: the means over the lengths of a bench.
 
     ``alone_ms`` with every text run by itself, ``batched_ms`` with ``batch`` texts of one length
     at a time.
@@ -275,7 +277,7 @@ class Package(_Record, frozen=True, kw_only=True):
             entry
             for entry in self.files
             if variant.owns(entry.path)
-            or not (entry.path == REPORT_FILE or any(v.owns(entry.path) for v in self.variants))
+            or not (entry.path in FOR_PEOPLE or any(v.owns(entry.path) for v in self.variants))
         ]
 
 

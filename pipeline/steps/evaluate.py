@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 import onnxruntime as ort
 
-from pipeline import closeness, probes
-from pipeline.examples import Batch, Batches, mixed_examples, selftest_examples
+from pipeline import closeness, evidence, layer_search
+from pipeline.candidate import Candidate, speed, take_times
+from pipeline.evidence import EvalDataFacts, Evidence, VariantEvidence
 from pipeline.possible import check_required, impossible
-from pipeline.reference import reference_outputs
+from pipeline.yardstick import Yardstick
 from storage_init import host
 from storage_init.errors import WarmstartError
-from storage_init.package import TOKENIZER_FILE, Packed, Speed, Variant
-from storage_init.runtime import Tokenizer, cut_of, input_names, open_session, run_rows
-from storage_init.selftest import SelfTest
+from storage_init.package import (
+    Packed,
+    TextClassification,
+    TokenClassification,
+    Variant,
+    name_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    import tokenizers
-    from numpy.typing import NDArray
-
+    from pipeline.evidence import LayerSearch, ShapeTime
     from pipeline.recipe import Recipe, VariantName
     from pipeline.workspace import Workspace
-
-TIMED_ROUNDS = 3
+    from pipeline.yardstick import Measured
 
 
 class EvaluationError(WarmstartError):
@@ -44,81 +44,88 @@ class Evaluation(msgspec.Struct, frozen=True):
     rejected: dict[str, str]
 
 
+@dataclass(frozen=True)
+class _Result:
+    """A variant that was run here."""
+
+    candidate: Candidate
+    measured: Measured
+    search: LayerSearch | None = None
+
+
 def evaluate(workspace: Workspace, recipe: Recipe) -> str:
-    """Write the self-test and the evaluation into the workspace.
+    """Write the self-test, the evidence and the evaluation into the workspace.
+
+    An int8 that misses its gate is made again without the nodes that do most damage, if the recipe
+    allows that and it helps.
 
     Raises:
-        EvaluationError: no variant passed.
+        EvalDataError: the evaluation data cannot be read or does not fit the model.
+        EvaluationError: no variant passed; the evidence is there all the same.
         RecipeError: a required variant cannot be run here.
     """
     check_required(recipe)
+    layer_search.put_back(workspace)
     rejected = impossible(recipe)
-    facts = workspace.facts(recipe)
-    task = facts.task
-    tokenizer = Tokenizer(
-        workspace.exported / TOKENIZER_FILE,
-        facts.limits.max_length,
-        facts.pad_token_id,
-        cut_of(task),
-    )
-    examples = selftest_examples(task, recipe.selftest_texts)
-    batches = Batches(task, tokenizer)
-    encodings = tokenizer.encode_batch([*examples, *mixed_examples(task, examples)])
-    selftest = SelfTest(
-        [example if isinstance(example, str) else example[0] for example in examples],
-        reference_outputs(workspace, facts, examples, tokenizer),
-        batches.rows(encodings[: len(examples)]),
-        [pair[1] for pair in examples if not isinstance(pair, str)] or None,
-    )
-    selftest.save(workspace.selftest)
-    candidates = [
-        _Candidate.open(name, _session(workspace, recipe, name), batches, encodings)
+    yardstick = Yardstick.make(workspace, recipe)
+    yardstick.predictors_selftest().save(workspace.selftest)
+    results = {
+        name: _measure(workspace, recipe, name, yardstick)
         for name in recipe.variants
         if name not in rejected
+    }
+    candidates = [result.candidate for result in results.values()]
+    times = take_times(candidates, recipe.bench, yardstick.mixed) if candidates else {}
+    rejected |= {
+        name: result.measured.failure for name, result in results.items() if result.measured.failure
+    }
+    passed = {name: result for name, result in results.items() if name not in rejected}
+    accepted = [_variant(workspace, recipe, result, times[name]) for name, result in passed.items()]
+    entries = [
+        _entry(workspace, name, rejected.get(name), results.get(name), times.get(name, []))
+        for name in recipe.variants
     ]
-    speeds = _speeds(candidates)
-    accepted = []
-    for candidate in candidates:
-        alone, together = candidate.run_alone(), candidate.run_together()
-        known = alone[: len(selftest.reference)]
-        close = closeness.closeness(task, known, selftest.reference, selftest.rows)
-        failure = closeness.gate_failure(task, close, recipe.gate(candidate.name))
-        if failure is None and not np.isfinite(together).all():
-            failure = "values that are not finite in a padded batch"
-        if failure:
-            rejected[candidate.name] = failure
-            continue
-        accepted.append(
-            Variant(
-                name=candidate.name,
-                graph=workspace.relative(workspace.graph(candidate.name)),
-                requires=recipe.requires(candidate.name),
-                closeness=close,
-                batch_sensitivity=closeness.batch_sensitivity(
-                    task, alone, together, batches.rows(encodings)
-                ),
-                speed=speeds[candidate.name],
-                tolerance=closeness.tolerance(task, known, selftest.reference),
-                packed=_packed(workspace, recipe, candidate.name),
-                precision=recipe.precision(candidate.name) or msgspec.UNSET,
-            )
-        )
+    evidence.write(_evidence(recipe, yardstick, entries), workspace.evidence)
     if not accepted:
         raise EvaluationError(f"no variant is close enough to the original ({_list(rejected)})")
     workspace.evaluation.write_bytes(msgspec.json.encode(Evaluation(accepted, rejected)))
-    passed = {variant.name: closeness.describe(variant.closeness) for variant in accepted}
-    return _list(passed | {name: f"REJECTED, {why}" for name, why in rejected.items()})
+    layer_search.forget(workspace)
+    said: dict[str, str] = {name: _describe(result) for name, result in passed.items()}
+    return _list(said | {name: f"REJECTED, {why}" for name, why in rejected.items()})
 
 
 def _list(reasons: dict[str, str]) -> str:
     return "; ".join(f"{name}: {text}" for name, text in reasons.items())
 
 
-def _session(workspace: Workspace, recipe: Recipe, name: VariantName) -> ort.InferenceSession:
-    return open_session(
-        workspace.graph(name),
-        provider=recipe.requires(name).provider,
-        precision=recipe.precision(name),
+def _measure(
+    workspace: Workspace, recipe: Recipe, name: VariantName, yardstick: Yardstick
+) -> _Result:
+    candidate = Candidate.open(workspace, recipe, name, yardstick.batches)
+    measured = yardstick.measure(candidate, recipe.gate(name))
+    if measured.failure is None or name != "int8" or not recipe.int8.search.max_excluded:
+        return _Result(candidate, measured)
+    found, better = layer_search.search(workspace, recipe, yardstick)
+    if better is None:
+        return _Result(candidate, measured, found)
+    candidate = Candidate.open(workspace, recipe, name, yardstick.batches)
+    return _Result(candidate, better, found)
+
+
+def _variant(
+    workspace: Workspace, recipe: Recipe, result: _Result, times: Sequence[ShapeTime]
+) -> Variant:
+    name, measured = result.candidate.name, result.measured
+    return Variant(
+        name=name,
+        graph=workspace.relative(workspace.graph(name)),
+        requires=recipe.requires(name),
+        closeness=measured.closeness,
+        batch_sensitivity=measured.batch_sensitivity,
+        speed=speed(times, recipe.bench),
+        tolerance=measured.tolerance,
+        packed=_packed(workspace, recipe, name),
+        precision=recipe.precision(name) or msgspec.UNSET,
     )
 
 
@@ -133,72 +140,56 @@ def _packed(workspace: Workspace, recipe: Recipe, name: VariantName) -> Packed |
     return Packed(graph=workspace.relative(graph), requires=requires)
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """A variant's session with its inputs: each text alone, in mixed batches, and to time."""
-
-    name: VariantName
-    session: ort.InferenceSession
-    alone: list[Batch]
-    together: list[Batch]
-    singles: list[Batch]
-    full: list[Batch]
-
-    @classmethod
-    def open(
-        cls,
-        name: VariantName,
-        session: ort.InferenceSession,
-        batches: Batches,
-        encodings: list[tokenizers.Encoding],
-    ) -> _Candidate:
-        names = input_names(session)
-        typical = probes.typical(encodings)
-
-        def made(groups: Iterable[Sequence[tokenizers.Encoding]]) -> list[Batch]:
-            return [batches.make(group, names) for group in groups]
-
-        return cls(
-            name,
-            session,
-            alone=made([encoding] for encoding in encodings),
-            together=made(probes.batches(encodings)),
-            singles=made([encoding] for encoding in typical),
-            # Of one length: what padding costs is up to who forms the batches.
-            full=made([encoding] * probes.BATCH for encoding in typical),
-        )
-
-    def run_alone(self) -> NDArray[Any]:
-        return self._run(self.alone)
-
-    def run_together(self) -> NDArray[Any]:
-        return self._run(self.together)
-
-    def milliseconds(self, batches: list[Batch]) -> float:
-        """A text's share of the time that these batches take."""
-        start = time.perf_counter()
-        self._run(batches)
-        seconds = time.perf_counter() - start
-        return seconds * 1000 / sum(batch.texts for batch in batches)
-
-    def _run(self, batches: list[Batch]) -> NDArray[Any]:
-        return np.concatenate([run_rows(self.session, *batch) for batch in batches])
+def _entry(
+    workspace: Workspace,
+    name: VariantName,
+    reason: str | None,
+    result: _Result | None,
+    times: list[ShapeTime],
+) -> VariantEvidence:
+    if result is None:
+        return VariantEvidence(name, accepted=False, reason=reason)
+    measured = result.measured
+    folder = workspace.graph(name).parent
+    return VariantEvidence(
+        name,
+        accepted=reason is None,
+        reason=reason,
+        limits=measured.limits,
+        closeness=measured.closeness,
+        batch_sensitivity=measured.batch_sensitivity,
+        on_evaluation_data=measured.on_evaluation_data,
+        worst=measured.worst,
+        times=times,
+        search=result.search,
+        size=sum(path.stat().st_size for path in folder.iterdir()),
+    )
 
 
-def _speeds(candidates: list[_Candidate]) -> dict[str, Speed]:
-    """Median times, the variants taking turns so that noise hits all alike."""
-    alone: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
-    batched: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
-    for _ in range(TIMED_ROUNDS):
-        for candidate in candidates:
-            alone[candidate.name].append(candidate.milliseconds(candidate.singles))
-            batched[candidate.name].append(candidate.milliseconds(candidate.full))
-    return {
-        name: Speed(
-            cpu=host.cpu_model(),
-            alone_ms=round(statistics.median(alone[name]), 3),
-            batched_ms=round(statistics.median(batched[name]), 3),
-            batch=probes.BATCH,
-        )
-        for name in alone
-    }
+def _evidence(recipe: Recipe, yardstick: Yardstick, entries: list[VariantEvidence]) -> Evidence:
+    task, data, used = yardstick.task, recipe.eval_data, yardstick.evaluation
+    facts = None
+    if used is not None and data.path is not None and data.sha256 is not None:
+        texts = len(used.texts) // 2 if used.paired else len(used.texts)
+        facts = EvalDataFacts(Path(data.path).name, data.sha256, texts, used.labels is not None)
+    return Evidence(
+        task=name_of(task),
+        labels=task.labels if isinstance(task, TextClassification | TokenClassification) else [],
+        cpu=host.cpu_model(),
+        selftest_texts=len(yardstick.selftest.texts),
+        eval_data=facts,
+        original=used.scores if used is not None else None,
+        variants=entries,
+    )
+
+
+def _describe(result: _Result) -> str:
+    """In a few words."""
+    said = closeness.describe(result.measured.closeness)
+    found = result.measured.on_evaluation_data
+    if found is not None and found.scores is not None:
+        said += f", accuracy {found.scores.accuracy:.2%}"
+    if result.search is not None:
+        left, all_nodes = len(result.search.excluded), len(result.search.damages)
+        said += f", {left} of {all_nodes} nodes at full precision"
+    return said

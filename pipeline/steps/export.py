@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from pipeline import disk
 from pipeline.graphs import GraphError
 from pipeline.workspace import GRAPH
 from storage_init.package import TOKENIZER_FILE, name_of
@@ -27,7 +28,9 @@ def export(workspace: Workspace, recipe: Recipe) -> str:
     Raises:
         GraphError: the architecture cannot be exported, a ready graph cannot be used, or there is
             no fast tokenizer.
+        NoSpaceError: the disk cannot hold what the preparation makes.
     """
+    disk.check(workspace, recipe)
     facts, target = workspace.facts(recipe), workspace.exported
     graph = workspace.ready_graph
     if graph is None:

@@ -17,6 +17,7 @@ from pipeline.records import read as read_record
 from pipeline.report import Findings, render
 from pipeline.steps.evaluate import Evaluation
 from storage_init.package import (
+    EVIDENCE_FILE,
     REPORT_FILE,
     SELFTEST_FILE,
     TOKENIZER_FILE,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from pipeline.workspace import Workspace
     from storage_init.store import Store
 
-EVIDENCE_FILE = "evidence.json"
 CPU = "CPUExecutionProvider"
 TOOLS = ("warmstart", "onnx", "onnxruntime", "tokenizers")
 TORCH_TOOLS = ("optimum-onnx", "torch", "transformers")
@@ -93,6 +93,7 @@ def publish(
     with store.staging() as staged:
         shutil.copyfile(workspace.exported / TOKENIZER_FILE, staged / TOKENIZER_FILE)
         shutil.copyfile(workspace.selftest, staged / SELFTEST_FILE)
+        shutil.copyfile(workspace.evidence, staged / EVIDENCE_FILE)
         for folder in {workspace.graph(variant.name).parent for variant in evaluation.accepted}:
             shutil.copytree(folder, staged / folder.name)
         return publish_to(store, staged, describe, supersede=supersede)
@@ -104,7 +105,6 @@ def _findings(
     """What the report says beside the package's description."""
     graph = onnx.load(str(workspace.graph("fp32")), load_external_data=False).graph
     records = (read_record(workspace.root, step, recipe) for step in STEPS)
-    evidence = workspace.root / EVIDENCE_FILE
     return Findings(
         sizes={
             variant.name: sum(file.size for file in package.files if variant.owns(file.path))
@@ -114,7 +114,7 @@ def _findings(
         operators=Counter(node.op_type for node in graph.node),
         steps=[record for record in records if record],
         footprints=_footprints(workspace, recipe, package),
-        evidence=msgspec.json.decode(evidence.read_bytes()) if evidence.exists() else None,
+        evidence=msgspec.json.decode(workspace.evidence.read_bytes()),
     )
 
 

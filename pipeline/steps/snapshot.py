@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pipeline.eval_data import read_examples
 from storage_init import sources
 from storage_init.package import name_of
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def snapshot(
     source: Source, workspace: Workspace, recipe: Recipe, fetched: Path | None = None
 ) -> str:
-    """Fetch the source and refuse a model of no supported task before anything heavy starts.
+    """Fetch the source and refuse what cannot be prepared before anything heavy starts.
 
     Args:
         source: pinned to a revision.
@@ -29,11 +30,13 @@ def snapshot(
         fetched: the files at that revision, if they have been fetched already.
 
     Raises:
-        SourceError: it cannot be fetched or is not supported.
+        EvalDataError: the recipe's evaluation data cannot be read or does not fit the model.
+        SourceError: the source cannot be fetched, or its task is not supported.
     """
     bring = source if fetched is None else sources.resolve(fetched.resolve().as_uri())
     sources.fetch(bring, workspace.source, weights=recipe.weights)
     facts = workspace.facts(recipe)
+    read_examples(recipe.eval_data, facts.task)
     pinned = msgspec.structs.replace(source, license=_license(workspace))
     workspace.source_record.write_bytes(msgspec.json.encode(pinned))
     return f"{facts.model_type}, {name_of(facts.task)}, revision {source.revision[:12]}"

@@ -82,6 +82,6 @@ def test_a_step_that_fails_says_why_and_publishes_nothing(classifier: Path, tmp_
     )
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
-    assert "evaluate no variant is close enough to the original (int8: a probability moves" in last
+    assert "evaluate no variant is close enough to the original (int8: probability diff" in last
     assert Store(store).names() == []
     assert not list((store / ".staging").iterdir())

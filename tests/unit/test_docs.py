@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import recipe
+from pipeline import recipe, recipe_docs
 from predictor.settings import PREFIX, Settings
 from storage_init.package import schema
 
@@ -43,15 +43,19 @@ def test_the_published_schema_is_the_codes_own() -> None:
     assert (ROOT / "docs" / "package.schema.json").read_text() == schema(), "run `make schema`"
 
 
-def test_the_documented_recipe_is_the_default_one(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "pipeline.md").read_text()
-    block = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+def test_the_recipes_reference_and_schema_are_the_types_own() -> None:
+    docs = ROOT / "docs"
+    written = (docs / recipe_docs.PAGE).read_text()
+    assert recipe_docs.page(written) == written, "run `make schema`"
+    assert (docs / recipe_docs.SCHEMA_FILE).read_text() == recipe_docs.schema(), "run `make schema`"
+
+
+def test_the_documented_recipe_can_be_read(tmp_path: Path) -> None:
+    block = re.search(r"```yaml\n(.*?)```", (ROOT / "docs" / "recipe.md").read_text(), re.DOTALL)
     assert block is not None
-    text, texts = block[1].split("selftest_texts:")
-    assert "- I would not watch this film again." in texts
-    path = tmp_path / "recipe.yaml"
-    path.write_text(text)
-    assert recipe.read_recipe(path) == recipe.Recipe()
+    (tmp_path / "reviews.jsonl").write_text('{"text": "good"}\n')
+    (tmp_path / "recipe.yaml").write_text(block[1])
+    assert recipe.read_recipe(tmp_path / "recipe.yaml").int8.exclude == ("*classifier*",)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

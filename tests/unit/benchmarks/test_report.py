@@ -9,7 +9,7 @@ import pytest
 from benchmarks import machine, options, report
 from benchmarks.bench import rotated
 from benchmarks.figures import Summary
-from benchmarks.targets import Target
+from benchmarks.report import Target
 
 if TYPE_CHECKING:
     from pathlib import Path

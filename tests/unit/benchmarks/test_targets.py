@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 import pytest
 
@@ -12,6 +14,9 @@ from benchmarks.several import SeveralStart, per_model
 from benchmarks.throughput_result import JSON, JUDGED, Throughput
 from benchmarks.usage import Memory
 from storage_init.package import BatchSensitivity
+
+if TYPE_CHECKING:
+    from benchmarks.report import Target
 
 MEMORY = Memory(1, 1, 1)
 FIXED, MIXED = "19 tokens", "8-256 tokens"
@@ -40,7 +45,7 @@ def cold_start(int8: str | None) -> ColdStart:
     )
 
 
-def verdicts(found: list[targets.Target]) -> list[tuple[str, bool | None]]:
+def verdicts(found: list[Target]) -> list[tuple[str, bool | None]]:
     return [(target.measured, target.met) for target in found]
 
 

@@ -1,4 +1,4 @@
-"""A classifier taken through every step before evaluate, once a session."""
+"""A classifier and an embedder taken through every step before evaluate, once a session."""
 
 from __future__ import annotations
 
@@ -18,12 +18,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="session")
-def quantized(classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Source, export and both variants; evaluate writes beside them, nothing else may."""
-    workspace = Workspace(tmp_path_factory.mktemp("workspace"))
+def _quantized(folder: Path, root: Path) -> Workspace:
+    workspace = Workspace(root)
     recipe = Recipe()
-    snapshot(sources.resolve(classifier.as_uri()), workspace, recipe)
+    snapshot(sources.resolve(folder.as_uri()), workspace, recipe)
     for step in (export, optimize, quantize):
         step(workspace, recipe)
     return workspace
+
+
+@pytest.fixture(scope="session")
+def quantized(classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Source, export and both variants; evaluate writes beside them, nothing else may."""
+    return _quantized(classifier, tmp_path_factory.mktemp("workspace"))
+
+
+@pytest.fixture(scope="session")
+def quantized_embedder(embedder: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The same of the embedder."""
+    return _quantized(embedder, tmp_path_factory.mktemp("workspace"))

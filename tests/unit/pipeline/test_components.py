@@ -52,7 +52,7 @@ def test_a_changed_recipe_is_prepared_anew(
 
 
 @pytest.mark.parametrize(
-    ("recipe", "problem"), [("{}", "there is no folder"), ('{"tsk": 1}', "unknown field `tsk`")]
+    ("recipe", "problem"), [("{}", "there is no folder"), ('{"tsk": 1}', "tsk: unknown field")]
 )
 def test_a_mistake_in_a_parameter_fails_the_step_in_one_line(
     tmp_path: Path, recipe: str, problem: str, capsys: pytest.CaptureFixture[str]

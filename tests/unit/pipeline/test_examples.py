@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from pipeline.default_texts import DEFAULT_TEXTS
 from pipeline.examples import QUESTION, Batches, mixed_examples, selftest_examples
-from pipeline.recipe import DEFAULT_TEXTS, RecipeError
+from pipeline.recipe import RecipeError
 from storage_init.package import (
     FillMask,
     QuestionAnswering,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.probes import LONGEST_WORDS, MIXED_TEXTS, mixed_texts, typical
-from pipeline.recipe import DEFAULT_TEXTS
+from pipeline.default_texts import DEFAULT_TEXTS
+from pipeline.probes import LONGEST_WORDS, MIXED_TEXTS, mixed_texts
 
 
 def test_mixed_texts_are_the_same_every_time_and_of_every_length() -> None:
@@ -19,9 +19,3 @@ def test_mixed_texts_are_the_same_every_time_and_of_every_length() -> None:
 
 def test_texts_without_words_will_do() -> None:
     assert len(mixed_texts([""])) == MIXED_TEXTS
-
-
-def test_typical_texts_stand_for_a_quarter_of_the_lengths_each() -> None:
-    numbers = [["token"] * length for length in (9, 2, 7, 4, 5, 6, 3, 8)]
-    assert [len(one) for one in typical(numbers)] == [3, 5, 7, 9]
-    assert [len(one) for one in typical(numbers[:1])] == [9, 9, 9, 9]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 GRAPH_FILES = {"model.onnx", "model.onnx.data"}
 COMMON_FILES = {
+    "evidence.json",
     "package.json",
     "package.json.sha256",
     "report.html",

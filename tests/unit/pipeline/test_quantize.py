@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
+import pytest
 
-from pipeline.recipe import Int8, Recipe
+from pipeline.quantized import opened
+from pipeline.recipe import Int8, Recipe, RecipeError
 from pipeline.steps.quantize import quantize
+from pipeline.workspace import GRAPH
 from storage_init.runtime import open_session, run_answer
 
 if TYPE_CHECKING:
@@ -80,6 +83,38 @@ def test_excluded_nodes_stay_as_they_were(quantized: Workspace) -> None:
     assert (names.count("Attention"), names.count("MatMul")) == (1, 1)
     assert not left_over, "a packed graph of an earlier run does not fit these weights"
     assert quantized.graph("int8").read_bytes() == before, "the same recipe gives the same bytes"
+
+
+def test_patterns_exclude_all_that_they_match(quantized: Workspace) -> None:
+    exclude = ("*intermediate*", "Attention_0_key")
+    try:
+        said = quantize(quantized, Recipe(int8=Int8(packed=False, exclude=exclude)))
+        names = operators(quantized.graph("int8"))
+    finally:
+        quantize(quantized, Recipe())
+    # Two layers' feed-forward products, and one of an attention's three.
+    assert said.startswith("10 products")
+    assert names.count("MatMul") == 3
+    assert "Attention" not in names
+
+
+def test_what_is_to_be_excluded_must_be_there(quantized: Workspace) -> None:
+    before = quantized.graph("int8").read_bytes()
+    with pytest.raises(RecipeError, match=r"no node of the graph is called \*lookup\*; its pr"):
+        quantize(quantized, Recipe(int8=Int8(exclude=("*lookup*",))))
+    assert quantized.graph("int8").read_bytes() == before
+
+
+def test_nodes_without_a_name_get_one(quantized: Workspace, tmp_path: Path) -> None:
+    model = onnx.load(str(quantized.fused / GRAPH))
+    for node in model.graph.node:
+        node.name = ""
+    onnx.save(model, str(tmp_path / GRAPH))
+    editor, left_out = opened(tmp_path / GRAPH, ["Gemm_unnamed_*"])
+    names = [node.name for node in editor.model.graph.node]
+    assert "" not in names
+    assert len(names) == len(set(names))
+    assert left_out == {name for name in names if name.startswith("Gemm_unnamed_")} != set()
 
 
 def test_nothing_is_written_when_the_recipe_does_not_ask_for_int8(quantized: Workspace) -> None:

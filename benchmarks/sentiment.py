@@ -1,0 +1,78 @@
+"""Real sentences with human labels: the movie-review snippets of VADER's authors.
+
+Source: Hutto and Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social
+Media Text" (2014). They come, under MIT, with the source distribution of vaderSentiment, which pip
+downloads; nothing of it is kept in this repository.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DISTRIBUTION = "vaderSentiment==3.3.2"
+INNER = "additional_resources/hutto_ICWSM_2014.tar.gz"
+SNIPPETS = "movieReviewSnippets_GroundTruth.txt"
+LABELS = ("NEGATIVE", "POSITIVE")
+HELD_OUT = 2_500
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A text and its label: an index into ``LABELS``."""
+
+    text: str
+    label: int
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Disjoint sets: to train on, and to measure on."""
+
+    training: list[Sentence]
+    held_out: list[Sentence]
+
+
+def load(work: Path) -> Sentences:
+    """The snippets, split the same way every time; downloaded into ``work`` the first time.
+
+    Raises:
+        subprocess.CalledProcessError: pip cannot download them; it says why on stderr.
+    """
+    path = work / SNIPPETS
+    if not path.exists():
+        _download(work, path)
+    # A snippet that occurs twice would be in both sets.
+    by_text = {text: score for score, text in map(_parse, path.read_text("utf-8").splitlines())}
+    sentences = [Sentence(text, int(score > 0)) for text, score in by_text.items() if score]
+    # Not for secrets: every run must measure on the same sentences.
+    random.Random(0).shuffle(sentences)  # noqa: S311
+    return Sentences(sentences[HELD_OUT:], sentences[:HELD_OUT])
+
+
+def _parse(line: str) -> tuple[float, str]:
+    """A line is an id, the mean of twenty people's scores from -4 to 4, and the text."""
+    _, score, text = line.split("\t", 2)
+    return float(score), text.strip()
+
+
+def _download(work: Path, path: Path) -> None:
+    work.mkdir(parents=True, exist_ok=True)
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    wanted = ["--no-deps", "--no-binary=:all:", f"--dest={work}", DISTRIBUTION]
+    subprocess.run([*pip, *wanted], check=True)
+    (archive,) = work.glob("vader*entiment-*.tar.gz")
+    with tarfile.open(archive) as outer:
+        (inner,) = (member for member in outer if member.name.endswith(INNER))
+        with tarfile.open(fileobj=outer.extractfile(inner)) as tar:
+            (snippets,) = (member for member in tar if member.name.endswith(SNIPPETS))
+            content = tar.extractfile(snippets)
+            assert content is not None  # noqa: S101 - it is a regular file
+            path.write_bytes(content.read())
