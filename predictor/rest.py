@@ -25,6 +25,7 @@ from predictor.rest_client import (
     deadline_of,
     read_body,
 )
+from predictor.rest_openai import PREFIX, client_route, openai_error
 from predictor.rest_repository import repository_route
 from predictor.settings import Settings
 from predictor.traffic import Traffic
@@ -85,13 +86,13 @@ class RestApp:
         client = Client(receive, self._max_body)
         try:
             check_length(dict(scope["headers"]), self._max_body)
-            route = self._route(scope)
+            route = self._route(scope) or client_route(self._models, scope)
             if route is None:
                 await self._others(scope, receive, send)
                 return
             reply = await route(scope, client.receive)
         except RequestError as error:
-            reply = refusal(error)
+            reply = _refused(scope, error)
         except ClientGoneError:
             return
         except asyncio.CancelledError:
@@ -100,10 +101,10 @@ class RestApp:
             if not self._traffic.closed:
                 raise
             # Past the time that the server gives requests to end.
-            reply = refusal(StoppingError())
+            reply = _refused(scope, StoppingError())
         except Exception as error:
             log.exception("%s failed", scope["path"])
-            reply = json_reply({"error": f"the request failed: {error}"}, 500)
+            reply = _refused(scope, RequestError(f"the request failed: {error}"))
         finally:
             client.close()
         await send(
@@ -224,6 +225,11 @@ async def _server_metadata(_: Scope, __: Receive) -> Reply:
 async def _metrics(scope: Scope, _: Receive) -> Reply:
     encode, content_type = exposition.choose_encoder(header(scope, b"accept") or "")
     return Reply(encode(REGISTRY), headers=[(b"content-type", content_type.encode())])
+
+
+def _refused(scope: Scope, error: RequestError) -> Reply:
+    openai = scope["path"].startswith(PREFIX)
+    return refusal(error, openai_error(error) if openai else None)
 
 
 def _is_cloud_event(scope: Scope) -> bool:
