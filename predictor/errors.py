@@ -52,6 +52,16 @@ class UnknownModelError(RequestError):
         super().__init__(f"{what} here")
 
 
+class UnknownRouteError(RequestError):
+    """There is nothing at this path."""
+
+    status = 404
+    grpc_code = "UNIMPLEMENTED"
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(f"there is no {method} {path} here")
+
+
 class NotReadyError(RequestError):
     """The model is not loaded yet, or not any more."""
 

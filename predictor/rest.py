@@ -34,6 +34,7 @@ from predictor.rest_client import (
     deadline_of,
     read_body,
 )
+from predictor.rest_openai import PREFIX, client_route, openai_error
 from predictor.rest_repository import repository_route
 from predictor.settings import Settings
 from predictor.traffic import Traffic
@@ -131,10 +132,14 @@ class RestApp:
                 return
             # The server sends what a GET would be answered with, without its body.
             method = "GET" if scope["method"] == "HEAD" else scope["method"]
-            route = self._route(scope["path"], method) or self._refusal(scope)
+            route = (
+                self._route(scope["path"], method)
+                or client_route(self._models, scope)
+                or self._refusal(scope)
+            )
             reply = await route(scope, client.receive)
         except RequestError as error:
-            reply = refusal(error)
+            reply = _refused(scope, error)
         except ClientGoneError:
             return
         except asyncio.CancelledError:
@@ -143,10 +148,10 @@ class RestApp:
             if not self._traffic.closed:
                 raise
             # Past the time that the server gives requests to end.
-            reply = refusal(StoppingError())
+            reply = _refused(scope, StoppingError())
         except Exception as error:
             log.exception("%s failed", scope["path"])
-            reply = json_reply({"error": f"the request failed: {error}"}, 500)
+            reply = _refused(scope, RequestError(f"the request failed: {error}"))
         finally:
             client.close()
         await send(
@@ -312,6 +317,11 @@ def _page(make: Callable[[], tuple[bytes, bytes]]) -> Route:
 async def _metrics(scope: Scope, _: Receive) -> Reply:
     encode, content_type = exposition.choose_encoder(header(scope, b"accept") or "")
     return Reply(encode(REGISTRY), headers=[(b"content-type", content_type.encode())])
+
+
+def _refused(scope: Scope, error: RequestError) -> Reply:
+    openai = scope["path"].startswith(PREFIX)
+    return refusal(error, openai_error(error) if openai else None)
 
 
 def _is_cloud_event(scope: Scope) -> bool:
