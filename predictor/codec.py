@@ -91,6 +91,23 @@ def decode_tensors(request: Request, engine: Engine) -> list[Tokens]:
     return _rows(arrays)
 
 
+def decode_token_ids(rows: Sequence[Sequence[int]], engine: Engine) -> list[Tokens]:
+    """Texts that are token ids already, each as it is.
+
+    Raises:
+        InvalidRequestError: one has too many, or the model knows none of that number.
+    """
+    made = []
+    for row in rows:
+        try:
+            ids = np.array(row, dtype=np.int64)
+        except OverflowError as error:
+            raise InvalidRequestError(f"a token id is beyond INT64 ({error})") from error
+        _check_arrays({"input_ids": ids[None], "attention_mask": np.ones_like(ids)[None]}, engine)
+        made.append(Tokens(ids))
+    return made
+
+
 def chosen(asked: Sequence[str], outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """The outputs that a request asked for, in that order; all if it named none.
 

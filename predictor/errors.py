@@ -52,6 +52,23 @@ class UnknownModelError(RequestError):
         super().__init__(f"{what} here")
 
 
+class UnknownPathError(RequestError):
+    """There is nothing at this path."""
+
+    status = 404
+    grpc_code = "UNIMPLEMENTED"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"there is nothing at {path}")
+
+
+class WrongMethodError(RequestError):
+    """The path has other methods, which the message names."""
+
+    status = 405
+    grpc_code = "UNIMPLEMENTED"
+
+
 class NotReadyError(RequestError):
     """The model is not loaded yet, or not any more."""
 

@@ -31,9 +31,9 @@ def json_reply(content: Any, status: int = 200) -> Reply:
     return Reply(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status)
 
 
-def refusal(error: RequestError) -> Reply:
-    """The protocol's error body; where it is worth asking again, when."""
-    reply = json_reply({"error": str(error)}, error.status)
+def refusal(error: RequestError, body: Mapping[str, Any] | None = None) -> Reply:
+    """The protocol's error body or another one; where it is worth asking again, when."""
+    reply = json_reply(body or {"error": str(error)}, error.status)
     if error.retry_after is None:
         return reply
     after = (b"retry-after", str(error.retry_after).encode())

@@ -23,6 +23,8 @@ from predictor.errors import (
     RequestError,
     StoppingError,
     UnknownModelError,
+    UnknownPathError,
+    WrongMethodError,
 )
 from predictor.exchange import REST_V1, REST_V2, Exchanges
 from predictor.metadata import server_metadata
@@ -34,6 +36,7 @@ from predictor.rest_client import (
     deadline_of,
     read_body,
 )
+from predictor.rest_openai import PREFIX, client_route, openai_error
 from predictor.rest_repository import repository_route
 from predictor.settings import Settings
 from predictor.traffic import Traffic
@@ -131,10 +134,10 @@ class RestApp:
                 return
             # The server sends what a GET would be answered with, without its body.
             method = "GET" if scope["method"] == "HEAD" else scope["method"]
-            route = self._route(scope["path"], method) or self._refusal(scope)
+            route = self._any_route(scope["path"], method) or self._refusal(scope)
             reply = await route(scope, client.receive)
         except RequestError as error:
-            reply = refusal(error)
+            reply = _refused(scope, error)
         except ClientGoneError:
             return
         except asyncio.CancelledError:
@@ -143,10 +146,10 @@ class RestApp:
             if not self._traffic.closed:
                 raise
             # Past the time that the server gives requests to end.
-            reply = refusal(StoppingError())
+            reply = _refused(scope, StoppingError())
         except Exception as error:
             log.exception("%s failed", scope["path"])
-            reply = json_reply({"error": f"the request failed: {error}"}, 500)
+            reply = _refused(scope, RequestError(f"the request failed: {error}"))
         finally:
             client.close()
         await send(
@@ -162,6 +165,11 @@ class RestApp:
         match = MODEL_V1.fullmatch(scope["path"])
         is_call = match is not None and match["verb"] and scope["method"] == "POST"
         return bool(is_call) and _is_cloud_event(scope)
+
+    def _any_route(self, path: str, method: str) -> Route | None:
+        return self._route(path, method) or client_route(
+            self._models, self._exchanges, path, method
+        )
 
     def _route(self, path: str, method: str) -> Route | None:
         if match := MODEL.fullmatch(path):
@@ -185,13 +193,13 @@ class RestApp:
         """Why a path or a method of it has no route."""
         path, method = scope["path"], scope["method"]
         allowed = ", ".join(
-            names for each, names in METHODS.items() if self._route(path, each) is not None
+            names for each, names in METHODS.items() if self._any_route(path, each) is not None
         )
 
         async def refuse(_: Scope, __: Receive) -> Reply:
             if not allowed:
-                return json_reply({"error": f"there is nothing at {path}"}, 404)
-            reply = json_reply({"error": f"{path} takes {allowed}, not {method}"}, 405)
+                raise UnknownPathError(path)
+            reply = _refused(scope, WrongMethodError(f"{path} takes {allowed}, not {method}"))
             return replace(reply, headers=[*reply.headers, (b"allow", allowed.encode())])
 
         return refuse
@@ -312,6 +320,11 @@ def _page(make: Callable[[], tuple[bytes, bytes]]) -> Route:
 async def _metrics(scope: Scope, _: Receive) -> Reply:
     encode, content_type = exposition.choose_encoder(header(scope, b"accept") or "")
     return Reply(encode(REGISTRY), headers=[(b"content-type", content_type.encode())])
+
+
+def _refused(scope: Scope, error: RequestError) -> Reply:
+    openai = scope["path"].startswith(PREFIX)
+    return refusal(error, openai_error(error) if openai else None)
 
 
 def _is_cloud_event(scope: Scope) -> bool:

@@ -15,6 +15,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from predictor import codec, loading, metrics, v1
 from predictor.admission import Admission
 from predictor.batcher import Batcher
+from predictor.engine import Texts
 from predictor.errors import InvalidRequestError, NotReadyError
 from predictor.protocol import Answer, Request
 from predictor.scheduler import Limits
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from predictor.engine import Texts, Tokens
+    from predictor.engine import Tokens
     from predictor.loading import LoadedModel
     from predictor.parameters import Parameters
     from predictor.settings import Settings
@@ -58,6 +59,14 @@ class _Serving:
     loaded: LoadedModel
     batcher: Batcher
     admission: Admission
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a task answers, and the ``tokens`` that it was asked, special ones included."""
+
+    outputs: dict[str, NDArray[Any]]
+    tokens: int
 
 
 class ServedModel:
@@ -198,6 +207,31 @@ class ServedModel:
         request_id = request.id or str(UUID(int=getrandbits(128), version=4))
         return Answer(self.name, loaded.version, request_id, codec.chosen(request.outputs, outputs))
 
+    async def answer(
+        self,
+        asked: Texts | Sequence[Tokens],
+        parameters: Parameters,
+        deadline: float | None = None,
+    ) -> Counted:
+        """Answer texts, also those that are tokens already, and count their tokens.
+
+        Further arguments and errors are those of :meth:`infer`.
+        """
+        now = self._now
+        engine, task = now.loaded.engine, now.loaded.engine.task
+        if not isinstance(asked, Texts):
+            texts, tokens = Texts([""] * len(asked)), asked
+        else:
+            now.admission.admit(len(asked.texts), deadline)
+            texts, wanted = asked, task.ask(asked, parameters)
+            # Here and not in a lane, which would not say how many there were.
+            (found,) = await asyncio.to_thread(engine.tokenize, [wanted])
+            if isinstance(found, TextTooLongError):
+                raise _too_long(found) from found
+            tokens = found
+        rows = await _run(now, tokens, len(tokens), deadline)
+        return Counted(task.answer(texts, rows, parameters), sum(map(len, tokens)))
+
     async def predict(self, body: object, deadline: float | None = None) -> dict[str, Any]:
         """Answer a V1 request; arguments and errors are those of :meth:`infer`."""
         now = self._now
@@ -273,6 +307,10 @@ async def _run(
     except QuestionTooLongError as error:
         raise InvalidRequestError(str(error)) from error
     except TextTooLongError as error:
-        raise InvalidRequestError(f"{error}, and truncation is false") from error
+        raise _too_long(error) from error
     except InvalidArgument as error:
         raise InvalidRequestError(f"the model refuses these tensors: {error}") from error
+
+
+def _too_long(error: TextTooLongError) -> InvalidRequestError:
+    return InvalidRequestError(f"{error}, and truncation is false")

@@ -30,14 +30,6 @@ def keys(tmp_path: Path) -> KeyPair:
 
 
 @pytest.fixture(scope="session")
-def one_torch_thread() -> None:
-    """For originals so small that PyTorch's threads would only wait for each other."""
-    import torch
-
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="session")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny BERT classifier as a Hugging Face folder; read only."""
     return make_classifier(tmp_path_factory.mktemp("classifier"))

@@ -1,18 +1,45 @@
-"""transformers' own pipelines, which our answers are compared with."""
+"""Other libraries' own answers, which ours are compared with."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def original(task: str, folder: Path, **settings: Any) -> Any:
-    """The pipeline of that name over a model folder."""
-    import torch
+    """transformers' pipeline of that name over a model folder."""
     from transformers import pipeline
+
+    _use_one_thread()
+    return pipeline(task, model=str(folder), **settings)
+
+
+def original_vectors(folder: Path, texts: Sequence[str], **settings: Any) -> NDArray[np.float32]:
+    """What sentence-transformers' ``SentenceTransformer`` makes of texts."""
+    from sentence_transformers import SentenceTransformer
+
+    _use_one_thread()
+    vectors: NDArray[np.float32] = SentenceTransformer(str(folder)).encode(texts, **settings)
+    return vectors
+
+
+def original_scores(folder: Path, query: str, documents: Sequence[str]) -> NDArray[np.float32]:
+    """What sentence-transformers' ``CrossEncoder`` makes of a query and each document."""
+    from sentence_transformers import CrossEncoder
+
+    _use_one_thread()
+    scores: NDArray[np.float32] = CrossEncoder(str(folder)).predict([(query, d) for d in documents])
+    return scores
+
+
+def _use_one_thread() -> None:
+    import torch
 
     # A tiny model's threads wait for each other longer than they work.
     torch.set_num_threads(1)
-    return pipeline(task, model=str(folder), **settings)

@@ -25,6 +25,7 @@ from storage_init.package import TOKENIZER_FILE, Pooling
 from storage_init.runtime import Tokenizer, open_session
 from tests.engines import rows_of
 from tests.models import DIMENSION, make_embedder
+from tests.originals import original_vectors
 from tests.prepare import prepare
 from tests.sentences import sentences
 from tests.v2 import outputs_of, text_request
@@ -33,22 +34,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("one_torch_thread")]
+pytestmark = pytest.mark.integration
 
 # Some have more tokens than the model takes.
 TEXTS = ["", "good", *sentences(58, longest=70)]
 PROMPTS = {"query": "would this film deliver ", "passage": "book ", "plain": ""}
 FP32 = Recipe(variants=("fp32",))
-
-
-def vectors(model: Path, **settings: Any) -> NDArray[np.float32]:
-    """sentence-transformers' own."""
-    from sentence_transformers import SentenceTransformer
-
-    made: NDArray[np.float32] = SentenceTransformer(str(model)).encode(TEXTS, **settings)
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +83,7 @@ def test_every_pooling_agrees_with_sentence_transformers(
     engine = Engine(session, tokenizer, task_for(facts.task))
     # In batches, so that there is padding.
     got = np.concatenate([rows_of(engine, Texts(TEXTS[i : i + 7])) for i in range(0, 60, 7)])
-    wanted = vectors(workspace.source)
+    wanted = original_vectors(workspace.source, TEXTS)
     assert len(wanted) >= 50
     np.testing.assert_allclose(got, wanted, atol=1e-4)
     np.testing.assert_allclose(
@@ -108,13 +100,15 @@ def test_prompts_are_those_of_sentence_transformers(
     response = server.infer(text_request(TEXTS, **asked))
     assert response.status_code == 200, response.text
     got = outputs_of(response.json())["embedding"]
-    np.testing.assert_allclose(got, vectors(prompted, prompt_name=prompt), atol=1e-4)
+    np.testing.assert_allclose(
+        got, original_vectors(prompted, TEXTS, prompt_name=prompt), atol=1e-4
+    )
 
 
 def test_fewer_dimensions_are_those_of_sentence_transformers(
     server: Predictor, prompted: Path
 ) -> None:
-    wanted = vectors(prompted, truncate_dim=8, normalize_embeddings=True)
+    wanted = original_vectors(prompted, TEXTS, truncate_dim=8, normalize_embeddings=True)
     got = outputs_of(server.infer(text_request(TEXTS, dimensions=8)).json())["embedding"]
     assert got.shape == (len(TEXTS), 8)
     np.testing.assert_allclose(got, wanted, atol=1e-4)

@@ -19,6 +19,7 @@ from storage_init.package import TextRanking, read_package
 from storage_init.selftest import SelfTest
 from tests.engines import rows_of
 from tests.models import make_reranker
+from tests.originals import original_scores
 from tests.prepare import prepare
 from tests.sentences import sentences
 from tests.v2 import outputs_of
@@ -29,20 +30,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("one_torch_thread")]
+pytestmark = pytest.mark.integration
 
 QUERY = "would a film never deliver ?"
 # Some have, with the query, more tokens than the model takes.
 DOCUMENTS = ["", "good", *sentences(58, longest=70)]
-
-
-def scores(model: Path, **settings: Any) -> NDArray[np.float32]:
-    """sentence-transformers' own."""
-    from sentence_transformers import CrossEncoder
-
-    pairs = [(QUERY, document) for document in DOCUMENTS]
-    made: NDArray[np.float32] = CrossEncoder(str(model)).predict(pairs, **settings)
-    return made
 
 
 def request(queries: list[str], documents: list[str], **parameters: Any) -> dict[str, Any]:
@@ -65,7 +57,7 @@ def server(
 
 @pytest.fixture(scope="module")
 def expected(reranker: Path) -> NDArray[np.float32]:
-    return scores(reranker)
+    return original_scores(reranker, QUERY, DOCUMENTS)
 
 
 def test_agrees_with_sentence_transformers_on_scores_and_order(
@@ -135,6 +127,6 @@ def test_an_activation_that_the_model_names_is_applied(tmp_path: Path) -> None:
     engine = load(Settings("m", folder)).engine
     texts = Texts([QUERY] * len(DOCUMENTS), DOCUMENTS)
     got = engine.task.answer(texts, rows_of(engine, texts), Parameters())["score"]
-    wanted = scores(model)
+    wanted = original_scores(model, QUERY, DOCUMENTS)
     np.testing.assert_allclose(got, wanted, atol=1e-4)
     assert wanted.min() < 0 or wanted.max() > 1, "a sigmoid's scores would pass, too"

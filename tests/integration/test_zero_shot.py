@@ -13,6 +13,7 @@ from kserve import InferenceGRPCClient, InferInput, InferRequest
 from benchmarks.process import Predictor, predictor
 from pipeline.recipe import Recipe
 from tests.models import NLI_LABELS
+from tests.originals import original
 from tests.prepare import prepare
 from tests.sentences import sentences
 from tests.v2 import outputs_of, text_request
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("one_torch_thread")]
+pytestmark = pytest.mark.integration
 
 # Some have more tokens than the model takes.
 TEXTS = ["good", *sentences(51, longest=70)]
@@ -37,10 +38,8 @@ def server(nli: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pred
 
 
 @pytest.fixture(scope="module")
-def original(nli: Path) -> Any:
-    from transformers import pipeline
-
-    return pipeline("zero-shot-classification", model=str(nli))
+def zero_shot(nli: Path) -> Any:
+    return original("zero-shot-classification", nli)
 
 
 @pytest.mark.parametrize(
@@ -54,10 +53,10 @@ def original(nli: Path) -> Any:
     ids=["one of them", "several", "another template", "a single label"],
 )
 def test_agrees_with_transformers_on_labels_and_their_order(
-    server: Predictor, original: Any, asked: dict[str, Any]
+    server: Predictor, zero_shot: Any, asked: dict[str, Any]
 ) -> None:
     asked = {"candidate_labels": LABELS, **asked}
-    wanted = original(TEXTS, **asked)
+    wanted = zero_shot(TEXTS, **asked)
     response = server.infer(text_request(TEXTS, top_k=len(asked["candidate_labels"]), **asked))
     assert response.status_code == 200, response.text
     outputs = outputs_of(response.json())
@@ -91,10 +90,8 @@ def test_v1_and_grpc_answer_as_rest_does(server: Predictor) -> None:
 
 
 def test_pairs_agree_with_transformers(server: Predictor, nli: Path) -> None:
-    from transformers import pipeline
-
     pairs = list(zip(TEXTS, sentences(len(TEXTS), longest=30, seed=1), strict=True))
-    classifier = pipeline("text-classification", model=str(nli), top_k=None)
+    classifier = original("text-classification", nli, top_k=None)
     given = [{"text": text, "text_pair": pair} for text, pair in pairs]
     answers = classifier(given, truncation=True)
     body = text_request([text for text, _ in pairs], top_k=len(NLI_LABELS))

@@ -131,6 +131,20 @@ def test_a_model_of_single_texts_refuses_pairs() -> None:
         decode_texts(text_input(["a"]), text_input(["b"], name="text_pair"), names=TextInputs())
 
 
+def test_token_ids_are_texts_of_unequal_length(classifier_engine: Engine) -> None:
+    one, two = codec.decode_token_ids([[2, 5, 3], [7]], classifier_engine)
+    assert (list(one.ids), list(two.ids)) == ([2, 5, 3], [7])
+    assert one.mask is one.types is None
+
+
+@pytest.mark.parametrize("row", [[10**6], [-1], [2**64], [1] * 65])
+def test_token_ids_that_the_model_cannot_take_are_refused(
+    classifier_engine: Engine, row: list[int]
+) -> None:
+    with pytest.raises(InvalidRequestError):
+        codec.decode_token_ids([[2], row], classifier_engine)
+
+
 def test_texts_and_tensors_are_told_apart() -> None:
     assert codec.is_text(Request([text_input(["a"]), text_input(["b"])], Parameters()))
     assert not codec.is_text(Request(tensors([[1]]), Parameters()))

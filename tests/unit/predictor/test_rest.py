@@ -16,32 +16,16 @@ from predictor.repository import Repository
 from predictor.rest import RestApp
 from predictor.served import ServedModel
 from predictor.settings import Settings
+from tests.asgi import others, request
 from tests.v2 import outputs_of, text_request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from predictor.rest import Receive, Scope, Send
 
 TEXTS = ["the film was good", "a bad book"]
 INFER = "/v2/models/m/infer"
-
-
-async def others(scope: Scope, receive: Receive, send: Send) -> None:
-    """Stands where KServe's application does, and says what it was asked."""
-    body = f"{scope['method']} {scope['path']}".encode()
-    await send({"type": "http.response.start", "status": 418, "headers": []})
-    await send({"type": "http.response.body", "body": body})
-
-
-def request(app: RestApp, method: str, path: str, **content: Any) -> httpx.Response:
-    async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.request(method, path, **content)
-
-    return asyncio.run(ask())
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,110 @@
+"""Reranking as Cohere's and text-embeddings-inference's clients ask for it.
+
+``{"query", "documents", "top_n", "return_documents"}`` is answered as Cohere does, with
+``{"results": [{"index", "relevance_score"}, …]}``; ``{"query", "texts", "raw_scores",
+"return_text"}`` as text-embeddings-inference does, with ``[{"index", "score"}, …]``. Either way the
+best document comes first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from predictor.engine import Texts
+from predictor.errors import InvalidRequestError
+from predictor.exchange import REST_RERANK
+from predictor.parameters import Parameters
+from predictor.reply import Reply, json_reply
+from predictor.rest_client import deadline_of, read_body
+from predictor.task_models import decode, model_for
+from predictor.tasks.text_ranking import TextRankingTask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from predictor.exchange import Exchanges
+    from predictor.rest_client import Receive, Scope
+    from predictor.served import Counted, ServedModel
+
+PATHS = ("/openai/v1/rerank", "/v1/rerank", "/v2/rerank", "/rerank")
+
+
+class _Document(msgspec.Struct):
+    text: str
+
+
+class _Request(msgspec.Struct):
+    query: str
+    model: str | None = None
+    documents: list[str | _Document] | None = None
+    texts: list[str] | None = None
+    top_n: Annotated[int, Meta(ge=1)] | None = None
+    return_documents: bool = False
+    return_text: bool = False
+    raw_scores: bool = False
+    truncate: bool = True
+
+    @property
+    def listed(self) -> list[str]:
+        """The documents, whatever they are called."""
+        if (self.documents is None) == (self.texts is None):
+            raise InvalidRequestError('the body needs either "documents" or "texts"')
+        if self.texts is not None:
+            return self.texts
+        return [each if isinstance(each, str) else each.text for each in self.documents or []]
+
+
+async def rerank(
+    models: Mapping[str, ServedModel], exchanges: Exchanges, scope: Scope, receive: Receive
+) -> Reply:
+    """Answer a POST to one of ``PATHS``.
+
+    Raises:
+        RequestError: it gets no answer; says why.
+    """
+    deadline = deadline_of(dict(scope["headers"]))
+    request = decode(await read_body(receive), _Request, "a rerank request")
+    model = model_for(models, request.model, TextRankingTask, "text-ranking")
+    with exchanges.begin(model.name, REST_RERANK, scope["headers"]) as exchange:
+        model.check_queue(deadline)
+        parameters = Parameters.parse({"raw_scores": request.raw_scores})
+        answer = await model.answer(_pairs(request), parameters, deadline)
+        exchange.answered()
+        return json_reply(_encoded(request, model.name, answer))
+
+
+def _pairs(request: _Request) -> Texts:
+    documents = request.listed
+    if not documents:
+        raise InvalidRequestError("there are no documents to rank")
+    return Texts([request.query] * len(documents), documents, request.truncate)
+
+
+def _encoded(request: _Request, model: str, answer: Counted) -> Any:
+    scores = answer.outputs["score"]
+    best = np.argsort(-scores, kind="stable")[: request.top_n].tolist()
+    if request.texts is not None:
+        return [_of_tei(request, index, float(scores[index])) for index in best]
+    return _of_cohere(request, model, answer, best)
+
+
+def _of_tei(request: _Request, index: int, score: float) -> dict[str, Any]:
+    text = {"text": request.listed[index]} if request.return_text else {}
+    return {"index": index, "score": score, **text}
+
+
+def _of_cohere(request: _Request, model: str, answer: Counted, best: list[int]) -> dict[str, Any]:
+    documents, scores = request.listed, answer.outputs["score"]
+    results: list[dict[str, Any]] = [
+        {"index": index, "relevance_score": float(scores[index])} for index in best
+    ]
+    if request.return_documents:
+        for result in results:
+            result["document"] = {"text": documents[result["index"]]}
+    usage = {"prompt_tokens": answer.tokens, "total_tokens": answer.tokens}
+    return {"id": str(uuid4()), "model": model, "results": results, "usage": usage}
