@@ -78,7 +78,7 @@ lock: $(VENV)/.venv
 
 # The package's schema as a file, for people and other tools; a test compares the two.
 schema: $(VENV)/.demo
-	$(BIN)/python -c 'from storage_init.package import schema; print(schema(), end="")' \
+	$(BIN)/python -c 'from storage_init.package_schema import schema; print(schema(), end="")' \
 		> docs/package.schema.json
 
 # Builds one image, tries it out, and pushes it if PUSH names a registry.
