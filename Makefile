@@ -61,7 +61,7 @@ lock: $(VENV)/.venv
 
 # The schemas of package and recipe as files, for people and other tools; a test compares them.
 schema: $(VENV)/.demo
-	$(BIN)/python -c 'from storage_init.package import schema; print(schema(), end="")' \
+	$(BIN)/python -c 'from storage_init.package_schema import schema; print(schema(), end="")' \
 		> docs/package.schema.json
 	$(BIN)/python -m pipeline.recipe_docs docs
 

@@ -52,14 +52,21 @@ class UnknownModelError(RequestError):
         super().__init__(f"{what} here")
 
 
-class UnknownRouteError(RequestError):
+class UnknownPathError(RequestError):
     """There is nothing at this path."""
 
     status = 404
     grpc_code = "UNIMPLEMENTED"
 
-    def __init__(self, method: str, path: str) -> None:
-        super().__init__(f"there is no {method} {path} here")
+    def __init__(self, path: str) -> None:
+        super().__init__(f"there is nothing at {path}")
+
+
+class WrongMethodError(RequestError):
+    """The path has other methods, which the message names."""
+
+    status = 405
+    grpc_code = "UNIMPLEMENTED"
 
 
 class NotReadyError(RequestError):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Headers = Iterable[tuple[str | bytes, str | bytes]]
 
 REST_V1, REST_V2, GRPC_V2 = "rest-v1", "rest-v2", "grpc-v2"
+REST_OPENAI, REST_RERANK = "rest-openai", "rest-rerank"
 # Nobody needs more of an id to find a request, and clients may send anything.
 ID_CHARACTERS = 128
 

@@ -23,6 +23,8 @@ from predictor.errors import (
     RequestError,
     StoppingError,
     UnknownModelError,
+    UnknownPathError,
+    WrongMethodError,
 )
 from predictor.exchange import REST_V1, REST_V2, Exchanges
 from predictor.metadata import server_metadata
@@ -132,11 +134,7 @@ class RestApp:
                 return
             # The server sends what a GET would be answered with, without its body.
             method = "GET" if scope["method"] == "HEAD" else scope["method"]
-            route = (
-                self._route(scope["path"], method)
-                or client_route(self._models, scope)
-                or self._refusal(scope)
-            )
+            route = self._any_route(scope["path"], method) or self._refusal(scope)
             reply = await route(scope, client.receive)
         except RequestError as error:
             reply = _refused(scope, error)
@@ -168,6 +166,11 @@ class RestApp:
         is_call = match is not None and match["verb"] and scope["method"] == "POST"
         return bool(is_call) and _is_cloud_event(scope)
 
+    def _any_route(self, path: str, method: str) -> Route | None:
+        return self._route(path, method) or client_route(
+            self._models, self._exchanges, path, method
+        )
+
     def _route(self, path: str, method: str) -> Route | None:
         if match := MODEL.fullmatch(path):
             name, version, what = match.groups()
@@ -190,13 +193,13 @@ class RestApp:
         """Why a path or a method of it has no route."""
         path, method = scope["path"], scope["method"]
         allowed = ", ".join(
-            names for each, names in METHODS.items() if self._route(path, each) is not None
+            names for each, names in METHODS.items() if self._any_route(path, each) is not None
         )
 
         async def refuse(_: Scope, __: Receive) -> Reply:
             if not allowed:
-                return json_reply({"error": f"there is nothing at {path}"}, 404)
-            reply = json_reply({"error": f"{path} takes {allowed}, not {method}"}, 405)
+                raise UnknownPathError(path)
+            reply = _refused(scope, WrongMethodError(f"{path} takes {allowed}, not {method}"))
             return replace(reply, headers=[*reply.headers, (b"allow", allowed.encode())])
 
         return refuse

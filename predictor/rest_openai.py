@@ -16,7 +16,8 @@ import msgspec
 from predictor import rest_rerank
 from predictor.codec import decode_token_ids
 from predictor.engine import Texts
-from predictor.errors import InvalidRequestError, UnknownModelError, UnknownRouteError
+from predictor.errors import InvalidRequestError, UnknownModelError
+from predictor.exchange import REST_OPENAI
 from predictor.parameters import Parameters
 from predictor.reply import Reply, json_reply
 from predictor.rest_client import deadline_of, read_body
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 
     from predictor.engine import Engine, Tokens
     from predictor.errors import RequestError
+    from predictor.exchange import Exchanges
     from predictor.rest_client import Receive, Scope
-    from predictor.served import ServedModel
+    from predictor.served import Counted, ServedModel
 
     Models = Mapping[str, ServedModel]
 
@@ -60,21 +62,18 @@ class _Embeddings(msgspec.Struct):
 
 
 def client_route(
-    models: Models, scope: Scope
+    models: Models, exchanges: Exchanges, path: str, method: str
 ) -> Callable[[Scope, Receive], Awaitable[Reply]] | None:
     """What answers a path of OpenAI's, or one of reranking; None if it is neither."""
-    method, path = scope["method"], scope["path"]
     if method == "POST" and path in rest_rerank.PATHS:
-        return partial(rest_rerank.rerank, models)
-    if not path.startswith(PREFIX):
-        return None
+        return partial(rest_rerank.rerank, models, exchanges)
     if method == "POST" and path == "/openai/v1/embeddings":
-        return partial(_embeddings, models)
+        return partial(_embeddings, models, exchanges)
     if method == "GET" and path == MODELS:
         return partial(_list, models)
     if method == "GET" and path.startswith(f"{MODELS}/"):
         return partial(_model, models, path.removeprefix(f"{MODELS}/"))
-    return partial(_no_route, method, path)
+    return None
 
 
 def openai_error(error: RequestError) -> dict[str, Any]:
@@ -84,20 +83,28 @@ def openai_error(error: RequestError) -> dict[str, Any]:
     return {"error": {"message": str(error), "type": kind, "param": None, "code": code}}
 
 
-async def _embeddings(models: Models, scope: Scope, receive: Receive) -> Reply:
+async def _embeddings(
+    models: Models, exchanges: Exchanges, scope: Scope, receive: Receive
+) -> Reply:
     deadline = deadline_of(dict(scope["headers"]))
     request = decode(await read_body(receive), _Embeddings, "an embeddings request")
     model = model_for(models, request.model, TextEmbeddingTask, "text-embedding")
-    asked = _input(request, model.loaded.engine)
-    answer = await model.answer(asked, request.parameters, deadline)
-    rows = answer.outputs["embedding"]
+    with exchanges.begin(model.name, REST_OPENAI, scope["headers"]) as exchange:
+        model.check_queue(deadline)
+        asked = _input(request, model.loaded.engine)
+        answer = await model.answer(asked, request.parameters, deadline)
+        exchange.answered()
+        return json_reply(_encoded(request, model.name, answer))
+
+
+def _encoded(request: _Embeddings, model: str, answer: Counted) -> dict[str, Any]:
     in_base64 = request.encoding_format == "base64"
     data = [
         {"object": "embedding", "index": i, "embedding": _in_base64(row) if in_base64 else row}
-        for i, row in enumerate(rows)
+        for i, row in enumerate(answer.outputs["embedding"])
     ]
     usage = {"prompt_tokens": answer.tokens, "total_tokens": answer.tokens}
-    return json_reply({"object": "list", "data": data, "model": model.name, "usage": usage})
+    return {"object": "list", "data": data, "model": model, "usage": usage}
 
 
 def _input(request: _Embeddings, engine: Engine) -> Texts | Sequence[Tokens]:
@@ -135,7 +142,3 @@ async def _model(models: Models, name: str, _: Scope, __: Receive) -> Reply:
 
 def _described(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": STARTED, "owned_by": "warmstart"}
-
-
-async def _no_route(method: str, path: str, _: Scope, __: Receive) -> Reply:
-    raise UnknownRouteError(method, path)

@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from predictor.engine import Texts
 from predictor.errors import InvalidRequestError
+from predictor.exchange import REST_RERANK
 from predictor.parameters import Parameters
 from predictor.reply import Reply, json_reply
 from predictor.rest_client import deadline_of, read_body
@@ -26,6 +27,7 @@ from predictor.tasks.text_ranking import TextRankingTask
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from predictor.exchange import Exchanges
     from predictor.rest_client import Receive, Scope
     from predictor.served import Counted, ServedModel
 
@@ -57,7 +59,9 @@ class _Request(msgspec.Struct):
         return [each if isinstance(each, str) else each.text for each in self.documents or []]
 
 
-async def rerank(models: Mapping[str, ServedModel], scope: Scope, receive: Receive) -> Reply:
+async def rerank(
+    models: Mapping[str, ServedModel], exchanges: Exchanges, scope: Scope, receive: Receive
+) -> Reply:
     """Answer a POST to one of ``PATHS``.
 
     Raises:
@@ -66,17 +70,27 @@ async def rerank(models: Mapping[str, ServedModel], scope: Scope, receive: Recei
     deadline = deadline_of(dict(scope["headers"]))
     request = decode(await read_body(receive), _Request, "a rerank request")
     model = model_for(models, request.model, TextRankingTask, "text-ranking")
+    with exchanges.begin(model.name, REST_RERANK, scope["headers"]) as exchange:
+        model.check_queue(deadline)
+        parameters = Parameters.parse({"raw_scores": request.raw_scores})
+        answer = await model.answer(_pairs(request), parameters, deadline)
+        exchange.answered()
+        return json_reply(_encoded(request, model.name, answer))
+
+
+def _pairs(request: _Request) -> Texts:
     documents = request.listed
     if not documents:
         raise InvalidRequestError("there are no documents to rank")
-    texts = Texts([request.query] * len(documents), documents, request.truncate)
-    parameters = Parameters.parse({"raw_scores": request.raw_scores})
-    answer = await model.answer(texts, parameters, deadline)
+    return Texts([request.query] * len(documents), documents, request.truncate)
+
+
+def _encoded(request: _Request, model: str, answer: Counted) -> Any:
     scores = answer.outputs["score"]
     best = np.argsort(-scores, kind="stable")[: request.top_n].tolist()
     if request.texts is not None:
-        return json_reply([_of_tei(request, i, float(scores[i])) for i in best])
-    return json_reply(_of_cohere(request, model.name, answer, best))
+        return [_of_tei(request, index, float(scores[index])) for index in best]
+    return _of_cohere(request, model, answer, best)
 
 
 def _of_tei(request: _Request, index: int, score: float) -> dict[str, Any]:

@@ -9,7 +9,6 @@ two in ``package.sig`` (see ``storage_init.signing``).
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -326,16 +325,6 @@ def decode(content: bytes, where: str = PACKAGE_FILE) -> Package:
         return msgspec.json.decode(content, type=Package)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise PackageError(f"{where} is not a valid package description: {error}") from error
-
-
-def schema() -> str:
-    """The format as JSON Schema, as ``docs/package.schema.json`` holds it."""
-    document = msgspec.json.schema(Package)
-    for definition in document["$defs"].values():
-        # From Python 3.13 on docstrings come without their indentation.
-        definition["description"] = inspect.cleandoc(definition["description"])
-    described = msgspec.json.encode(document, order="deterministic")
-    return msgspec.json.format(described, indent=2).decode() + "\n"
 
 
 def digest(content: bytes) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import recipe, recipe_docs
 from predictor.settings import PREFIX, Settings
-from storage_init.package import schema
+from storage_init.package_schema import schema
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 
 from predictor.repository import Repository
 from predictor.rest import RestApp
@@ -168,14 +169,24 @@ def test_models_are_listed(app: RestApp) -> None:
     assert request(app, "GET", "/openai/v1/models/e").json() in listed["data"]
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [("GET", PATH), ("POST", "/openai/v1/chat/completions"), ("POST", "/openai/v1/models")],
-)
-def test_what_there_is_not_is_404_and_none_of_kserves(app: RestApp, method: str, path: str) -> None:
-    response = request(app, method, path)
-    assert response.status_code == 404
-    assert response.json()["error"]["message"] == f"there is no {method} {path} here"
+def test_what_there_is_not_is_told_in_openais_form(app: RestApp) -> None:
+    chat = request(app, "POST", "/openai/v1/chat/completions")
+    assert chat.status_code == 404
+    assert chat.json()["error"]["message"] == "there is nothing at /openai/v1/chat/completions"
+    wrong = request(app, "GET", PATH)
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+    assert wrong.json()["error"]["message"] == f"{PATH} takes POST, not GET"
+
+
+def test_requests_are_counted(app: RestApp) -> None:
+    labels = {"model_name": "e", "protocol": "rest-openai"}
+
+    def answered() -> float:
+        return REGISTRY.get_sample_value("warmstart_request_seconds_count", labels) or 0.0
+
+    before = answered()
+    embeddings(app, input=TEXTS)
+    assert answered() == before + 1
 
 
 def test_a_failure_of_ours_is_told_in_openais_form(
