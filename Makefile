@@ -40,7 +40,7 @@ bench-fetch: $(VENV)/.test
 
 # A classifier trained on real sentences, and what its variants lose: docs/quality.md.
 bench-quality: $(VENV)/.bench
-	$(BIN)/python -m benchmarks.quality --work .bench $(ARGS)
+	$(BIN)/python -m benchmarks.quality --folder .bench $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -39,13 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print a table, write JSON."""
     parser = argparse.ArgumentParser(description="Fetch a prepared model in several ways.")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--work", type=Path, default=Path(".bench"), help="keeps the model")
+    parser.add_argument("--folder", type=Path, default=Path(".bench"), help="keeps the model")
     parser.add_argument("--out", type=Path, default=Path(".bench/fetch.json"))
     arguments = parser.parse_args(argv)
-    package = prepare(NAME, arguments.work.resolve()).folder
+    package = prepare(NAME, arguments.folder.resolve()).folder
     size = sum((package / path).stat().st_size for path in list_files(package))
     with (
-        tempfile.TemporaryDirectory(dir=arguments.work.resolve()) as scratch,
+        tempfile.TemporaryDirectory(dir=arguments.folder.resolve()) as scratch,
         seaweed(Path(scratch)) as s3,
     ):
         _upload(s3, package)

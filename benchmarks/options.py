@@ -62,13 +62,13 @@ def parse(argv: Sequence[str], parts: Sequence[str] = ()) -> Options:
     parser.add_argument(
         "--overload-seconds", type=float, help="of the overload (default: 60; quick: 10)"
     )
-    parser.add_argument("--work", type=Path, default=Path(".bench"), help="keeps prepared models")
-    parser.add_argument("--out", type=Path, help="folder of the report (default: in --work)")
+    parser.add_argument("--folder", type=Path, default=Path(".bench"), help="keeps prepared models")
+    parser.add_argument("--out", type=Path, help="folder of the report (default: in --folder)")
     given = parser.parse_args(argv)
     chosen = tuple(parts or given.parts or PARTS)
     if unknown := set(chosen).difference(PARTS):
         parser.error(f"unknown part {unknown.pop()}: choose from {', '.join(PARTS)}")
-    work = given.work.resolve()
+    work = given.folder.resolve()
     quick = given.quick
     return Options(
         parts=chosen,

@@ -77,8 +77,8 @@ class _Rows:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train or find the model, prepare it, measure, print and keep the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--work", type=Path, default=Path(".bench"), help="keeps the models")
-    parser.add_argument("--out", type=Path, help="folder of the report (default: in --work)")
+    parser.add_argument("--folder", type=Path, default=Path(".bench"), help="keeps the models")
+    parser.add_argument("--out", type=Path, help="folder of the report (default: in --folder)")
     parser.add_argument(
         "--strict",
         type=float,
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="hold int8 to this label agreement, to see the search for layers at work",
     )
     given = parser.parse_args(argv)
-    work = given.work.resolve()
+    work = given.folder.resolve()
     result = measure(work, given.strict, lambda line: print(line, file=sys.stderr, flush=True))
     command = " ".join(["python -m benchmarks.quality", *(argv or sys.argv[1:])])
     text = report.markdown(machine.describe(), command, targets(result), [table(result)])
