@@ -9,6 +9,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,43 +26,73 @@ from tritonclient import http as triton_http
 
 from benchmarks.process import Predictor, predictor
 from tests.packages import writable_copy
-from tests.v2 import outputs_of, text_request
+from tests.v2 import outputs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
     Outputs = dict[str, Any]
 
 pytestmark = pytest.mark.integration
 
-# A task's name, and the names and types of its answer.
-TASKS = {
-    "classifier": {"label": "BYTES", "score": "FP32", "probabilities": "FP32"},
-    "embedder": {"embedding": "FP32"},
-}
 TEXTS = ["the film was good", "ça va 😀", "i would never watch this again"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A task's inputs, and the names and types of its answer."""
+
+    inputs: Mapping[str, Sequence[str]]
+    outputs: Mapping[str, str]
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """As plain JSON."""
+        made = [
+            {"name": name, "datatype": "BYTES", "shape": [len(texts)], "data": list(texts)}
+            for name, texts in self.inputs.items()
+        ]
+        return {"inputs": made}
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        return {n: np.array(list(texts), dtype=np.object_) for n, texts in self.inputs.items()}
+
+
+SCORED = {"label": "BYTES", "score": "FP32", "probabilities": "FP32"}
+SPAN = {"answer": "BYTES", "score": "FP32", "start": "INT64", "end": "INT64"}
+FILLED = {"token_str": "BYTES", "token": "INT64", "score": "FP32", "sequence": "BYTES"}
+# By the name of the fixture that prepares its model.
+TASKS = {
+    "classifier": Asked({"text": TEXTS}, SCORED),
+    "embedder": Asked({"text": TEXTS}, {"embedding": "FP32"}),
+    "tagger": Asked({"text": TEXTS}, {"entities": "BYTES"}),
+    "reader": Asked({"question": ["is it good", "what"], "context": TEXTS[::2]}, SPAN),
+    "masked": Asked({"text": ["a [MASK] book", "the film was [MASK]"]}, FILLED),
+    "reranker": Asked({"query": ["good film"], "document": TEXTS}, {"score": "FP32"}),
+}
 both_ways = pytest.mark.parametrize("binary", [True, False], ids=["binary", "plain"])
 every_task = pytest.mark.parametrize("task", TASKS)
 
 
 @pytest.fixture(scope="module")
 def server(
-    prepared_classifier: Path, prepared_embedder: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Predictor]:
     folder = tmp_path_factory.mktemp("models")
-    writable_copy(prepared_classifier, folder / "classifier")
-    writable_copy(prepared_embedder, folder / "embedder")
+    for task in TASKS:
+        writable_copy(request.getfixturevalue(f"prepared_{task}"), folder / task)
     log = tmp_path_factory.mktemp("log") / "predictor.log"
     flags = (f"--models_dir={folder}", "--variant=fp32")
     with predictor(folder, log, *flags, name="classifier") as running:
         yield running
 
 
-def test_every_task_of_a_package_is_asked(server: Predictor) -> None:
-    for task, outputs in TASKS.items():
-        told = server.http.get(f"/v2/models/{task}").json()["outputs"]
-        assert {(o["name"], o["datatype"]) for o in told} >= set(outputs.items())
+def test_the_models_tell_these_inputs_and_outputs(server: Predictor) -> None:
+    for task, asked in TASKS.items():
+        told = server.http.get(f"/v2/models/{task}").json()
+        assert {(o["name"], o["datatype"]) for o in told["outputs"]} >= set(asked.outputs.items())
+        assert {each["name"] for each in told["inputs"]} >= set(asked.inputs)
 
 
 @every_task
@@ -98,19 +129,23 @@ def test_kserves_grpc_client(server: Predictor, task: str, binary: bool) -> None
 @both_ways
 def test_tritons_http_client(server: Predictor, task: str, binary: bool) -> None:
     with triton_http.InferenceServerClient(server.url.removeprefix("http://")) as client:
-        texts = triton_http.InferInput("text", [len(TEXTS)], "BYTES")
-        texts.set_data_from_numpy(_array(), binary_data=binary)
-        asked = [triton_http.InferRequestedOutput(n, binary_data=binary) for n in TASKS[task]]
-        answer = client.infer(task, [texts], outputs=asked, request_id="8")
+        inputs = []
+        for name, texts in TASKS[task].arrays.items():
+            inputs.append(triton_http.InferInput(name, [len(texts)], "BYTES"))
+            inputs[-1].set_data_from_numpy(texts, binary_data=binary)
+        names = list(TASKS[task].outputs)
+        outputs = [triton_http.InferRequestedOutput(n, binary_data=binary) for n in names]
+        answer = client.infer(task, inputs, outputs=outputs, request_id="8")
         assert answer.get_response()["id"] == "8"
-        _check(server, task, {name: answer.as_numpy(name) for name in TASKS[task]})
+        _check(server, task, {name: answer.as_numpy(name) for name in names})
 
 
 @every_task
 def test_tritons_grpc_client(server: Predictor, task: str) -> None:
+    names = TASKS[task].outputs
     done = subprocess.run(
-        [sys.executable, "-m", "tests.triton_grpc", server.grpc_target, task, *TASKS[task]],
-        input=json.dumps(TEXTS),
+        [sys.executable, "-m", "tests.triton_grpc", server.grpc_target, task, *names],
+        input=json.dumps(dict(TASKS[task].inputs)),
         capture_output=True,
         text=True,
         check=False,
@@ -119,15 +154,13 @@ def test_tritons_grpc_client(server: Predictor, task: str) -> None:
     _check(server, task, json.loads(done.stdout))
 
 
-def _array() -> Any:
-    return np.array(TEXTS, dtype=np.object_)
-
-
 def _request(task: str, *, binary: bool) -> InferRequest:
-    texts = InferInput("text", [len(TEXTS)], "BYTES")
-    texts.set_data_from_numpy(_array(), binary_data=binary)
+    inputs = []
+    for name, texts in TASKS[task].arrays.items():
+        inputs.append(InferInput(name, [len(texts)], "BYTES"))
+        inputs[-1].set_data_from_numpy(texts, binary_data=binary)
     parameters = {"binary_data_output": True} if binary else {}
-    return InferRequest(task, [texts], "8", parameters=parameters)
+    return InferRequest(task, inputs, "8", parameters=parameters)
 
 
 def _outputs(answer: InferResponse) -> Outputs:
@@ -137,10 +170,11 @@ def _outputs(answer: InferResponse) -> Outputs:
 
 def _check(server: Predictor, task: str, got: Outputs) -> None:
     """As plain JSON is answered."""
-    plain = server.http.post(f"/v2/models/{task}/infer", json=text_request(TEXTS)).json()
-    wanted = outputs_of(plain)
-    assert list(got) == list(wanted) == list(TASKS[task])
-    for name, datatype in TASKS[task].items():
+    response = server.http.post(f"/v2/models/{task}/infer", json=TASKS[task].body)
+    assert response.status_code == 200, response.text
+    wanted = outputs_of(response.json())
+    assert list(got) == list(wanted) == list(TASKS[task].outputs)
+    for name, datatype in TASKS[task].outputs.items():
         if datatype == "BYTES":
             read = [x.decode() if isinstance(x, bytes) else x for x in np.ravel(got[name])]
             assert read == wanted[name].ravel().tolist()
