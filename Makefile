@@ -22,7 +22,7 @@ serve: $(VENV)/.demo
 	$(DEMO) --serve
 
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # What takes minutes: long races, hundreds of kills and power cuts, a real S3 server.
 test-slow: $(VENV)/.test
