@@ -6,6 +6,7 @@ same server. Then requests come at twenty times that rate in an open loop, each 
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -169,6 +170,7 @@ def tables(result: Overload) -> list[Table]:
         ["their p50 and p99", _milliseconds(out.refused)],
         ["let in, and not answered in time", str(len(out.late))],
         ["errors, and not sent for want of a connection", f"{out.errors}, {out.unsent}"],
+        ["the client's own CPU", f"{out.cpu / out.seconds:.2f} of {os.cpu_count()}"],
         ["PSS before, at most, after", _megabytes(result)],
         ["back to normal", NOTHING if result.back is None else f"{result.back:.2f} s"],
     ]

@@ -38,17 +38,18 @@ class Admission:
         self._limits = limits
         self._batcher = batcher
 
-    def check(self, deadline: float | None = None) -> None:
+    def check(self, deadline: float | None = None, coming: int = 0) -> None:
         """Whether a request would be let in, before its body is looked at.
 
         Args:
             deadline: by ``time.perf_counter()``, when nobody will be waiting any more.
+            coming: texts that will be in the queue before it.
 
         Raises:
             DeadlineError: that moment is over.
             OverloadedError: it would wait for too long, or beyond its deadline.
         """
-        wait = self._batcher.expected_wait()
+        wait = self._batcher.expected_wait(coming)
         if wait > self._limits.seconds:
             raise self._overloaded(
                 f"a request would wait {wait:.1f} s, more than {self._limits.seconds:g} s "

@@ -70,8 +70,8 @@ class Batcher:
         """Texts that no lane has taken yet."""
         return self._backlog.texts
 
-    def expected_wait(self) -> float:
-        """Seconds that a text would wait for a lane if it came now, at the pace of late.
+    def expected_wait(self, coming: int = 0) -> float:
+        """Seconds that a text would wait for a lane behind ``coming`` more, at the pace of late.
 
         No less than the lanes have taken nothing for, while something waits.
         """
@@ -79,6 +79,7 @@ class Batcher:
         texts = self._backlog.texts
         if not texts:
             return 0.0
+        texts += coming
         standstill = time.perf_counter() - self._backlog.taken
         return max(standstill, texts * self._pace.seconds / self._limits.lanes)
 

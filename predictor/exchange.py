@@ -9,6 +9,7 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from predictor import metrics
@@ -84,7 +85,10 @@ class Exchanges:
         return Exchange(self, metrics.requests(known, protocol), headers)
 
     def refuse(self, model: str, protocol: str, headers: Headers, error: RequestError) -> None:
-        """A request was refused as it came."""
+        """A request was refused as it came; nobody pays for more than somebody looks at."""
+        if not self.reads_headers:
+            metrics.errors(model, protocol, kind_of(error)).inc()
+            return
         with suppress(type(error)), self.begin(model, protocol, headers):
             raise error
 
@@ -136,7 +140,7 @@ class Exchange:
         if kind is None:
             series.seconds.observe(ended - self._timeline.arrived)
         else:
-            metrics.REQUEST_ERRORS.labels(series.model_name, series.protocol, kind).inc()
+            metrics.errors(series.model_name, series.protocol, kind).inc()
         if self._exchanges.reads_headers:
             headers = {_text(name).lower(): _text(value) for name, value in self._headers}
             self._exchanges.finish(
@@ -159,7 +163,12 @@ def kind_of(error: BaseException) -> str:
         return "cancelled"
     if not isinstance(error, RequestError) or type(error) is RequestError:
         return "internal"
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__.removesuffix("Error")).lower()
+    return _snake_case(type(error).__name__.removesuffix("Error"))
+
+
+@cache
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def _status(error: BaseException | None, protocol: str) -> str:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class RefusingProtocol(HttpToolsProtocol):
-    """Asks the application for a refusal first, by the request's head alone."""
+    """Asks the application's ``shedding`` first, by the request's head alone."""
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        refused = getattr(app, "refused", None)
-        reply = refused(cycle.scope) if refused else None
+        shedding = getattr(app, "shedding", None)
+        reply = shedding.refuse(cycle.scope) if shedding else None
         if reply is None:
             super()._start_asgi_task(cycle, app)
         else:

@@ -71,6 +71,12 @@ def requests(model_name: str, protocol: str) -> RequestSeries:
     return RequestSeries(*labels, seconds, in_flight)
 
 
+@cache
+def errors(model_name: str, protocol: str, kind: str) -> Counter:
+    """The series of one model's errors of a kind; the model as for :func:`requests`."""
+    return REQUEST_ERRORS.labels(model_name, protocol, kind)
+
+
 def record_start(phases: dict[str, float]) -> None:
     """Publish when the phases of the process's start were over."""
     for phase, seconds in phases.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
 
@@ -20,11 +21,21 @@ def tune() -> None:
         os.environ.setdefault(name, value)
 
 
-def release_memory() -> None:
-    """Give back to the system what a load needed for moments only, where the C library can.
+def settle() -> None:
+    """Behind a load: what there is now lives as long as the process.
 
-    Weights are packed through scratch memory, which glibc would keep.
+    Python does not look through it for garbage again, which it would do time after time under
+    load. What the load needed for moments only, as scratch memory for weights, goes back to the
+    system where the C library can.
     """
+    gc.freeze()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:
         trim(0)
+
+
+def release_memory() -> None:
+    """Behind an unload: what was kept and is garbage now goes back to the system."""
+    gc.unfreeze()
+    gc.collect()
+    settle()

@@ -19,7 +19,6 @@ from predictor import rest_codec
 from predictor.errors import (
     InvalidRequestError,
     NotReadyError,
-    OverloadedError,
     RequestError,
     StoppingError,
     UnknownModelError,
@@ -39,6 +38,7 @@ from predictor.rest_client import (
 from predictor.rest_openai import PREFIX, client_route, openai_error
 from predictor.rest_repository import repository_route
 from predictor.settings import Settings
+from predictor.shedding import Shedding
 from predictor.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -57,8 +57,6 @@ if TYPE_CHECKING:
 MODEL = re.compile(
     r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?:/(?P<what>infer|ready))?"
 )
-# Those of them that wait in a queue.
-INFERENCE = re.compile(r"/v2/models/([^/]+)(?:/versions/[^/]+)?/infer|/v1/models/([^/:]+):predict")
 MODEL_V1 = re.compile(r"/v1/models/(?P<name>[^/:]+)(?::(?P<verb>predict|explain))?")
 METHODS = {"GET": "GET, HEAD", "POST": "POST"}
 
@@ -75,6 +73,8 @@ class RestApp:
         max_body: bytes of a body.
         exchanges: where inference requests begin and end.
         pages: further ones by their path.
+
+    ``shedding`` is for a server that would rather not make a task for a request that is refused.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class RestApp:
         self._traffic = traffic or Traffic()
         self._max_body = max_body
         self._exchanges = exchanges or Exchanges(models)
+        self.shedding = Shedding(models, self._exchanges, self._traffic)
         self._pages = pages or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,27 +104,6 @@ class RestApp:
             await self._answer(scope, receive, _closing(send) if traffic.leaving else send)
         finally:
             traffic.end()
-
-    def refused(self, scope: Scope) -> Reply | None:
-        """What a request is told whose model's queue is full; None where it may be asked for more.
-
-        For a server that would rather not make a task for it.
-        """
-        if self._traffic.leaving or not any(m.crowded for m in self._models.values()):
-            return None
-        match = INFERENCE.fullmatch(scope["path"]) if scope["method"] == "POST" else None
-        model = self._models.get(match[1] or match[2]) if match else None
-        if model is None or not model.crowded:
-            return None
-        try:
-            model.check_queue(deadline_of(dict(scope["headers"])))
-        except OverloadedError as error:
-            protocol = REST_V2 if match and match[1] else REST_V1
-            self._exchanges.refuse(model.name, protocol, scope["headers"], error)
-            return refusal(error)
-        except RequestError:  # said where all else is said
-            return None
-        return None
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         client = Client(receive, self._max_body)

@@ -166,18 +166,19 @@ class ServedModel:
         """Serve nothing any more; its lanes, if any, are to be stopped as :meth:`serve` says."""
         return self._end(State.UNLOADED)
 
-    def check_queue(self, deadline: float | None = None) -> None:
+    def check_queue(self, deadline: float | None = None, coming: int = 0) -> None:
         """Whether a request would be let in, before its body is looked at.
 
         Args:
             deadline: by ``time.perf_counter()``, when nobody will be waiting any more.
+            coming: texts that will be in the queue before it.
 
         Raises:
             NotReadyError: the model is not loaded.
             OverloadedError: its queue is full.
             DeadlineError: that moment is over.
         """
-        self._now.admission.check(deadline)
+        self._now.admission.check(deadline, coming)
 
     async def infer(self, request: Request, deadline: float | None = None) -> Answer:
         """Answer a V2 request; the event loop only waits.

@@ -147,7 +147,7 @@ async def _until_stopped(
         start.mark("ready")
         metrics.record_start(start.seconds)
         event(log, "started", **{f"{name}_at": round(s, 3) for name, s in start.seconds.items()})
-        await asyncio.to_thread(process.release_memory)
+        await asyncio.to_thread(process.settle)
     await stopping
     loaded.cancel()
     event(log, "stopping", models=list(models))

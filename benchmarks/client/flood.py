@@ -44,7 +44,8 @@ class FloodOutcome(msgspec.Struct):
     """Seconds from sending to the whole answer, by what it was.
 
     ``late``: let in and not answered in time. ``unsent``: there was no free connection. ``errors``:
-    other answers, connections that broke, and answers that never came.
+    other answers, connections that broke, and answers that never came. ``cpu``: seconds of CPU that
+    the client took while it sent.
     """
 
     answered: list[float] = []
@@ -54,6 +55,7 @@ class FloodOutcome(msgspec.Struct):
     errors: int = 0
     first_error: str | None = None
     seconds: float = 0.0
+    cpu: float = 0.0
 
     @property
     def sent(self) -> int:
@@ -127,7 +129,7 @@ async def flood(plan: FloodPlan) -> FloodOutcome:
     ]
     bodies, due = cycle(plan.bodies), 0
     await asyncio.sleep(plan.start - time.monotonic())
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     while (passed := time.perf_counter() - start) < plan.seconds:
         wanted = int(passed * plan.rate)
         for _ in range(wanted - due):
@@ -137,7 +139,7 @@ async def flood(plan: FloodPlan) -> FloodOutcome:
                 outcome.unsent += 1
         due = wanted
         await asyncio.sleep(TICK_SECONDS)
-    outcome.seconds = time.perf_counter() - start
+    outcome.seconds, outcome.cpu = time.perf_counter() - start, time.process_time() - cpu
     limit = time.perf_counter() + PATIENCE_SECONDS
     while len(free) < len(connections) and time.perf_counter() < limit:
         await asyncio.sleep(TICK_SECONDS)

@@ -24,8 +24,8 @@ class Queue:
     waiting: int = 0
     wait: float = 0.0
 
-    def expected_wait(self) -> float:
-        return self.wait
+    def expected_wait(self, coming: int = 0) -> float:
+        return self.wait * (1 + coming)
 
 
 def door(waiting: int = 0, wait: float = 0.0, limits: QueueLimits = LIMITS) -> Admission:
@@ -82,3 +82,9 @@ def test_who_would_wait_beyond_its_deadline_is_told_at_once() -> None:
 def test_a_deadline_that_is_over_is_told_so() -> None:
     with pytest.raises(DeadlineError):
         door().check(soon(-0.001))
+
+
+def test_texts_that_are_about_to_join_are_waited_for_too() -> None:
+    door(waiting=1, wait=1.0).check(coming=1)
+    with pytest.raises(OverloadedError, match="would wait 3"):
+        door(waiting=1, wait=1.0).check(coming=2)

@@ -372,6 +372,7 @@ def test_the_wait_is_expected_from_the_pace_and_from_the_standstill(gate: thread
         more = await queued(batcher, *[["cc"]] * 1000)
         # The first inference took the time that the gate was closed.
         assert batcher.expected_wait() > 1
+        assert batcher.expected_wait(2000) > 2 * batcher.expected_wait()
         again.set()
         await asyncio.gather(busier, *more)
         assert batcher.expected_wait() == 0

@@ -24,7 +24,11 @@ class App:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def refused(self, scope: Scope) -> Reply | None:
+    @property
+    def shedding(self) -> App:
+        return self
+
+    def refuse(self, scope: Scope) -> Reply | None:
         return refusal(OverloadedError("full", 7)) if scope["path"] == "/full" else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -40,5 +40,18 @@ def test_numpy_is_not_imported_before_it_is_told_so() -> None:
     assert run("import predictor.__main__, sys; print('numpy' in sys.modules)") == "False"
 
 
-def test_memory_can_be_given_back_at_any_time() -> None:
-    assert run("from predictor import process; process.release_memory(); print('done')") == "done"
+def test_what_is_there_behind_a_load_is_not_looked_through_for_garbage() -> None:
+    code = (
+        "from predictor import process; import gc; process.settle(); print(len(gc.get_objects()))"
+    )
+    assert int(run(code)) < 100
+
+
+def test_garbage_goes_behind_an_unload_also_what_was_settled() -> None:
+    code = (
+        "from predictor import process; import weakref\n"
+        "class Model: pass\n"
+        "model = Model(); model.me = model; seen = weakref.ref(model); process.settle()\n"
+        "del model; process.release_memory(); print(seen())"
+    )
+    assert run(code) == "None"

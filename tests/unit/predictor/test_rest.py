@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from kserve import InferInput, InferRequest, InferResponse
 
-from predictor.errors import OverloadedError
 from predictor.repository import Repository
 from predictor.rest import RestApp
 from predictor.served import ServedModel
@@ -263,33 +262,6 @@ def test_what_nobody_foresaw_is_500_with_the_reason_and_is_logged(
     assert response.json() == {"error": "the request failed: the disk is on fire"}
     assert f"{path} failed" in caplog.text
     assert "Traceback" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("path", "refused"),
-    [
-        (INFER, True),
-        ("/v2/models/m/versions/1/infer", True),
-        ("/v1/models/m:predict", True),
-        ("/v2/models/other/infer", False),
-        ("/v2/models/m", False),
-    ],
-)
-def test_only_inference_is_refused_by_its_head_and_only_while_the_queue_is_full(
-    app: RestApp, served: ServedModel, path: str, refused: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_: float | None) -> None:
-        raise OverloadedError("the queue is full", 3)
-
-    scope = {"type": "http", "method": "POST", "path": path, "headers": []}
-    monkeypatch.setattr(served, "check_queue", full)
-    assert app.refused(scope) is None, "nothing waits"
-    monkeypatch.setattr(ServedModel, "crowded", True)
-    reply = app.refused(scope)
-    assert (reply is not None and reply.status == 503) == refused
-    assert app.refused({**scope, "method": "GET"}) is None
-    headers = [(b"x-request-timeout-ms", b"soon")]
-    assert app.refused({**scope, "headers": headers}) is None, "said where all else is said"
 
 
 def test_many_requests_at_once_get_each_their_own_answer(app: RestApp) -> None:
