@@ -31,17 +31,20 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 # Byte code is made here because a read-only root keeps none at run time. It is not compared with
 # its source's time: a copy that changed that would silently have all of it compiled at each start.
-# What is left out is a protobuf compiler, a downloader, packages' own tests and ONNX Runtime's
-# library for C programs: a quarter of the whole, and nothing that serving imports.
+# What is left out is a protobuf compiler, a downloader, an image library, packages' own tests and
+# ONNX Runtime's library for C programs: a quarter of the whole, and nothing that serving imports.
 # SIGNING=true adds what WARMSTART_VERIFY_KEY needs, 20 MB; the other images always have it.
 # OPENVINO=true adds what the variant bf16-openvino needs, 160 MB; the pipeline's image has it.
+# OTEL=true adds what traces need.
 FROM installer AS predictor-dependencies
 ARG SIGNING=
 ARG OPENVINO=
+ARG OTEL=
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/venv/bin/python install -c constraints.txt \
-        ".[predictor${SIGNING:+,signing}${OPENVINO:+,openvino}]" \
-    && pip --python /opt/venv/bin/python uninstall --quiet --yes grpcio-tools hf-xet setuptools \
+        ".[predictor${SIGNING:+,signing}${OPENVINO:+,openvino}${OTEL:+,otel}]" \
+    && pip --python /opt/venv/bin/python uninstall --quiet --yes \
+        grpcio-tools hf-xet pillow setuptools \
     && cyclonedx-py environment --output-reproducible -o /opt/sbom.cdx.json /opt/venv \
     && find /opt/venv/lib/python*/site-packages/pandas /opt/venv/lib/python*/site-packages/numpy \
         -type d -name tests -prune -exec rm -r {} + \
@@ -68,12 +71,16 @@ RUN --mount=type=cache,target=/root/.cache/pip \
         -x '/torch/testing/_internal/' /opt/venv/lib
 
 # The base image ships its standard library without byte code: compiling it at each start is slow.
+# Neither its pip nor the means to install one is needed at run time, nor a program that runs as root.
 # The user has a name because libraries ask for one, and /tmp for a home because that is writable.
 FROM ${BASE} AS runtime
-RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+RUN { ! python -m pip --version 2>/dev/null || python -m pip uninstall --quiet --yes pip; } \
+    && rm -r "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')/ensurepip" \
+    && python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         -x '/(dist-packages|idlelib|lib2to3|site-packages|test|tests)/' \
         "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
-    && useradd --uid 1000 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin warmstart
+    && useradd --uid 1000 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin warmstart \
+    && find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 ENV HOME=/tmp \
     PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -12,7 +12,30 @@ STORE ?= .demo/store
 DEMO := $(BIN)/python -m benchmarks.demo --store=$(STORE) \
 	$(if $(MODEL),--model=$(MODEL)) $(if $(NAME),--name=$(NAME))
 
-.PHONY: demo serve test test-slow bench bench-fetch bench-quality lint format lock schema clean
+# make image: what to build, from what, and where to push it; docs/images.md.
+TARGET ?= predictor
+TAG ?= warmstart/$(TARGET):dev
+VARIANTS ?= fp32,int8
+PREPARED ?=
+PUSH ?=
+PUSH_ARGS ?=
+# Which of them works here: a docker without its daemon does not.
+ENGINE ?= $(shell for each in docker buildah podman; do \
+	$$each info >/dev/null 2>&1 && echo $$each && break; done)
+RUNNER ?= $(if $(filter buildah,$(ENGINE)),podman,$(ENGINE))
+BUILD = $(ENGINE) $(if $(filter buildah,$(ENGINE)),bud --layers,build)
+BUILD_ARGS ?=
+# As KServe would run it, and without any network.
+RUN = $(RUNNER) run --rm --pull never --network none --read-only --tmpfs /tmp --cap-drop ALL \
+	--security-opt no-new-privileges
+TRY_predictor = $(TAG) --help
+TRY_storage-init = $(TAG) --help
+TRY_pipeline = $(TAG) --help
+TRY_baked = --entrypoint python $(TAG) -m predictor.acceptance
+TRY_modelcar = --entrypoint ls $(TAG) /models/package.json
+
+.PHONY: demo serve test test-slow bench bench-fetch bench-quality lint format lock schema image images \
+	clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo

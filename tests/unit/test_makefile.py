@@ -1,0 +1,66 @@
+"""``make image`` says the right things to whichever program builds images."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TARGETS = ("predictor", "storage-init", "pipeline", "baked", "modelcar")
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+
+
+def made(*arguments: str) -> list[str]:
+    """The commands that make would run, without running them."""
+    command = ["make", "--dry-run", "--no-print-directory", "image", "ENGINE=podman", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    joined = done.stdout.replace("\\\n", " ")
+    return [" ".join(line.split()) for line in joined.splitlines()]
+
+
+def starting(commands: list[str], start: str) -> str:
+    """The one command that starts so."""
+    (found,) = (command for command in commands if command.startswith(start))
+    return found
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_is_built_and_tried_out_as_kserve_would_run_it(target: str) -> None:
+    commands = made(f"TARGET={target}", "MODEL=hf://owner/name", "NAME=m", "TAG=acme/m:1")
+    built = starting(commands, f"podman build --target {target} -t acme/m:1 ")
+    assert "--build-arg VERSION=1 " in built
+    assert "--build-arg MODEL=hf://owner/name --build-arg VARIANTS=fp32,int8 " in built
+    assert "--build-arg MODEL_NAME=m " in built
+    tried = starting(commands, "podman run ")
+    assert {"--read-only", "acme/m:1"} <= set(tried.split())
+    assert "--network none" in tried
+    assert "--cap-drop ALL" in tried
+
+
+def test_what_is_accepted_is_pushed() -> None:
+    commands = made("TAG=acme/m:1", "PUSH=example.com", "PUSH_ARGS=--tls-verify=false")
+    assert commands[-1] == (
+        "podman tag acme/m:1 example.com/acme/m:1 "
+        "&& podman push --tls-verify=false example.com/acme/m:1"
+    )
+    assert commands[-2].startswith("podman run ")
+    assert made("TAG=acme/m:1") == commands[:-1]
+
+
+def test_buildah_builds_what_podman_runs() -> None:
+    commands = made("ENGINE=buildah")
+    assert starting(commands, "buildah bud --layers --target predictor ")
+    assert starting(commands, "podman run ")
+
+
+def test_dockerfile_and_makefile_know_the_same_targets() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    stages = {line.split()[-1] for line in lines if line.startswith("FROM ")}
+    assert set(TARGETS) <= stages
+    makefile = (ROOT / "Makefile").read_text()
+    tried = {line.split()[0] for line in makefile.splitlines() if line.startswith("TRY_")}
+    assert tried == {f"TRY_{target}" for target in TARGETS}
