@@ -82,11 +82,14 @@ lock: $(VENV)/.venv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --upgrade \
 		--no-header --no-annotate pyproject.toml --output-file constraints.txt
 
-# The schemas of package and recipe as files, for people and other tools; a test compares them.
+# Schemas of package and recipe, references of recipe and settings; a test compares them.
 schema: $(VENV)/.demo
 	$(BIN)/python -c 'from storage_init.package_schema import schema; print(schema(), end="")' \
 		> docs/package.schema.json
 	$(BIN)/python -m pipeline.recipe_docs docs
+	$(BIN)/python -m predictor.settings_docs docs
+	$(BIN)/python -m storage_init.reference docs
+	env -u WARMSTART_STORE -u WARMSTART_KFP_ENDPOINT $(BIN)/python -m pipeline.settings_docs docs
 
 # Builds one image, tries it out, and pushes it if PUSH names a registry.
 image:

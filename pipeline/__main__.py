@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it did what it was asked."""
-    arguments = _parser().parse_args(argv)
+    arguments = make_parser().parse_args(argv)
     try:
         return arguments.command(arguments) or 0
     except WarmstartError as error:
@@ -55,7 +55,8 @@ def _print_recipe(arguments: argparse.Namespace) -> None:
     print(default_yaml(arguments.task), end="")
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Every command with its flags."""
     parser = argparse.ArgumentParser(
         prog="warmstart-prepare", description="Prepare Hugging Face encoder models for serving."
     )
@@ -83,7 +84,10 @@ def _parser() -> argparse.ArgumentParser:
 
     default = commands.add_parser("recipe", help="print the default recipe, with comments")
     default.add_argument(
-        "--task", choices=get_args(TaskName), default="auto", help="(default: %(default)s)"
+        "--task",
+        choices=get_args(TaskName),
+        default="auto",
+        help="whose limits and texts (default: %(default)s)",
     )
     default.set_defaults(command=_print_recipe)
 

@@ -48,8 +48,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--token-file", type=Path, help=f"holds the bearer token (or {TOKEN_VARIABLE})"
     )
     started.add_argument("--namespace", help="the profile's, in a multi-user installation")
-    started.add_argument("--experiment", default="warmstart", help="(default: %(default)s)")
-    started.add_argument("--pvc", help="the claim that holds the store")
+    started.add_argument(
+        "--experiment", default="warmstart", help="of KFP, for the runs (default: %(default)s)"
+    )
+    started.add_argument("--pvc", help="the claim that holds the store, instead of model-store")
     when = started.add_mutually_exclusive_group()
     when.add_argument("--wait", action="store_true", help="until the runs have ended")
     when.add_argument("--cron", metavar="WHEN", help='a recurring run instead, such as "0 3 * * *"')
@@ -60,12 +62,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _add_cluster(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", default=IMAGE, help="runs the steps (default: %(default)s)")
     parser.add_argument(
-        "--sub-path", default="", metavar="FOLDER", help="of the claim's volume: the store"
+        "--sub-path", default="", metavar="FOLDER", help="the store, if it is not all of the volume"
     )
     parser.add_argument(
         "--cpu", default="2", help="CPUs of each step that holds the model (default: %(default)s)"
     )
-    parser.add_argument("--memory", default="8Gi", help="of the same (default: %(default)s)")
+    parser.add_argument("--memory", default="8Gi", help="memory of the same (default: %(default)s)")
     parser.add_argument("--create-pvc", metavar="SIZE", help="make the claim first, such as 20Gi")
     parser.add_argument("--storage-class", help="of --create-pvc; one that many nodes can mount")
     parser.add_argument(

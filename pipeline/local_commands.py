@@ -30,9 +30,7 @@ def add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add_source(parser, required=False)
     add_preparation(parser)
     add_choices(parser)
-    parser.add_argument(
-        "--force", action="store_true", help="prepare it anew, even if the store has it"
-    )
+    parser.add_argument("--force", action="store_true", help="prepare anew what the store has")
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be done and needed; write nothing"
     )
@@ -42,12 +40,17 @@ def add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def add_source(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Which model, under which name; where that is not ``required``, a list may be given."""
     parser.add_argument(
-        "--source", required=required, help="hf://owner/name[@revision] or file:///dir"
+        "--source",
+        required=required,
+        help="the model: hf://owner/name[@revision] or file:///folder",
     )
     parser.add_argument("--name", required=required, help="what to call it in the store")
     if not required:
         parser.add_argument(
-            "--models", type=Path, metavar="FILE", help="a YAML list of {source, name, recipe}"
+            "--models",
+            type=Path,
+            metavar="FILE",
+            help="a YAML list of {source, name, recipe}, instead of --source and --name",
         )
 
 
@@ -72,10 +75,12 @@ def add_preparation(parser: argparse.ArgumentParser) -> None:
 def add_choices(parser: argparse.ArgumentParser) -> None:
     """What of a recipe can be said on the command line."""
     parser.add_argument(
-        "--task", metavar="TASK", help="instead of the recipe's; auto takes the model's own"
+        "--task",
+        metavar="TASK",
+        help="the task, instead of the recipe's; auto takes the model's own",
     )
     parser.add_argument(
-        "--variants", metavar="A,B", help="instead of the recipe's, such as fp32,int8"
+        "--variants", metavar="A,B", help="the variants, instead of the recipe's, such as fp32,int8"
     )
 
 

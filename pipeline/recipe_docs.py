@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from pipeline.recipe import Recipe
 from pipeline.recipe_reading import plain
+from storage_init.reference import fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from storage_init.hf_config import TaskName
 
 WIDTH = 96
-BEGIN, END = "<!-- made by make schema -->\n", "<!-- end of what make schema makes -->\n"
 SCHEMA_FILE = "recipe.schema.json"
 PAGE = "recipe.md"
 
@@ -61,13 +61,7 @@ def reference() -> str:
             cells = (field.encode_name, type_name(field.type), _shown(field), description(field))
             lines.append("| `{}` | {} | {} | {} |".format(*cells))
         lines.append("")
-    return "\n".join(lines)
-
-
-def page(text: str) -> str:
-    """A page of documentation with what is made from the types in its place."""
-    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    return f"{text[:begin]}\n{reference()}\n{text[end:]}"
+    return "\n".join(lines).rstrip()
 
 
 def description(field: msgspec.structs.FieldInfo) -> str:
@@ -179,8 +173,7 @@ def _without_metas(kind: Any) -> Any:
 def main(docs: Path) -> None:
     """Write what is made from the types into ``docs``."""
     (docs / SCHEMA_FILE).write_text(schema(), "utf-8")
-    written = docs / PAGE
-    written.write_text(page(written.read_text("utf-8")), "utf-8")
+    fill(docs / PAGE, reference())
 
 
 if __name__ == "__main__":

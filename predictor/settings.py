@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -13,37 +12,12 @@ from predictor.admission import QueueLimits
 from predictor.variants import AUTO, BatchLimits, Wanted
 from storage_init.host import usable_cpus
 from storage_init.providers import PROVIDERS
+from storage_init.values import FLAG, FOLDER, KEY_FILE, NUMBER, SECONDS, TEXT, Kind, at_least
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 PREFIX = "WARMSTART_"
-
-
-def _flag(text: str) -> bool:
-    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in words:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return words[text.lower()]
-
-
-def _at_least(lowest: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isdigit() or int(text) < lowest:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {lowest} up")
-        return int(text)
-
-    return parse
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return seconds
 
 
 def _one_worker(text: str) -> int:
@@ -55,17 +29,15 @@ def _one_worker(text: str) -> int:
     return 1
 
 
-def _key_file(text: str) -> Path:
-    # Not the same as unset: whoever meant to demand signatures is not to go without.
-    if not text:
-        raise argparse.ArgumentTypeError("name a PEM file, or do not set it")
-    return Path(text)
-
-
 def _setting(
-    default: Any, text: str, parse: Callable[[str], Any] = str, choices: Sequence[str] = ()
+    default: Any,
+    text: str,
+    kind: Kind[Any] = TEXT,
+    choices: Sequence[str] = (),
+    shown: str | None = None,
 ) -> Any:
-    metadata = {"help": text, "type": parse, "choices": choices or None}
+    """``shown``: the default in words, where it depends on the host."""
+    metadata = {"help": text, "type": kind, "choices": choices or None, "shown": shown}
     return field(default=default, metadata=metadata)
 
 
@@ -73,27 +45,33 @@ def _setting(
 class Settings:
     """What a predictor process is told; each field's help is its documentation."""
 
-    model_name: str = _setting("model", "name of the model in URLs and requests")
+    model_name: str = _setting(
+        "model", "name of the model in URLs and requests; the manifests give the service's"
+    )
     model_dir: Path = _setting(
-        Path("/mnt/models"), "folder of the prepared model, or of a plain ONNX export", Path
+        Path("/mnt/models"), "folder of the prepared model, or of a plain ONNX export", FOLDER
     )
     models_dir: Path | None = _setting(
         None,
         "serve every model of this store, or of this folder of model folders, under its folder's "
         "name; model_name and model_dir are not used then",
-        Path,
+        FOLDER,
     )
-    http_port: int = _setting(8080, "REST port", _at_least(0))
-    grpc_port: int = _setting(8081, "gRPC port", _at_least(0))
-    enable_grpc: bool = _setting(True, "serve gRPC, too", _flag)
-    enable_docs_url: bool = _setting(False, "serve Swagger UI at /docs", _flag)
-    enable_latency_logging: bool = _setting(False, "log one line a request", _flag)
+    http_port: int = _setting(8080, "port of REST, /metrics and /status", at_least(0))
+    grpc_port: int = _setting(8081, "gRPC port", at_least(0))
+    enable_grpc: bool = _setting(True, "serve gRPC as well as REST", FLAG)
+    enable_docs_url: bool = _setting(
+        False, "serve Swagger UI at /docs, which a browser loads from a public CDN", FLAG
+    )
+    enable_latency_logging: bool = _setting(
+        False, "log one line an inference request, with its times and none of its texts", FLAG
+    )
     variant: str = _setting(
         AUTO, "variant to serve; auto takes the fastest measured that this host can run"
     )
     provider: str = _setting(
         AUTO,
-        "ONNX Runtime's execution provider to serve on; auto takes what the variant was made for",
+        "ONNX Runtime's execution provider to serve on; auto takes what each variant was made for",
         choices=(AUTO, *PROVIDERS),
     )
     verify: Literal["all", "served", "size"] = _setting(
@@ -103,47 +81,68 @@ class Settings:
     )
     verify_key: Path | None = _setting(
         None,
-        "PEM file of a public key: serve only what is signed with its private key",
-        _key_file,
+        "PEM file of a public key: serve only what is signed with its private key, and no plain "
+        "folder; needs the extra signing, and not --verify=size",
+        KEY_FILE,
     )
     warmup_inferences: int = _setting(
-        2, "inferences over typical shapes before the model is ready", _at_least(0)
+        2,
+        "inferences before the model is ready, after the self-test: a paragraph, four sentences, a "
+        "sentence, a short text, and again",
+        at_least(0),
     )
-    lanes: int = _setting(usable_cpus(), "inferences that run side by side", _at_least(1))
-    threads: int = _setting(1, "threads of one inference", _at_least(1))
+    lanes: int = _setting(
+        usable_cpus(),
+        "inferences that run side by side, each on as many CPUs as it has threads",
+        at_least(1),
+        shown="the container's CPUs",
+    )
+    threads: int = _setting(
+        1, "threads of one inference; more of them, and fewer lanes, for one client", at_least(1)
+    )
     max_batch_tokens: int = _setting(
-        256, "tokens, padding included, of one inference; longer requests are split", _at_least(1)
+        256, "tokens, padding included, of one inference; longer requests are split", at_least(1)
     )
     max_padding: int = _setting(
-        4, "texts share an inference while their lengths differ by no more tokens", _at_least(0)
+        4, "texts share an inference while their lengths differ by no more tokens", at_least(0)
     )
     max_body_bytes: int = _setting(
-        8 * 1024 * 1024, "bytes of a request's body over REST, of a message over gRPC", _at_least(1)
+        8 * 1024 * 1024,
+        "bytes of a request's body over REST, of a message over gRPC; larger is refused",
+        at_least(1),
     )
-    max_request_texts: int = _setting(1024, "texts of one request", _at_least(1))
+    max_request_texts: int = _setting(
+        1024, "texts of one request; one with more is refused", at_least(1)
+    )
     max_queue_texts: int = _setting(
-        4096, "texts that may wait; a request that would be above is refused", _at_least(1)
+        4096, "texts that may wait; a request that would be above is refused", at_least(1)
     )
     max_queue_seconds: float = _setting(
-        5.0, "a request that would wait for longer before it begins is refused", _seconds
+        5.0,
+        "seconds that a request may have to wait before it begins; one that would for longer is "
+        "refused at once",
+        SECONDS,
     )
     drain_seconds: float = _setting(
-        0.5, "after SIGTERM, time to go on as before, but not ready", _seconds
+        0.5,
+        "after SIGTERM, seconds to go on as before, but not ready: what a cluster takes to send "
+        "requests elsewhere",
+        SECONDS,
     )
     grace_seconds: float = _setting(
         25.0,
-        "after SIGTERM, time in all until what is still running is cut off; keep it below the "
+        "after SIGTERM, seconds in all until what is still running is cut off; keep it below the "
         "pod's terminationGracePeriodSeconds",
-        _seconds,
+        SECONDS,
     )
     max_batch_move: float = _setting(
         0.01,
         "a variant whose answers move by more when a text shares a batch runs each text alone: "
         "a probability, or a cosine distance",
-        float,
+        NUMBER,
     )
     max_batch_flips: float = _setting(
-        0.001, "the same limit for the share of labels that change", float
+        0.001, "the same limit for the share of labels that change", NUMBER
     )
     log_format: Literal["text", "json"] = _setting(
         "text", "one line an event, as text or as JSON", choices=("text", "json")

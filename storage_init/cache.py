@@ -26,12 +26,13 @@ from storage_init.errors import (
     VerificationError,
     WarmstartError,
 )
-from storage_init.lease import STALE_SECONDS, Lease, LeaseWatcher
+from storage_init.lease import Lease, LeaseWatcher
 from storage_init.logs import event, timed
 from storage_init.package import PACKAGE_FILE, Source, is_package
 from storage_init.publish import adopt, discard, make_folder, readable_errors, swap_link
 from storage_init.sources.names import shown
 from storage_init.store import STAGING
+from storage_init.variables import LEASE_SECONDS
 from storage_init.verify import verify
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Cache:
 
     store: Store
     poll_seconds: float = POLL_SECONDS
-    stale_seconds: float = STALE_SECONDS
+    stale_seconds: float = LEASE_SECONDS.default
     falls_back: bool = True
     recheck_seconds: float = 0.0
 

@@ -19,11 +19,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from storage_init.variables import LEASE_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-STALE_SECONDS = 15.0
 # A loaded node or a slow volume may swallow some before a holder counts as dead.
 BEATS = 15
 
@@ -37,7 +38,7 @@ class LeaseWatcher:
 
     folder: Path
     name: str
-    stale_seconds: float = STALE_SECONDS
+    stale_seconds: float = LEASE_SECONDS.default
     _seen: tuple[int, bytes] | None = None
     _since: float = field(default_factory=time.monotonic)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from storage_init import package as packages
+from storage_init import variables
 from storage_init.errors import PackageError, SignatureError, SigningKeyError
 from storage_init.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, Package
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
     from storage_init.oms import Signer, Verifier
 
-SIGN_VARIABLE = "WARMSTART_SIGN_KEY"
-VERIFY_VARIABLE = "WARMSTART_VERIFY_KEY"
+SIGN_VARIABLE = variables.SIGN_KEY.name
+VERIFY_VARIABLE = variables.VERIFY_KEY.name
 
 _SIGN_IT = (
     f"Prepare it with {SIGN_VARIABLE} set, or sign what is in a store: "

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import random
 import ssl
 import time
@@ -18,14 +17,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from storage_init.errors import SourceError, UnreachableError, WarmstartError
 from storage_init.logs import event
+from storage_init.variables import RETRIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _T = TypeVar("_T")
 
-RETRIES_VARIABLE = "WARMSTART_RETRIES"
-RETRIES = 5
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 30.0
 # So much new content means that the connection works again: the count of retries starts over.
@@ -84,7 +82,7 @@ def retrying(
     ``progress``: bytes that have arrived. Where they grow, the count starts over. ``retries``: at
     most so many, where ``WARMSTART_RETRIES`` allows more.
     """
-    allowed = _retries() if retries is None else min(retries, _retries())
+    allowed = RETRIES.read() if retries is None else min(retries, RETRIES.read())
     failures, arrived = 0, progress()
     while True:
         try:
@@ -146,10 +144,3 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _is_of_disk(error: BaseException) -> bool:
     return isinstance(error, OSError) and (error.errno in DISK or error.filename is not None)
-
-
-def _retries() -> int:
-    text = os.environ.get(RETRIES_VARIABLE) or str(RETRIES)
-    if not text.isdecimal():
-        raise SourceError(f"{RETRIES_VARIABLE} is {text!r}; it is a whole number, 0 for no retry")
-    return int(text)

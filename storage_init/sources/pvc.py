@@ -5,11 +5,10 @@ KServe mounts the claim itself and calls no initializer for it; this is for Jobs
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storage_init import variables
 from storage_init.errors import SourceError
 from storage_init.package import Source
 from storage_init.sources import local
@@ -17,10 +16,10 @@ from storage_init.sources.names import name_problem
 from storage_init.verify import list_files
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from storage_init.sources.remote import Remote
 
-MOUNT_VARIABLE = "WARMSTART_PVC_DIR"
-MOUNT = "/mnt/pvc"
 URI = re.compile(r"pvc://(?P<claim>[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(?:/(?P<path>.*))?")
 
 
@@ -37,7 +36,7 @@ def _folder(uri: str) -> Path:
     path = (match["path"] or "").rstrip("/") if match else "\\"
     if path and name_problem(path):
         raise SourceError(f"{uri} is not of the form pvc://claim/path")
-    mount = Path(os.environ.get(MOUNT_VARIABLE) or MOUNT).resolve()
+    mount = variables.PVC_DIR.read().resolve()
     folder = local.check_folder(mount / path, uri)
     # Others write to the volume: a link must not lead to this pod's own secrets.
     for each in (folder, *(folder / found for found in sorted(list_files(folder)))):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Literal
 
 from storage_init.errors import SourceError
 from storage_init.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, read_package
 from storage_init.plain import USUAL_PLACES
+from storage_init.variables import ALLOW_PICKLES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 # What to take of a repository that has both: where nothing can export, its own graph is of use.
 Weights = Literal["safetensors", "onnx"]
-
-PICKLES_VARIABLE = "WARMSTART_ALLOW_PICKLES"
 
 DESCRIPTIONS = ("*.json", "*.txt", "*.model", "README.md")
 # A repository keeps other frameworks' copies of the weights in folders; a sentence-transformers
@@ -85,7 +83,7 @@ def select(paths: Iterable[str], where: str, weights: Weights = "safetensors") -
     if chosen and weights == "onnx":
         chosen = _ready_graph(every) or chosen
     chosen = chosen or [p for p in every if any(fnmatch(p, g) for g in GRAPHS)]
-    if not chosen and _pickles_are_allowed():
+    if not chosen and ALLOW_PICKLES.read():
         chosen = [p for p in _matching(every, PICKLES) if not _matching([p], NO_WEIGHTS)]
     if not chosen:
         pickled = [p for p in every if any(fnmatch(p, pattern) for pattern in PICKLES)]
@@ -101,10 +99,6 @@ def _ready_graph(paths: list[str]) -> list[str]:
         return []
     data = (f"{graph}_data", f"{graph}.data")
     return [graph, *(path for path in paths if path.startswith(data))]
-
-
-def _pickles_are_allowed() -> bool:
-    return os.environ.get(PICKLES_VARIABLE, "").lower() == "true"
 
 
 def _matching(paths: list[str], patterns: tuple[str, ...]) -> list[str]:

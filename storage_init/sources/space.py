@@ -7,22 +7,9 @@ import shutil
 from pathlib import Path
 
 from storage_init.errors import NoSpaceError, SourceError
+from storage_init.variables import MAX_MODEL_BYTES
 
 MAX_FILES = 10_000
-MAX_MODEL_BYTES = 64 << 30
-MAX_MODEL_VARIABLE = "WARMSTART_MAX_MODEL_BYTES"
-
-
-def max_model_bytes() -> int:
-    """The largest model that is accepted, in bytes (``WARMSTART_MAX_MODEL_BYTES``).
-
-    Raises:
-        SourceError: the variable is not a positive whole number.
-    """
-    text = os.environ.get(MAX_MODEL_VARIABLE) or str(MAX_MODEL_BYTES)
-    if not text.isdecimal() or int(text) == 0:
-        raise SourceError(f"{MAX_MODEL_VARIABLE} is {text!r}; it is a number of bytes")
-    return int(text)
 
 
 def check_count(count: int, where: str) -> None:
@@ -41,10 +28,10 @@ def check_size(total: int, where: str) -> None:
     Raises:
         SourceError: with both figures.
     """
-    if total > (limit := max_model_bytes()):
+    if total > (limit := MAX_MODEL_BYTES.read()):
         raise SourceError(
             f"{where} is larger ({human(total)}) than the limit of {human(limit)}: "
-            f"raise {MAX_MODEL_VARIABLE} if it is to be trusted"
+            f"raise {MAX_MODEL_BYTES.name} if it is to be trusted"
         )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -22,13 +21,13 @@ from storage_init.logs import event
 from storage_init.package import Source
 from storage_init.sources import archives, kserve, ranges, space
 from storage_init.sources.remote import Remote, RemoteFile
+from storage_init.variables import ALLOW_HTTP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from requests import Response, Session
 
-ALLOW_HTTP_VARIABLE = "WARMSTART_ALLOW_HTTP"
 TIMEOUT_SECONDS = (15, 30)
 MAX_REDIRECTS = 5
 PIN = re.compile(r"sha256=([0-9a-f]{64})")
@@ -167,14 +166,13 @@ def _get(session: Session, url: str, headers: Mapping[str, str]) -> Iterator[Res
 
 def _check_encrypted(url: str) -> None:
     parts = urlsplit(url)
-    allowed = os.environ.get(ALLOW_HTTP_VARIABLE, "").lower() == "true"
+    allowed = ALLOW_HTTP.read()
     if parts.scheme == "https" or (
         parts.scheme == "http" and (allowed or _is_loopback(parts.hostname or ""))
     ):
         return
     raise SourceError(
-        f"{url} is refused: use https://, or set {ALLOW_HTTP_VARIABLE}=true if the network is "
-        "trusted"
+        f"{url} is refused: use https://, or set {ALLOW_HTTP.name}=true if the network is trusted"
     )
 
 

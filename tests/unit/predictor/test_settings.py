@@ -85,7 +85,7 @@ def test_switches_are_written_as_kserve_writes_them(text: str, value: bool) -> N
         (["--threads=1.5"], "--threads: '1.5' is not a whole number from 1 up"),
         (["--enable_grpc=maybe"], "--enable_grpc: 'maybe' is neither true nor false"),
         (["--enable_grpc"], "--enable_grpc: expected one argument"),
-        (["--max_batch_move=far"], "--max_batch_move: invalid float value: 'far'"),
+        (["--max_batch_move=far"], "--max_batch_move: 'far' is not a number"),
         (["--provider=cuda"], "--provider: invalid choice: 'cuda'"),
         (["--verify=none"], "--verify: invalid choice: 'none'"),
         (["--log_level=debug"], "--log_level: invalid choice: 'debug'"),

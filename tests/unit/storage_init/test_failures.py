@@ -18,6 +18,7 @@ from google.api_core import exceptions as google
 from storage_init.errors import SourceError
 from storage_init.sources import failures
 from storage_init.sources.failures import describe, explained, is_transient, retrying, status_of
+from storage_init.variables import RETRIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +105,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that were waited, without waiting."""
     waited: list[float] = []
     monkeypatch.setattr(failures, "time", SimpleNamespace(sleep=waited.append))
-    monkeypatch.delenv(failures.RETRIES_VARIABLE, raising=False)
+    monkeypatch.delenv(RETRIES.name, raising=False)
     return waited
 
 
@@ -114,7 +115,7 @@ def test_waits_double_and_differ(waits: list[float]) -> None:
 
     with pytest.raises(ConnectionError):
         retrying(fail, URI)
-    assert len(waits) == failures.RETRIES == 5
+    assert len(waits) == RETRIES.default == 5
     for wait, longest in zip(waits, [1, 2, 4, 8, 16], strict=True):
         assert longest / 2 <= wait <= longest
     first = list(waits)
@@ -169,21 +170,10 @@ def test_the_number_of_retries_can_be_set(
     def fail() -> NoReturn:
         raise ConnectionError
 
-    monkeypatch.setenv(failures.RETRIES_VARIABLE, number)
+    monkeypatch.setenv(RETRIES.name, number)
     with pytest.raises(ConnectionError):
         retrying(fail, URI)
     assert len(waits) == int(number)
-
-
-def test_a_number_of_retries_that_is_none_is_named(
-    waits: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail() -> NoReturn:
-        raise ConnectionError
-
-    monkeypatch.setenv(failures.RETRIES_VARIABLE, "many")
-    with pytest.raises(SourceError, match="WARMSTART_RETRIES is 'many'; it is a whole number"):
-        retrying(fail, URI)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""What is made from the code and put into a page."""
+
+from __future__ import annotations
+
+import pytest
+
+from storage_init.reference import Row, filled, shown, table
+
+PAGE = """before
+<!-- made by make schema: one -->
+old
+<!-- end of what make schema: one makes -->
+between
+<!-- made by make schema: two -->
+<!-- end of what make schema: two makes -->
+after
+"""
+
+
+def test_a_part_is_filled_and_nothing_else_is_touched() -> None:
+    page = filled(filled(PAGE, "NEW", "one"), "MORE", "two")
+    assert "old" not in page
+    assert [line for line in page.splitlines() if line and "<!--" not in line] == [
+        *("before", "NEW", "between", "MORE", "after")
+    ]
+    assert filled(page, "NEW", "one") == page
+
+
+def test_a_page_without_the_place_is_refused() -> None:
+    with pytest.raises(ValueError, match="substring not found"):
+        filled(PAGE, "NEW", "three")
+
+
+def test_a_table_has_a_row_a_setting() -> None:
+    rows = [Row(["`--a`", "`A`"], "text", "none", "of use")]
+    assert table(["flag", "variable"], rows) == (
+        "| flag | variable | takes | default | meaning |\n"
+        "| --- | --- | --- | --- | --- |\n"
+        "| `--a` | `A` | text | none | of use |"
+    )
+
+
+@pytest.mark.parametrize(
+    ("default", "text"), [(None, "none"), ("", "none"), (True, "`true`"), (0.5, "`0.5`")]
+)
+def test_a_default_is_shown_as_a_person_would_write_it(default: object, text: str) -> None:
+    assert shown(default) == text
