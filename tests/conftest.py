@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.documents import summary
 from tests.exports import export_onnx
 from tests.keys import KeyPair, key_pair
 from tests.models import (
@@ -21,6 +22,13 @@ from tests.prepare import prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where the documentation was tested, say what of it was not run, and why."""
+    passed = terminalreporter.stats.get("passed", [])
+    if any("test_docs_commands" in report.nodeid for report in passed):
+        terminalreporter.write_line(summary())
 
 
 @pytest.fixture

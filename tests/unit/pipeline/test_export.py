@@ -12,6 +12,7 @@ from pipeline.graphs import GraphError
 from pipeline.recipe import Recipe
 from pipeline.steps.export import export
 from pipeline.workspace import Workspace
+from storage_init.errors import SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,4 +41,11 @@ def test_an_architecture_that_transformers_does_not_know_is_refused_by_name(
     config["model_type"] = "marvellous"
     (workspace.source / "config.json").write_text(json.dumps(config))
     with pytest.raises(GraphError, match=r"(?s)cannot be exported to ONNX: .*marvellous"):
+        export(workspace, Recipe())
+
+
+def test_pickled_weights_are_refused_unread(workspace: Workspace) -> None:
+    (workspace.source / "model.safetensors").unlink()
+    (workspace.source / "pytorch_model.bin").write_bytes(b"not even a pickle")
+    with pytest.raises(SourceError, match=r"holds neither safetensors weights nor an ONNX graph"):
         export(workspace, Recipe())
