@@ -24,6 +24,7 @@ from tests.documents import (
     is_said,
     links,
     messages,
+    prose,
     quotes,
 )
 from tests.documents import blocks as blocks_of
@@ -194,6 +195,15 @@ def test_what_troubleshooting_quotes_is_what_the_code_says() -> None:
 )
 def test_a_quote_is_told_from_what_nobody_says(quote: str, expected: bool) -> None:
     assert is_said(quote, SAID) is expected
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_places_in_the_code_exist(page: Path) -> None:
+    named = re.findall(
+        r"`((?:benchmarks|docs|manifests|pipeline|predictor|storage_init|tests)/[\w./*-]*)`",
+        prose(page),
+    )
+    assert [place for place in named if not list(ROOT.glob(place))] == []
 
 
 def test_every_page_is_in_the_index() -> None:
