@@ -59,24 +59,14 @@ def _take(graph: Path, workspace: Workspace, task: Task) -> str:
 def _export(source: Path, target: Path, task: Task, recipe: Recipe) -> str:
     name = EXPORTER_TASKS.get(name_of(task), name_of(task))
     try:
-        from optimum.exporters.onnx import main_export
+        from pipeline.torch_export import export as export_torch
     except ImportError as error:
         raise GraphError(
             f"exporting PyTorch weights needs {error.name}: use the warmstart/pipeline image or "
             "install warmstart[pipeline]"
         ) from error
     try:
-        main_export(
-            str(source),
-            output=target,
-            task=name,
-            opset=recipe.opset,
-            # Without this a sentence-transformers folder needs that library, too.
-            library_name="transformers",
-            trust_remote_code=False,
-            # The evaluate step compares with the original on more than a dummy input.
-            do_validation=False,
-        )
+        export_torch(source, target, name, recipe.opset)
     except (ValueError, KeyError, RuntimeError, OSError, ImportError) as error:
         raise GraphError(f"{source} cannot be exported to ONNX: {error}") from error
     return f"{name}, opset {recipe.opset}"
