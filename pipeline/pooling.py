@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import onnx
 
+from pipeline.dense import add_layers
 from pipeline.graphs import GraphError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from pipeline.dense import Layer
     from storage_init.package import TextEmbedding
 
 HIDDEN: Final = "last_hidden_state"
@@ -98,12 +100,12 @@ _POOL = {
 _NORMALIZE = """
         normalize_axis = Constant <value = int64[1] {1}> ()
         normalize_floor = Constant <value = float {1e-12}> ()
-        normalize_norm = ReduceL2 <keepdims = 1> (pooled, normalize_axis)
+        normalize_norm = ReduceL2 <keepdims = 1> (vectors, normalize_axis)
         normalize_divisor = Max (normalize_norm, normalize_floor)
-        embedding = Div (pooled, normalize_divisor)
+        embedding = Div (vectors, normalize_divisor)
 """
 _KEEP = """
-        embedding = Identity (pooled)
+        embedding = Identity (vectors)
 """
 
 
@@ -116,12 +118,13 @@ def is_pooled(model: onnx.ModelProto) -> bool:
     return [output.name for output in model.graph.output] == [EMBEDDING]
 
 
-def add_pooling(model: onnx.ModelProto, task: TextEmbedding) -> None:
+def add_pooling(model: onnx.ModelProto, task: TextEmbedding, layers: Sequence[Layer] = ()) -> None:
     """Replace the graph's output by ``embedding`` FP32 [N, D].
 
     Args:
         model: of opset 11 or later; changed in place.
         task: which pooling, and whether to normalise.
+        layers: that the pooled vector goes through before it is normalised.
 
     Raises:
         GraphError: the graph has no ``last_hidden_state``.
@@ -129,13 +132,17 @@ def add_pooling(model: onnx.ModelProto, task: TextEmbedding) -> None:
     graph = model.graph
     if HIDDEN not in (outputs := [output.name for output in graph.output]):
         raise GraphError(f"pooling needs an output {HIDDEN}, but the export has {outputs}")
-    body = _POOL[task.pooling] + (_NORMALIZE if task.normalize else _KEEP)
-    tail = onnx.parser.parse_graph(
+    pool = onnx.parser.parse_graph(
         f"pooling (float[N, L, D] {HIDDEN}, int64[N, L] attention_mask) "
-        f"=> (float[N, D] {EMBEDDING}) {{ {body} }}"
+        f"=> (float[N, D] pooled) {{ {_POOL[task.pooling]} }}"
     )
-    _fit_axes(tail.node, model)
-    graph.node.extend(tail.node)
+    _append(pool.node, model)
+    vectors = add_layers(graph, "pooled", layers)
+    scale = (_NORMALIZE if task.normalize else _KEEP).replace("(vectors", f"({vectors}")
+    end = onnx.parser.parse_graph(
+        f"scaling (float[N, D] {vectors}) => (float[N, D] {EMBEDDING}) {{ {scale} }}"
+    )
+    _append(end.node, model)
     del graph.output[:]
     graph.output.append(
         onnx.helper.make_tensor_value_info(
@@ -144,11 +151,12 @@ def add_pooling(model: onnx.ModelProto, task: TextEmbedding) -> None:
     )
 
 
-def _fit_axes(nodes: Iterable[onnx.NodeProto], model: onnx.ModelProto) -> None:
-    """Write axes, which are one constant here, as the opset of ``model`` wants them."""
+def _append(nodes: Iterable[onnx.NodeProto], model: onnx.ModelProto) -> None:
+    """Add nodes, their axes, which are one constant here, written as ``model``'s opset wants."""
     opset = next(entry.version for entry in model.opset_import if entry.domain == "")
     constants = {node.output[0]: node.attribute[0] for node in nodes if node.op_type == "Constant"}
     for node in nodes:
         if opset < _AXES_ARE_INPUT.get(node.op_type, 0):
             axes = onnx.numpy_helper.to_array(constants[node.input.pop()].t)
             node.attribute.append(onnx.helper.make_attribute("axes", axes.tolist()))
+    model.graph.node.extend(nodes)

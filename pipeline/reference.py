@@ -37,7 +37,9 @@ def reference_outputs(
         from pipeline.reference_onnx import graph_outputs
 
         stated = workspace.states_pooling
-        rows = graph_outputs(graph, facts, texts, tokenizer, pooling_is_stated=stated)
+        rows = graph_outputs(
+            graph, workspace.source, facts, texts, tokenizer, pooling_is_stated=stated
+        )
     else:
         from pipeline.reference_torch import torch_outputs
 

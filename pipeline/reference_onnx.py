@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.dense import apply, read_layers
 from pipeline.graphs import GraphError
 from pipeline.outputs import SENTENCE_EMBEDDING, choose
 from pipeline.pooling import HIDDEN
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pipeline.dense import Layer
     from pipeline.recipe import Example
     from storage_init.hf_config import ModelFacts
     from storage_init.runtime import Tokenizer
@@ -29,6 +31,7 @@ AGREEMENT = 1e-3
 
 def graph_outputs(
     graph: Path,
+    folder: Path,
     facts: ModelFacts,
     texts: Sequence[Example],
     tokenizer: Tokenizer,
@@ -48,7 +51,7 @@ def graph_outputs(
     session = open_session(graph, optimized=True)
     ranks = {output.name: len(output.shape or ()) or None for output in session.get_outputs()}
     answer = choose(ranks, facts.task, pooling_is_stated=pooling_is_stated)
-    names = input_names(session)
+    names, layers = input_names(session), read_layers(folder, facts)
     rows = []
     for encoding in tokenizer.encode_batch(texts):
         got = dict(zip(ranks, session.run(None, tokenizer.feeds([encoding], names)), strict=True))
@@ -58,15 +61,16 @@ def graph_outputs(
         if places := places_of(facts.task, tokenizer, [encoding.ids]):
             row = row[0, places[0]]
         if answer.kind == HIDDEN and isinstance(facts.task, TextEmbedding):
-            row = _pool(row, facts.task)
+            row = _pool(row, facts.task, layers)
             _check_pooling(row, got.get(SENTENCE_EMBEDDING), facts.task)
         rows.append(row)
     return np.concatenate(rows).astype(np.float32)
 
 
-def _pool(hidden: NDArray[Any], task: TextEmbedding) -> NDArray[Any]:
+def _pool(hidden: NDArray[Any], task: TextEmbedding, layers: Sequence[Layer]) -> NDArray[Any]:
     """One text's states [1, L, D] as a vector [1, D]; alone it has no padding to leave out."""
     pooled = pool(hidden, np.ones(hidden.shape[:2], dtype=np.int64), task.pooling)
+    pooled = apply(pooled, layers)
     return normalized(pooled) if task.normalize else pooled
 
 

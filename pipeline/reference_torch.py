@@ -53,6 +53,7 @@ def torch_outputs(folder: Path, facts: ModelFacts, texts: Sequence[Example]) -> 
     kind = getattr(transformers, _CLASSES[type(facts.task)])
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = kind.from_pretrained(folder, use_safetensors=True).eval()
+    layers = _dense(folder, facts)
     # A tokenizer borrowed from BERT makes token_type_ids, which not every model takes.
     accepted = inspect.signature(model.forward).parameters
     inputs = [
@@ -68,7 +69,7 @@ def torch_outputs(folder: Path, facts: ModelFacts, texts: Sequence[Example]) -> 
     def answer(tensors: dict[str, Any]) -> NDArray[np.float32]:
         taken = {name: tensor for name, tensor in tensors.items() if name in accepted}
         with torch.inference_mode():
-            return _rows(model(**taken), tensors["input_ids"][0], facts, tokenizer)
+            return _rows(model(**taken), tensors["input_ids"][0], facts, tokenizer, layers)
 
     # A text a thread: threads that share one wait for each other, for long on a busy machine.
     threads = torch.get_num_threads()
@@ -81,7 +82,23 @@ def torch_outputs(folder: Path, facts: ModelFacts, texts: Sequence[Example]) -> 
     return np.concatenate(rows).astype(np.float32)
 
 
-def _rows(output: Any, ids: Any, facts: ModelFacts, tokenizer: Any) -> NDArray[np.float32]:
+def _dense(folder: Path, facts: ModelFacts) -> Any:
+    """An embedder's layers after its pooling, by PyTorch's own classes."""
+    import torch
+    from safetensors.torch import load_file
+
+    modules = []
+    for layer in facts.dense:
+        weights = load_file(folder / layer.folder / "model.safetensors")
+        linear = torch.nn.Linear(layer.inputs, layer.outputs, bias="linear.bias" in weights)
+        linear.load_state_dict({key.removeprefix("linear."): w for key, w in weights.items()})
+        modules += [linear, getattr(torch.nn, layer.activation)()]
+    return torch.nn.Sequential(*modules)
+
+
+def _rows(
+    output: Any, ids: Any, facts: ModelFacts, tokenizer: Any, layers: Any
+) -> NDArray[np.float32]:
     """One text's output [1, C] or [1, D], or a row a token; alone there is no padding."""
     if isinstance(facts.task, QuestionAnswering):
         return np.stack([output.start_logits[0].numpy(), output.end_logits[0].numpy()], axis=-1)
@@ -103,6 +120,7 @@ def _rows(output: Any, ids: Any, facts: ModelFacts, tokenizer: Any) -> NDArray[n
         "weightedmean": lambda: (hidden * weights).sum(dim=1) / weights.sum(),
         "mean_sqrt_len_tokens": lambda: hidden.sum(dim=1) / length**0.5,
     }[facts.task.pooling]()
+    pooled = layers(pooled)
     if facts.task.normalize:
         pooled = torch.nn.functional.normalize(pooled, dim=1)
     vector: NDArray[np.float32] = pooled.numpy()

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
+# The rank of an output that has one vector a text.
+VECTORS = 2
+
 
 def read_plain_folder(folder: Path) -> tuple[Path, ModelFacts]:
     """The graph of a plain export and what its ``config.json`` says.
@@ -40,6 +43,19 @@ def read_plain_folder(folder: Path) -> tuple[Path, ModelFacts]:
     if not (folder / TOKENIZER_FILE).is_file():
         raise UnsupportedModelError(f"{folder} has no fast tokenizer ({TOKENIZER_FILE})")
     return graphs[0], read_facts(folder)
+
+
+def check_answer(graph: Path, facts: ModelFacts, rank: int) -> None:
+    """Refuse token states that a model's own layers would have to go over.
+
+    Raises:
+        UnsupportedModelError: names the layer.
+    """
+    if facts.dense and rank != VECTORS:
+        raise UnsupportedModelError(
+            f"{graph} gives token states, but the model has a layer over the pooled vector "
+            f"({facts.dense[0].folder}): prepare it with: python -m pipeline run"
+        )
 
 
 def check_inputs(graph: Path, names: Collection[str]) -> None:

@@ -145,7 +145,7 @@ def _read_texts(
 
 
 def _load_plain(begun: Prefetched, tokenizers: TokenizerCache) -> LoadedModel:
-    from predictor.fallback import check_inputs, read_plain_folder
+    from predictor.fallback import check_answer, check_inputs, read_plain_folder
 
     folder, settings, phases = begun.folder, begun.settings, begun.phases
     graph, facts = phases.time("read", read_plain_folder, folder)
@@ -173,6 +173,7 @@ def _load_plain(begun: Prefetched, tokenizers: TokenizerCache) -> LoadedModel:
         optimized=False,
     )
     check_inputs(graph, input_names(session))
+    check_answer(graph, facts, len(session.get_outputs()[0].shape))
     engine = Engine(session, tokenizer, task_for(facts.task, tokenizer))
     warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences, settings.lanes)
     return LoadedModel(

@@ -27,6 +27,8 @@ from storage_init.sentence_config import read_json
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from storage_init.sentence_config import Dense
+
 DEFAULT_MAX_LENGTH = 512
 # Those of transformers' QuestionAnsweringPipeline: a reader's window, and what two of them share.
 READER_LENGTH = 384
@@ -88,6 +90,8 @@ class ModelFacts:
     task: Task
     limits: Limits
     pad_token_id: int
+    # An embedder's own, between its pooling and its normalisation.
+    dense: tuple[Dense, ...] = ()
 
 
 TaskName = Literal[
@@ -135,7 +139,10 @@ def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = N
         known = FillMask(mask_token=_mask_token(folder))
     else:
         known = _classification(config)
-    return ModelFacts(config.model_type, known, Limits(max_length=length), _pad_token_id(config))
+    dense = sentence_config.dense_layers(folder) if name == "text-embedding" else []
+    return ModelFacts(
+        config.model_type, known, Limits(max_length=length), _pad_token_id(config), tuple(dense)
+    )
 
 
 def _guess_task(folder: Path, config: _Config) -> TaskName:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, get_args
 
 import msgspec
 from msgspec import UNSET
@@ -27,7 +27,23 @@ _FLAGS: dict[str, Pooling] = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 
+# In the order in which a text passes them.
+_MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
+Activation = Literal["Identity", "Tanh", "ReLU", "GELU", "Sigmoid"]
+
 _T = TypeVar("_T")
+
+
+class Dense(NamedTuple):
+    """A layer over the pooled vector; ``folder`` of the model's holds its weights.
+
+    ``activation`` is the name of PyTorch's class.
+    """
+
+    folder: str
+    inputs: int
+    outputs: int
+    activation: Activation
 
 
 class _Module(msgspec.Struct):
@@ -60,6 +76,16 @@ class _Pooling(msgspec.Struct):
         return [mode for flag, mode in _FLAGS.items() if getattr(self, flag)] or ["mean"]
 
 
+class _Dense(msgspec.Struct):
+    """``2_Dense/config.json``; PyTorch's class by its full name."""
+
+    in_features: int
+    out_features: int
+    activation_function: str = "torch.nn.modules.activation.Tanh"
+    module_input_name: str = "sentence_embedding"
+    module_output_name: str | None = None
+
+
 class _Settings(msgspec.Struct):
     """``config_sentence_transformers.json``."""
 
@@ -72,18 +98,14 @@ class _Settings(msgspec.Struct):
 def embedding(folder: Path, dimension: int) -> TextEmbedding:
     """How an embedder whose states have ``dimension`` values makes one vector of a text's.
 
-    Without ``modules.json`` it is their mean, as sentence-transformers does.
+    Without ``modules.json`` it is their mean, as sentence-transformers does. What
+    :func:`dense_layers` has comes between the pooling and the normalisation.
 
     Raises:
         SourceError: a module, a pooling or a use of prompts that is not supported.
     """
     modules = _read_modules(folder)
-    for module in modules:
-        if module.kind not in ("Transformer", "Pooling", "Normalize"):
-            raise SourceError(
-                f"{folder}/{MODULES_FILE} has a {module.kind} module; supported are Transformer, "
-                "Pooling and Normalize"
-            )
+    _check_modules(folder, [module.kind for module in modules])
     at = next((m.path for m in modules if m.kind == "Pooling"), None)
     pooling = _Pooling() if at is None else _read_pooling(folder / at / "config.json")
     prompts, default = _prompts(folder)
@@ -92,6 +114,13 @@ def embedding(folder: Path, dimension: int) -> TextEmbedding:
             f"{folder}/{at}/config.json leaves the prompt's tokens out (include_prompt), which is "
             "not supported"
         )
+    for layer in dense_layers(folder):
+        if layer.inputs != dimension:
+            raise SourceError(
+                f"{folder}/{layer.folder}/config.json takes {layer.inputs} values, but what comes "
+                f"before it gives {dimension}"
+            )
+        dimension = layer.outputs
     return TextEmbedding(
         dimension=dimension,
         pooling=_mode(pooling, folder / (at or "") / "config.json"),
@@ -99,6 +128,45 @@ def embedding(folder: Path, dimension: int) -> TextEmbedding:
         prompts=prompts if prompts and pooling.include_prompt else UNSET,
         default_prompt=UNSET if default is None or not pooling.include_prompt else default,
     )
+
+
+def dense_layers(folder: Path) -> list[Dense]:
+    """The layers that a pooled vector goes through, in their order.
+
+    Raises:
+        SourceError: one's configuration is missing, not valid, or asks for what is not supported.
+    """
+    return [_dense(folder, m.path) for m in _read_modules(folder) if m.kind == "Dense"]
+
+
+def _dense(folder: Path, at: str) -> Dense:
+    path = folder / at / "config.json"
+    config = read_json(path, _Dense)
+    if config is None:
+        raise SourceError(f"{path} is missing")
+    if {config.module_input_name, config.module_output_name} - {"sentence_embedding", None}:
+        raise SourceError(f"{path} has a layer over something else than the sentence_embedding")
+    name = config.activation_function.rpartition(".")[2]
+    known = [each for each in get_args(Activation) if each == name]
+    if not known or not config.activation_function.startswith("torch.nn."):
+        raise SourceError(
+            f"{path} has the activation {config.activation_function}; supported are torch.nn's "
+            f"{', '.join(get_args(Activation))}"
+        )
+    return Dense(at, config.in_features, config.out_features, known[0])
+
+
+def _check_modules(folder: Path, kinds: list[str]) -> None:
+    for kind in kinds:
+        if kind not in _MODULES:
+            raise SourceError(
+                f"{folder}/{MODULES_FILE} has a {kind} module; supported are {', '.join(_MODULES)}"
+            )
+    if kinds != sorted(kinds, key=_MODULES.index) or ("Dense" in kinds and "Pooling" not in kinds):
+        raise SourceError(
+            f"{folder}/{MODULES_FILE} has {', '.join(kinds)}; supported is the order "
+            f"{', '.join(_MODULES)}"
+        )
 
 
 def is_cross_encoder(folder: Path) -> bool:

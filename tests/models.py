@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 WORDS = (
@@ -72,16 +73,21 @@ def make_embedder(
     *,
     normalize: bool = True,
     prompts: dict[str, str] | None = None,
+    dense: Sequence[tuple[int, str]] = (),
 ) -> Path:
-    """A BERT embedder as sentence-transformers keeps it; its first prompt is the default one."""
+    """A BERT embedder as sentence-transformers keeps it; its first prompt is the default one.
+
+    ``dense``: the widths and activations of layers over its pooled vector.
+    """
     import torch
     from transformers import BertModel
 
     torch.manual_seed(11)
     BertModel(_config()).save_pretrained(folder)
     _save_tokenizer(folder)
-    kinds = ["Transformer", "Pooling", *(["Normalize"] if normalize else [])]
-    paths = ["", "1_Pooling", "2_Normalize"]
+    paths = ["", "1_Pooling", *(f"{place}_Dense" for place in range(2, 2 + len(dense)))]
+    paths += [f"{len(paths)}_Normalize"] if normalize else []
+    kinds = ["Transformer", *(path.partition("_")[2] for path in paths[1:])]
     modules = [
         {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for i, (kind, path) in enumerate(zip(kinds, paths, strict=False))
@@ -97,8 +103,23 @@ def make_embedder(
             folder / "config_sentence_transformers.json",
             {"prompts": prompts, "default_prompt_name": next(iter(prompts))},
         )
+    for path, inputs, (width, activation) in zip(
+        paths[2:], [DIMENSION, *(width for width, _ in dense)], dense, strict=False
+    ):
+        _save_dense(folder / path, inputs, width, activation)
     _write(folder / "sentence_bert_config.json", {"max_seq_length": 48, "do_lower_case": False})
     return folder
+
+
+def _save_dense(folder: Path, inputs: int, width: int, activation: str) -> None:
+    import torch
+    from sentence_transformers.sentence_transformer.modules import Dense
+
+    layer = Dense(inputs, width, activation_function=getattr(torch.nn, activation)())
+    # PyTorch's own start is so small that activations hardly bend it.
+    torch.nn.init.normal_(layer.linear.weight, std=0.4)
+    folder.mkdir()
+    layer.save(str(folder))
 
 
 def make_tagger(folder: Path) -> Path:

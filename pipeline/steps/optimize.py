@@ -6,6 +6,7 @@ import gc
 from typing import TYPE_CHECKING
 
 from pipeline import graphs
+from pipeline.dense import read_layers
 from pipeline.editing import GraphEditor
 from pipeline.first_token import compute_first_token_only
 from pipeline.fusing import fuse
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 def optimize(workspace: Workspace, recipe: Recipe) -> str:
     """Fuse the export, add an embedder's pooling, and write the ``fp32`` variant's graph."""
     model = fuse(workspace.exported / GRAPH)
-    task = workspace.facts(recipe).task
+    facts = workspace.facts(recipe)
+    task = facts.task
     if isinstance(task, TextEmbedding) and not is_pooled(model.model):
         # After the fusions: with these nodes in the graph their patterns do not match.
-        add_pooling(model.model, task)
+        add_pooling(model.model, task, read_layers(workspace.source, facts))
     editor = GraphEditor(model.model)
     mask_by_token(editor)
     take_shapes_from_ids(editor)

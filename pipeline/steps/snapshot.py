@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pipeline.dense import check_weights
 from pipeline.eval_data import read_examples
 from storage_init import sources
 from storage_init.package import name_of
@@ -31,11 +32,13 @@ def snapshot(
 
     Raises:
         EvalDataError: the recipe's evaluation data cannot be read or does not fit the model.
+        GraphError: a layer's weights are missing or pickled.
         SourceError: the source cannot be fetched, or its task is not supported.
     """
     bring = source if fetched is None else sources.resolve(fetched.resolve().as_uri())
     sources.fetch(bring, workspace.source, weights=recipe.weights)
     facts = workspace.facts(recipe)
+    check_weights(workspace.source, facts)
     read_examples(recipe.eval_data, facts.task)
     pinned = msgspec.structs.replace(source, license=_license(workspace))
     workspace.source_record.write_bytes(msgspec.json.encode(pinned))

@@ -65,31 +65,32 @@ def is_substitute(paths: Collection[str], chosen: Iterable[str]) -> bool:
     """Whether a graph was chosen of a raw repository that has safetensors, too."""
     if descriptions(paths):
         return False
-    return bool(_matching(sorted(paths), SAFETENSORS)) and not _matching(list(chosen), SAFETENSORS)
+    return bool(_of_model(sorted(paths))) and not _of_model(list(chosen))
 
 
 def select(paths: Iterable[str], where: str, weights: Weights = "safetensors") -> list[str]:
     """The needed files among a raw repository's ``paths``.
 
     Safetensors weights, else ONNX graphs, else pickled weights where
-    ``WARMSTART_ALLOW_PICKLES=true``, with what describes them. Nothing hidden is needed. With
+    ``WARMSTART_ALLOW_PICKLES=true``, with what describes them and the safetensors of a
+    sentence-transformers folder's modules. Nothing hidden is needed. With
     ``weights="onnx"`` a graph in a usual place, and its weights alone, goes before safetensors.
 
     Raises:
         SourceError: no weights, or only pickled ones.
     """
     every = sorted(path for path in paths if not any(s.startswith(".") for s in path.split("/")))
-    chosen = _matching(every, SAFETENSORS)
+    chosen, modules = _of_model(every), _of_modules(every)
     if chosen and weights == "onnx":
         chosen = _ready_graph(every) or chosen
     chosen = chosen or [p for p in every if any(fnmatch(p, g) for g in GRAPHS)]
-    if not chosen and ALLOW_PICKLES.read():
+    if not chosen and not modules and ALLOW_PICKLES.read():
         chosen = [p for p in _matching(every, PICKLES) if not _matching([p], NO_WEIGHTS)]
-    if not chosen:
+    if not chosen and not modules:
         pickled = [p for p in every if any(fnmatch(p, pattern) for pattern in PICKLES)]
         why = f"only pickled weights ({pickled[0]}), which are refused" if pickled else "no weights"
         raise SourceError(f"{where} has {why}; needed are *.safetensors or *.onnx")
-    return sorted({*chosen, *_matching(every, DESCRIPTIONS)})
+    return sorted({*chosen, *modules, *_matching(every, DESCRIPTIONS)})
 
 
 def _ready_graph(paths: list[str]) -> list[str]:
@@ -99,6 +100,14 @@ def _ready_graph(paths: list[str]) -> list[str]:
         return []
     data = (f"{graph}_data", f"{graph}.data")
     return [graph, *(path for path in paths if path.startswith(data))]
+
+
+def _of_model(paths: list[str]) -> list[str]:
+    return [path for path in _matching(paths, SAFETENSORS) if "/" not in path]
+
+
+def _of_modules(paths: list[str]) -> list[str]:
+    return [path for path in _matching(paths, SAFETENSORS) if "/" in path]
 
 
 def _matching(paths: list[str], patterns: tuple[str, ...]) -> list[str]:

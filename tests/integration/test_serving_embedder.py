@@ -92,6 +92,55 @@ def test_every_pooling_agrees_with_sentence_transformers(
     assert np.std(wanted, axis=0).min() > 1e-3, "the texts' vectors must differ"
 
 
+@pytest.mark.parametrize(
+    "dense",
+    [
+        [(16, "Tanh")],
+        [(16, "Identity")],
+        [(48, "ReLU")],
+        [(16, "GELU")],
+        [(16, "Sigmoid")],
+        [(64, "GELU"), (16, "Tanh")],
+    ],
+)
+@pytest.mark.parametrize("normalize", [True, False])
+def test_layers_over_the_vector_are_those_of_sentence_transformers(
+    dense: list[tuple[int, str]], normalize: bool, tmp_path: Path
+) -> None:
+    source = make_embedder(tmp_path / "source", normalize=normalize, dense=dense)
+    workspace = Workspace(tmp_path / "workspace")
+    snapshot(sources.resolve(source.as_uri()), workspace, FP32)
+    export(workspace, FP32)
+    optimize(workspace, FP32)
+    facts = workspace.facts(FP32)
+    tokenizer = Tokenizer(
+        workspace.exported / TOKENIZER_FILE, facts.limits.max_length, facts.pad_token_id
+    )
+    engine = Engine(open_session(workspace.graph("fp32")), tokenizer, task_for(facts.task))
+    got = np.concatenate([rows_of(engine, Texts(TEXTS[i : i + 7])) for i in range(0, 60, 7)])
+    wanted = original_vectors(source, TEXTS)
+    assert wanted.shape == (60, dense[-1][0])
+    np.testing.assert_allclose(got, wanted, atol=1e-4)
+    np.testing.assert_allclose(
+        reference_outputs(workspace, facts, TEXTS, tokenizer), wanted, atol=1e-5
+    )
+    assert np.std(wanted, axis=0).max() > 1e-3, "the texts' vectors must differ"
+
+
+def test_a_model_with_layers_is_prepared_and_serves_fewer_dimensions_after_them(
+    tmp_path: Path,
+) -> None:
+    source = make_embedder(tmp_path / "source", dense=[(64, "GELU"), (24, "Tanh")])
+    folder = prepare(source, "layered", tmp_path / "store", Recipe())
+    with predictor(folder, tmp_path / "predictor.log") as running:
+        got = outputs_of(running.infer(text_request(TEXTS, dimensions=8)).json())["embedding"]
+        whole = outputs_of(running.infer(text_request(TEXTS)).json())["embedding"]
+    assert np.shape(whole) == (60, 24)
+    wanted = original_vectors(source, TEXTS, truncate_dim=8, normalize_embeddings=True)
+    # int8 may be what is served.
+    assert (got * wanted).sum(axis=1).min() > 0.99
+
+
 @pytest.mark.parametrize("prompt", [None, *PROMPTS])
 def test_prompts_are_those_of_sentence_transformers(
     server: Predictor, prompted: Path, prompt: str | None

@@ -40,7 +40,7 @@ def outputs(
 ) -> NDArray[Any]:
     facts = ModelFacts("test", task, Limits(max_length=4), 0)
     graph = write(folder / "source", model)
-    return graph_outputs(graph, facts, TEXTS, tokenizer, pooling_is_stated=stated)
+    return graph_outputs(graph, graph.parent, facts, TEXTS, tokenizer, pooling_is_stated=stated)
 
 
 def states() -> list[NDArray[Any]]:

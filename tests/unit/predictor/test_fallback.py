@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from predictor.errors import UnsupportedModelError
-from predictor.fallback import read_plain_folder
+from predictor.fallback import check_answer, read_plain_folder
 from storage_init.errors import SourceError
+from storage_init.hf_config import read_facts
 from storage_init.package import TextClassification
-from tests.models import LABELS
+from tests.models import LABELS, make_embedder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,3 +81,10 @@ def test_a_graph_without_a_configuration_is_refused(folder: Path) -> None:
     (folder / "config.json").unlink()
     with pytest.raises(SourceError, match=r"no config\.json"):
         read_plain_folder(folder)
+
+
+def test_token_states_that_a_models_layer_must_go_over_are_refused(tmp_path: Path) -> None:
+    facts = read_facts(make_embedder(tmp_path, dense=[(16, "Tanh")]))
+    check_answer(tmp_path / "model.onnx", facts, rank=2)
+    with pytest.raises(UnsupportedModelError, match=r"layer over .*\(2_Dense\): prepare it"):
+        check_answer(tmp_path / "model.onnx", facts, rank=3)

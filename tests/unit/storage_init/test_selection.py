@@ -51,6 +51,13 @@ def test_the_weights_of_a_module_in_a_numbered_folder_are_chosen() -> None:
     assert select(files, "x") == sorted(files)
 
 
+@pytest.mark.parametrize("weights", ["model.safetensors", "model.onnx"])
+def test_the_weights_of_a_module_come_with_those_of_the_model(weights: str) -> None:
+    files = ["2_Dense/config.json", "2_Dense/model.safetensors", "modules.json", weights]
+    assert select([*files, "2_Dense/pytorch_model.bin"], "x") == sorted(files)
+    assert not is_substitute(files, select(files, "x"))
+
+
 @pytest.mark.parametrize("data", ["onnx/model.onnx_data", "onnx/model.onnx.data"])
 def test_without_safetensors_graphs_are_chosen_with_their_weights(data: str) -> None:
     files = ["config.json", "onnx/model.onnx", data, "pytorch_model.bin"]

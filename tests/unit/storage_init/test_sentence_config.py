@@ -9,8 +9,8 @@ import pytest
 
 from storage_init.errors import SourceError
 from storage_init.package import TextEmbedding
+from storage_init.sentence_config import Dense, dense_layers, ranking
 from storage_init.sentence_config import embedding as read
-from storage_init.sentence_config import ranking
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,8 +104,71 @@ def test_another_pooling_is_refused_with_its_file_named(tmp_path: Path, pooling:
 
 
 def test_an_unsupported_module_is_refused_by_name(tmp_path: Path) -> None:
-    folder = model(tmp_path, modules=modules("Transformer", "Dense"))
-    assert f"{folder}/modules.json has a Dense module" in refusal(folder)
+    folder = model(tmp_path, modules=modules("Transformer", "LSTM"))
+    assert f"{folder}/modules.json has a LSTM module" in refusal(folder)
+
+
+def layered(folder: Path, *layers: Content) -> Path:
+    """A mean embedder with layers over its pooled vector, normalised."""
+    paths = ["", "1_Pooling", *(f"{n}_Dense" for n in range(2, 2 + len(layers))), "9_Normalize"]
+    kinds = ["Transformer", "Pooling", *["Dense"] * len(layers), "Normalize"]
+    stated = [
+        {"idx": n, "name": str(n), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for n, (path, kind) in enumerate(zip(paths, kinds, strict=True))
+    ]
+    configs = {f"{path}__config": each for path, each in zip(paths[2:], layers, strict=False)}
+    return model(folder, modules=stated, **{"1_Pooling__config": MEAN}, **configs)
+
+
+def test_layers_over_the_pooled_vector_are_read_in_their_order(tmp_path: Path) -> None:
+    wide: Content = {"in_features": 384, "out_features": 512}
+    narrow: Content = {
+        "in_features": 512,
+        "out_features": 64,
+        "activation_function": "torch.nn.modules.linear.Identity",
+        "module_input_name": "sentence_embedding",
+        "module_output_name": "sentence_embedding",
+    }
+    folder = layered(tmp_path, wide, narrow)
+    # Tanh is what sentence-transformers takes where nothing is stated.
+    assert dense_layers(folder) == [
+        Dense("2_Dense", 384, 512, "Tanh"),
+        Dense("3_Dense", 512, 64, "Identity"),
+    ]
+    assert embedding(folder) == TextEmbedding(dimension=64, pooling="mean", normalize=True)
+
+
+@pytest.mark.parametrize(
+    ("layer", "complaint"),
+    [
+        ({"in_features": 32}, "takes 32 values, but what comes before it gives 384"),
+        ({"activation_function": "torch.nn.modules.activation.PReLU"}, "PReLU; supported are"),
+        ({"activation_function": "mine.Tanh"}, "has the activation mine.Tanh"),
+        ({"module_input_name": "token_embeddings"}, "something else than the sentence_embedding"),
+        ({"out_features": "many"}, "is not valid"),
+    ],
+)
+def test_a_layer_that_is_not_supported_is_refused_with_its_file_named(
+    tmp_path: Path, layer: Content, complaint: str
+) -> None:
+    said = refusal(layered(tmp_path, {"in_features": 384, "out_features": 64} | layer))
+    assert f"{tmp_path}/2_Dense/config.json" in said
+    assert complaint in said
+
+
+def test_a_layer_without_a_configuration_is_refused(tmp_path: Path) -> None:
+    folder = layered(tmp_path, {"in_features": 384, "out_features": 64})
+    (folder / "2_Dense" / "config.json").unlink()
+    assert refusal(folder) == f"{folder}/2_Dense/config.json is missing"
+
+
+@pytest.mark.parametrize(
+    "kinds", [("Transformer", "Dense"), ("Transformer", "Normalize", "Pooling")]
+)
+def test_modules_in_another_order_are_refused(tmp_path: Path, kinds: tuple[str, ...]) -> None:
+    assert f"has {', '.join(kinds)}; supported is" in refusal(
+        model(tmp_path, modules=modules(*kinds))
+    )
 
 
 def test_a_missing_pooling_config_is_named(tmp_path: Path) -> None:
