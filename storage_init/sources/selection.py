@@ -21,6 +21,8 @@ DESCRIPTIONS = ("*.json", "*.txt", "*.model", "README.md")
 # A repository keeps other frameworks' copies of the weights in folders; a sentence-transformers
 # module has a numbered one.
 MODULE_FOLDER = "[0-9]_*/"
+# The first module is the model.
+LATER_MODULE = "[1-9]_*/*"
 SAFETENSORS = ("*.safetensors",)
 GRAPHS = ("*.onnx", "*.onnx_data*", "*.onnx.data*")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
@@ -84,9 +86,9 @@ def select(paths: Iterable[str], where: str, weights: Weights = "safetensors") -
     if chosen and weights == "onnx":
         chosen = _ready_graph(every) or chosen
     chosen = chosen or [p for p in every if any(fnmatch(p, g) for g in GRAPHS)]
-    if not chosen and not modules and ALLOW_PICKLES.read():
+    if not chosen and ALLOW_PICKLES.read():
         chosen = [p for p in _matching(every, PICKLES) if not _matching([p], NO_WEIGHTS)]
-    if not chosen and not modules:
+    if not chosen:
         pickled = [p for p in every if any(fnmatch(p, pattern) for pattern in PICKLES)]
         why = f"only pickled weights ({pickled[0]}), which are refused" if pickled else "no weights"
         raise SourceError(f"{where} has {why}; needed are *.safetensors or *.onnx")
@@ -103,11 +105,11 @@ def _ready_graph(paths: list[str]) -> list[str]:
 
 
 def _of_model(paths: list[str]) -> list[str]:
-    return [path for path in _matching(paths, SAFETENSORS) if "/" not in path]
+    return [p for p in _matching(paths, SAFETENSORS) if not fnmatch(p, LATER_MODULE)]
 
 
 def _of_modules(paths: list[str]) -> list[str]:
-    return [path for path in _matching(paths, SAFETENSORS) if "/" in path]
+    return [p for p in _matching(paths, SAFETENSORS) if fnmatch(p, LATER_MODULE)]
 
 
 def _matching(paths: list[str], patterns: tuple[str, ...]) -> list[str]:

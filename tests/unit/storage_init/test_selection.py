@@ -51,6 +51,11 @@ def test_the_weights_of_a_module_in_a_numbered_folder_are_chosen() -> None:
     assert select(files, "x") == sorted(files)
 
 
+def test_the_weights_of_a_later_module_are_no_model() -> None:
+    with pytest.raises(SourceError, match="only pickled weights"):
+        select(["pytorch_model.bin", "2_Dense/model.safetensors", "modules.json"], "x")
+
+
 @pytest.mark.parametrize("weights", ["model.safetensors", "model.onnx"])
 def test_the_weights_of_a_module_come_with_those_of_the_model(weights: str) -> None:
     files = ["2_Dense/config.json", "2_Dense/model.safetensors", "modules.json", weights]
