@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
+from msgspec import UNSET
 
 from storage_init import sentence_config
 from storage_init.errors import SourceError
@@ -29,12 +30,19 @@ if TYPE_CHECKING:
 
     from storage_init.sentence_config import Dense
 
+TOKENIZER_CONFIG = "tokenizer_config.json"
 DEFAULT_MAX_LENGTH = 512
 # Those of transformers' QuestionAnsweringPipeline: a reader's window, and what two of them share.
 READER_LENGTH = 384
 READER_STRIDE = 128
 # transformers writes a huge number where a tokenizer states no limit.
 NO_LIMIT = 1 << 20
+
+# Those whose positions transformers takes from ``create_position_ids_from_input_ids``.
+_COUNTED_FROM_PADDING = (
+    *("roberta", "xlm-roberta", "camembert", "data2vec-text", "ibert", "longformer", "mpnet"),
+    *("roberta-prelayernorm", "xlm-roberta-xl", "xmod", "luke", "lilt", "esm", "markuplm"),
+)
 
 # How the architectures of models that generate text end.
 GENERATIVE = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
@@ -58,6 +66,10 @@ class _Config(msgspec.Struct):
     dim: int | None = None  # DistilBERT's name for hidden_size
     max_position_embeddings: int | None = None
     pad_token_id: int | None = None
+    # BigBird's, with its defaults.
+    attention_type: str = "block_sparse"
+    block_size: int = 64
+    num_random_blocks: int = 3
     # A cross-encoder's, in its newer and older form.
     sentence_transformers: _CrossEncoder | None = None
     sbert_ce_default_activation_function: str | None = None
@@ -74,6 +86,7 @@ class _TokenizerConfig(msgspec.Struct):
 
     model_max_length: int | float | None = None
     mask_token: str | _AddedToken | None = None
+    clean_up_tokenization_spaces: bool | None = None
 
 
 class _SentenceConfig(msgspec.Struct):
@@ -136,7 +149,7 @@ def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = N
     elif name == "question-answering":
         known = QuestionAnswering(stride=min(length // 2, READER_STRIDE))
     elif name == "fill-mask":
-        known = FillMask(mask_token=_mask_token(folder))
+        known = _fill_mask(folder)
     else:
         known = _classification(config)
     dense = sentence_config.dense_layers(folder) if name == "text-embedding" else []
@@ -189,13 +202,19 @@ def _labels(config: _Config) -> list[str]:
     return [f"LABEL_{index}" for index in range(config.num_labels or 2)]
 
 
+def _fill_mask(folder: Path) -> FillMask:
+    tokenizer = read_json(folder / TOKENIZER_CONFIG, _TokenizerConfig)
+    cleans = tokenizer is not None and tokenizer.clean_up_tokenization_spaces
+    return FillMask(mask_token=_mask_token(folder), clean_up_spaces=True if cleans else UNSET)
+
+
 def _mask_token(folder: Path) -> str:
-    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+    for name in (TOKENIZER_CONFIG, "special_tokens_map.json"):
         stated = read_json(folder / name, _TokenizerConfig)
         if stated and stated.mask_token:
             token = stated.mask_token
             return token if isinstance(token, str) else token.content
-    raise SourceError(f"{folder}/tokenizer_config.json states no mask_token to fill")
+    raise SourceError(f"{folder}/{TOKENIZER_CONFIG} states no mask_token to fill")
 
 
 def _classification(config: _Config) -> TextClassification:
@@ -220,21 +239,33 @@ def _embedding(folder: Path, config: _Config) -> TextEmbedding:
 
 def _max_length(folder: Path, config: _Config, wanted: int | None) -> int:
     """Tokens a text may have: what was asked for, else what the folder states, at most."""
-    positions = config.max_position_embeddings
-    if positions is not None and _counts_from_padding(config.model_type):
-        positions -= _pad_token_id(config) + 1
+    positions = _positions(config)
     if wanted is not None:
         if positions is not None and wanted > positions:
             raise SourceError(f"max_length {wanted} is more than the model's {positions} positions")
         return wanted
     sentence = read_json(folder / "sentence_bert_config.json", _SentenceConfig)
-    tokenizer = read_json(folder / "tokenizer_config.json", _TokenizerConfig)
+    tokenizer = read_json(folder / TOKENIZER_CONFIG, _TokenizerConfig)
     stated = (
         positions,
         sentence.max_seq_length if sentence else None,
         tokenizer.model_max_length if tokenizer else None,
     )
     return int(min((n for n in stated if n and n < NO_LIMIT), default=DEFAULT_MAX_LENGTH))
+
+
+def _positions(config: _Config) -> int | None:
+    """Tokens that a model's graph can take; None if nothing limits them."""
+    positions = config.max_position_embeddings
+    if positions is None:
+        return None
+    if _counts_from_padding(config.model_type):
+        return positions - _pad_token_id(config) - 1
+    if config.model_type == "big_bird" and config.attention_type == "block_sparse":
+        # transformers' BigBirdModel: shorter texts get full attention, which a graph can hold. Its
+        # sparse one is another for each length.
+        return min(positions, (5 + 2 * config.num_random_blocks) * config.block_size)
+    return positions
 
 
 def _pad_token_id(config: _Config) -> int:
@@ -246,4 +277,4 @@ def _pad_token_id(config: _Config) -> int:
 
 def _counts_from_padding(model_type: str) -> bool:
     """RoBERTa and its kin number positions from ``pad_token_id + 1``."""
-    return model_type in ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer")
+    return model_type in _COUNTED_FROM_PADDING

@@ -119,9 +119,14 @@ class QuestionAnswering(_Record, frozen=True, tag_field="name", tag="question-an
 
 
 class FillMask(_Record, frozen=True, tag_field="name", tag="fill-mask"):
-    """Logits over the vocabulary for every token; those at ``mask_token`` are the answer."""
+    """Logits over the vocabulary for every token; those at ``mask_token`` are the answer.
+
+    ``clean_up_spaces``: true where spaces before punctuation are to be taken out of decoded text.
+    """
 
     mask_token: Annotated[str, Meta(min_length=1)]
+    # Unset where it is not so, as before it was known.
+    clean_up_spaces: Literal[True] | UnsetType = UNSET
 
 
 TokenTask = TokenClassification | QuestionAnswering | FillMask

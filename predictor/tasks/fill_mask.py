@@ -22,6 +22,7 @@ import numpy as np
 from predictor import v1
 from predictor.errors import InvalidRequestError
 from predictor.tasks.base import TokenTask
+from predictor.tasks.words import cleaned
 from storage_init.activations import probabilities
 from storage_init.errors import PackageError
 
@@ -51,6 +52,7 @@ class _Fills(NamedTuple):
 class FillMaskTask(TokenTask):
     def __init__(self, task: FillMask, tokenizer: Tokenizer) -> None:
         self._mask = task.mask_token
+        self._read = cleaned if task.clean_up_spaces else str
         self._tokenizer = tokenizer.model
         self._mask_id = self._tokenizer.token_to_id(self._mask)
         if self._mask_id is None:
@@ -140,10 +142,10 @@ class FillMaskTask(TokenTask):
         tokens = best if targets is None else targets[best]
         words = [self._tokenizer.decode([t], skip_special_tokens=False) for t in tokens.ravel()]
         return _Fills(
-            _bytes(words).reshape(tokens.shape),
+            self._bytes(words).reshape(tokens.shape),
             tokens.astype(np.int64),
             top,
-            _bytes(self._sequences(row, tokens)).reshape(tokens.shape),
+            self._bytes(self._sequences(row, tokens)).reshape(tokens.shape),
         )
 
     def _sequences(self, row: TokenRows, tokens: NDArray[np.int64]) -> list[str]:
@@ -161,11 +163,10 @@ class FillMaskTask(TokenTask):
         sequences: list[str] = self._tokenizer.decode_batch(filled, skip_special_tokens=alone)
         return sequences
 
-
-def _bytes(texts: list[str]) -> NDArray[Any]:
-    array = np.empty(len(texts), dtype=np.object_)
-    array[:] = [text.encode() for text in texts]
-    return array
+    def _bytes(self, texts: list[str]) -> NDArray[Any]:
+        array = np.empty(len(texts), dtype=np.object_)
+        array[:] = [self._read(text).encode() for text in texts]
+        return array
 
 
 def _padded(values: NDArray[Any], masks: int, fill: Any) -> NDArray[Any]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from storage_init.runtime import Tokenizer
 
 USUAL_UNKNOWN = ("<unk>", "[UNK]")
+# What transformers' ``clean_up_tokenization`` puts together, in its order.
+_APART = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +69,10 @@ def _unknown_id(tokenizer: Tokenizer) -> int | None:
     names = (getattr(tokenizer.model.model, "unk_token", None), *USUAL_UNKNOWN)
     ids = (tokenizer.model.token_to_id(name) for name in names if name)
     return next((found for found in ids if found is not None), None)
+
+
+def cleaned(text: str) -> str:
+    """Decoded text without the spaces before its punctuation and its English contractions."""
+    for piece in _APART:
+        text = text.replace(piece, piece.strip())
+    return text

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pytest
 
+from benchmarks.originals import original
 from benchmarks.process import predictor
 from pipeline.recipe import Recipe
 from tests.models import LABELS, make_classifier
-from tests.originals import original
 from tests.prepare import prepare
 from tests.sentences import sentences
 from tests.v2 import outputs_of, text_request

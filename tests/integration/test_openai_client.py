@@ -9,9 +9,9 @@ import numpy as np
 import openai
 import pytest
 
+from benchmarks.originals import original_scores, original_vectors
 from benchmarks.process import Predictor, predictor
 from tests.models import DIMENSION
-from tests.originals import original_scores, original_vectors
 from tests.packages import writable_copy
 from tests.sentences import sentences
 

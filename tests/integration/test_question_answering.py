@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 
+from benchmarks.originals import original
 from benchmarks.process import Predictor, predictor
-from tests.originals import original
 from tests.sentences import sentences
 from tests.v2 import outputs_of
 

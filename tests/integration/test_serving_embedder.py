@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 
+from benchmarks.originals import original_vectors
 from benchmarks.process import Predictor, predictor
 from pipeline.recipe import Recipe
 from pipeline.reference import reference_outputs
@@ -25,7 +26,6 @@ from storage_init.package import TOKENIZER_FILE, Pooling
 from storage_init.runtime import Tokenizer, open_session
 from tests.engines import rows_of
 from tests.models import DIMENSION, make_embedder
-from tests.originals import original_vectors
 from tests.prepare import prepare
 from tests.sentences import sentences
 from tests.v2 import outputs_of, text_request

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 
+from benchmarks.originals import original_scores
 from benchmarks.process import Predictor, predictor
 from pipeline.recipe import Recipe
 from predictor.engine import Texts
@@ -19,7 +20,6 @@ from storage_init.package import TextRanking, read_package
 from storage_init.selftest import SelfTest
 from tests.engines import rows_of
 from tests.models import make_reranker
-from tests.originals import original_scores
 from tests.prepare import prepare
 from tests.sentences import sentences
 from tests.v2 import outputs_of

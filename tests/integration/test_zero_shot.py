@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 
+from benchmarks.originals import original
 from benchmarks.process import Predictor, predictor
 from pipeline.recipe import Recipe
 from tests.models import NLI_LABELS
-from tests.originals import original
 from tests.prepare import prepare
 from tests.sentences import sentences
 from tests.v2 import outputs_of, text_request

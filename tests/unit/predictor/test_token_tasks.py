@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from benchmarks.originals import original
 from predictor.engine import Engine, Texts, TokenRows, Tokens, values_of
 from predictor.errors import SelfTestError
 from predictor.loading import load
@@ -16,6 +17,7 @@ from predictor.settings import Settings
 from predictor.tasks import task_for
 from predictor.tasks.question_answering import _spans
 from predictor.tasks.token_classification import without_overlaps
+from predictor.tasks.words import cleaned
 from predictor.windows import windows
 from storage_init.errors import PackageError
 from storage_init.package import SELFTEST_FILE, FillMask, TokenClassification
@@ -24,7 +26,6 @@ from storage_init.selftest import SelfTest
 from tests.engines import rows_of, tokens_of
 from tests.exports import export_onnx
 from tests.models import TAGS
-from tests.originals import original
 from tests.packages import describe_again, writable_copy
 from tests.sentences import sentences
 
@@ -149,6 +150,13 @@ def test_spans_are_the_likeliest_of_all_that_are_short_enough() -> None:
 def test_a_tokenizer_without_the_mask_is_refused(tagger_engine: Engine) -> None:
     with pytest.raises(PackageError, match="the tokenizer has no token <nothing> to fill"):
         task_for(FillMask(mask_token="<nothing>"), tagger_engine.tokenizer)
+
+
+def test_decoded_text_is_cleaned_as_transformers_does() -> None:
+    from transformers import PreTrainedTokenizerBase
+
+    text = "it 's not l ' ete , isn't it ? they 've said : do n't ! i 'm , we 're . a . b 'll"
+    assert cleaned(text) == PreTrainedTokenizerBase.clean_up_tokenization(text)
 
 
 @pytest.fixture(scope="module", params=["byte-level BPE", "Unigram"])

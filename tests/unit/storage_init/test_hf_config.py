@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
+from msgspec import UNSET
 
 from storage_init.errors import SourceError
 from storage_init.hf_config import TaskName, read_facts
@@ -221,6 +222,21 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -
     [
         pytest.param(BERT, {}, 512, id="positions of the model"),
         pytest.param(ROBERTA, {}, 512, id="RoBERTa keeps two positions"),
+        pytest.param(
+            {**ROBERTA, "model_type": "data2vec-text"}, {}, 512, id="and so do those made from it"
+        ),
+        pytest.param(
+            {**BERT, "model_type": "big_bird", "max_position_embeddings": 4096},
+            {},
+            704,
+            id="BigBird's attention is full for so many",
+        ),
+        pytest.param(
+            {**BERT, "model_type": "big_bird", "attention_type": "original_full"},
+            {},
+            512,
+            id="or for all",
+        ),
         pytest.param({**ROBERTA, "pad_token_id": 0}, {}, 513, id="RoBERTa with padding 0"),
         pytest.param({**BERT, "pad_token_id": 3}, {}, 512, id="BERT counts from 0 in any case"),
         pytest.param(
@@ -285,6 +301,16 @@ def test_a_readers_windows_are_those_of_transformers_pipeline(
 def test_the_mask_to_fill_is_read_in_both_forms(tmp_path: Path, file: str, stated: Content) -> None:
     config = {**BERT, "architectures": ["BertForMaskedLM"]}
     assert read_facts(model(tmp_path, config, **{file: stated})).task == FillMask(mask_token="<m>")
+
+
+@pytest.mark.parametrize(("stated", "wanted"), [(True, True), (False, UNSET), (None, UNSET)])
+def test_whether_decoded_text_loses_spaces_is_read(
+    tmp_path: Path, stated: bool | None, wanted: Any
+) -> None:
+    tokenizer = {"mask_token": "<m>", "clean_up_tokenization_spaces": stated}
+    config = {**BERT, "architectures": ["BertForMaskedLM"]}
+    facts = read_facts(model(tmp_path, config, tokenizer_config=tokenizer))
+    assert facts.task == FillMask(mask_token="<m>", clean_up_spaces=wanted)
 
 
 def test_a_model_without_a_mask_has_nothing_to_fill(tmp_path: Path) -> None:
