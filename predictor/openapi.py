@@ -3,184 +3,132 @@ served: what Swagger UI shows, and what generators of clients and of tests read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from predictor.errors import NotReadyError
 from predictor.metadata import server_metadata
+from predictor.openapi_clients import client_paths, client_schemas
+from predictor.openapi_models import model_paths
+from predictor.openapi_schema import (
+    BOOLEAN,
+    INTEGER,
+    OBJECT,
+    STRING,
+    array,
+    content,
+    get,
+    obj,
+    one_of_names,
+    post,
+    reference,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from predictor.openapi_schema import Schema
     from predictor.served import ServedModel
 
-    Schema = dict[str, Any]
-
-STRING: Schema = {"type": "string"}
-BOOLEAN: Schema = {"type": "boolean"}
-OBJECT: Schema = {"type": "object"}
-NAMES: Schema = {"type": "array", "items": STRING}
-DATA: Schema = {"type": "array", "items": {}}
-SHAPE: Schema = {"type": "array", "items": {"type": "integer"}}
-EXAMPLE = "I would watch this film again."
-# What a request may be told instead of an answer.
-REFUSALS = {
-    "400": "The request is wrong; the message says where.",
-    "404": "There is no such model or version here.",
-    "413": "The request has more bytes or texts than one may have.",
-    "500": "The server is at fault.",
-    "503": "The model is not ready, its queue is full, or the deadline is over; see Retry-After.",
-}
+HTML = "text/html"
+STATES = ["READY", "LOADING", "UNLOADING", "UNAVAILABLE"]
 
 
-def document(models: Mapping[str, ServedModel]) -> Schema:
-    """OpenAPI 3.0 for these models; of one that is not ready it tells its readiness alone."""
-    paths: Schema = {
-        "/v2": _get("Server metadata", _reference("server")),
-        "/v2/health/live": _get("Server live", _object(live=BOOLEAN)),
-        "/v2/health/ready": _get("Server ready", _object(ready=BOOLEAN), "503"),
-        "/v2/models": _get("Names of the models", _object(models=NAMES)),
-        "/status": _get("What is served and why", OBJECT),
-    }
-    for name, model in models.items():
-        paths |= _model(name, model)
+def document(models: Mapping[str, ServedModel], *, docs: bool = False) -> Schema:
+    """OpenAPI 3.0 for these models; of one that is not ready it tells that it is not.
+
+    ``docs``: whether there is a page that shows it.
+    """
+    paths = _server_paths(docs=docs) | _repository_paths([*models]) | client_paths(models)
+    for model in models.values():
+        paths |= model_paths(model)
     return {
         "openapi": "3.0.3",
         "info": {
             "title": "Warmstart",
             "version": server_metadata()["version"],
-            "description": "Prepared models over the Open Inference Protocol V2, and V1.",
+            "description": "Prepared models over the Open Inference Protocol V2, V1, and the "
+            "routes of OpenAI's, Cohere's and text-embeddings-inference's clients.",
         },
         "paths": paths,
-        "components": {"schemas": _schemas()},
+        "components": {"schemas": _schemas() | client_schemas()},
     }
 
 
-def _model(name: str, model: ServedModel) -> Schema:
-    root = f"/v2/models/{name}"
-    ready = {f"{root}/ready": _get("Model ready", _object(name=STRING, ready=BOOLEAN), "503")}
-    try:
-        metadata = model.metadata()
-    except NotReadyError:
-        return ready
-    infer = {"post": _infer(name, metadata)}
-    return ready | {
-        root: _get("Model metadata", _reference("model"), "503"),
-        f"{root}/infer": infer,
-        f"{root}/versions/{metadata['versions'][0]}/infer": infer,
-        f"/v1/models/{name}:predict": {"post": _predict(name, metadata)},
+def _server_paths(*, docs: bool) -> Schema:
+    metadata = get("Server metadata", reference("server"))
+    names = get("Names of the models", obj(models=array(STRING)))
+    paths = {
+        "/": get("Server live (V1)", obj(status=STRING)),
+        "/v1/models": names,
+        "/v2": metadata,
+        "/v2/": metadata,
+        "/v2/models": names,
+        "/v2/health/live": get("Server live", obj(live=BOOLEAN)),
+        "/v2/health/ready": get("Server ready", obj(ready=BOOLEAN), "503"),
+        "/status": get("What is served and why", OBJECT),
+        "/metrics": get("Figures for Prometheus", STRING, media_type="text/plain"),
+        "/openapi.json": get("This document", OBJECT),
     }
+    page = get("This document as a page", STRING, media_type=HTML)
+    return paths | {"/docs": page} if docs else paths
 
 
-def _infer(name: str, metadata: Mapping[str, Any]) -> Schema:
-    inputs = [_input(tensor) for tensor in metadata["inputs"]]
-    texts = [tensor["name"] for tensor in metadata["inputs"] if tensor["datatype"] == "BYTES"]
-    example = {
-        "inputs": [
-            {"name": text, "datatype": "BYTES", "shape": [1], "data": [EXAMPLE]}
-            for text in texts[:1]
-        ]
+def _repository_paths(names: list[str]) -> Schema:
+    index = content(
+        "Which of them.",
+        obj(ready=BOOLEAN),
+        examples={"all": {}, "those that are ready": {"ready": True}},
+    )
+    row = obj(name=STRING, version=STRING, state=one_of_names(STATES), reason=STRING)
+    paths = {
+        "/v2/repository/index": {
+            "post": post("Models, loaded and not", index, array(row), "400", "413", "500")
+        }
     }
-    outputs = ", ".join(f"`{o['name']}` {o['datatype']} {o['shape']}" for o in metadata["outputs"])
-    body = _object(
-        inputs={"type": "array", "minItems": 1, "items": {"oneOf": inputs}},
-        required=["inputs"],
-        id=STRING,
-        parameters=OBJECT,
-        outputs={
-            "type": "array",
-            "items": _object(name=STRING, parameters=OBJECT, required=["name"]),
-        },
-    )
-    return _post(
-        f"Ask {name} (V2)",
-        f"Texts, or the graph's own tensors. Outputs: {outputs}.",
-        body | {"example": example},
-        _reference("answer"),
-    )
+    for name in names:
+        for change, told in _changes(name).items():
+            paths[f"/v2/repository/models/{name}/{change}"] = {"post": told}
+    return paths
 
 
-def _input(tensor: Mapping[str, Any]) -> Schema:
-    texts = tensor["datatype"] == "BYTES"
-    value: Schema = STRING if texts else {"type": "integer"}
-    return _object(
-        name={"type": "string", "enum": [tensor["name"]]},
-        datatype={"type": "string", "enum": [tensor["datatype"]]},
-        shape=SHAPE | {"minItems": 1, "maxItems": 2},
-        data={"type": "array", "items": value},
-        parameters=OBJECT,
-        required=["name", "datatype", "shape", "data"],
-    )
-
-
-def _predict(name: str, metadata: Mapping[str, Any]) -> Schema:
-    texts = [tensor["name"] for tensor in metadata["inputs"] if tensor["datatype"] == "BYTES"]
-    pair = _object(**dict.fromkeys(texts, STRING), required=texts[:1])
-    body = _object(
-        instances={"type": "array", "minItems": 1, "items": {"oneOf": [STRING, pair]}},
-        parameters=OBJECT,
-        required=["instances"],
-    )
-    example = {"instances": [{texts[0]: EXAMPLE}]}
-    answer = _object(predictions=DATA, required=["predictions"])
-    return _post(f"Ask {name} (V1)", "Texts.", body | {"example": example}, answer)
+def _changes(name: str) -> Schema:
+    refusals = ("404", "409", "413", "500", "503")
+    loaded = obj(name=STRING, load=BOOLEAN, version=STRING)
+    unloaded = obj(name=STRING, unload=BOOLEAN)
+    return {
+        "load": post(f"Serve what the folder of {name} holds now", None, loaded, *refusals),
+        "unload": post(f"Serve {name} no more", None, unloaded, *refusals),
+    }
 
 
 def _schemas() -> Schema:
-    tensor = _object(
-        name=STRING, datatype=STRING, shape=SHAPE, required=["name", "datatype", "shape"]
-    )
-    tensors = {"type": "array", "items": tensor}
-    output = _object(
-        name=STRING, datatype=STRING, shape=SHAPE, data=DATA, parameters=OBJECT, required=["name"]
+    shape = array(INTEGER)
+    tensor = obj(name=STRING, datatype=STRING, shape=shape, required=["name", "datatype", "shape"])
+    output = obj(
+        name=STRING,
+        datatype=STRING,
+        shape=shape,
+        data=array({}),
+        parameters=OBJECT,
+        required=["name"],
     )
     return {
-        "error": _object(error=STRING, required=["error"]),
-        "server": _object(
-            name=STRING, version=STRING, extensions=NAMES, required=["name", "version"]
+        "error": obj(error=STRING, required=["error"]),
+        "server": obj(
+            name=STRING, version=STRING, extensions=array(STRING), required=["name", "version"]
         ),
-        "model": _object(
+        "model": obj(
             name=STRING,
-            versions=NAMES,
+            versions=array(STRING),
             platform=STRING,
-            inputs=tensors,
-            outputs=tensors,
+            inputs=array(tensor),
+            outputs=array(tensor),
             required=["name", "platform"],
         ),
-        "answer": _object(
+        "answer": obj(
             model_name=STRING,
             model_version=STRING,
             id=STRING,
-            outputs={"type": "array", "items": output},
+            outputs=array(output),
             required=["model_name", "outputs"],
         ),
     }
-
-
-def _get(summary: str, schema: Schema, *refusals: str) -> Schema:
-    responses = {"200": _content("Answered", schema)}
-    # Those that are not ready say so in the same form.
-    responses |= {status: _content(REFUSALS[status], OBJECT) for status in refusals}
-    return {"get": {"summary": summary, "responses": responses}}
-
-
-def _post(summary: str, description: str, body: Schema, answer: Schema) -> Schema:
-    refused = {status: _content(why, _reference("error")) for status, why in REFUSALS.items()}
-    return {
-        "summary": summary,
-        "description": description,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-        "responses": {"200": _content("Answered", answer), **refused},
-    }
-
-
-def _content(description: str, schema: Schema) -> Schema:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
-
-
-def _object(required: list[str] | None = None, **properties: Schema) -> Schema:
-    made: Schema = {"type": "object", "properties": properties}
-    return made | {"required": required} if required else made
-
-
-def _reference(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}

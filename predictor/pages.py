@@ -46,7 +46,7 @@ def pages(models: Mapping[str, ServedModel], settings: Settings, start: Start) -
     def openapi() -> tuple[bytes, bytes]:
         from predictor.openapi import document
 
-        return orjson.dumps(document(models)), JSON
+        return orjson.dumps(document(models, docs=settings.enable_docs_url)), JSON
 
     def docs() -> tuple[bytes, bytes]:
         return SWAGGER, b"text/html; charset=utf-8"

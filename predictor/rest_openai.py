@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     Models = Mapping[str, ServedModel]
 
 PREFIX = "/openai/"
+EMBEDDINGS = "/openai/v1/embeddings"
 MODELS = "/openai/v1/models"
 # When these models came to be; the client wants a time, and nobody reads it.
 STARTED = int(time.time())
@@ -67,7 +68,7 @@ def client_route(
     """What answers a path of OpenAI's, or one of reranking; None if it is neither."""
     if method == "POST" and path in rest_rerank.PATHS:
         return partial(rest_rerank.rerank, models, exchanges)
-    if method == "POST" and path == "/openai/v1/embeddings":
+    if method == "POST" and path == EMBEDDINGS:
         return partial(_embeddings, models, exchanges)
     if method == "GET" and path == MODELS:
         return partial(_list, models)

@@ -29,6 +29,11 @@ def decode(body: bytes, kind: type[T], what: str) -> T:
         raise InvalidRequestError(f"the body is not {what}: {error}") from error
 
 
+def models_for(models: Mapping[str, ServedModel], kind: type[Task]) -> list[ServedModel]:
+    """Those that are ready and have such a task."""
+    return [m for m in models.values() if m.ready and isinstance(m.loaded.engine.task, kind)]
+
+
 def model_for(
     models: Mapping[str, ServedModel], name: str | None, kind: type[Task], what: str
 ) -> ServedModel:
@@ -52,7 +57,7 @@ def model_for(
         if not isinstance(model.loaded.engine.task, kind):
             raise InvalidRequestError(f"{name} is not a model for {what}")
         return model
-    found = [m for m in models.values() if m.ready and isinstance(m.loaded.engine.task, kind)]
+    found = models_for(models, kind)
     if len(found) == 1:
         return found[0]
     if found:

@@ -110,6 +110,12 @@ def nli(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def prepared_nli(nli: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its published version; read only."""
+    return prepare(nli, "nli", tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="session")
 def reranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny BERT cross-encoder as a Hugging Face folder; read only."""
     return make_reranker(tmp_path_factory.mktemp("reranker"))

@@ -28,6 +28,11 @@ def wait_until_listening(running: Predictor) -> None:
     wait_until(lambda: listens(running))
 
 
+def wait_until_ready(running: Predictor) -> None:
+    """Wait until all models of a predictor are ready."""
+    wait_until(lambda: running.http.get("/v2/health/ready").status_code == httpx.codes.OK)
+
+
 def listens(running: Predictor) -> bool:
     """Whether a predictor's REST port is open."""
     try:

@@ -51,12 +51,12 @@ class _Fills(NamedTuple):
 
 class FillMaskTask(TokenTask):
     def __init__(self, task: FillMask, tokenizer: Tokenizer) -> None:
-        self._mask = task.mask_token
+        self.mask = task.mask_token
         self._read = cleaned if task.clean_up_spaces else str
         self._tokenizer = tokenizer.model
-        self._mask_id = self._tokenizer.token_to_id(self._mask)
+        self._mask_id = self._tokenizer.token_to_id(self.mask)
         if self._mask_id is None:
-            raise PackageError(f"the tokenizer has no token {self._mask} to fill")
+            raise PackageError(f"the tokenizer has no token {self.mask} to fill")
 
     @property
     def output_types(self) -> list[dict[str, Any]]:
@@ -69,8 +69,8 @@ class FillMaskTask(TokenTask):
     def ask(self, texts: Texts, parameters: Parameters) -> Texts:
         self._targets(parameters)
         for index, text in enumerate(texts.texts):
-            if self._mask not in text:
-                raise InvalidRequestError(f"text {index} has no {self._mask} to fill")
+            if self.mask not in text:
+                raise InvalidRequestError(f"text {index} has no {self.mask} to fill")
         return texts
 
     def kept(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -124,7 +124,7 @@ class FillMaskTask(TokenTask):
         masks, size = row.values.shape
         if not masks:
             raise InvalidRequestError(
-                f"the {self._mask} of text {index} was cut off: it is too long"
+                f"the {self.mask} of text {index} was cut off: it is too long"
             )
         count = min(count, size if targets is None else len(targets))
         if masks * count > MAX_FILLS:

@@ -38,13 +38,13 @@ class TextClassificationTask(TextTask):
     def __init__(self, task: TextClassification) -> None:
         self._task = task
         self._labels = _encoded(task.labels)
-        self._entailment = entailment_of(task.labels)
+        self.entailment = entailment_of(task.labels)
 
     @property
     def output_types(self) -> list[dict[str, Any]]:
         count = len(self._labels)
         # As many as there are candidate labels.
-        varying = count if self._entailment is None else -1
+        varying = count if self.entailment is None else -1
         return [
             {"name": "label", "datatype": "BYTES", "shape": [-1]},
             {"name": "score", "datatype": "FP32", "shape": [-1]},
@@ -56,7 +56,7 @@ class TextClassificationTask(TextTask):
         candidates = ZeroShot.asked(parameters)
         if candidates is None:
             return texts
-        if self._entailment is None:
+        if self.entailment is None:
             raise InvalidRequestError(
                 "candidate_labels need a model with a label entailment; this one has "
                 f"{', '.join(self._task.labels)}"
@@ -70,8 +70,8 @@ class TextClassificationTask(TextTask):
         parameters: Parameters,
     ) -> dict[str, NDArray[Any]]:
         candidates = ZeroShot.asked(parameters)
-        if candidates is not None and self._entailment is not None:
-            labels, scores = _encoded(candidates.labels), candidates.scores(rows, self._entailment)
+        if candidates is not None and self.entailment is not None:
+            labels, scores = _encoded(candidates.labels), candidates.scores(rows, self.entailment)
         else:
             labels, scores = self._labels, probabilities(rows, self._task.activation)
         best = np.argsort(-scores, axis=1, kind="stable")[:, : parameters.top_k or 1]

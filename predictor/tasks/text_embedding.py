@@ -31,10 +31,12 @@ class TextEmbeddingTask(TextTask):
 
     def __init__(self, task: TextEmbedding) -> None:
         self._task = task
+        self.dimension = task.dimension
+        self.prompts = task.prompts or {}
 
     @property
     def output_types(self) -> list[dict[str, Any]]:
-        return [{"name": "embedding", "datatype": "FP32", "shape": [-1, self._task.dimension]}]
+        return [{"name": "embedding", "datatype": "FP32", "shape": [-1, self.dimension]}]
 
     def ask(self, texts: Texts, parameters: Parameters) -> Texts:
         prompt = self._prompt(parameters.given.get("prompt_name"))
@@ -52,17 +54,16 @@ class TextEmbeddingTask(TextTask):
         rows: NDArray[Any],
         parameters: Parameters,
     ) -> dict[str, NDArray[Any]]:
-        count = parameters.number("dimensions", least=1, most=self._task.dimension)
+        count = parameters.number("dimensions", least=1, most=self.dimension)
         if count is None:
             return {"embedding": rows}
         head = rows[:, :count]
         return {"embedding": normalized(head) if self._task.normalize else head}
 
     def _prompt(self, name: Any) -> str:
-        prompts = self._task.prompts or {}
         if name is None:
-            return prompts[self._task.default_prompt] if self._task.default_prompt else ""
-        if not isinstance(name, str) or name not in prompts:
-            there = f"there are {', '.join(prompts)}" if prompts else "it has none"
+            return self.prompts[self._task.default_prompt] if self._task.default_prompt else ""
+        if not isinstance(name, str) or name not in self.prompts:
+            there = f"there are {', '.join(self.prompts)}" if self.prompts else "it has none"
             raise InvalidRequestError(f"the model has no prompt {name!r}: {there}")
-        return prompts[name]
+        return self.prompts[name]

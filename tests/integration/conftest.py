@@ -8,8 +8,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.packages import writable_copy
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+# By the names of the fixtures that prepare them.
+TASKS = ("classifier", "nli", "embedder", "tagger", "reader", "masked", "reranker")
+
+
+@pytest.fixture(scope="session")
+def every_task(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a prepared model of every task, under the name of its fixture; read only."""
+    folder = tmp_path_factory.mktemp("models")
+    for task in TASKS:
+        writable_copy(request.getfixturevalue(f"prepared_{task}"), folder / task)
+    return folder
 
 
 @pytest.fixture

@@ -25,11 +25,12 @@ from kserve import (
 from tritonclient import http as triton_http
 
 from benchmarks.process import Predictor, predictor
-from tests.packages import writable_copy
 from tests.v2 import outputs_of
+from tests.waiting import wait_until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     Outputs = dict[str, Any]
 
@@ -76,15 +77,11 @@ every_task = pytest.mark.parametrize("task", TASKS)
 
 
 @pytest.fixture(scope="module")
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Predictor]:
-    folder = tmp_path_factory.mktemp("models")
-    for task in TASKS:
-        writable_copy(request.getfixturevalue(f"prepared_{task}"), folder / task)
+def server(every_task: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
     log = tmp_path_factory.mktemp("log") / "predictor.log"
-    flags = (f"--models_dir={folder}", "--variant=fp32")
-    with predictor(folder, log, *flags, name="classifier") as running:
+    flags = (f"--models_dir={every_task}", "--variant=fp32")
+    with predictor(every_task, log, *flags, name="classifier") as running:
+        wait_until_ready(running)
         yield running
 
 

@@ -173,6 +173,8 @@ class Fuzzer:
         ]
         for operation in schema.get_all_operations():
             path = operation.ok().path
+            if path.endswith((":explain", "/unload")):
+                continue  # has no answer but 501; ends what the others ask of
 
             def ask(case: Any) -> None:
                 response = case.call_and_validate(checks=checks, timeout=SECONDS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from benchmarks.process import Predictor, predictor
 from tests.models import DIMENSION
 from tests.packages import writable_copy
 from tests.sentences import sentences
+from tests.waiting import wait_until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,10 +44,7 @@ def server(
     writable_copy(prepared_reranker, folder / "reranker")
     flags = (f"--models_dir={folder}", "--variant=fp32")
     with predictor(folder, log, *flags, name="embedder") as running:
-        deadline = time.monotonic() + 60
-        while running.http.get("/v2/health/ready").status_code != 200:
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.02)
+        wait_until_ready(running)
         yield running
 
 

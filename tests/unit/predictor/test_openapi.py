@@ -2,64 +2,76 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from jsonschema import Draft7Validator, ValidationError
+from jsonschema import ValidationError
 
 from predictor.openapi import document
 from predictor.pages import pages
 from predictor.served import ServedModel
 from predictor.settings import Settings
 from predictor.start import Start
+from tests.openapi import body_validator, examples
 from tests.v2 import text_request
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-def body_of(described: dict[str, Any], path: str) -> Draft7Validator:
-    content = described["paths"][path]["post"]["requestBody"]["content"]
-    return Draft7Validator({**described, **content["application/json"]["schema"]})
+IDS = [
+    {"name": name, "datatype": "INT64", "shape": [1, 2], "data": [1, 1]}
+    for name in ("input_ids", "attention_mask")
+]
 
 
 def test_a_models_own_inputs_are_described(served: ServedModel) -> None:
-    body = body_of(document({"m": served}), "/v2/models/m/infer")
+    body = body_validator(document({"m": served}), "/v2/models/m/infer")
     body.validate(text_request(["good"], top_k=2))
-    ids = {"name": "input_ids", "datatype": "INT64", "shape": [1, 2], "data": [1, 2]}
-    body.validate({"inputs": [ids], "outputs": [{"name": "logits"}]})
+    body.validate({"inputs": IDS, "outputs": [{"name": "logits"}]})
     for wrong in ({"name": "other"}, {"datatype": "FP32"}, {"data": ["no number"]}):
         with pytest.raises(ValidationError):
-            body.validate({"inputs": [ids | wrong]})
+            body.validate({"inputs": [IDS[0] | wrong, IDS[1]]})
+    for few in ([], IDS[:1]):
+        with pytest.raises(ValidationError):
+            body.validate({"inputs": few})
     with pytest.raises(ValidationError):
-        body.validate({"inputs": []})
+        body.validate(text_request(["good"], top_k=0))
 
 
 def test_v1_is_described_too(served: ServedModel) -> None:
-    body = body_of(document({"m": served}), "/v1/models/m:predict")
+    body = body_validator(document({"m": served}), "/v1/models/m:predict")
     body.validate({"instances": ["good", {"text": "good", "text_pair": "bad"}]})
     with pytest.raises(ValidationError):
         body.validate({"instances": [{"text_pair": "bad"}]})
 
 
-@pytest.mark.parametrize("path", ["/v2/models/m/infer", "/v1/models/m:predict"])
-def test_the_examples_are_of_the_described_form(served: ServedModel, path: str) -> None:
+def test_the_examples_are_of_the_described_form(served: ServedModel) -> None:
     described = document({"m": served})
-    schema = described["paths"][path]["post"]["requestBody"]["content"]["application/json"][
-        "schema"
-    ]
-    body_of(described, path).validate(schema["example"])
+    shown = [example for example in examples(described) if example.body is not None]
+    assert {example.path for example in shown} >= {"/v2/models/m/infer", "/v1/models/m:predict"}
+    for example in shown:
+        body_validator(described, example.path).validate(example.body)
 
 
-def test_the_version_has_a_path_of_its_own(served: ServedModel) -> None:
-    assert (
-        f"/v2/models/m/versions/{served.loaded.version}/infer" in document({"m": served})["paths"]
-    )
+def test_the_version_has_paths_of_its_own(served: ServedModel) -> None:
+    root = f"/v2/models/m/versions/{served.loaded.version}"
+    assert {root, f"{root}/ready", f"{root}/infer"} <= set(document({"m": served})["paths"])
 
 
-def test_a_model_that_is_not_ready_tells_its_readiness_alone(tmp_path: Path) -> None:
+def test_a_model_that_is_not_ready_tells_that_alone_and_can_be_loaded(tmp_path: Path) -> None:
     described = document({"m": ServedModel(Settings("m", tmp_path))})
-    assert [path for path in described["paths"] if "models/" in path] == ["/v2/models/m/ready"]
+    assert {path for path in described["paths"] if "models/m" in path} == {
+        "/v2/models/m/ready",
+        "/v1/models/m",
+        "/v2/repository/models/m/load",
+        "/v2/repository/models/m/unload",
+    }
+
+
+def test_routes_of_a_task_are_described_where_a_model_has_it(served: ServedModel) -> None:
+    paths = document({"m": served})["paths"]
+    assert "/openai/v1/models/m" in paths
+    assert not {"/openai/v1/embeddings", "/rerank"} & set(paths)
 
 
 def test_swagger_ui_is_a_page_only_where_it_is_wanted(served: ServedModel) -> None:
@@ -68,3 +80,5 @@ def test_swagger_ui_is_a_page_only_where_it_is_wanted(served: ServedModel) -> No
     body, content_type = pages(models, Settings(enable_docs_url=True), Start())["/docs"]()
     assert content_type.startswith(b"text/html")
     assert b"openapi.json" in body
+    assert "/docs" in document(models, docs=True)["paths"]
+    assert "/docs" not in document(models)["paths"]

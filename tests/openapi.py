@@ -1,0 +1,56 @@
+"""Reading an OpenAPI document as its users do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jsonschema import Draft7Validator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Document = dict[str, Any]
+
+METHODS = ("get", "post", "put", "delete", "patch", "head")
+
+
+class Example(NamedTuple):
+    """A request that a document shows; ``body`` None where it takes none."""
+
+    method: str
+    path: str
+    title: str
+    body: Any
+
+
+def operations(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Method, path and operation of each that may be answered with 200."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if method in METHODS and "200" in operation["responses"]:
+                yield method.upper(), path, operation
+
+
+def examples(document: Document) -> Iterator[Example]:
+    """Every request that can be sent as it stands there."""
+    for method, path, operation in operations(document):
+        body = operation.get("requestBody")
+        if body is None:
+            yield Example(method, path, "", None)
+            continue
+        for content in body["content"].values():
+            for title, example in content.get("examples", {}).items():
+                yield Example(method, path, title, example["value"])
+
+
+def body_validator(document: Document, path: str) -> Draft7Validator:
+    """Checks bodies that are POSTed to a path."""
+    content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    return Draft7Validator({**document, **content["schema"]})
+
+
+def answer_validator(document: Document, method: str, path: str) -> Draft7Validator:
+    """Checks what a path answers with 200."""
+    operation = document["paths"][path][method.lower()]
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    return Draft7Validator({**document, **schema})
