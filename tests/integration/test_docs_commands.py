@@ -59,7 +59,8 @@ class Place:
         """The output of a command; the test fails where the command does."""
         done = subprocess.run(
             [*BASH, self.fitted(command)],
-            **self._process(),
+            cwd=self.folder,
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=SECONDS,
@@ -73,7 +74,9 @@ class Place:
         """Start a server and wait until it is ready."""
         with log.open("wb") as output:
             command = [*BASH, f"exec {self.fitted(block.text).strip()}"]
-            child = subprocess.Popen(command, **self._process(), stdout=output, stderr=output)
+            child = subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, stdout=output, stderr=output
+            )
         url = f"http://localhost:{self.environment['WARMSTART_HTTP_PORT']}/v2/health/ready"
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline and child.poll() is None:
@@ -85,9 +88,6 @@ class Place:
             time.sleep(0.05)
         stop(child)
         pytest.fail(f"{block.where} was not ready:\n{log.read_text()}")
-
-    def _process(self) -> dict[str, object]:
-        return {"cwd": self.folder, "env": self.environment}
 
 
 @pytest.fixture(scope="module")

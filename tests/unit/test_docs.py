@@ -137,7 +137,7 @@ def test_parts_are_parts_of_what_they_say(block: Block, tmp_path: Path) -> None:
 
 
 def test_a_mistake_in_a_part_is_found() -> None:
-    part = {"spec": {"predictor": {"modle": {}}}}
+    part = yaml.safe_load("{spec: {predictor: {modle: {}}}}")
     (mistake,) = mistakes(part, KINDS["InferenceService"], "InferenceService")
     assert mistake.startswith("InferenceService.spec.predictor.modle")
 
