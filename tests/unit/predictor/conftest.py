@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,3 +41,10 @@ def served(prepared_classifier: Path) -> Iterator[ServedModel]:
     model.load()
     yield model
     model.stop()
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    gate = threading.Event()
+    yield gate
+    gate.set()

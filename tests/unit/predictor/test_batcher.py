@@ -4,107 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from predictor.batcher import Batcher, Ran, StoppedError
 from predictor.engine import Engine, Texts, Tokens
-from predictor.errors import DeadlineError
 from predictor.scheduler import LOOK_AHEAD, Limits
 from storage_init.runtime import TextTooLongError
 from tests.engines import Watched, rows_of
+from tests.unit.predictor.lanes import (
+    ONE_LANE,
+    SECONDS,
+    Letters,
+    busy,
+    letters_of,
+    queued,
+    running,
+)
 from tests.unit.predictor.test_engine import TEXTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-ONE_LANE = Limits(lanes=1, max_tokens=10_000, max_padding=100)
-SECONDS = 10
-
-
-class Letters:
-    """An engine whose token ids are a text's letters and whose row tells the text from others.
-
-    A text with "!" fails when it is run, one with "?" when it is tokenised. With ``gate`` closed,
-    an inference that has begun waits for it; ``entered`` says that one has.
-    """
-
-    def __init__(self, gate: threading.Event | None = None) -> None:
-        self.batches: list[list[str]] = []
-        self.entered = threading.Event()
-        self._gate = gate
-
-    def tokenize(self, requests: Sequence[Texts]) -> list[list[Tokens] | TextTooLongError]:
-        if any("?" in text for request in requests for text in request.texts):
-            raise ValueError("a text cannot be tokenised")
-        return [
-            [Tokens([ord(letter) for letter in text]) for text in request.texts]
-            if "long" not in request.texts
-            else TextTooLongError("a text is too long")
-            for request in requests
-        ]
-
-    def run(self, batch: Sequence[Tokens]) -> NDArray[Any]:
-        texts = ["".join(map(chr, tokens.ids)) for tokens in batch]
-        self.batches.append(texts)
-        self.entered.set()
-        if self._gate:
-            assert self._gate.wait(SECONDS)
-        if any("!" in text for text in texts):
-            raise ValueError("a text cannot be run")
-        return np.array([row_of(text) for text in texts])
-
-    @property
-    def ran(self) -> list[str]:
-        return [text for batch in self.batches for text in batch]
-
-
-def row_of(text: str) -> list[float]:
-    return [len(text), sum(place * ord(letter) for place, letter in enumerate(text, start=1))]
-
-
-def letters_of(texts: Sequence[str]) -> list[list[float]]:
-    return [row_of(text) for text in texts]
-
-
-@contextmanager
-def running(engine: Any, limits: Limits = ONE_LANE, *observe: Any) -> Iterator[Batcher]:
-    batcher = Batcher(cast("Engine", engine), limits, *observe)
-    try:
-        yield batcher
-    finally:
-        batcher.stop()
-
-
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    gate = threading.Event()
-    yield gate
-    gate.set()
-
-
-async def queued(batcher: Batcher, *requests: Sequence[str]) -> list[asyncio.Task[NDArray[Any]]]:
-    """Requests that wait in the queue, in this order."""
-    tasks = [asyncio.create_task(batcher.run(Texts(list(texts)))) for texts in requests]
-    await asyncio.sleep(0)
-    return tasks
-
-
-async def busy(engine: Letters, batcher: Batcher) -> asyncio.Task[NDArray[Any]]:
-    """A request that occupies the only lane until the gate is opened."""
-    (first,) = await queued(batcher, ["first"])
-    assert await asyncio.to_thread(engine.entered.wait, SECONDS)
-    return first
-
+    from predictor.batcher import Batcher, Ran
 
 WORDS = st.text("abc", min_size=1, max_size=9)
 REQUESTS = st.lists(st.lists(WORDS, min_size=1, max_size=6), min_size=1, max_size=12)
@@ -283,169 +211,6 @@ def test_a_request_of_which_one_text_fails_is_told_so_once_and_the_lane_goes_on(
 
     with running(Letters()) as batcher:
         assert asyncio.run(ask(batcher)).tolist() == letters_of(["ee"])
-
-
-def test_requests_that_were_cancelled_are_dropped_before_they_run(gate: threading.Event) -> None:
-    engine = Letters(gate)
-
-    async def ask(batcher: Batcher) -> None:
-        first = await busy(engine, batcher)
-        kept, left = await queued(batcher, ["kept"], ["left", "gone"])
-        assert batcher.waiting == 3
-        left.cancel()
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        assert batcher.waiting == 1
-        gate.set()
-        await asyncio.gather(first, kept)
-
-    with running(engine) as batcher:
-        asyncio.run(ask(batcher))
-    assert engine.ran == ["first", "kept"]
-    assert batcher.waiting == 0
-
-
-def test_a_request_that_is_cancelled_while_it_runs_harms_nobody(gate: threading.Event) -> None:
-    engine = Letters(gate)
-
-    async def ask(batcher: Batcher) -> Any:
-        first = await busy(engine, batcher)
-        first.cancel()
-        await asyncio.sleep(0)
-        gate.set()
-        return await batcher.run(Texts(["next"]))
-
-    with running(engine) as batcher:
-        assert asyncio.run(ask(batcher)).tolist() == letters_of(["next"])
-
-
-def test_a_deadline_ends_the_wait_while_the_lane_is_busy_and_nothing_is_run_for_it(
-    gate: threading.Event,
-) -> None:
-    engine = Letters(gate)
-
-    async def ask(batcher: Batcher) -> None:
-        first = await busy(engine, batcher)
-        soon = time.perf_counter() + 0.01
-        with pytest.raises(DeadlineError, match="time was over"):
-            await batcher.run(Texts(["late", "too"]), deadline=soon)
-        assert batcher.waiting == 0
-        gate.set()
-        await first
-        later = time.perf_counter() + SECONDS
-        assert len(await batcher.run(Texts(["next"]), deadline=later)) == 1
-
-    with running(engine) as batcher:
-        asyncio.run(ask(batcher))
-    assert engine.ran == ["first", "next"]
-
-
-def test_a_deadline_that_comes_while_it_runs_ends_the_wait(gate: threading.Event) -> None:
-    engine = Letters(gate)
-
-    async def ask(batcher: Batcher) -> None:
-        with pytest.raises(DeadlineError):
-            await batcher.run(Texts(["slow"]), deadline=time.perf_counter() + 0.05)
-        gate.set()
-        assert len(await batcher.run(Texts(["next"]))) == 1
-
-    with running(engine) as batcher:
-        asyncio.run(ask(batcher))
-
-
-def test_the_wait_is_expected_from_the_pace_and_from_the_standstill(gate: threading.Event) -> None:
-    engine = Letters(gate)
-
-    async def ask(batcher: Batcher) -> None:
-        assert batcher.expected_wait() == 0
-        first = await busy(engine, batcher)
-        assert batcher.expected_wait() == 0, "nothing waits"
-        others = await queued(batcher, ["aa"], ["bb"])
-        before = batcher.expected_wait()
-        await asyncio.sleep(0.05)
-        assert batcher.expected_wait() >= before + 0.04, "the lane takes nothing"
-        gate.set()
-        await asyncio.gather(first, *others)
-        engine._gate = again = threading.Event()
-        engine.entered.clear()
-        busier = await busy(engine, batcher)
-        more = await queued(batcher, *[["cc"]] * 1000)
-        # The first inference took the time that the gate was closed.
-        assert batcher.expected_wait() > 1
-        assert batcher.expected_wait(2000) > 2 * batcher.expected_wait()
-        again.set()
-        await asyncio.gather(busier, *more)
-        assert batcher.expected_wait() == 0
-
-    with running(engine) as batcher:
-        asyncio.run(ask(batcher))
-
-
-def test_stopping_finishes_what_is_queued_and_then_refuses(gate: threading.Event) -> None:
-    engine = Letters(gate)
-
-    async def ask(batcher: Batcher) -> list[Any]:
-        first = await busy(engine, batcher)
-        others = await queued(batcher, ["aa"], ["bb"])
-        stopping = asyncio.create_task(asyncio.to_thread(batcher.stop))
-        while True:  # the call may take a moment to come through
-            late = asyncio.create_task(batcher.run(Texts(["late"])))
-            await asyncio.sleep(0.001)
-            if late.done():
-                break
-            late.cancel()
-        with pytest.raises(StoppedError, match="stopping"):
-            await late
-        gate.set()
-        answers = await asyncio.gather(first, *others)
-        await stopping
-        return answers
-
-    before = threading.active_count()
-    with running(engine, replace(ONE_LANE, lanes=2, max_tokens=1)) as batcher:
-        # The second lane takes what the first does not, and waits at the gate, too.
-        answers = asyncio.run(ask(batcher))
-    assert [answer.tolist() for answer in answers] == [
-        letters_of([t]) for t in ("first", "aa", "bb")
-    ]
-    assert threading.active_count() == before, "the lanes have ended"
-
-
-def test_a_batcher_that_nobody_asked_stops_at_once() -> None:
-    with running(Letters(), replace(ONE_LANE, lanes=4)):
-        pass
-
-
-def test_several_event_loops_are_answered_each_in_its_own_thread() -> None:
-    answers: dict[int, bool] = {}
-
-    async def ask(batcher: Batcher, number: int) -> bool:
-        requests = [["abc"[(number + turn) % 3] * (turn % 7 + 1)] for turn in range(40)]
-        got = await asyncio.gather(*(batcher.run(Texts(texts)) for texts in requests))
-        assert threading.current_thread() is threads[number]
-        return [rows.tolist() for rows in got] == [letters_of(texts) for texts in requests]
-
-    def loop(number: int) -> None:
-        answers[number] = asyncio.run(ask(batcher, number))
-
-    with running(Letters(), replace(ONE_LANE, lanes=2)) as batcher:
-        threads = [threading.Thread(target=loop, args=(number,)) for number in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(SECONDS)
-    assert answers == dict.fromkeys(range(4), True)
-
-
-def test_a_loop_that_was_closed_before_its_answer_came_harms_nobody(gate: threading.Event) -> None:
-    engine = Letters(gate)
-    with running(engine) as batcher:
-        loop = asyncio.new_event_loop()
-        waiter = loop.run_until_complete(busy(engine, batcher))
-        waiter.cancel()
-        loop.close()
-        gate.set()
-        assert asyncio.run(batcher.run(Texts(["next"]))).tolist() == letters_of(["next"])
 
 
 def test_each_inference_is_told_with_its_tokens_and_its_padding() -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.store import Store
-from tests.unit.storage_init.fakes import publish_fake
+from tests.unit.storage_init.collecting import DAY, age
+from tests.unit.storage_init.fakes import publish_fake, with_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,3 +23,15 @@ def store(tmp_path: Path) -> Store:
 def published(store: Store) -> Path:
     """The folder of a published version."""
     return publish_fake(store)
+
+
+@pytest.fixture
+def four(store: Store) -> list[str]:
+    """Four versions of a model, the oldest first, 40, 30, 20 and 10 days old; the last current."""
+    folders = [
+        publish_fake(store, with_weights(f"weights {index}".encode()), key=f"{index:064}")
+        for index in range(4)
+    ]
+    for index, folder in enumerate(folders):
+        age(folder, (4 - index) * 10 * DAY)
+    return [folder.name for folder in folders]

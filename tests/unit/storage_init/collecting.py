@@ -1,0 +1,47 @@
+"""A store with versions of several ages, and what a collection did with them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from storage_init.housekeeping.retention import Policy
+from storage_init.store import STAGING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storage_init.housekeeping.collector import Outcome
+    from storage_init.store import Store
+
+DAY = 86400.0
+EAGER = Policy(keep=1, min_age=0.0)
+
+
+def age(path: Path, seconds: float) -> None:
+    """Make everything below a path this much older."""
+    for each in (path, *path.rglob("*")):
+        info = each.lstat()
+        os.utime(each, (info.st_atime, info.st_mtime - seconds), follow_symlinks=False)
+
+
+def actions(outcomes: list[Outcome]) -> dict[str, str]:
+    return {
+        outcome.name.removeprefix("m@"): outcome.action
+        for outcome in outcomes
+        if outcome.kind == "version"
+    }
+
+
+def reasons(outcomes: list[Outcome]) -> dict[str, str]:
+    return {outcome.name.removeprefix("m@"): outcome.reason for outcome in outcomes}
+
+
+def staged(store: Store) -> list[str]:
+    return sorted(path.name for path in (store.root / STAGING).iterdir())
+
+
+def set_current(store: Store, version: str) -> None:
+    link = store.model_folder("m") / "current"
+    link.unlink(missing_ok=True)
+    link.symlink_to(f"versions/{version}")
