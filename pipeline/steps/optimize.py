@@ -6,6 +6,7 @@ import gc
 from typing import TYPE_CHECKING
 
 from pipeline import graphs
+from pipeline.convolutions import zero_padding
 from pipeline.dense import read_layers
 from pipeline.editing import GraphEditor
 from pipeline.first_token import compute_first_token_only
@@ -30,6 +31,7 @@ def optimize(workspace: Workspace, recipe: Recipe) -> str:
         add_pooling(model.model, task, read_layers(workspace.source, facts))
     editor = GraphEditor(model.model)
     mask_by_token(editor)
+    zero_padding(editor)
     take_shapes_from_ids(editor)
     if not isinstance(task, TokenTask):
         compute_first_token_only(editor)
