@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline import probes
 from pipeline.evidence import ShapeTime
+from pipeline.graphs import GraphError
 from storage_init import host
 from storage_init.package import Speed
 from storage_init.runtime import input_names, open_session, run_rows
@@ -60,8 +61,18 @@ class Candidate:
         return self.batches.make(encodings, input_names(self.session))
 
     def run(self, batch: Batch) -> NDArray[Any]:
-        """A row of the answer for each text, or for each token that counts."""
-        return run_rows(self.session, *batch)
+        """A row of the answer for each text, or for each token that counts.
+
+        Raises:
+            GraphError: the graph does not run: an export may hold what its example happened to be.
+        """
+        try:
+            return run_rows(self.session, *batch)
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise GraphError(
+                f"the graph of {self.name} does not run on {batch.texts} texts: "
+                f"{str(error).splitlines()[0]}"
+            ) from error
 
     def _run(self, groups: Iterable[Sequence[tokenizers.Encoding]]) -> NDArray[Any]:
         return np.concatenate([self.run(self.make(group)) for group in groups])

@@ -75,8 +75,10 @@ def torch_outputs(folder: Path, facts: ModelFacts, texts: Sequence[Example]) -> 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
+        # The first one alone: BigBird exchanges its own modules at a text that is short.
+        rows = [answer(inputs[0])]
         with ThreadPoolExecutor(host.usable_cpus()) as pool:
-            rows = list(pool.map(answer, inputs))
+            rows += pool.map(answer, inputs[1:])
     finally:
         torch.set_num_threads(threads)
     return np.concatenate(rows).astype(np.float32)

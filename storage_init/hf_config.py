@@ -44,6 +44,8 @@ _COUNTED_FROM_PADDING = (
     *("roberta-prelayernorm", "xlm-roberta-xl", "xmod", "luke", "lilt", "esm", "markuplm"),
 )
 
+# XLM and FlauBERT fill masks under the name of models that generate text.
+MASKED_IN_DISGUISE = ("XLMWithLMHeadModel", "FlaubertWithLMHeadModel")
 # How the architectures of models that generate text end.
 GENERATIVE = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
@@ -123,6 +125,7 @@ _ENDINGS: dict[str, TaskName] = {
     "ForTokenClassification": "token-classification",
     "ForQuestionAnswering": "question-answering",
     "ForMaskedLM": "fill-mask",
+    "ForQuestionAnsweringSimple": "question-answering",  # XLM's and FlauBERT's
 }
 
 
@@ -164,10 +167,12 @@ def _guess_task(folder: Path, config: _Config) -> TaskName:
     if (folder / "modules.json").exists():
         return "text-embedding"
     architecture = (config.architectures or [""])[0]
+    if architecture in MASKED_IN_DISGUISE:
+        return "fill-mask"
     if architecture.endswith(GENERATIVE):
         raise SourceError(
             f"{folder}: {architecture} generates text; what is prepared and served here are "
-            f"encoders ({', '.join(_ENDINGS.values())})"
+            f"encoders ({', '.join(dict.fromkeys(_ENDINGS.values()))})"
         )
     if architecture.endswith("ForSequenceClassification") and _is_ranker(config):
         return "text-ranking"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from pipeline.recipe import Recipe
     from pipeline.workspace import Workspace
+    from storage_init.hf_config import ModelFacts
     from storage_init.package import Task
 
 
@@ -34,12 +35,13 @@ def export(workspace: Workspace, recipe: Recipe) -> str:
     facts, target = workspace.facts(recipe), workspace.exported
     graph = workspace.ready_graph
     if graph is None:
-        done = _export(workspace.source, target, facts.task, recipe)
+        done = _export(workspace.source, target, facts, recipe)
     else:
         done = _take(graph, workspace, facts.task)
     if not (target / TOKENIZER_FILE).exists():
         raise GraphError(
-            f"{facts.model_type} at {workspace.source} has no fast tokenizer ({TOKENIZER_FILE})"
+            f"{facts.model_type} has no fast tokenizer ({TOKENIZER_FILE}), and transformers makes "
+            "none of what there is"
         )
     return done
 
@@ -56,9 +58,10 @@ def _take(graph: Path, workspace: Workspace, task: Task) -> str:
     return f"already ONNX: {graph.relative_to(workspace.source)}, opset {opset}"
 
 
-def _export(source: Path, target: Path, task: Task, recipe: Recipe) -> str:
-    name = EXPORTER_TASKS.get(name_of(task), name_of(task))
+def _export(source: Path, target: Path, facts: ModelFacts, recipe: Recipe) -> str:
+    name = EXPORTER_TASKS.get(name_of(facts.task), name_of(facts.task))
     try:
+        from pipeline import exportable
         from pipeline.torch_export import export as export_torch
     except ImportError as error:
         raise GraphError(
@@ -66,7 +69,10 @@ def _export(source: Path, target: Path, task: Task, recipe: Recipe) -> str:
             "install warmstart[pipeline]"
         ) from error
     try:
+        exportable.check(source, facts.model_type, name)
         export_torch(source, target, name, recipe.opset)
-    except (ValueError, KeyError, RuntimeError, OSError, ImportError) as error:
-        raise GraphError(f"{source} cannot be exported to ONNX: {error}") from error
+    except Exception as error:  # tracing runs the model's own code, which raises what it likes
+        reason = str(error).strip() or type(error).__name__
+        kind = facts.model_type or "a model of no stated type"
+        raise GraphError(f"{kind} cannot be exported to ONNX: {reason.splitlines()[0]}") from error
     return f"{name}, opset {recipe.opset}"

@@ -1,10 +1,23 @@
-"""The shapes that times are taken over, and what a predictor is told of them."""
+"""The shapes that times are taken over, what a predictor is told of them, and graphs that fail."""
 
 from __future__ import annotations
 
-from pipeline.candidate import Shape, shapes, speed
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+
+from pipeline.candidate import Candidate, Shape, shapes, speed
 from pipeline.evidence import ShapeTime
+from pipeline.examples import Batch
+from pipeline.graphs import GraphError
 from pipeline.recipe import Bench
+from storage_init.runtime import open_session
+from tests.unit.pipeline.encoders import write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_every_length_alone_and_in_batches() -> None:
@@ -27,3 +40,23 @@ def test_batches_of_one_are_alone() -> None:
     bench = Bench(tokens=(8,), batch=1)
     assert shapes(bench, 512) == [Shape(8, 1)]
     assert speed([ShapeTime(8, 1, 2.0)], bench).batched_ms == 2.0
+
+
+# Halves: an export of a batch of two that knows no other.
+HALVES = """
+<ir_version: 8, opset_import: ["" : 18]>
+halves (int64[N, L] input_ids) => (int64[2, M] logits)
+{
+    shape = Constant <value = int64[2] {2, -1}> ()
+    logits = Reshape (input_ids, shape)
+}
+"""
+
+
+def test_a_graph_that_does_not_run_is_refused_by_name(tmp_path: Path) -> None:
+    session = open_session(write(tmp_path, onnx.parser.parse_model(HALVES)))
+    nobody: Any = None
+    candidate = Candidate("fp32", session, nobody)
+    batch = Batch({"input_ids": np.ones((1, 3), dtype=np.int64)}, None)
+    with pytest.raises(GraphError, match=r"^the graph of fp32 does not run on 1 texts: .*Reshape"):
+        candidate.run(batch)

@@ -313,6 +313,16 @@ def test_whether_decoded_text_loses_spaces_is_read(
     assert facts.task == FillMask(mask_token="<m>", clean_up_spaces=wanted)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "task"),
+    [("XLMWithLMHeadModel", FillMask), ("FlaubertForQuestionAnsweringSimple", QuestionAnswering)],
+)
+def test_tasks_of_unusual_names_are_known(tmp_path: Path, architecture: str, task: type) -> None:
+    config = {**BERT, "architectures": [architecture]}
+    folder = model(tmp_path, config, tokenizer_config={"mask_token": "<m>"})
+    assert isinstance(read_facts(folder).task, task)
+
+
 def test_a_model_without_a_mask_has_nothing_to_fill(tmp_path: Path) -> None:
     folder = model(tmp_path, {**BERT, "architectures": ["BertForMaskedLM"]}, tokenizer_config={})
     assert refusal(folder).endswith("tokenizer_config.json states no mask_token to fill")
