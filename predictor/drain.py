@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from predictor.listener import SETTLE_SECONDS, refuse_new
+from predictor.listener import SETTLE_SECONDS, has_waiting, refuse_new
 
 if TYPE_CHECKING:
     import socket
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # A request that is on its way has arrived by then.
 QUIET_SECONDS = 0.2
+# The first one of a connection: a client whose machine is busy takes its time over it.
+FIRST_SECONDS = 2.0
 CHECK_SECONDS = 0.02
 
 
@@ -37,6 +39,7 @@ async def drain(ports: Ports, traffic: Traffic, *, delay: float, grace: float) -
     2. No new connection is made over REST; a new call over gRPC is told to go elsewhere. gRPC's
        own way to stop cancels calls that have arrived and were not read yet.
     3. Once nothing is under way, or ``grace`` seconds are over, all that is left is closed.
+       Connections that have asked for nothing yet are given ``FIRST_SECONDS``.
     """
     end = time.monotonic() + grace
     traffic.leaving = True
@@ -44,9 +47,14 @@ async def drain(ports: Ports, traffic: Traffic, *, delay: float, grace: float) -
     traffic.closed = True
     refuse_new(ports.listener)
     await asyncio.sleep(SETTLE_SECONDS)
+    while has_waiting(ports.listener) and time.monotonic() < end:
+        await asyncio.sleep(CHECK_SECONDS)
     for server in ports.http.servers:
         server.close()
-    while not traffic.quiet_for(QUIET_SECONDS) and time.monotonic() < end:
+    first = time.monotonic() + FIRST_SECONDS
+    while time.monotonic() < end:
+        if traffic.quiet_for(QUIET_SECONDS) and (not traffic.silent or time.monotonic() > first):
+            break
         await asyncio.sleep(CHECK_SECONDS)
     cut_off = traffic.under_way
     ports.http.should_exit = True

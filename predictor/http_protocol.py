@@ -12,12 +12,31 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 if TYPE_CHECKING:
     from predictor.reply import Reply
+    from predictor.traffic import Traffic
 
 
 class RefusingProtocol(HttpToolsProtocol):
-    """Asks the application's ``shedding`` first, by the request's head alone."""
+    """Asks the application's ``shedding`` first, by the request's head alone.
+
+    ``traffic``: is told which connections have asked for nothing yet. All else is uvicorn's.
+    """
+
+    def __init__(self, *args: Any, traffic: Traffic, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._traffic = traffic
+
+    def connection_made(self, transport: Any) -> None:
+        """Called by the event loop."""
+        super().connection_made(transport)
+        self._traffic.silent.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop."""
+        self._traffic.silent.discard(self)
+        super().connection_lost(exc)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._traffic.silent.discard(self)
         shedding = getattr(app, "shedding", None)
         reply = shedding.refuse(cycle.scope) if shedding else None
         if reply is None:

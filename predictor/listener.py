@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import select
 import socket
 import struct
 
@@ -40,6 +41,13 @@ def listen(port: int) -> socket.socket:
         return socket.create_server(("0.0.0.0", port), backlog=BACKLOG)  # noqa: S104
     except OSError as error:
         raise PortError(f"port {port} cannot be listened on: {error.strerror}") from error
+
+
+def has_waiting(listener: socket.socket) -> bool:
+    """Whether connections were made that nobody has accepted yet."""
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def refuse_new(listener: socket.socket) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -89,7 +90,7 @@ async def _serve(
     others = KServeApp(settings, models.values())
     shown = pages(models, settings, start)
     app = RestApp(models, others, traffic, settings.max_body_bytes, exchanges, shown)
-    http = _http_server(app)
+    http = _http_server(app, traffic)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -116,11 +117,12 @@ async def _serve(
     return code
 
 
-def _http_server(app: RestApp) -> _HttpServer:
+def _http_server(app: RestApp, traffic: Traffic) -> _HttpServer:
+    protocol: Any = partial(RefusingProtocol, traffic=traffic)
     return _HttpServer(
         uvicorn.Config(
             app,
-            http=RefusingProtocol,
+            http=protocol,
             ws="none",
             lifespan="off",
             log_config=None,

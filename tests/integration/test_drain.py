@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import json
 import signal
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -56,6 +59,24 @@ def test_under_load_no_accepted_request_is_lost(
         outcomes = drained(prepared_classifier, tmp_path / "log", f"--drain_seconds={seconds}")
         assert outcomes.lost == []
         assert outcomes.refused == CONNECTIONS, "each went on until it was turned away"
+
+
+def test_the_first_request_of_a_connection_that_was_made_is_waited_for(
+    prepared_classifier: Path, tmp_path: Path
+) -> None:
+    with predictor(
+        prepared_classifier, tmp_path / "log", "--variant=fp32", "--drain_seconds=0"
+    ) as running:
+        address = urlsplit(running.url)
+        silent = http.client.HTTPConnection(address.hostname or "", address.port, timeout=SECONDS)
+        silent.connect()
+        running.infer(text_request(TEXTS))  # over another one: by now both are accepted
+        running.process.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        silent.request("POST", f"/v2/models/{running.name}/infer", json.dumps(text_request(TEXTS)))
+        answer = silent.getresponse()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert running.process.wait(SECONDS) == 0
 
 
 def test_while_it_drains_it_answers_but_is_not_ready_and_closes_connections(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import uvicorn
+from uvicorn.server import ServerState
 
 from predictor.errors import OverloadedError
 from predictor.http_protocol import RefusingProtocol
 from predictor.reply import Reply, refusal
+from predictor.traffic import Traffic
 
 if TYPE_CHECKING:
     from predictor.rest import Receive, Scope, Send
@@ -23,6 +26,7 @@ class App:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.traffic = Traffic()
 
     @property
     def shedding(self) -> App:
@@ -49,7 +53,7 @@ def talk(app: App, *requests: bytes) -> bytes:
     async def run() -> bytes:
         config = uvicorn.Config(
             app,
-            http=RefusingProtocol,
+            http=cast("type[asyncio.Protocol]", partial(RefusingProtocol, traffic=app.traffic)),
             lifespan="off",
             port=0,
             log_config=None,
@@ -61,8 +65,11 @@ def talk(app: App, *requests: bytes) -> bytes:
             await asyncio.sleep(0.001)
         port = server.servers[0].sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while not app.traffic.silent:
+            await asyncio.sleep(0.001)
         writer.write(b"".join(requests))
         received: Any = await asyncio.wait_for(reader.read(), 10)
+        assert not app.traffic.silent, "it has asked for something"
         writer.close()
         server.should_exit = True
         await serving
@@ -94,3 +101,16 @@ def test_a_refused_request_closes_its_connection_where_the_client_does(request_:
     assert received.startswith(b"HTTP/1.1 503 ")
     assert b"connection: close\r\n" in received
     assert received.endswith(b'{"error":"full"}')
+
+
+def test_a_connection_that_never_asks_is_forgotten_when_it_is_closed() -> None:
+    traffic = Traffic()
+    loop = asyncio.new_event_loop()
+    config = uvicorn.Config(App(), http="httptools", lifespan="off", log_config=None)
+    config.load()
+    protocol = RefusingProtocol(config, ServerState(), {}, loop, traffic=traffic)
+    protocol.connection_made(asyncio.Transport({"peername": ("::1", 1), "sockname": ("::1", 2)}))
+    assert traffic.silent == {protocol}
+    protocol.connection_lost(ConnectionResetError())
+    assert not traffic.silent
+    loop.close()

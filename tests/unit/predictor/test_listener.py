@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from predictor.listener import PortError, listen, refuse_new
+from predictor.listener import PortError, has_waiting, listen, refuse_new
 
 
 def test_a_port_is_listened_on_once() -> None:
@@ -28,7 +28,9 @@ def test_a_connection_that_was_made_lives_and_no_further_one_is_made(family: str
             refuse_new(listener)
             with pytest.raises(TimeoutError):
                 socket.create_connection(address, timeout=0.3)
+            assert has_waiting(listener)
             accepted, _ = listener.accept()
+            assert not has_waiting(listener)
             with accepted:
                 made.sendall(b" and after")
                 assert accepted.recv(6, socket.MSG_WAITALL) == b"before"
