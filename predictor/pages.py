@@ -1,8 +1,10 @@
-"""What the server says of itself and of how to ask it: ``/status``, ``/openapi.json``,
-``/docs``."""
+"""What the server says of itself and of how to ask it: ``/status``, ``/openapi.json``, and
+``/docs`` with Swagger UI, whose files are read when somebody looks."""
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -18,17 +20,21 @@ if TYPE_CHECKING:
     Pages = Mapping[str, Callable[[], tuple[bytes, bytes]]]
 
 JSON = b"application/json"
-# The page that FastAPI has, for a document of our own; the browser loads Swagger UI itself.
+# A package that has Swagger UI's files, and where in it; it is never imported.
+SWAGGER_PACKAGE, SWAGGER_FOLDER = "fastapi-offline", "fastapi_offline/static"
+SWAGGER_FILES = {"swagger-ui.css": b"text/css", "swagger-ui-bundle.js": b"text/javascript"}
+# The page that FastAPI has, for a document of our own.
 SWAGGER = b"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <title>Warmstart</title>
-<link rel="stylesheet" href="https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/swagger-ui.css">
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="docs/swagger-ui.css">
 </head>
 <body>
 <div id="swagger-ui"></div>
-<script src="https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/swagger-ui-bundle.js"></script>
+<script src="docs/swagger-ui-bundle.js"></script>
 <script>SwaggerUIBundle({url: "openapi.json", dom_id: "#swagger-ui"})</script>
 </body>
 </html>
@@ -52,4 +58,14 @@ def pages(models: Mapping[str, ServedModel], settings: Settings, start: Start) -
         return SWAGGER, b"text/html; charset=utf-8"
 
     always = {"/status": status, "/openapi.json": openapi}
-    return {**always, "/docs": docs} if settings.enable_docs_url else always
+    if not settings.enable_docs_url:
+        return always
+    files = {f"/docs/{name}": partial(_swagger_file, name) for name in SWAGGER_FILES}
+    return {**always, "/docs": docs, **files}
+
+
+def _swagger_file(name: str) -> tuple[bytes, bytes]:
+    from importlib.metadata import distribution
+
+    path = Path(str(distribution(SWAGGER_PACKAGE).locate_file(f"{SWAGGER_FOLDER}/{name}")))
+    return path.read_bytes(), SWAGGER_FILES[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,8 +78,14 @@ def test_routes_of_a_task_are_described_where_a_model_has_it(served: ServedModel
 def test_swagger_ui_is_a_page_only_where_it_is_wanted(served: ServedModel) -> None:
     models = {"m": served}
     assert set(pages(models, Settings(), Start())) == {"/status", "/openapi.json"}
-    body, content_type = pages(models, Settings(enable_docs_url=True), Start())["/docs"]()
+    shown = pages(models, Settings(enable_docs_url=True), Start())
+    body, content_type = shown["/docs"]()
     assert content_type.startswith(b"text/html")
     assert b"openapi.json" in body
+    loaded = re.findall(r'(?:src|href)="(?!data:)([^"]+)"', body.decode())
+    assert len(loaded) == 2, "a style sheet and a script"
+    for path in loaded:
+        content, _ = shown[f"/{path}"]()
+        assert len(content) > 100_000
     assert "/docs" in document(models, docs=True)["paths"]
     assert "/docs" not in document(models)["paths"]
