@@ -19,7 +19,6 @@ LIBRARY = "transformers"
 # Encoders that take what one of optimum's does, and which one: nothing else matters to it.
 _LIKE = {
     "ernie": model_configs.BertOnnxConfig,
-    "funnel": model_configs.BertOnnxConfig,
     "modernbert": model_configs.ModernBertOnnxConfig,
     "roberta-prelayernorm": model_configs.RobertaOnnxConfig,
     "xlm-roberta-xl": model_configs.RobertaOnnxConfig,

@@ -31,7 +31,7 @@ def reference_outputs(
     ``tokenizer``, where the source is ONNX already.
 
     Raises:
-        GraphError: the answers are not those of the model that the configuration describes.
+        GraphError: there are none, or not those of the model that the configuration describes.
     """
     if graph := workspace.ready_graph:
         from pipeline.reference_onnx import graph_outputs
@@ -43,7 +43,11 @@ def reference_outputs(
     else:
         from pipeline.reference_torch import torch_outputs
 
-        rows = torch_outputs(workspace.source, facts, texts)
+        try:
+            rows = torch_outputs(workspace.source, facts, texts)
+        except Exception as error:  # the model's own code raises what it likes
+            reason = str(error).strip() or type(error).__name__
+            raise GraphError(f"the original does not answer: {reason.splitlines()[0]}") from error
     width = _width(facts.task)
     if width and rows.shape[1] != width:
         raise GraphError(

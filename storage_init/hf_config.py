@@ -65,7 +65,10 @@ class _Config(msgspec.Struct):
     num_labels: int | None = None
     problem_type: str | None = None
     hidden_size: int | None = None
-    dim: int | None = None  # DistilBERT's name for hidden_size
+    # Other names for it: DistilBERT's, XLM's and Funnel's.
+    dim: int | None = None
+    emb_dim: int | None = None
+    d_model: int | None = None
     max_position_embeddings: int | None = None
     pad_token_id: int | None = None
     # BigBird's, with its defaults.
@@ -236,7 +239,7 @@ def _classification(config: _Config) -> TextClassification:
 
 
 def _embedding(folder: Path, config: _Config) -> TextEmbedding:
-    dimension = config.hidden_size or config.dim
+    dimension = config.hidden_size or config.dim or config.emb_dim or config.d_model
     if dimension is None:
         raise SourceError(f"{folder}/config.json states no hidden_size")
     return sentence_config.embedding(folder, dimension)

@@ -38,6 +38,9 @@ def export(workspace: Workspace, recipe: Recipe) -> str:
         done = _export(workspace.source, target, facts, recipe)
     else:
         done = _take(graph, workspace, facts.task)
+    tokenizer = workspace.source / TOKENIZER_FILE
+    if tokenizer.exists() and not (target / TOKENIZER_FILE).exists():
+        shutil.copyfile(tokenizer, target / TOKENIZER_FILE)
     if not (target / TOKENIZER_FILE).exists():
         raise GraphError(
             f"{facts.model_type} has no fast tokenizer ({TOKENIZER_FILE}), and transformers makes "
@@ -52,9 +55,6 @@ def _take(graph: Path, workspace: Workspace, task: Task) -> str:
     opset = take(
         graph, workspace.exported / GRAPH, task, pooling_is_stated=workspace.states_pooling
     )
-    tokenizer = workspace.source / TOKENIZER_FILE
-    if tokenizer.exists():
-        shutil.copyfile(tokenizer, workspace.exported / TOKENIZER_FILE)
     return f"already ONNX: {graph.relative_to(workspace.source)}, opset {opset}"
 
 

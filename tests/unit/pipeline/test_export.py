@@ -36,6 +36,16 @@ def test_a_model_without_a_fast_tokenizer_is_refused(workspace: Workspace) -> No
         export(workspace, Recipe())
 
 
+def test_a_fast_tokenizer_that_transformers_would_not_save_is_taken(
+    workspace: Workspace,
+) -> None:
+    path = workspace.source / "tokenizer_config.json"
+    path.write_text(json.dumps({"tokenizer_class": "XLMTokenizer"}))
+    export(workspace, Recipe())
+    tokenizer = (workspace.source / "tokenizer.json").read_bytes()
+    assert (workspace.exported / "tokenizer.json").read_bytes() == tokenizer
+
+
 @pytest.mark.parametrize(
     ("model_type", "reason"),
     [

@@ -313,6 +313,14 @@ def test_whether_decoded_text_loses_spaces_is_read(
     assert facts.task == FillMask(mask_token="<m>", clean_up_spaces=wanted)
 
 
+@pytest.mark.parametrize("name", ["hidden_size", "dim", "emb_dim", "d_model"])
+def test_the_width_of_vectors_has_several_names(tmp_path: Path, name: str) -> None:
+    config = {"model_type": "xlm", "architectures": ["XLMModel"], name: 24}
+    task = read_facts(model(tmp_path, config)).task
+    assert isinstance(task, TextEmbedding)
+    assert task.dimension == 24
+
+
 @pytest.mark.parametrize(
     ("architecture", "task"),
     [("XLMWithLMHeadModel", FillMask), ("FlaubertForQuestionAnsweringSimple", QuestionAnswering)],
