@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from storage_init.hf_config import ModelFacts
     from storage_init.sentence_config import Activation, Dense
 
-WEIGHTS_FILE = "model.safetensors"
 # `{n}_product` to `{n}_output`, in ONNX's textual syntax.
 _ACTIVATIONS: Final[dict[Activation, str]] = {
     "Identity": "{n}_output = Identity ({n}_product)",
@@ -56,23 +55,9 @@ def read_layers(folder: Path, facts: ModelFacts) -> list[Layer]:
     """The layers of a model's folder with their weights.
 
     Raises:
-        GraphError: a layer's weights are missing, pickled, or not of the stated shape.
+        GraphError: a layer's weights are not of the stated shape.
     """
-    return [_read(folder / layer.folder / WEIGHTS_FILE, layer) for layer in facts.dense]
-
-
-def check_weights(folder: Path, facts: ModelFacts) -> None:
-    """Refuse a folder whose layers have no weights that can be read safely.
-
-    Raises:
-        GraphError: names the file.
-    """
-    for layer in facts.dense:
-        if not (path := folder / layer.folder / WEIGHTS_FILE).is_file():
-            raise GraphError(
-                f"{path} is missing: weights are read from safetensors only; save the model again "
-                "with sentence-transformers 3 or later"
-            )
+    return [_read(folder / layer.weights, layer) for layer in facts.dense]
 
 
 def _read(path: Path, stated: Dense) -> Layer:

@@ -91,7 +91,7 @@ def _dense(folder: Path, facts: ModelFacts) -> Any:
 
     modules = []
     for layer in facts.dense:
-        weights = load_file(folder / layer.folder / "model.safetensors")
+        weights = load_file(folder / layer.weights)
         linear = torch.nn.Linear(layer.inputs, layer.outputs, bias="linear.bias" in weights)
         linear.load_state_dict({key.removeprefix("linear."): w for key, w in weights.items()})
         modules += [linear, getattr(torch.nn, layer.activation)()]

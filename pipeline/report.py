@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from storage_init.housekeeping.text import size
-from storage_init.package import TextEmbedding
+from storage_init.package import TextClassification, TextEmbedding, TextRanking
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -69,6 +69,8 @@ def render(package: Package, findings: Findings) -> str:
         task=_task_name(package),
         labels=getattr(package.task, "labels", []),
         is_embedding=isinstance(package.task, TextEmbedding),
+        is_ranking=isinstance(package.task, TextRanking),
+        is_classification=isinstance(package.task, TextClassification),
         max_length=package.limits.max_length,
         recipe_digest=package.recipe_digest,
         accepted=package.variants,

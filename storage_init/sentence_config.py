@@ -45,6 +45,11 @@ class Dense(NamedTuple):
     outputs: int
     activation: Activation
 
+    @property
+    def weights(self) -> str:
+        """The file of its weights, below the model's folder."""
+        return f"{self.folder}/model.safetensors"
+
 
 class _Module(msgspec.Struct):
     """An entry of ``modules.json``."""

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline.dense import check_weights
 from pipeline.eval_data import read_examples
 from storage_init import sources
+from storage_init.errors import SourceError
 from storage_init.package import name_of
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pipeline.recipe import Recipe
     from pipeline.workspace import Workspace
+    from storage_init.hf_config import ModelFacts
     from storage_init.package import Source
 
 
@@ -32,17 +33,26 @@ def snapshot(
 
     Raises:
         EvalDataError: the recipe's evaluation data cannot be read or does not fit the model.
-        GraphError: a layer's weights are missing or pickled.
-        SourceError: the source cannot be fetched, or its task is not supported.
+        SourceError: the source cannot be fetched, its task is not supported, or an embedder's
+            layer has no weights that can be read safely.
     """
     bring = source if fetched is None else sources.resolve(fetched.resolve().as_uri())
     sources.fetch(bring, workspace.source, weights=recipe.weights)
     facts = workspace.facts(recipe)
-    check_weights(workspace.source, facts)
+    _check_layers(workspace.source, facts)
     read_examples(recipe.eval_data, facts.task)
     pinned = msgspec.structs.replace(source, license=_license(workspace))
     workspace.source_record.write_bytes(msgspec.json.encode(pinned))
     return f"{facts.model_type}, {name_of(facts.task)}, revision {source.revision[:12]}"
+
+
+def _check_layers(folder: Path, facts: ModelFacts) -> None:
+    for layer in facts.dense:
+        if not (path := folder / layer.weights).is_file():
+            raise SourceError(
+                f"{path} is missing: weights are read from safetensors only; save the model again "
+                "with sentence-transformers 3 or later"
+            )
 
 
 def _license(workspace: Workspace) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from pipeline.dense import Layer, add_layers, apply, check_weights, read_layers
+from pipeline.dense import Layer, add_layers, apply, read_layers
 from pipeline.graphs import GraphError
 from storage_init.hf_config import read_facts
 from storage_init.sentence_config import Activation
@@ -88,11 +87,3 @@ def test_weights_of_another_shape_than_stated_are_refused(folder: Path) -> None:
     save_file({"linear.weight": weight}, folder / "2_Dense" / "model.safetensors")
     with pytest.raises(GraphError, match=r"2_Dense/model.safetensors holds weights \(15, 32\)"):
         read_layers(folder, read_facts(folder))
-
-
-def test_pickled_weights_are_refused(folder: Path) -> None:
-    check_weights(folder, read_facts(folder))
-    path = folder / "2_Dense" / "model.safetensors"
-    shutil.move(path, path.with_name("pytorch_model.bin"))
-    with pytest.raises(GraphError, match=r"2_Dense/model.safetensors is missing"):
-        check_weights(folder, read_facts(folder))

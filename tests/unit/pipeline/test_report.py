@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import yaml
 
+from pipeline.evidence import OnEvaluationData, WorstExample
 from pipeline.footprint import Footprint, measure
 from pipeline.records import Record
 from pipeline.report import Findings, deployment, render
-from storage_init.package import read_package
+from storage_init.package import BatchSensitivity, read_package
 from storage_init.verify import verify
 
 if TYPE_CHECKING:
@@ -175,6 +176,26 @@ def test_an_embedder_is_told_by_its_cosine(prepared_embedder: Path) -> None:
     outline(page)
     assert "worst cosine" in page
     assert "same answer" not in page
+
+
+def test_a_ranker_is_told_by_its_order(prepared_reranker: Path) -> None:
+    package, _ = read_package(prepared_reranker)
+    on = OnEvaluationData(
+        texts=40,
+        batch_sensitivity=BatchSensitivity(largest_move=0.001, flipped_labels=0.0125),
+        rank_correlation=0.9973,
+        mean_probability_difference=0.0042,
+        worst_probability_difference=0.031,
+    )
+    worst = [WorstExample("query", 0.03, "document")]
+    variant = {"name": "int8", "limits": [], "on_evaluation_data": on, "search": None}
+    evidence = EVIDENCE | {"original": None, "variants": [variant | {"worst": worst}]}
+    page = render(package, findings(evidence=msgspec.to_builtins(evidence)))
+    outline(page)
+    for shown in ("same order", "0.9973", "0.031", "0.0042", "1.25 %", "query<br>document"):
+        assert shown in page
+    for absent in ("None", "same answer", "other answers", "<th>original</th>"):
+        assert absent not in page
 
 
 @pytest.mark.parametrize(

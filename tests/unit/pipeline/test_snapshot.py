@@ -15,6 +15,7 @@ from pipeline.workspace import Workspace
 from storage_init import sources
 from storage_init.errors import SourceError
 from storage_init.package import Source
+from tests.models import make_embedder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,3 +83,11 @@ def test_an_architecture_of_no_supported_task_is_refused_by_name(folder: Path) -
 def test_a_recipe_that_asks_for_more_tokens_than_the_model_has_is_refused(folder: Path) -> None:
     with pytest.raises(SourceError, match="max_length 65 is more than the model's 64 positions"):
         take(folder, Recipe(max_length=65))
+
+
+def test_an_embedders_layer_with_pickled_weights_is_refused(tmp_path: Path) -> None:
+    folder = make_embedder(tmp_path / "model", dense=[(16, "Tanh")])
+    weights = folder / "2_Dense" / "model.safetensors"
+    weights.rename(weights.with_name("pytorch_model.bin"))
+    with pytest.raises(SourceError, match=r"2_Dense/model.safetensors is missing: .* safetensors"):
+        take(folder)
