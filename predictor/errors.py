@@ -98,6 +98,14 @@ class OverloadedError(RequestError):
         self.retry_after = retry_after
 
 
+class PendingBytesError(RequestError):
+    """Requests under way hold as many bytes as they may; once some are answered, there is room."""
+
+    status = 503
+    grpc_code = "RESOURCE_EXHAUSTED"
+    retry_after = 1
+
+
 class DeadlineError(RequestError):
     """The time that the client gives its request is over."""
 

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -19,11 +20,11 @@ from predictor.timeline import CURRENT, Timeline
 from storage_init.logs import event
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
     from contextvars import Token
     from types import TracebackType
 
-    Headers = Iterable[tuple[str | bytes, str | bytes]]
+    Headers = Mapping[bytes, bytes] | Iterable[tuple[str | bytes, str | bytes]]
 
 REST_V1, REST_V2, GRPC_V2 = "rest-v1", "rest-v2", "grpc-v2"
 REST_OPENAI, REST_RERANK = "rest-openai", "rest-rerank"
@@ -80,9 +81,15 @@ class Exchanges:
         return self._logs or self._tracer is not None
 
     def begin(self, model: str, protocol: str, headers: Headers = ()) -> Exchange:
-        """A request has arrived; enter the exchange, and leave it when the answer is there."""
-        known = model if model in self._models else ""
-        return Exchange(self, metrics.requests(known, protocol), headers)
+        """A request has arrived; enter the exchange, and leave it when the answer is there.
+
+        ``model``: "" where only the body says which; :meth:`Exchange.about` does then.
+        """
+        return Exchange(self, self.series(model, protocol), headers)
+
+    def series(self, model: str, protocol: str) -> metrics.RequestSeries:
+        """Where a model's requests are counted."""
+        return metrics.requests(model if model in self._models else "", protocol)
 
     def refuse(self, model: str, protocol: str, headers: Headers, error: RequestError) -> None:
         """A request was refused as it came; nobody pays for more than somebody looks at."""
@@ -123,6 +130,12 @@ class Exchange:
         self._token = CURRENT.set(self._timeline)
         return self
 
+    def about(self, model: str) -> None:
+        """The body was read: it is this model that is asked."""
+        self._series.in_flight.dec()
+        self._series = self._exchanges.series(model, self._series.protocol)
+        self._series.in_flight.inc()
+
     def answered(self, id_: str = "") -> None:
         """The model has answered; what follows is encoding."""
         self.id = id_
@@ -142,7 +155,8 @@ class Exchange:
         else:
             metrics.errors(series.model_name, series.protocol, kind).inc()
         if self._exchanges.reads_headers:
-            headers = {_text(name).lower(): _text(value) for name, value in self._headers}
+            given = self._headers.items() if isinstance(self._headers, Mapping) else self._headers
+            headers = {_text(name).lower(): _text(value) for name, value in given}
             self._exchanges.finish(
                 Finished(
                     model=series.model_name,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from predictor import grpc_codec
+from predictor.bodies import Bodies
 from predictor.errors import RequestError, StoppingError, UnknownModelError
 from predictor.exchange import GRPC_V2, Exchange, Exchanges
 from predictor.grpc_extras import extra_services
@@ -28,11 +29,14 @@ log = logging.getLogger(__name__)
 
 
 class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
-    """Answers for ``models`` by name; ``traffic`` notes what is under way."""
+    """Answers for ``models`` by name; ``traffic`` and ``bodies`` note what is under way."""
 
-    def __init__(self, models: Repository, traffic: Traffic, exchanges: Exchanges) -> None:
+    def __init__(
+        self, models: Repository, traffic: Traffic, bodies: Bodies, exchanges: Exchanges
+    ) -> None:
         self._models = models
         self._traffic = traffic
+        self._bodies = bodies
         self._exchanges = exchanges
 
     async def ServerLive(self, _: Any, __: Any) -> Any:  # noqa: N802 - the protocol's names
@@ -53,7 +57,7 @@ class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
 
     async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
         try:
-            metadata = self._find(request.name, request.version).metadata()
+            metadata = self._find(request.name, request.version).current.metadata()
         except RequestError as error:
             return await _abort(context, error)
         return pb2.ModelMetadataResponse(**metadata)
@@ -61,9 +65,11 @@ class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._traffic.begin()
         try:
-            with self._exchanges.begin(
-                request.model_name, GRPC_V2, self._headers(context)
-            ) as exchange:
+            headers = self._headers(context)
+            with (
+                self._exchanges.begin(request.model_name, GRPC_V2, headers) as exchange,
+                self._bodies.holding(request.ByteSize()),
+            ):
                 return await self._infer(request, context, exchange)
         except RequestError as error:
             return await _abort(context, error)
@@ -96,9 +102,9 @@ class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
         left = context.time_remaining()
         deadline = None if left is None else time.perf_counter() + left
         # Before the tensors are looked at: who would be refused all the same costs little.
-        model.check_queue(deadline)
+        model.current.check_queue(deadline)
         exchange.id = request.id
-        answer = await model.infer(grpc_codec.decode(request), deadline)
+        answer = await model.current.infer(grpc_codec.decode(request), deadline)
         exchange.answered(answer.id)
         return grpc_codec.encode(answer, raw=bool(request.raw_input_contents))
 
@@ -124,7 +130,7 @@ def grpc_server(
     models: Repository,
     port: int,
     traffic: Traffic | None = None,
-    max_message: int = Settings.max_body_bytes,
+    bodies: Bodies | None = None,
     exchanges: Exchanges | None = None,
 ) -> Any:
     """A server that listens on ``port`` once it is started.
@@ -133,19 +139,20 @@ def grpc_server(
         models: what is served.
         port: on all addresses.
         traffic: notes what is under way.
-        max_message: bytes of a message; gRPC itself refuses longer ones.
+        bodies: how many bytes there may be; of one message gRPC itself refuses more.
         exchanges: where inference requests begin and end.
 
     Raises:
         RuntimeError: the port is taken.
     """
+    bodies = bodies or Bodies(Settings.max_body_bytes, Settings.max_pending_bytes)
     options = (
-        ("grpc.max_receive_message_length", max_message),
+        ("grpc.max_receive_message_length", bodies.each),
         # Two servers on one port would take turns unnoticed.
         ("grpc.so_reuseport", 0),
     )
     server = grpc.aio.server(options=options)
-    service = InferenceService(models, traffic or Traffic(), exchanges or Exchanges(models))
+    service = InferenceService(models, traffic or Traffic(), bodies, exchanges or Exchanges(models))
     pb2_grpc.add_GRPCInferenceServiceServicer_to_server(service, server)
     server.add_generic_rpc_handlers(extra_services(models))
     server.add_insecure_port(f"[::]:{port}")

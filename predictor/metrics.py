@@ -51,6 +51,7 @@ REQUESTS_IN_FLIGHT = Gauge(
     "Requests that have arrived and are not answered yet.",
     ["model_name", "protocol"],
 )
+PENDING_BYTES = Gauge("warmstart_pending_bytes", "Bytes of the bodies of all requests under way.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,12 +51,12 @@ class PreparedModel(Model):
     def get_input_types(self) -> list[dict[str, Any]]:
         """Texts first; the tensors are the other way to ask."""
         with _kserve_errors():
-            return self._served.input_types()
+            return self._served.current.input_types()
 
     def get_output_types(self) -> list[dict[str, Any]]:
         """What texts are answered with, then what tensors are."""
         with _kserve_errors():
-            return self._served.output_types()
+            return self._served.current.output_types()
 
     async def predict(
         self,
@@ -72,8 +72,8 @@ class PreparedModel(Model):
         """
         with _kserve_errors():
             if not isinstance(payload, InferRequest):
-                return await self._served.predict(payload)
-            answer = await self._served.infer(kserve_codec.decode(payload))
+                return await self._served.current.predict(payload)
+            answer = await self._served.current.infer(kserve_codec.decode(payload))
             return kserve_codec.encode(payload, answer)
 
     def stop(self) -> None:

@@ -20,6 +20,7 @@ from predictor.openapi_schema import (
     one_of_names,
     post,
     reference,
+    tagged,
 )
 
 if TYPE_CHECKING:
@@ -37,9 +38,13 @@ def document(models: Mapping[str, ServedModel], *, docs: bool = False) -> Schema
 
     ``docs``: whether there is a page that shows it.
     """
-    paths = _server_paths(docs=docs) | _repository_paths([*models]) | client_paths(models)
-    for model in models.values():
-        paths |= model_paths(model)
+    paths = (
+        tagged("server", _server_paths(docs=docs))
+        | tagged("model repository", _repository_paths([*models]))
+        | tagged("other clients", client_paths(models))
+    )
+    for name, model in models.items():
+        paths |= tagged(name, model_paths(model))
     return {
         "openapi": "3.0.3",
         "info": {

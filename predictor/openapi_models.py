@@ -44,7 +44,7 @@ def model_paths(model: ServedModel) -> Schema:
         f"/v1/models/{name}": get(f"{name} ready (V1)", READY, "503"),
     }
     try:
-        loaded, metadata = model.loaded, model.metadata()
+        loaded, metadata = model.loaded, model.current.metadata()
     except NotReadyError:
         return paths
     how = asking(loaded.engine.task)

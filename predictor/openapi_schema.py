@@ -91,3 +91,11 @@ def post(
     if description:
         told["description"] = description
     return told if body is None else told | {"requestBody": body}
+
+
+def tagged(tag: str, paths: Schema) -> Schema:
+    """These paths as a group of their own."""
+    return {
+        path: {method: told | {"tags": [tag]} for method, told in methods.items()}
+        for path, methods in paths.items()
+    }

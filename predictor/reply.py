@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from predictor.errors import RequestError
+    from predictor.rest_client import Client
 
     Headers = list[tuple[bytes, bytes]]
+    # What answers a request; those of one path by method.
+    Route = Callable[[Client], Awaitable["Reply"]]
+    Routes = Mapping[str, Route]
 
 JSON: Headers = [(b"content-type", b"application/json")]
 
@@ -38,8 +42,3 @@ def refusal(error: RequestError, body: Mapping[str, Any] | None = None) -> Reply
         return reply
     after = (b"retry-after", str(error.retry_after).encode())
     return Reply(reply.body, reply.status, [*reply.headers, after])
-
-
-def header(scope: Mapping[str, Any], name: bytes) -> str | None:
-    """A request's header, by its name in lower case."""
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Iterator, MutableSequence
     from concurrent.futures import Future
 
-    from predictor.batcher import Batcher
     from predictor.loading import LoadedModel
     from predictor.settings import Settings
+    from predictor.version import Version
 
     Loads = MutableSequence[tuple[Settings, Future[LoadedModel]]]
 
@@ -219,7 +219,7 @@ def _refused(model: ServedModel, error: Exception) -> ChangeRefusedError:
     return ChangeRefusedError(message)
 
 
-async def _end(batcher: Batcher | None) -> None:
-    if batcher:
-        await asyncio.to_thread(batcher.stop)
+async def _end(version: Version | None) -> None:
+    if version:
+        await asyncio.to_thread(version.stop)
         await asyncio.to_thread(process.release_memory)

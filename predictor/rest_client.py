@@ -1,4 +1,5 @@
-"""The other end of a REST request: its body within limits, its deadline, whether it has left."""
+"""The other end of a REST request: its headers, its body within limits, its deadline, whether it
+has left."""
 
 from __future__ import annotations
 
@@ -6,14 +7,17 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from predictor.errors import InvalidRequestError, TooLargeError
+from predictor.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from typing import Any
 
+    from predictor.bodies import Bodies
+
     Scope = Mapping[str, Any]
     Receive = Callable[[], Awaitable[dict[str, Any]]]
+    Headers = Mapping[bytes, bytes]
 
 # What callers send by hand, and what Envoy, so Istio and Knative, tells of how long it will wait.
 TIMEOUT_HEADERS = (b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms")
@@ -26,39 +30,63 @@ class ClientGoneError(Exception):
 
 
 class Client:
-    """Stands before ``receive``: counts the body, then cancels its task once the client leaves."""
+    """Gives what a client sends, and cancels its task once the client leaves.
 
-    __slots__ = ("_bytes", "_limit", "_receive", "_task", "_timer", "_watching", "gone")
+    ``headers``: by name in lower case, the last of each name. ``gone``: whether it has left.
+    """
 
-    def __init__(self, receive: Receive, limit: int) -> None:
+    __slots__ = ("_bodies", "_held", "_receive", "_task", "_timer", "_watching", "gone", "headers")
+
+    def __init__(self, scope: Scope, receive: Receive, bodies: Bodies) -> None:
+        self.headers: Headers = dict(scope["headers"])
         self.gone = False
         self._receive = receive
-        self._limit = limit
-        self._bytes = 0
+        self._bodies = bodies
+        self._held = 0
         self._timer: asyncio.TimerHandle | None = None
         self._watching: asyncio.Task[None] | None = None
 
-    async def receive(self) -> dict[str, Any]:
-        """The next piece of the body.
+    @property
+    def deadline(self) -> float | None:
+        """When it will not be waiting any more, by ``time.perf_counter()``, if it says so.
 
         Raises:
-            TooLargeError: it is longer than the limit.
-            ClientGoneError: there will be no next one.
+            InvalidRequestError: a header is not a number of milliseconds.
         """
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        self._bytes += len(message.get("body", b""))
-        if self._bytes > self._limit:
-            raise too_large(self._limit)
-        if not message.get("more_body"):
-            self._task = asyncio.current_task()
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(WATCH_AFTER_SECONDS, self._start_watching)
-        return message
+        return deadline_of(self.headers)
+
+    async def body(self) -> bytes:
+        """The whole body; from then on the task ends when the client leaves.
+
+        Raises:
+            TooLargeError: it is longer than one may be, or will be.
+            PendingBytesError: with it the server would hold too many bytes.
+            ClientGoneError: it will not be whole.
+        """
+        length = self.headers.get(b"content-length", b"")
+        # A length that is no number is the HTTP parser's to refuse.
+        if length.isdigit():
+            self._bodies.check(0, int(length))
+        parts = []
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            part = message.get("body", b"")
+            self._bodies.check(self._held, len(part))
+            self._bodies.held += len(part)
+            self._held += len(part)
+            parts.append(part)
+            more = message.get("more_body", False)
+        self._task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(WATCH_AFTER_SECONDS, self._start_watching)
+        return b"".join(parts)
 
     def close(self) -> None:
-        """The answer is there: stop watching."""
+        """The answer is there: stop watching, and let go of the body."""
+        self._bodies.held -= self._held
         if self._timer:
             self._timer.cancel()
         if self._watching:
@@ -76,37 +104,7 @@ class Client:
             self._task.cancel()
 
 
-async def read_body(receive: Receive) -> bytes:
-    """The whole body of a request."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    parts = [body]
-    while message.get("more_body"):
-        message = await receive()
-        parts.append(message.get("body", b""))
-    return b"".join(parts)
-
-
-def check_length(headers: Mapping[bytes, bytes], limit: int) -> None:
-    """Refuse a body by what is said of it, before any of it is read.
-
-    Raises:
-        TooLargeError: it will be longer than the limit.
-    """
-    length = headers.get(b"content-length", b"0")
-    # A length that is no number is the HTTP parser's to refuse.
-    if length.isdigit() and int(length) > limit:
-        raise too_large(limit)
-
-
-def too_large(limit: int) -> TooLargeError:
-    """What a client is told whose body is too long."""
-    return TooLargeError(f"the body has more than {limit} bytes (--max_body_bytes)")
-
-
-def deadline_of(headers: Mapping[bytes, bytes]) -> float | None:
+def deadline_of(headers: Headers) -> float | None:
     """When the client will not be waiting any more, by ``time.perf_counter()``.
 
     Raises:

@@ -13,19 +13,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from predictor import rest_rerank
 from predictor.codec import decode_token_ids
 from predictor.engine import Texts
 from predictor.errors import InvalidRequestError, UnknownModelError
 from predictor.exchange import REST_OPENAI
 from predictor.parameters import Parameters
-from predictor.reply import Reply, json_reply
-from predictor.rest_client import deadline_of, read_body
+from predictor.reply import Reply, json_reply, refusal
 from predictor.task_models import decode, model_for
 from predictor.tasks.text_embedding import TextEmbeddingTask
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -33,8 +31,10 @@ if TYPE_CHECKING:
     from predictor.engine import Engine, Tokens
     from predictor.errors import RequestError
     from predictor.exchange import Exchanges
-    from predictor.rest_client import Receive, Scope
-    from predictor.served import Counted, ServedModel
+    from predictor.reply import Routes
+    from predictor.rest_client import Client
+    from predictor.served import ServedModel
+    from predictor.version import Counted
 
     Models = Mapping[str, ServedModel]
 
@@ -62,19 +62,20 @@ class _Embeddings(msgspec.Struct):
         return Parameters.parse({**given, "truncation": self.truncation})
 
 
-def client_route(
-    models: Models, exchanges: Exchanges, path: str, method: str
-) -> Callable[[Scope, Receive], Awaitable[Reply]] | None:
-    """What answers a path of OpenAI's, or one of reranking; None if it is neither."""
-    if method == "POST" and path in rest_rerank.PATHS:
-        return partial(rest_rerank.rerank, models, exchanges)
-    if method == "POST" and path == EMBEDDINGS:
-        return partial(_embeddings, models, exchanges)
-    if method == "GET" and path == MODELS:
-        return partial(_list, models)
-    if method == "GET" and path.startswith(f"{MODELS}/"):
-        return partial(_model, models, path.removeprefix(f"{MODELS}/"))
+def openai_routes(models: Models, exchanges: Exchanges, path: str) -> Routes | None:
+    """What answers a path of OpenAI's client, by method; None if it is none."""
+    if path == EMBEDDINGS:
+        return {"POST": partial(_embeddings, models, exchanges)}
+    if path == MODELS:
+        return {"GET": partial(_list, models)}
+    if path.startswith(f"{MODELS}/"):
+        return {"GET": partial(_model, models, path.removeprefix(f"{MODELS}/"))}
     return None
+
+
+def refused_at(path: str, error: RequestError) -> Reply:
+    """What a path's clients are told, in their form."""
+    return refusal(error, openai_error(error) if path.startswith(PREFIX) else None)
 
 
 def openai_error(error: RequestError) -> dict[str, Any]:
@@ -84,14 +85,13 @@ def openai_error(error: RequestError) -> dict[str, Any]:
     return {"error": {"message": str(error), "type": kind, "param": None, "code": code}}
 
 
-async def _embeddings(
-    models: Models, exchanges: Exchanges, scope: Scope, receive: Receive
-) -> Reply:
-    deadline = deadline_of(dict(scope["headers"]))
-    request = decode(await read_body(receive), _Embeddings, "an embeddings request")
-    model = model_for(models, request.model, TextEmbeddingTask, "text-embedding")
-    with exchanges.begin(model.name, REST_OPENAI, scope["headers"]) as exchange:
-        model.check_queue(deadline)
+async def _embeddings(models: Models, exchanges: Exchanges, client: Client) -> Reply:
+    with exchanges.begin("", REST_OPENAI, client.headers) as exchange:
+        deadline = client.deadline
+        request = decode(await client.body(), _Embeddings, "an embeddings request")
+        model = model_for(models, request.model, TextEmbeddingTask, "text-embedding")
+        exchange.about(model.name)
+        model.current.check_queue(deadline)
         asked = _input(request, model.loaded.engine)
         answer = await model.answer(asked, request.parameters, deadline)
         exchange.answered()
@@ -130,12 +130,12 @@ def _in_base64(row: NDArray[np.float32]) -> str:
     return base64.b64encode(row.astype("<f4", copy=False).tobytes()).decode()
 
 
-async def _list(models: Models, _: Scope, __: Receive) -> Reply:
+async def _list(models: Models, _: Client) -> Reply:
     data = [_described(model.name) for model in models.values() if model.ready]
     return json_reply({"object": "list", "data": data})
 
 
-async def _model(models: Models, name: str, _: Scope, __: Receive) -> Reply:
+async def _model(models: Models, name: str, _: Client) -> Reply:
     if name not in models:
         raise UnknownModelError(name)
     return json_reply(_described(name))

@@ -12,28 +12,24 @@ import orjson
 
 from predictor.errors import InvalidRequestError
 from predictor.reply import Reply, json_reply
-from predictor.rest_client import read_body
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
+    from predictor.reply import Routes
     from predictor.repository import Repository
-    from predictor.rest_client import Receive, Scope
+    from predictor.rest_client import Client
 
 INDEX = "/v2/repository/index"
 CHANGE = re.compile(r"/v2/repository/models/(?P<name>[^/]+)/(?P<what>load|unload)")
 
 
-def repository_route(
-    repository: Repository, path: str
-) -> Callable[[Scope, Receive], Awaitable[Reply]] | None:
-    """What answers a POST to a path under ``/v2/repository/``."""
+def repository_routes(repository: Repository, path: str) -> Routes | None:
+    """What answers a path under ``/v2/repository/``, by method; None if it is none."""
 
-    async def index(_: Scope, receive: Receive) -> Reply:
-        return json_reply(repository.index(ready_only=_ready_only(await read_body(receive))))
+    async def index(client: Client) -> Reply:
+        return json_reply(repository.index(ready_only=_ready_only(await client.body())))
 
-    async def change(_: Scope, receive: Receive) -> Reply:
-        await read_body(receive)  # Triton's clients send parameters, none of which are ours
+    async def change(client: Client) -> Reply:
+        await client.body()  # Triton's clients send parameters, none of which are ours
         if what == "unload":
             await repository.unload(name)
             return json_reply({"name": name, "unload": True})
@@ -41,12 +37,12 @@ def repository_route(
         return json_reply({"name": name, "load": True, "version": model.loaded.version})
 
     if path == INDEX:
-        return index
+        return {"POST": index}
     match = CHANGE.fullmatch(path)
     if match is None:
         return None
     name, what = match.groups()
-    return change
+    return {"POST": change}
 
 
 def _ready_only(body: bytes) -> bool:

@@ -8,6 +8,7 @@ best document comes first.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
@@ -20,7 +21,6 @@ from predictor.errors import InvalidRequestError
 from predictor.exchange import REST_RERANK
 from predictor.parameters import Parameters
 from predictor.reply import Reply, json_reply
-from predictor.rest_client import deadline_of, read_body
 from predictor.task_models import decode, model_for
 from predictor.tasks.text_ranking import TextRankingTask
 
@@ -28,8 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from predictor.exchange import Exchanges
-    from predictor.rest_client import Receive, Scope
-    from predictor.served import Counted, ServedModel
+    from predictor.reply import Routes
+    from predictor.rest_client import Client
+    from predictor.served import ServedModel
+    from predictor.version import Counted
+
+    Models = Mapping[str, ServedModel]
 
 PATHS = ("/openai/v1/rerank", "/v1/rerank", "/v2/rerank", "/rerank")
 
@@ -59,19 +63,18 @@ class _Request(msgspec.Struct):
         return [each if isinstance(each, str) else each.text for each in self.documents or []]
 
 
-async def rerank(
-    models: Mapping[str, ServedModel], exchanges: Exchanges, scope: Scope, receive: Receive
-) -> Reply:
-    """Answer a POST to one of ``PATHS``.
+def rerank_routes(models: Models, exchanges: Exchanges, path: str) -> Routes | None:
+    """What answers one of ``PATHS``, by method; None if it is none."""
+    return {"POST": partial(_rerank, models, exchanges)} if path in PATHS else None
 
-    Raises:
-        RequestError: it gets no answer; says why.
-    """
-    deadline = deadline_of(dict(scope["headers"]))
-    request = decode(await read_body(receive), _Request, "a rerank request")
-    model = model_for(models, request.model, TextRankingTask, "text-ranking")
-    with exchanges.begin(model.name, REST_RERANK, scope["headers"]) as exchange:
-        model.check_queue(deadline)
+
+async def _rerank(models: Models, exchanges: Exchanges, client: Client) -> Reply:
+    with exchanges.begin("", REST_RERANK, client.headers) as exchange:
+        deadline = client.deadline
+        request = decode(await client.body(), _Request, "a rerank request")
+        model = model_for(models, request.model, TextRankingTask, "text-ranking")
+        exchange.about(model.name)
+        model.current.check_queue(deadline)
         parameters = Parameters.parse({"raw_scores": request.raw_scores})
         answer = await model.answer(_pairs(request), parameters, deadline)
         exchange.answered()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from predictor import metrics, process, tracing
+from predictor.bodies import Bodies
 from predictor.drain import Ports, drain
 from predictor.exchange import Exchanges
 from predictor.grpc_service import grpc_server
@@ -89,7 +90,9 @@ async def _serve(
     )
     others = KServeApp(settings, models.values())
     shown = pages(models, settings, start)
-    app = RestApp(models, others, traffic, settings.max_body_bytes, exchanges, shown)
+    bodies = Bodies(settings.max_body_bytes, settings.max_pending_bytes)
+    metrics.PENDING_BYTES.set_function(lambda: bodies.held)
+    app = RestApp(models, others, traffic, bodies, exchanges, shown)
     http = _http_server(app, traffic)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -97,7 +100,7 @@ async def _serve(
     with listen(settings.http_port) as listener:
         grpc = None
         if settings.enable_grpc:
-            grpc = _grpc_server(models, traffic, exchanges, settings)
+            grpc = _grpc_server(settings.grpc_port, models, traffic, bodies, exchanges)
             await grpc.start()
         http_task = asyncio.create_task(http.serve(sockets=[listener]))
         start.mark("listening")
@@ -183,10 +186,9 @@ async def _serve_when_loaded(served: ServedModel, load: Future[LoadedModel], loa
 
 
 def _grpc_server(
-    models: Repository, traffic: Traffic, exchanges: Exchanges, settings: Settings
+    port: int, models: Repository, traffic: Traffic, bodies: Bodies, exchanges: Exchanges
 ) -> Any:
-    port = settings.grpc_port
     try:
-        return grpc_server(models, port, traffic, settings.max_body_bytes, exchanges)
+        return grpc_server(models, port, traffic, bodies, exchanges)
     except RuntimeError as error:
         raise PortError(f"port {port} cannot be listened on for gRPC: {error}") from error

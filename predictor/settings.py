@@ -61,7 +61,7 @@ class Settings:
     grpc_port: int = _setting(8081, "gRPC port", at_least(0))
     enable_grpc: bool = _setting(True, "serve gRPC as well as REST", FLAG)
     enable_docs_url: bool = _setting(
-        False, "serve Swagger UI at /docs, which a browser loads from a public CDN", FLAG
+        False, "serve Swagger UI at /docs, without any other server", FLAG
     )
     enable_latency_logging: bool = _setting(
         False, "log one line an inference request, with its times and none of its texts", FLAG
@@ -109,6 +109,12 @@ class Settings:
     max_body_bytes: int = _setting(
         8 * 1024 * 1024,
         "bytes of a request's body over REST, of a message over gRPC; larger is refused",
+        at_least(1),
+    )
+    max_pending_bytes: int = _setting(
+        64 * 1024 * 1024,
+        "bytes of all requests under way, over REST and gRPC; a request that would be above is "
+        "refused",
         at_least(1),
     )
     max_request_texts: int = _setting(

@@ -11,9 +11,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from predictor.errors import OverloadedError, RequestError
-from predictor.exchange import REST_V1, REST_V2
-from predictor.reply import refusal
+from predictor.exchange import REST_OPENAI, REST_RERANK, REST_V1, REST_V2
 from predictor.rest_client import deadline_of
+from predictor.rest_openai import EMBEDDINGS, refused_at
+from predictor.rest_rerank import PATHS
+from predictor.task_models import models_for
+from predictor.tasks.text_embedding import TextEmbeddingTask
+from predictor.tasks.text_ranking import TextRankingTask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,21 +53,42 @@ class Shedding:
         """What a request is told that would wait for too long; None where it may go on."""
         if not self.crowded:
             return None
-        match = INFERENCE.fullmatch(scope["path"]) if scope["method"] == "POST" else None
-        if match is None:
+        path = scope["path"]
+        protocol, models = self._meant(path) if scope["method"] == "POST" else ("", [])
+        if not models or not all(model.crowded for model in models):
             return None
-        model = self._models.get(match[1] or match[2])
-        if model is None or not model.crowded:
-            return None
+        # Which of several it is, its body would have said.
+        name = models[0].name if len(models) == 1 else ""
         try:
-            model.check_queue(deadline_of(dict(scope["headers"])), self._coming[model.name])
-        except OverloadedError as error:
-            protocol = REST_V2 if match[1] else REST_V1
-            self._exchanges.refuse(model.name, protocol, scope["headers"], error)
-            return refusal(error)
+            deadline = deadline_of(dict(scope["headers"]))
+            full = [self._full(model, deadline) for model in models]
         except RequestError:  # said where all else is said
             return None
-        self._let_in(model.name)
+        errors = [error for error in full if error is not None]
+        if len(errors) < len(models):
+            if name:
+                self._let_in(name)
+            return None
+        soonest = min(errors, key=lambda error: error.retry_after or 0)
+        self._exchanges.refuse(name, protocol, scope["headers"], soonest)
+        return refused_at(path, soonest)
+
+    def _meant(self, path: str) -> tuple[str, list[ServedModel]]:
+        """The protocol of a path that waits in a queue, and the models that it may be about."""
+        if match := INFERENCE.fullmatch(path):
+            model = self._models.get(match[1] or match[2])
+            return REST_V2 if match[1] else REST_V1, [model] if model else []
+        if path == EMBEDDINGS:
+            return REST_OPENAI, models_for(self._models, TextEmbeddingTask)
+        if path in PATHS:
+            return REST_RERANK, models_for(self._models, TextRankingTask)
+        return "", []
+
+    def _full(self, model: ServedModel, deadline: float | None) -> OverloadedError | None:
+        try:
+            model.current.check_queue(deadline, self._coming[model.name])
+        except OverloadedError as error:
+            return error
         return None
 
     def _let_in(self, name: str) -> None:

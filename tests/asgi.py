@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 async def others(scope: Scope, receive: Receive, send: Send) -> None:
     """Stands where KServe's application does, and says what it was asked."""
-    body = f"{scope['method']} {scope['path']}".encode()
+    message = await receive()
+    body = f"{scope['method']} {scope['path']} ".encode() + message["body"]
     await send({"type": "http.response.start", "status": 418, "headers": []})
     await send({"type": "http.response.body", "body": body})
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -15,6 +16,7 @@ import pytest
 from benchmarks.process import Predictor, predictor
 from predictor.kserve_protobuf import pb2, pb2_grpc
 from tests.v2 import text_request
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +62,7 @@ def refused(running: Predictor, request: Any, timeout: float | None = None) -> A
         return error.value
 
 
-@pytest.mark.parametrize("path", [INFER, "/v1/models/m:predict", "/openapi.json"])
+@pytest.mark.parametrize("path", [INFER, "/v1/models/m:predict", "/rerank", "/v2/repository/index"])
 def test_a_long_body_is_413_before_it_was_sent(server: Predictor, path: str) -> None:
     host, port = server.url.removeprefix("http://").split(":")
     head = f"POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n"
@@ -160,3 +162,37 @@ def test_a_deadline_that_is_no_number_is_400(server: Predictor) -> None:
     )
     assert response.status_code == 400
     assert "x-request-timeout-ms" in response.json()["error"]
+
+
+def test_bodies_that_come_slowly_hold_no_more_than_they_may_together(
+    prepared_classifier: Path, tmp_path: Path
+) -> None:
+    flags = (f"--max_body_bytes={MAX_BODY}", f"--max_pending_bytes={MAX_BODY * 5 // 2}")
+    body = json.dumps(text_request(["good " * (MAX_BODY // 5 - 100)])).encode()
+    head = f"POST {INFER} HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with (
+        predictor(prepared_classifier, tmp_path / "log", "--variant=fp32", *flags) as running,
+        ExitStack() as stack,
+    ):
+        address = running.url.removeprefix("http://").split(":")
+        slow = [
+            stack.enter_context(socket.create_connection((address[0], int(address[1])), timeout=10))
+            for _ in range(2)
+        ]
+        for connection in slow:
+            connection.sendall(head + body[:-1])
+        held = f"warmstart_pending_bytes {float(2 * len(body) - 2)}"
+        wait_until(lambda: held in running.metrics())
+        refused = running.http.post(INFER, content=body)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert "--max_pending_bytes" in refused.json()["error"]
+        assert running.infer(text_request(["good"])).status_code == 200, "there is room for that"
+        for connection in slow:
+            connection.sendall(body[-1:])
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+        assert running.http.post(INFER, content=body).status_code == 200
+        assert (
+            'warmstart_request_errors_total{kind="pending_bytes",model_name="m",protocol="rest-v2"}'
+            in running.metrics()
+        )
+        assert "warmstart_pending_bytes 0.0" in running.metrics()

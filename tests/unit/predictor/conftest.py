@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,7 +12,7 @@ from predictor.served import ServedModel
 from predictor.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from predictor.engine import Engine
@@ -48,3 +48,17 @@ def gate() -> Iterator[threading.Event]:
     gate = threading.Event()
     yield gate
     gate.set()
+
+
+@pytest.fixture
+def make(prepared_classifier: Path) -> Iterator[Callable[..., ServedModel]]:
+    """Makes models that are stopped when the test is over."""
+    made: list[ServedModel] = []
+
+    def make(model_dir: Path = prepared_classifier, **flags: Any) -> ServedModel:
+        made.append(ServedModel(Settings("m", model_dir, **flags)))
+        return made[-1]
+
+    yield make
+    for model in made:
+        model.stop()

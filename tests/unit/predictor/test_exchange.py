@@ -16,7 +16,7 @@ from predictor.errors import (
     RequestError,
     UnknownModelError,
 )
-from predictor.exchange import GRPC_V2, REST_V1, REST_V2, Exchanges, Finished, kind_of
+from predictor.exchange import GRPC_V2, REST_OPENAI, REST_V1, REST_V2, Exchanges, Finished, kind_of
 from predictor.timeline import CURRENT, Timeline
 
 
@@ -53,6 +53,23 @@ def test_an_error_is_counted_by_its_kind_and_not_timed() -> None:
         assert value("request_errors_total", kind=kind, **labels) == 1
     assert value("request_seconds_count", **labels) == 0
     assert value("requests_in_flight", **labels) == 0
+
+
+def test_a_request_whose_body_names_the_model_is_counted_before_and_after() -> None:
+    exchanges = Exchanges({"named"})
+    unknown = {"model_name": "", "protocol": REST_OPENAI}
+    named = {"model_name": "named", "protocol": REST_OPENAI}
+    before = value("request_errors_total", kind="invalid_request", **unknown)
+    with pytest.raises(InvalidRequestError), exchanges.begin("", REST_OPENAI):
+        assert value("requests_in_flight", **unknown) == 1
+        raise InvalidRequestError("no JSON")
+    assert value("request_errors_total", kind="invalid_request", **unknown) == before + 1
+    with exchanges.begin("", REST_OPENAI) as exchange:
+        exchange.about("named")
+        assert value("requests_in_flight", **unknown) == 0
+        assert value("requests_in_flight", **named) == 1
+    assert value("requests_in_flight", **named) == 0
+    assert value("request_seconds_count", **named) == 1
 
 
 def test_names_that_clients_invent_share_one_series() -> None:

@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from benchmarks.process import free_port
+from predictor.bodies import Bodies
 from predictor.grpc_service import grpc_server
 from predictor.kserve_protobuf import pb2, pb2_grpc
 from predictor.repository import Repository
@@ -84,9 +85,9 @@ def test_the_server_and_the_model_say_what_they_are(served: ServedModel) -> None
     assert (live.live, ready.ready, model_ready.ready) == (True, True, True)
     assert server.name == "warmstart"
     assert [(t.name, t.datatype, list(t.shape)) for t in metadata.inputs] == [
-        (t["name"], t["datatype"], t["shape"]) for t in served.input_types()
+        (t["name"], t["datatype"], t["shape"]) for t in served.current.input_types()
     ]
-    assert [t.name for t in metadata.outputs] == [t["name"] for t in served.output_types()]
+    assert [t.name for t in metadata.outputs] == [t["name"] for t in served.current.output_types()]
     assert list(metadata.versions) == [served.loaded.version]
 
 
@@ -138,7 +139,7 @@ def test_what_nobody_foresaw_is_internal_with_the_reason_and_is_logged(
     def fail(*_: Any) -> Any:
         raise RuntimeError("the disk is on fire")
 
-    monkeypatch.setattr(served, "infer", fail)
+    monkeypatch.setattr(served.current, "infer", fail)
     code, details = refused(served, lambda stub: stub.ModelInfer(infer_request(*TEXTS)))
     assert code == grpc.StatusCode.INTERNAL
     assert "the disk is on fire" in details
@@ -150,6 +151,30 @@ def test_messages_may_be_as_long_as_kserves_own_server_takes(served: ServedModel
     long = infer_request("good " * 1_300_000)
     answer = ask(served, lambda stub: stub.ModelInfer(long))
     assert len(answer.outputs) == 3
+
+
+def test_messages_are_refused_that_would_hold_too_much_together(served: ServedModel) -> None:
+    bodies = Bodies(10_000, 10_000)
+    bodies.held = 9_990
+
+    async def run() -> Any:
+        port = free_port()
+        server = grpc_server(Repository([served], served.settings), port, bodies=bodies)
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = pb2_grpc.GRPCInferenceServiceStub(channel)
+            with pytest.raises(grpc.aio.AioRpcError) as error:
+                await stub.ModelInfer(infer_request(*TEXTS))
+            bodies.held = 0
+            assert (await stub.ModelInfer(infer_request(*TEXTS))).outputs
+        await server.stop(None)
+        return error.value
+
+    error = asyncio.run(run())
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "above 10000 (--max_pending_bytes)" in error.details()
+    assert error.trailing_metadata()["grpc-retry-pushback-ms"] == "1000"
+    assert bodies.held == 0
 
 
 def test_two_servers_never_share_a_port(served: ServedModel) -> None:

@@ -152,5 +152,5 @@ def test_what_the_client_can_mend_is_kserves_error_for_that(
 
 
 def test_metadata_is_the_served_models_own(served: ServedModel, model: PreparedModel) -> None:
-    assert model.get_input_types() == served.input_types()
-    assert model.get_output_types() == served.output_types()
+    assert model.get_input_types() == served.current.input_types()
+    assert model.get_output_types() == served.current.output_types()

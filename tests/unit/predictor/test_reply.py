@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from predictor.errors import InvalidRequestError, OverloadedError
-from predictor.reply import header, json_reply, refusal
+from predictor.reply import json_reply, refusal
 
 
 def test_a_refusal_is_the_protocols_error_and_says_when_to_ask_again() -> None:
@@ -18,8 +18,3 @@ def test_a_refusal_is_the_protocols_error_and_says_when_to_ask_again() -> None:
 
 def test_arrays_are_written_as_lists() -> None:
     assert json_reply({"a": np.arange(2)}).body == b'{"a":[0,1]}'
-
-
-def test_a_header_is_found_by_its_name() -> None:
-    scope = {"headers": [(b"accept", b"a"), (b"host", b"h")]}
-    assert (header(scope, b"host"), header(scope, b"cookie")) == ("h", None)

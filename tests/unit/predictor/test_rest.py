@@ -10,7 +10,9 @@ import httpx
 import numpy as np
 import pytest
 from kserve import InferInput, InferRequest, InferResponse
+from prometheus_client import REGISTRY
 
+from predictor.bodies import Bodies
 from predictor.repository import Repository
 from predictor.rest import RestApp
 from predictor.served import ServedModel
@@ -166,7 +168,7 @@ def test_the_server_and_the_model_say_what_they_are(app: RestApp, served: Served
     assert request(app, "GET", "/v2/models").json() == {"models": ["m"]}
     assert request(app, "GET", "/v2/").json() == request(app, "GET", "/v2").json()
     assert request(app, "GET", "/v1/models/m").json() == {"name": "m", "ready": True}
-    assert request(app, "GET", "/v2/models/m").json() == served.metadata()
+    assert request(app, "GET", "/v2/models/m").json() == served.current.metadata()
     server = request(app, "GET", "/v2").json()
     assert server["name"] == "warmstart"
     assert "binary_tensor_data" in server["extensions"]
@@ -183,12 +185,29 @@ def test_metrics_come_in_the_form_that_was_asked_for(app: RestApp) -> None:
     assert open_metrics.text.endswith("# EOF\n")
 
 
+def test_requests_are_refused_that_would_hold_too_much_together(served: ServedModel) -> None:
+    bodies = Bodies(1000, 1000)
+    app = RestApp(Repository([served], served.settings), others, bodies=bodies)
+    labels = {"model_name": "m", "protocol": "rest-v2", "kind": "pending_bytes"}
+    name = "warmstart_request_errors_total"
+    before = REGISTRY.get_sample_value(name, labels) or 0
+    with bodies.holding(900):
+        refused = request(app, "POST", INFER, json=text_request(TEXTS))
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert "above 1000 (--max_pending_bytes)" in refused.json()["error"]
+    assert request(app, "POST", INFER, json=text_request(TEXTS)).status_code == 200
+    assert REGISTRY.get_sample_value(name, labels) == before + 1
+    assert bodies.held == 0
+
+
 @pytest.mark.parametrize("verb", ["predict", "explain"])
 def test_cloud_events_are_kserves_in_both_of_their_forms(app: RestApp, verb: str) -> None:
     path = f"/v1/models/m:{verb}"
     binary, structured = {"ce-specversion": "1.0"}, {"content-type": "application/cloudevents+json"}
     for headers in (binary, structured):
-        assert request(app, "POST", path, headers=headers).status_code == 418
+        answer = request(app, "POST", path, headers=headers, content=b"a body")
+        assert (answer.status_code, answer.text) == (418, f"POST {path} a body")
+    assert request(app, "GET", path, headers=binary).status_code == 405
 
 
 @pytest.mark.parametrize(
@@ -221,6 +240,10 @@ def test_an_unknown_path_is_404_and_named(app: RestApp, method: str, path: str) 
         ("POST", "/v2/health/live", "GET, HEAD"),
         ("PATCH", "/metrics", "GET, HEAD"),
         ("GET", "/v2/repository/index", "POST"),
+        ("GET", "/v2/repository/models/m/load", "POST"),
+        ("PUT", "/rerank", "POST"),
+        ("GET", "/v2/rerank", "POST"),
+        ("OPTIONS", INFER, "POST"),
     ],
 )
 def test_a_wrong_method_is_405_and_says_which_is_right(
@@ -256,7 +279,7 @@ def test_what_nobody_foresaw_is_500_with_the_reason_and_is_logged(
         raise RuntimeError("the disk is on fire")
 
     for name in ("infer", "predict"):
-        monkeypatch.setattr(served, name, fail)
+        monkeypatch.setattr(served.current, name, fail)
     response = request(app, "POST", path, json={**text_request(TEXTS), "instances": TEXTS})
     assert response.status_code == 500
     assert response.json() == {"error": "the request failed: the disk is on fire"}

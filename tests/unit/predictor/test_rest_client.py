@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from predictor.errors import InvalidRequestError, TooLargeError
+from predictor.bodies import Bodies
+from predictor.errors import InvalidRequestError, PendingBytesError, TooLargeError
 from predictor.rest_client import (
     WATCH_AFTER_SECONDS,
     Client,
     ClientGoneError,
-    check_length,
     deadline_of,
-    read_body,
 )
 
 if TYPE_CHECKING:
-    from predictor.rest_client import Receive
+    from predictor.rest_client import Receive, Scope
 
 GONE = {"type": "http.disconnect"}
 
@@ -40,11 +39,17 @@ def saying(*messages: dict[str, Any]) -> Receive:
     return receive
 
 
-def body_of(*messages: dict[str, Any], limit: int = 10) -> bytes:
+def client_of(receive: Receive, **headers: str) -> Client:
+    """Of a server that takes bodies of 10 bytes."""
+    given = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return Client({"headers": given}, receive, Bodies(10, 20))
+
+
+def body_of(*messages: dict[str, Any], **headers: str) -> bytes:
     async def read() -> bytes:
-        client = Client(saying(*messages), limit)
+        client = client_of(saying(*messages), **headers)
         try:
-            return await read_body(client.receive)
+            return await client.body()
         finally:
             client.close()
 
@@ -68,15 +73,40 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_gone() -> None:
         body_of(piece(b"01", more=True), GONE)
 
 
-@pytest.mark.parametrize("length", [b"11", b"99999999999999999999"])
-def test_a_body_is_refused_by_what_is_said_of_it(length: bytes) -> None:
+@pytest.mark.parametrize("length", ["11", "99999999999999999999"])
+def test_a_body_is_refused_by_what_is_said_of_it(length: str) -> None:
     with pytest.raises(TooLargeError):
-        check_length({b"content-length": length}, 10)
+        body_of(piece(b""), content_length=length)
 
 
-@pytest.mark.parametrize("headers", [{}, {b"content-length": b"10"}])
-def test_a_body_within_the_limit_is_not(headers: dict[bytes, bytes]) -> None:
-    check_length(headers, 10)
+@pytest.mark.parametrize("length", ["10", "soon"])
+def test_a_body_within_the_limit_is_not(length: str) -> None:
+    assert body_of(piece(b"01"), content_length=length) == b"01"
+
+
+def test_bodies_count_together_until_their_requests_are_over() -> None:
+    async def run() -> None:
+        bodies = Bodies(10, 15)
+        scope: Scope = {"headers": []}
+        first = Client(scope, saying(piece(b"01234", more=True), piece(b"56789")), bodies)
+        await first.body()
+        assert bodies.held == 10
+        second = Client(scope, saying(piece(b"01234", more=True), piece(b"5")), bodies)
+        with pytest.raises(PendingBytesError):
+            await second.body()
+        second.close()
+        announced = Client({"headers": [(b"content-length", b"6")]}, saying(), bodies)
+        with pytest.raises(PendingBytesError):
+            await announced.body()
+        announced.close()
+        assert bodies.held == 10
+        first.close()
+        assert bodies.held == 0
+        third = Client(scope, saying(piece(b"0123456789")), bodies)
+        assert await third.body() == b"0123456789"
+        third.close()
+
+    asyncio.run(run())
 
 
 def test_the_nearest_deadline_counts() -> None:
@@ -97,7 +127,7 @@ def test_a_timeout_that_is_no_number_is_refused_by_name(value: bytes) -> None:
 def answer(client: Client, seconds: float) -> asyncio.Task[str]:
     async def handle() -> str:
         try:
-            await read_body(client.receive)
+            await client.body()
             await asyncio.sleep(seconds)
         finally:
             client.close()
@@ -108,7 +138,7 @@ def answer(client: Client, seconds: float) -> asyncio.Task[str]:
 
 def test_a_client_that_leaves_while_it_waits_cancels_its_task() -> None:
     async def run() -> None:
-        client = Client(saying(piece(b""), GONE), 10)
+        client = client_of(saying(piece(b""), GONE))
         task = answer(client, 60)
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -120,7 +150,7 @@ def test_a_client_that_leaves_while_it_waits_cancels_its_task() -> None:
 @pytest.mark.parametrize("seconds", [0, 2 * WATCH_AFTER_SECONDS])
 def test_a_client_that_stays_is_answered_and_not_watched_any_more(seconds: float) -> None:
     async def run() -> None:
-        client = Client(saying(piece(b"")), 10)
+        client = client_of(saying(piece(b"")))
         assert await answer(client, seconds) == "answered"
         await asyncio.sleep(0)
         assert not client.gone

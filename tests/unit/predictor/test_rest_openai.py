@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
+from predictor.bodies import Bodies
 from predictor.repository import Repository
 from predictor.rest import RestApp
 from predictor.served import ServedModel
@@ -131,6 +132,28 @@ def test_what_the_client_can_mend_is_told_in_openais_form(
     assert error == {"type": "invalid_request_error", "param": None, "code": None}
 
 
+@pytest.mark.parametrize(
+    ("content", "headers", "kind"),
+    [
+        (b"{", {}, "invalid_request"),
+        (b"", {"x-request-timeout-ms": "soon"}, "invalid_request"),
+        (b'{"model": "other", "input": "a"}', {}, "unknown_model"),
+        (b"x" * (9 << 20), {}, "too_large"),
+    ],
+)
+@pytest.mark.parametrize(("path", "protocol"), [(PATH, "rest-openai"), ("/rerank", "rest-rerank")])
+def test_what_is_refused_before_its_model_is_known_is_counted(
+    app: RestApp, path: str, protocol: str, content: bytes, headers: dict[str, str], kind: str
+) -> None:
+    if path == "/rerank":
+        content = content.replace(b"input", b"query")
+    labels = {"model_name": "", "protocol": protocol, "kind": kind}
+    name = "warmstart_request_errors_total"
+    before = REGISTRY.get_sample_value(name, labels) or 0
+    assert request(app, "POST", path, content=content, headers=headers).status_code >= 400
+    assert REGISTRY.get_sample_value(name, labels) == before + 1
+
+
 def test_an_unknown_model_has_openais_code(app: RestApp) -> None:
     for response in (
         request(app, "POST", PATH, json={"model": "other", "input": "a"}),
@@ -153,7 +176,7 @@ def test_limits_are_told_in_openais_form(app: RestApp, prepared_embedder: Path) 
     small = Settings("e", prepared_embedder, variant="fp32", lanes=1, max_request_texts=1)
     model = ServedModel(small)
     model.load()
-    limited = RestApp(Repository([model], small), others, max_body=64)
+    limited = RestApp(Repository([model], small), others, bodies=Bodies(64, 64))
     many = request(limited, "POST", PATH, json={"input": ["a", "b"]})
     long = request(limited, "POST", PATH, json={"input": "a" * 100})
     model.stop()

@@ -6,17 +6,24 @@ import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from prometheus_client import REGISTRY
 
 from predictor import metrics
 from predictor.errors import DeadlineError, OverloadedError
 from predictor.exchange import REST_V2, Exchanges
+from predictor.repository import Repository
+from predictor.served import ServedModel
+from predictor.settings import Settings
 from predictor.shedding import Shedding
 from predictor.traffic import Traffic
 
 if TYPE_CHECKING:
-    from predictor.served import ServedModel
+    from collections.abc import Iterator
+    from pathlib import Path
 
 INFER = "/v2/models/m/infer"
+EMBEDDINGS = "/openai/v1/embeddings"
+RERANK = ("/openai/v1/rerank", "/v1/rerank", "/v2/rerank", "/rerank")
 ROOM = 3
 
 
@@ -29,6 +36,10 @@ class Model:
 
     def __init__(self) -> None:
         self.deadlines: list[float | None] = []
+
+    @property
+    def current(self) -> Model:
+        return self
 
     def check_queue(self, deadline: float | None, coming: int) -> None:
         self.deadlines.append(deadline)
@@ -113,3 +124,66 @@ def test_a_refusal_says_when_to_ask_again_and_is_counted() -> None:
     assert (b"retry-after", b"7") in reply.headers
     assert reply.body == b'{"error":"the queue is full"}'
     assert counter._value.get() == before + 1
+
+
+@pytest.fixture(scope="module")
+def models(
+    served: ServedModel, prepared_embedder: Path, prepared_reranker: Path
+) -> Iterator[Repository]:
+    """The classifier, an embedder, a reranker and its twin."""
+    folders = {"e": prepared_embedder, "r": prepared_reranker, "twin": prepared_reranker}
+    made = [ServedModel(Settings(n, f, variant="fp32", lanes=1)) for n, f in folders.items()]
+    for model in made:
+        model.load()
+    yield Repository([served, *made], served.settings)
+    for model in made:
+        model.stop()
+
+
+def fill(monkeypatch: pytest.MonkeyPatch, models: Repository, **seconds: int) -> None:
+    """So many seconds' texts wait for each of these, and no request is let in."""
+    full = [models[name] for name in seconds]
+    monkeypatch.setattr(ServedModel, "crowded", property(lambda model: model in full))
+    for model in full:
+
+        def refuse(_: float | None, __: int, wait: int = seconds[model.name]) -> None:
+            raise OverloadedError("the queue is full", wait)
+
+        monkeypatch.setattr(model.current, "check_queue", refuse)
+
+
+def counted(model: str, protocol: str) -> float:
+    labels = {"model_name": model, "protocol": protocol, "kind": "overloaded"}
+    return REGISTRY.get_sample_value("warmstart_request_errors_total", labels) or 0
+
+
+def test_embeddings_are_refused_where_the_only_embedder_is_full(
+    models: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shed = Shedding(models, Exchanges(models), Traffic())
+    fill(monkeypatch, models, m=1)
+    assert shed.refuse(scope(EMBEDDINGS)) is None
+    fill(monkeypatch, models, e=3)
+    before = counted("e", "rest-openai")
+    reply = shed.refuse(scope(EMBEDDINGS))
+    assert reply is not None
+    assert (reply.status, (b"retry-after", b"3") in reply.headers) == (503, True)
+    assert b'"type":"server_error"' in reply.body, "in the form of its route"
+    assert counted("e", "rest-openai") == before + 1
+    assert shed.refuse(scope(EMBEDDINGS, "GET")) is None
+
+
+def test_where_the_body_names_the_model_all_it_may_mean_must_be_full(
+    models: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shed = Shedding(models, Exchanges(models), Traffic())
+    fill(monkeypatch, models, r=3)
+    assert [shed.refuse(scope(path)) for path in RERANK] == [None] * 4
+    fill(monkeypatch, models, r=3, twin=2)
+    before = counted("", "rest-rerank")
+    for path in RERANK:
+        reply = shed.refuse(scope(path))
+        assert reply is not None
+        assert (b"retry-after", b"2") in reply.headers, "the one that has room first"
+    assert counted("", "rest-rerank") == before + 4
+    assert shed.refuse(scope(EMBEDDINGS)) is None

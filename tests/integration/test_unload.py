@@ -1,0 +1,131 @@
+"""A model that is unloaded while clients wait for it: each is answered or told why."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import httpx
+import pytest
+
+from benchmarks.process import Predictor, predictor
+from predictor.kserve_protobuf import pb2, pb2_grpc
+from tests.packages import writable_copy
+from tests.v2 import text_request
+from tests.waiting import wait_until_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+SECONDS = 30
+# A lane takes each by itself: what is asked at once waits for a while.
+MANY = ["good " * (n % 40 + 1) for n in range(60)]
+NOT_READY = "is not ready"
+
+
+@pytest.fixture
+def server(prepared_embedder: Path, prepared_reranker: Path, tmp_path: Path) -> Iterator[Predictor]:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    writable_copy(prepared_embedder, folder / "e")
+    writable_copy(prepared_reranker, folder / "r")
+    flags = (f"--models_dir={folder}", "--variant=fp32", "--lanes=1", "--max_batch_tokens=1")
+    with predictor(folder, tmp_path / "log", *flags, name="e") as running:
+        wait_until_ready(running)
+        yield running
+
+
+@dataclass
+class Watch:
+    """Clients that go on asking until they are turned away, and what they were told."""
+
+    said: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+    async def rest(self, running: Predictor, path: str, body: dict[str, Any]) -> None:
+        async with httpx.AsyncClient(base_url=running.url, timeout=SECONDS) as client:
+            while True:
+                response = await client.post(path, json=body)
+                self.said[f"{path} {response.status_code}"] += 1
+                if response.status_code != httpx.codes.OK:
+                    if response.status_code != 503 or NOT_READY not in response.text:
+                        self.wrong.append(f"{path} {response.status_code} {response.text}")
+                    return
+
+    async def grpc(self, running: Predictor) -> None:
+        request = pb2.ModelInferRequest(model_name="e")
+        tensor = request.inputs.add(name="text", datatype="BYTES", shape=[len(MANY)])
+        tensor.contents.bytes_contents.extend(text.encode() for text in MANY)
+        async with grpc.aio.insecure_channel(running.grpc_target) as channel:
+            stub = pb2_grpc.GRPCInferenceServiceStub(channel)
+            while True:
+                try:
+                    await stub.ModelInfer(request, timeout=SECONDS)
+                except grpc.aio.AioRpcError as error:
+                    self.said[error.code().name] += 1
+                    if error.code() != grpc.StatusCode.UNAVAILABLE or NOT_READY not in str(
+                        error.details()
+                    ):
+                        self.wrong.append(f"{error.code()} {error.details()}")
+                    return
+                self.said["OK"] += 1
+
+    async def leave(self, running: Predictor) -> None:
+        """Ask, and do not wait for the answer."""
+        async with httpx.AsyncClient(base_url=running.url) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post(
+                    "/v2/models/e/infer",
+                    json=text_request(MANY),
+                    timeout=httpx.Timeout(SECONDS, read=0.01),
+                )
+
+
+ROUTES: dict[str, tuple[str, dict[str, Any]]] = {
+    "V2": ("/v2/models/e/infer", text_request(MANY)),
+    "V1": ("/v1/models/e:predict", {"instances": MANY}),
+    "OpenAI": ("/openai/v1/embeddings", {"model": "e", "input": MANY}),
+}
+
+
+async def unload(running: Predictor, watch: Watch, begun: Callable[[], bool]) -> None:
+    """Unload the embedder while four clients of each route wait for it, and some have left."""
+    clients = [
+        asyncio.create_task(watch.rest(running, *ROUTES[name])) for name in ROUTES for _ in range(4)
+    ]
+    clients += [asyncio.create_task(watch.grpc(running)) for _ in range(4)]
+    await asyncio.gather(*(watch.leave(running) for _ in range(4)))
+    while not begun():
+        await asyncio.sleep(0.01)
+    async with httpx.AsyncClient(base_url=running.url, timeout=SECONDS) as client:
+        answer = await client.post("/v2/repository/models/e/unload")
+        assert answer.json() == {"name": "e", "unload": True}
+    await asyncio.wait_for(asyncio.gather(*clients), SECONDS)
+
+
+def test_whoever_waits_for_a_model_that_is_unloaded_is_answered_or_told(
+    server: Predictor,
+) -> None:
+    watch = Watch()
+    # Each route has had an answer, so all of their clients wait by now.
+    paths = [path for path, _ in ROUTES.values()]
+
+    def begun() -> bool:
+        return watch.said["OK"] > 0 and all(watch.said[f"{path} 200"] > 0 for path in paths)
+
+    asyncio.run(unload(server, watch, begun))
+    assert watch.wrong == []
+    for told in ("UNAVAILABLE", *(f"{path} 503" for path in paths)):
+        assert watch.said[told] == 4, watch.said
+    # The other model goes on, and the one that is gone may come back.
+    ranked = server.http.post("/rerank", json={"query": "good", "documents": MANY[:2]})
+    assert ranked.status_code == httpx.codes.OK
+    assert server.http.post("/v2/repository/models/e/load").status_code == httpx.codes.OK
+    for path, body in ROUTES.values():
+        assert server.http.post(path, json=body).status_code == httpx.codes.OK
