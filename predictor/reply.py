@@ -37,8 +37,7 @@ def json_reply(content: Any, status: int = 200) -> Reply:
 
 def refusal(error: RequestError, body: Mapping[str, Any] | None = None) -> Reply:
     """The protocol's error body or another one; where it is worth asking again, when."""
-    reply = json_reply(body or {"error": str(error)}, error.status)
-    if error.retry_after is None:
-        return reply
-    after = (b"retry-after", str(error.retry_after).encode())
-    return Reply(reply.body, reply.status, [*reply.headers, after])
+    headers = JSON
+    if error.retry_after is not None:
+        headers = [*JSON, (b"retry-after", b"%d" % error.retry_after)]
+    return Reply(orjson.dumps(body or {"error": str(error)}), error.status, headers)

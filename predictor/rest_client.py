@@ -110,13 +110,15 @@ def deadline_of(headers: Headers) -> float | None:
     Raises:
         InvalidRequestError: a header is not a number of milliseconds.
     """
-    given = [(name, headers[name]) for name in TIMEOUT_HEADERS if name in headers]
-    if not given:
-        return None
-    for name, value in given:
+    soonest: int | None = None
+    for name in TIMEOUT_HEADERS:
+        value = headers.get(name)
+        if value is None:
+            continue
         if not value.isdigit():
             raise InvalidRequestError(
                 f"the header {name.decode()} must be a whole number of milliseconds, "
                 f"not {value.decode('latin-1')!r}"
             )
-    return time.perf_counter() + min(int(value) for _, value in given) / 1000
+        soonest = int(value) if soonest is None else min(soonest, int(value))
+    return None if soonest is None else time.perf_counter() + soonest / 1000

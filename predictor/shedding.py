@@ -20,7 +20,7 @@ from predictor.tasks.text_embedding import TextEmbeddingTask
 from predictor.tasks.text_ranking import TextRankingTask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from predictor.exchange import Exchanges
     from predictor.reply import Reply
@@ -42,36 +42,26 @@ class Shedding:
         # Let in since the loop last ran what was due: they are not in their queue yet.
         self._coming: Counter[str] = Counter()
 
-    @property
-    def crowded(self) -> bool:
-        """Whether anything would be refused."""
-        if self._traffic.leaving:
-            return False
-        return any(m.crowded for m in self._models.values())
-
     def refuse(self, scope: Mapping[str, Any]) -> Reply | None:
         """What a request is told that would wait for too long; None where it may go on."""
-        if not self.crowded:
+        if scope["method"] != "POST" or self._traffic.leaving:
             return None
         path = scope["path"]
-        protocol, models = self._meant(path) if scope["method"] == "POST" else ("", [])
-        if not models or not all(model.crowded for model in models):
+        protocol, models = self._meant(path)
+        if not models or not models[0].crowded:
+            return None
+        try:
+            error = self._overload(models, deadline_of(dict(scope["headers"])))
+        except RequestError:  # said where all else is said
             return None
         # Which of several it is, its body would have said.
         name = models[0].name if len(models) == 1 else ""
-        try:
-            deadline = deadline_of(dict(scope["headers"]))
-            full = [self._full(model, deadline) for model in models]
-        except RequestError:  # said where all else is said
-            return None
-        errors = [error for error in full if error is not None]
-        if len(errors) < len(models):
+        if error is None:
             if name:
                 self._let_in(name)
             return None
-        soonest = min(errors, key=lambda error: error.retry_after or 0)
-        self._exchanges.refuse(name, protocol, scope["headers"], soonest)
-        return refused_at(path, soonest)
+        self._exchanges.refuse(name, protocol, scope["headers"], error)
+        return refused_at(path, error)
 
     def _meant(self, path: str) -> tuple[str, list[ServedModel]]:
         """The protocol of a path that waits in a queue, and the models that it may be about."""
@@ -83,6 +73,18 @@ class Shedding:
         if path in PATHS:
             return REST_RERANK, models_for(self._models, TextRankingTask)
         return "", []
+
+    def _overload(
+        self, models: Sequence[ServedModel], deadline: float | None
+    ) -> OverloadedError | None:
+        """Why all of them are full, said of the one that is so for the shortest time, or None."""
+        errors = []
+        for model in models:
+            error = self._full(model, deadline)
+            if error is None:
+                return None
+            errors.append(error)
+        return min(errors, key=lambda error: error.retry_after or 0)
 
     def _full(self, model: ServedModel, deadline: float | None) -> OverloadedError | None:
         try:
