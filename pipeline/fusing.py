@@ -47,7 +47,7 @@ def fuse(graph: Path) -> FusedModel:
 
 
 def _without_values(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy in which large initializers are only named and described."""
+    """A copy in which large initializers are inputs: of known shape, and without a value."""
     graph = model.graph
     thin = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
     thin.graph.name = graph.name
@@ -57,7 +57,7 @@ def _without_values(model: onnx.ModelProto) -> onnx.ModelProto:
         if tensor.ByteSize() < MIN_WEIGHT_BYTES:
             thin.graph.initializer.append(tensor)
         else:
-            thin.graph.initializer.add(
-                name=tensor.name, dims=tensor.dims, data_type=tensor.data_type
+            thin.graph.input.append(
+                onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
             )
     return thin
