@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from predictor.errors import InvalidRequestError
 
@@ -94,8 +95,8 @@ class Parameters:
 def _list(value: Any) -> list[Any]:
     if isinstance(value, str):
         try:
-            parsed = json.loads(value) if value.lstrip().startswith("[") else None
-        except json.JSONDecodeError:
+            parsed = orjson.loads(value) if value.lstrip().startswith("[") else None
+        except orjson.JSONDecodeError:
             parsed = None  # "[MASK]" is a text, too
         return parsed if isinstance(parsed, list) else [value]
     return value if isinstance(value, list) else []

@@ -53,6 +53,8 @@ _BODY = msgspec.json.Decoder(_Body)
 # Flat or nested, as the protocol allows; the flat form is what clients send.
 _STRINGS = (msgspec.json.Decoder(list[str]), msgspec.json.Decoder(list[list[str]]))
 _INTEGERS = (msgspec.json.Decoder(list[int]), msgspec.json.Decoder(list[list[int]]))
+# What a decoder says of other values, and of text that is not UTF-8.
+_NOT_THAT = (msgspec.MsgspecError, UnicodeDecodeError)
 
 
 class Encoding(msgspec.Struct, frozen=True):
@@ -176,13 +178,14 @@ def _numbers(each: _Input) -> NDArray[np.int64]:
 def _flat(each: _Input, decoders: tuple[msgspec.json.Decoder[list[T]], Any], kind: str) -> list[T]:
     """An input's JSON data in row-major order."""
     flat, nested = decoders
+    first: Exception
     try:
         return flat.decode(each.data)
-    except msgspec.MsgspecError as error:
+    except _NOT_THAT as error:
         first = error
     try:
         rows: list[list[T]] = nested.decode(each.data)
-    except msgspec.MsgspecError as error:
+    except _NOT_THAT as error:
         # The complaint about the form that was meant.
         shown = error if bytes(each.data).lstrip()[1:].lstrip()[:1] == b"[" else first
         raise InvalidRequestError(

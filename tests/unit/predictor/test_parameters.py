@@ -46,7 +46,13 @@ def test_what_one_task_alone_understands_is_asked_for_by_name() -> None:
 
 @pytest.mark.parametrize(
     ("value", "listed"),
-    [("x", ["x"]), ('["x", "y"]', ["x", "y"]), ("[MASK]", ["[MASK]"]), (["x"], ["x"])],
+    [
+        ("x", ["x"]),
+        ('["x", "y"]', ["x", "y"]),
+        ("[MASK]", ["[MASK]"]),
+        (["x"], ["x"]),
+        ("[" * 9999, ["[" * 9999]),
+    ],
 )
 def test_strings_come_alone_as_a_list_or_as_a_list_in_json(value: Any, listed: list[str]) -> None:
     assert Parameters.parse({"targets": value}).texts("targets") == listed

@@ -117,6 +117,10 @@ def test_fields_that_the_protocol_does_not_know_are_ignored() -> None:
         (b"\xff\xfe", "not a V2 inference request"),
         (b'{"inputs": [{"name": "caf\xe9"}]}', "not a V2 inference request"),
         (b"[" * 100_000, "not a V2 inference request"),
+        (
+            b'{"inputs": [{"name": "a", "datatype": "BYTES", "shape": [1], "data": ["\xff"]}]}',
+            "can't decode byte 0xff",
+        ),
         ([], "Expected `object`, got `array`"),
         ({}, "missing required field `inputs`"),
         ({"inputs": {}}, "Expected `array`, got `object` - at `$.inputs`"),
