@@ -35,7 +35,11 @@ def server(prepared_embedder: Path, prepared_reranker: Path, tmp_path: Path) -> 
     folder.mkdir()
     writable_copy(prepared_embedder, folder / "e")
     writable_copy(prepared_reranker, folder / "r")
-    flags = (f"--models_dir={folder}", "--variant=fp32", "--lanes=1", "--max_batch_tokens=1")
+    flags = (
+        *(f"--models_dir={folder}", "--variant=fp32", "--lanes=1", "--max_batch_tokens=1"),
+        # On a busy machine they may wait for long; none is to be refused for that.
+        f"--max_queue_seconds={SECONDS}",
+    )
     with predictor(folder, tmp_path / "log", *flags, name="e") as running:
         wait_until_ready(running)
         yield running
