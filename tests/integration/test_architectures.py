@@ -12,7 +12,11 @@ from benchmarks.architectures.cells import measure
 from benchmarks.architectures.page import mark
 from benchmarks.architectures.tasks import TASKS
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    # Of tracing dozens of models, about what each of them does.
+    pytest.mark.filterwarnings("ignore::Warning"),
+]
 
 NAMED = {architecture.name: architecture for architecture in ARCHITECTURES}
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
@@ -22,12 +26,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "models.md"
     ("name", "task"),
     [
         ("XLM-RoBERTa", "tokens"),
-        ("ALBERT", "fill-mask"),
-        ("DeBERTa-v3", "pairs"),
         ("ModernBERT", "answers"),
         ("ConvBERT", "embedding"),
         ("BigBird", "classification"),
-        ("MPNet", "reranking"),
     ],
 )
 def test_an_architecture_answers_as_its_original(name: str, task: str, tmp_path: Path) -> None:

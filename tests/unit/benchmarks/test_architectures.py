@@ -67,7 +67,7 @@ def test_what_earlier_runs_found_stays_until_it_is_found_anew(tmp_path: Path) ->
 
 def test_the_page_has_every_architecture_and_task_and_no_answer_that_differs() -> None:
     text = (DOCS / "models.md").read_text()
-    assert text.count("\n| " + " | ".join(["", *TASKS]).strip()) == 1
+    assert f"|  | {' | '.join(TASKS)} |" in text
     for architecture in ARCHITECTURES:
         assert re.search(rf"^\| {re.escape(architecture.name)} \|", text, re.MULTILINE)
     assert "differs" not in text
