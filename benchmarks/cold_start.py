@@ -1,6 +1,7 @@
 """The cold-start ladder: each rung a fresh process, from its start to its first answers.
 
-``python -m benchmarks.cold_start``. The rungs take turns, in another order each round. Files are in
+``python -m benchmarks.cold_start``; with ``--target`` it is starts of pods, from
+``benchmarks.pods``. The rungs take turns, in another order each round. Files are in
 the page cache, as they are on a node that has served the model before.
 """
 
@@ -229,6 +230,10 @@ def _sessions(result: ColdStart) -> Table:
 
 
 if __name__ == "__main__":
+    if any(argument.partition("=")[0] == "--target" for argument in sys.argv):
+        from benchmarks.pods.command import main as start_targets
+
+        sys.exit(start_targets(sys.argv[1:]))
     from benchmarks.runner import main
 
     sys.exit(main(sys.argv[1:], ["cold_start"]))

@@ -31,6 +31,32 @@ class Summary(msgspec.Struct, frozen=True):
         return median if self.count == 1 else f"{median} ({low} to {high})"
 
 
+class Spread(msgspec.Struct, frozen=True):
+    """The average of ``count`` values, their bounds and percentiles."""
+
+    mean: float
+    low: float
+    high: float
+    p50: float
+    p90: float
+    p99: float
+    count: int
+
+    def cells(self, scale: float = 1, digits: int = 1) -> list[str]:
+        """Average, least, greatest and percentiles for a table, each times ``scale``."""
+        values = (self.mean, self.low, self.high, self.p50, self.p90, self.p99)
+        return [f"{value * scale:.{digits}f}" for value in values]
+
+
+def spread(values: Iterable[float]) -> Spread | None:
+    """None where nothing was measured."""
+    known = list(values)
+    if not known:
+        return None
+    p50, p90, p99 = (quantile(known, share) for share in (0.5, 0.9, 0.99))
+    return Spread(statistics.fmean(known), min(known), max(known), p50, p90, p99, len(known))
+
+
 def summarize(values: Iterable[float]) -> Summary | None:
     """None where nothing was measured."""
     known = list(values)

@@ -63,8 +63,8 @@ def markdown(
     head = ["# Benchmark", "", f"{machine.text()} {busy}", "", f"`{command}`", "", CONVENTIONS, ""]
     verdicts = {True: "yes", False: "**no**", None: NOTHING}
     rows = [[t.point, t.text, t.limit, t.measured, verdicts[t.met]] for t in targets]
-    goals = Table("Targets", ["", "what", "target", "measured", "met"], rows)
-    return "\n".join([*head, *(table.markdown() for table in (goals, *tables))])
+    goals = [Table("Targets", ["", "what", "target", "measured", "met"], rows)] if rows else []
+    return "\n".join([*head, *(table.markdown() for table in (*goals, *tables))])
 
 
 def write(out: Path, machine: Machine, command: str, parts: dict[str, Any], text: str) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.manifests.pod import pod_of, predictors
-from tests.manifests.render import MANIFESTS, ROOT, SETUPS, Document, Setup, of_kind, render, run
+from benchmarks.pods.kserve import Document, of_kind, pod_of, predictors
+from tests.manifests.render import MANIFESTS, ROOT, SETUPS, Setup, render, run
 from tests.manifests.schemas import (
     crd_mistakes,
     group,

@@ -9,16 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.manifests.pod import (
-    containers,
-    mode,
-    pods,
-    predictors,
-    runtime_of,
-    served,
-    settings_of,
-)
-from tests.manifests.render import MANIFESTS, SETUPS, Document, Setup, of_kind, render, run
+from benchmarks.pods.kserve import Document, containers, of_kind, predictors, runtime_of
+from tests.manifests.pod import mode, pods, served, settings_of
+from tests.manifests.render import MANIFESTS, SETUPS, Setup, render, run
 
 if TYPE_CHECKING:
     from pathlib import Path

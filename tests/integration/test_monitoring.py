@@ -16,11 +16,13 @@ import yaml
 
 from benchmarks.process import predictor
 from tests.manifests.pod import served
-from tests.manifests.render import ROOT, SETUPS, Document, named, render
+from tests.manifests.render import ROOT, SETUPS, named, render
 from tests.v2 import text_request
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from benchmarks.pods.kserve import Document
 
 pytestmark = pytest.mark.integration
 

@@ -11,12 +11,11 @@ import sysconfig
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-Document = dict[str, Any]
+from benchmarks.pods.kserve import Document, of_kind
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
@@ -95,11 +94,6 @@ def _rendered(setup: Setup) -> list[Document]:
 def render(setup: Setup) -> list[Document]:
     """The objects of a setup, the caller's to change."""
     return copy.deepcopy(_rendered(setup))
-
-
-def of_kind(documents: list[Document], *kinds: str) -> list[Document]:
-    """Those of some kinds."""
-    return [document for document in documents if document["kind"] in kinds]
 
 
 def named(documents: list[Document], kind: str, name: str) -> Document:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from tests.manifests.render import Document
+    from benchmarks.pods.kserve import Document
+
 
 # What the SDK's models call the plain values of a manifest.
 SCALARS: dict[str, tuple[type, ...]] = {

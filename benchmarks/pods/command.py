@@ -1,0 +1,131 @@
+"""``python -m benchmarks.cold_start --target kubernetes|podman|process``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks import machine, report
+from benchmarks.compiled import ensure_compiled
+from benchmarks.pods.report import chart, tables
+from benchmarks.pods.starts import measure
+from benchmarks.pods.target import StartFailedError
+from benchmarks.requests import rest_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.pods.target import Target
+
+TARGETS = ("kubernetes", "podman", "process")
+TEXT = "I would watch this film again tomorrow."
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measure, print the report and keep it; 1 if a predictor did not start or answer."""
+    given = _parser().parse_args(argv)
+    out = given.out or given.folder / "reports" / time.strftime("%Y%m%d-%H%M%S")
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        targets = [_target(name, given, out) for name in given.target]
+        result = measure(
+            targets,
+            json.loads(rest_json([given.text]).body),
+            iterations=given.iterations,
+            answers=given.answers,
+            say=_say,
+        )
+    except StartFailedError as error:
+        _say(f"cold start not measured: {error}")
+        return 1
+    command = " ".join(["python -m benchmarks.cold_start", *argv])
+    described = machine.describe()
+    text = report.markdown(described, command, [], tables(result))
+    report.write(out, described, command, {"pods": result}, text)
+    print(text)
+    if find_spec("matplotlib") is None:
+        _say("no chart: matplotlib is not installed (extra: bench)")
+    else:
+        chart(result, out)
+    _say(f"written to {out}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.cold_start",
+        description="Start a predictor again and again, and say where the time goes.",
+    )
+    parser.add_argument(
+        "--target", type=_targets, required=True, help=f"{', '.join(TARGETS)}; several take turns"
+    )
+    parser.add_argument("--iterations", type=int, default=10)
+    parser.add_argument("--answers", type=int, default=100, help="after the first (default: 100)")
+    parser.add_argument("--text", default=TEXT, help="what the model is asked about")
+    parser.add_argument("--folder", type=Path, default=Path(".bench"), help="keeps prepared models")
+    parser.add_argument("--out", type=Path, help="folder of the report (default: in --folder)")
+    cluster = parser.add_argument_group("kubernetes")
+    cluster.add_argument("--namespace", default="default")
+    cluster.add_argument("--service", default="sentiment", help="the InferenceService")
+    cluster.add_argument("--context", help="of kubectl's configuration (default: the current one)")
+    cluster.add_argument("--port", type=int, default=8080, help="of REST in the pod")
+    cluster.add_argument(
+        "--direct", action="store_true", help="ask the pod itself; from within the cluster"
+    )
+    pod = parser.add_argument_group("podman")
+    pod.add_argument(
+        "--manifests",
+        type=Path,
+        default=Path("manifests/overlays/pvc"),
+        help="a kustomization, or a rendered file (default: %(default)s)",
+    )
+    pod.add_argument(
+        "--image", type=_image, action="append", default=[], help="NAME=REFERENCE, of an image here"
+    )
+    pod.add_argument("--network", choices=("host", "none"), default="host")
+    process = parser.add_argument_group("process")
+    process.add_argument("--model-dir", type=Path, help="a prepared model (default: MiniLM)")
+    return parser
+
+
+def _targets(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := set(names).difference(TARGETS):
+        raise argparse.ArgumentTypeError(f"{unknown.pop()}: choose from {', '.join(TARGETS)}")
+    return list(dict.fromkeys(names))
+
+
+def _image(text: str) -> tuple[str, str]:
+    name, equals, reference = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text}: NAME=REFERENCE")
+    return name, reference
+
+
+def _target(name: str, given: argparse.Namespace, out: Path) -> Target:
+    if name == "kubernetes":
+        from benchmarks.pods.kubernetes import Kubernetes, connect
+
+        api = connect(given.context)
+        return Kubernetes(api, given.namespace, given.service, given.direct, given.port)
+    if name == "podman":
+        from benchmarks.pods.manifests import service_pod
+        from benchmarks.pods.podman import Podman
+
+        service, pod = service_pod(given.manifests)
+        return Podman(pod, service, dict(given.image), given.network)
+    from benchmarks.pods.process import Process
+    from benchmarks.prepared import MINILM, prepare
+
+    _say("compiling what has no byte code yet")
+    ensure_compiled()
+    return Process(given.model_dir or prepare(MINILM, given.folder.resolve()).folder, out)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

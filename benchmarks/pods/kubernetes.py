@@ -1,0 +1,246 @@
+"""A pod of an InferenceService, deleted on a cluster and replaced by its Deployment.
+
+Moments are those at which this program hears of them from a watch: the API server's own times are
+whole seconds, of another clock.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kubernetes import client, config, watch
+from kubernetes.client.exceptions import ApiException
+
+from benchmarks.pods.http import ANSWER_SECONDS, Http
+from benchmarks.pods.target import Started, StartFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+READY_SECONDS = 1800
+WATCH_SECONDS = 60
+GONE = 410
+CONDITIONS = {"PodScheduled": "scheduled", "Initialized": "initialised", "Ready": "ready"}
+# Reasons to wait that waiting does not cure.
+HOPELESS = {
+    *(
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    ),
+    *("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"),
+}
+UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+
+
+@dataclass(frozen=True)
+class Kubernetes:
+    """The predictor of an InferenceService.
+
+    Args:
+        api: of the cluster.
+        namespace, service: whose pods; its model has the service's name.
+        direct: ask the pod's own address, from within the cluster, not by the API server's proxy.
+        port: of REST in the pod.
+    """
+
+    api: Any
+    namespace: str
+    service: str
+    direct: bool = False
+    port: int = 8080
+    name: str = "kubernetes"
+
+    @property
+    def about(self) -> str:
+        version = client.VersionApi(self.api.api_client).get_code().git_version
+        way = "at the pod's address" if self.direct else "through the API server's proxy"
+        return (
+            f"a pod of {self.namespace}/{self.service} is deleted, and another takes its place; "
+            f"Kubernetes {version}, asked {way}"
+        )
+
+    @contextmanager
+    def started(self) -> Iterator[Started]:
+        """As ``Target`` says; the new pod stays."""
+        known = self._pods()
+        old = self._oldest_ready(known.items)
+        birth = _Birth({pod.metadata.uid for pod in known.items})
+        self.api.delete_namespaced_pod(old.metadata.name, self.namespace)
+        self._wait(birth, known.metadata.resource_version)
+        pod = birth.pod
+        exchange = self._exchange(pod)
+        with closing(exchange) if isinstance(exchange, Http) else nullcontext(exchange) as asked:
+            spent = self._pulls(pod) | _init_containers(pod)
+            place = pod.spec.node_name
+            yield Started(self.service, asked, birth.milestones, spent, place)
+
+    @property
+    def _selector(self) -> str:
+        return f"serving.kserve.io/inferenceservice={self.service},component=predictor"
+
+    def _pods(self) -> Any:
+        return self.api.list_namespaced_pod(self.namespace, label_selector=self._selector)
+
+    def _oldest_ready(self, pods: list[Any]) -> Any:
+        ready = [p for p in pods if "ready" in _reached(p) and not p.metadata.deletion_timestamp]
+        if not ready:
+            raise StartFailedError(
+                f"no pod of InferenceService {self.service} in {self.namespace} is ready: "
+                f"kubectl get pods -n {self.namespace} -l {self._selector}"
+            )
+        return min(ready, key=lambda pod: pod.metadata.creation_timestamp)
+
+    def _wait(self, birth: _Birth, version: str) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while "ready" not in birth.milestones:
+            if time.monotonic() > deadline:
+                raise StartFailedError(f"no new pod of {self.service} was ready in time")
+            watching = watch.Watch()
+            try:
+                for event in watching.stream(
+                    self.api.list_namespaced_pod,
+                    self.namespace,
+                    label_selector=self._selector,
+                    resource_version=version,
+                    timeout_seconds=WATCH_SECONDS,
+                ):
+                    birth.note(event["object"])
+                    if "ready" in birth.milestones:
+                        return
+                version = watching.resource_version
+            except ApiException as error:
+                if error.status != GONE:
+                    raise
+                listed = self._pods()  # the watch begins anew from what there is now
+                version = listed.metadata.resource_version
+                for pod in listed.items:
+                    birth.note(pod)
+
+    def _exchange(self, pod: Any) -> Http | _Proxy:
+        if self.direct:
+            return Http(self.port, pod.status.pod_ip)
+        return _Proxy(self.api.api_client, self.namespace, f"{pod.metadata.name}:{self.port}")
+
+    def _pulls(self, pod: Any) -> dict[str, float]:
+        """How long each image took, as the kubelet says; nothing for one that was there."""
+        events = self.api.list_namespaced_event(
+            self.namespace, field_selector=f"involvedObject.uid={pod.metadata.uid}"
+        )
+        pulled = (event for event in events.items if event.reason == "Pulled")
+        found = {}
+        for event in pulled:
+            seconds = pull_seconds(event.message)
+            name = re.search(r"{(.*)}", event.involved_object.field_path or "")
+            if seconds is not None and name:
+                found[f"image of {name[1]}"] = seconds
+        return found
+
+
+@dataclass
+class _Birth:
+    """What is heard of the first pod that was not known before; ``zero`` is the deletion."""
+
+    known: set[str]
+    zero: float = field(default_factory=time.perf_counter)
+    milestones: dict[str, float] = field(default_factory=dict)
+    pod: Any = None
+
+    def note(self, pod: Any) -> None:
+        """What a watch says of any pod of the service.
+
+        Raises:
+            StartFailedError: this one will not be ready.
+        """
+        now = time.perf_counter() - self.zero
+        if pod.metadata.uid in self.known:
+            return
+        if self.pod is not None and pod.metadata.uid != self.pod.metadata.uid:
+            return  # of a second one, when several are missing
+        self.pod = pod
+        for name in _reached(pod):
+            self.milestones.setdefault(name, now)
+        for status in _statuses(pod):
+            waiting = status.state.waiting
+            if waiting and waiting.reason in HOPELESS:
+                raise StartFailedError(
+                    f"{pod.metadata.name}, {status.name}: {waiting.reason}: {waiting.message}"
+                )
+
+
+class _Proxy:
+    """An ``Exchange`` through the API server: from wherever kubectl works."""
+
+    def __init__(self, api_client: Any, namespace: str, pod: str) -> None:
+        self._client = api_client
+        self._base = f"/api/v1/namespaces/{namespace}/pods/{pod}/proxy"
+
+    def __call__(self, method: str, path: str, body: Any = None) -> bytes:
+        try:
+            response = self._client.call_api(
+                self._base + path,
+                method,
+                header_params={"Content-Type": "application/json"},
+                body=body,
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _return_http_data_only=True,
+                _request_timeout=ANSWER_SECONDS,
+            )
+        except ApiException as error:
+            raise StartFailedError(
+                f"{method} {path} is answered {error.status}: {error.body}"
+            ) from error
+        content: bytes = response.read()
+        return content
+
+
+def connect(context: str | None) -> Any:
+    """The API of a cluster, as kubectl finds it, or of the cluster that this runs in.
+
+    Raises:
+        StartFailedError: there is none.
+    """
+    try:
+        config.load_config(context=context) if context else config.load_config()
+    except config.ConfigException as error:
+        raise StartFailedError(f"no cluster: {error}") from error
+    return client.CoreV1Api()
+
+
+def pull_seconds(message: str) -> float | None:
+    """Of a kubelet's ``Successfully pulled image "…" in 1m2.5s (…)``; None if it says nothing."""
+    found = re.search(r" in ((?:[\d.]+(?:h|ms|m|us|µs|ns|s))+)", message)
+    if found is None:
+        return None
+    parts = re.findall(r"([\d.]+)(h|ms|m|us|µs|ns|s)", found[1])
+    return sum(float(number) * UNITS[unit] for number, unit in parts)
+
+
+def _reached(pod: Any) -> list[str]:
+    """The milestones that a pod is past."""
+    true = {c.type for c in pod.status.conditions or [] if c.status == "True"}
+    reached = ["created", *(name for kind, name in CONDITIONS.items() if kind in true)]
+    statuses = pod.status.container_statuses or []
+    if statuses and all(status.state.running for status in statuses):
+        reached.insert(-1 if "ready" in reached else len(reached), "started")
+    return reached
+
+
+def _statuses(pod: Any) -> list[Any]:
+    return [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
+
+
+def _init_containers(pod: Any) -> dict[str, float]:
+    """How long each took, in whole seconds."""
+    ended = ((s.name, s.state.terminated) for s in pod.status.init_container_statuses or [])
+    return {
+        f"init container {name}": (state.finished_at - state.started_at).total_seconds()
+        for name, state in ended
+        if state
+    }

@@ -1,0 +1,169 @@
+"""The pod that KServe would make, in podman: real images, volumes, limits and init containers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from dateutil.parser import isoparse
+
+from benchmarks.pods.http import Http
+from benchmarks.pods.kserve import containers
+from benchmarks.pods.network import network_of
+from benchmarks.pods.podman_pod import adapt
+from benchmarks.pods.target import Started, StartFailedError
+from benchmarks.process import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from benchmarks.pods.kserve import Document
+
+READY_SECONDS = 300
+STOP_SECONDS = 20
+LOG_LINES = 30
+
+
+@dataclass(frozen=True)
+class Podman:
+    """A pod of ``pod``, named ``name``.
+
+    Args:
+        pod: as KServe would make it; its predictor takes ``--http_port`` and ``--grpc_port``.
+        model: the name of its model.
+        images: which image is meant by another's name without its tag.
+        network: this machine's own, or none: then only root can ask it.
+        name: of target and pod.
+    """
+
+    pod: Document
+    model: str
+    images: Mapping[str, str] = field(default_factory=dict)
+    network: Literal["host", "none"] = "host"
+    name: str = "podman"
+
+    @property
+    def about(self) -> str:
+        images = ", ".join(each["image"] for each in containers(self._adapted(0, 0)))
+        network = "the machine's network" if self.network == "host" else "no network"
+        return (
+            f"podman play kube of the pod that KServe makes ({images}), {network}; images are here"
+        )
+
+    @contextmanager
+    def started(self) -> Iterator[Started]:
+        """As ``Target`` says; pod and emptyDirs are removed when the block ends."""
+        port = free_port()
+        pod = self._adapted(port, free_port())
+        self._remove(pod)
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            yaml.safe_dump(pod, file)
+            file.flush()
+            try:
+                yield from self._play(Path(file.name), port)
+            finally:
+                self._remove(pod)
+
+    def _play(self, file: Path, port: int) -> Iterator[Started]:
+        zero, wall = time.perf_counter(), time.time()
+        network = [] if self.network == "host" else ["--network=none"]
+        try:
+            podman("play", "kube", *network, str(file))
+            self._check()
+        except StartFailedError as error:
+            raise StartFailedError(f"{error}\n{self._logs()}") from error
+        infra = inspect(inspect(self.name, "pod")["InfraContainerID"])["State"]["Pid"]
+        inside = contextlib.nullcontext if self.network == "host" else partial(network_of, infra)
+        with closing(Http(port, inside=inside)) as http:
+            http.wait_until_ready(self.model, time.monotonic() + READY_SECONDS, self._check)
+            ready = time.perf_counter() - zero
+            milestones, spent = self._moments(wall)
+            yield Started(self.model, http, milestones | {"ready": ready}, spent)
+
+    def _moments(self, wall: float) -> tuple[dict[str, float], dict[str, float]]:
+        """Milestones before it was ready, and how long each init container took."""
+        milestones = {"created": moment(inspect(self.name, "pod")["Created"]) - wall}
+        spent = {}
+        for each in self.pod["spec"].get("initContainers", []):
+            state = inspect(f"{self.name}-{each['name']}")["State"]
+            ended = moment(state["FinishedAt"])
+            spent[f"init container {each['name']}"] = ended - moment(state["StartedAt"])
+            milestones["initialised"] = ended - wall
+        running = (inspect(name)["State"] for name in self._names())
+        started = max(moment(state["StartedAt"]) for state in running)
+        return milestones | {"started": started - wall}, spent
+
+    def _names(self) -> list[str]:
+        return [f"{self.name}-{each['name']}" for each in self.pod["spec"]["containers"]]
+
+    def _check(self) -> None:
+        """Whether it is any use to wait.
+
+        Raises:
+            StartFailedError: a container has ended.
+        """
+        for name in self._names():
+            state = inspect(name)["State"]
+            if state["Status"] != "running":
+                raise StartFailedError(f"{name} is {state['Status']}: {self._logs()}")
+
+    def _logs(self) -> str:
+        names = [f"{self.name}-{each['name']}" for each in containers(self.pod)]
+        logs = (_run("logs", "--tail", str(LOG_LINES), name) for name in names)
+        return "\n".join(log.stdout + log.stderr for log in logs if log.returncode == 0)
+
+    def _adapted(self, http: int, grpc: int) -> Document:
+        return adapt(
+            self.pod,
+            self.name,
+            self.images,
+            (f"--http_port={http}", f"--grpc_port={grpc}"),
+            lambda claim: Path(inspect(claim, "volume")["Mountpoint"]),
+            host_network=self.network == "host",
+        )
+
+    def _remove(self, pod: Document) -> None:
+        _run("pod", "rm", "--force", "--time", str(STOP_SECONDS), self.name)
+        for volume in pod["spec"].get("volumes", []):
+            if "emptyDir" in volume:
+                _run("volume", "rm", "--force", volume["name"])
+
+
+def moment(text: str) -> float:
+    """Seconds since the epoch of a time as podman writes it."""
+    return float(isoparse(text).timestamp())
+
+
+def podman(*arguments: str) -> str:
+    """What podman answers.
+
+    Raises:
+        StartFailedError: it fails, or is not there.
+    """
+    done = _run(*arguments)
+    if done.returncode:
+        raise StartFailedError(f"podman {' '.join(arguments)} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def inspect(name: str, kind: str = "container") -> Any:
+    """What podman knows of a pod, container or volume."""
+    found = json.loads(podman(kind, "inspect", name))
+    return found[0] if isinstance(found, list) else found
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("podman")
+    if program is None:
+        raise StartFailedError("no podman here: install it, or choose another target")
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)

@@ -1,0 +1,84 @@
+"""A cluster's pod as podman takes it.
+
+What podman does not do is done here as the kubelet does it, or left out: a claim's subfolder, an
+emptyDir that is new for each pod, probes.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from benchmarks.pods.kserve import containers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from benchmarks.pods.kserve import Document
+
+# Without it podman removes an init container, and with it when it began and ended.
+KEPT = {"io.podman.annotations.init.container.type": "always"}
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe", "lifecycle")
+
+
+def adapt(
+    pod: Document,
+    name: str,
+    images: Mapping[str, str],
+    flags: Sequence[str],
+    folder_of: Callable[[str], Path],
+    *,
+    host_network: bool,
+) -> Document:
+    """A pod for ``podman play kube``.
+
+    Args:
+        pod: as KServe would make it; it is not changed.
+        name: of the new one.
+        images: which image is meant by another's name without its tag.
+        flags: further ones of the pod's first container.
+        folder_of: where a claim's volume is on this machine.
+        host_network: whether it has the machine's own network.
+    """
+    pod = copy.deepcopy(pod)
+    pod["metadata"] |= {"name": name, "annotations": KEPT}
+    spec = pod["spec"]
+    spec |= {"hostNetwork": host_network, "restartPolicy": "Never"}
+    for container in containers(pod):
+        repository, _, _ = container["image"].partition(":")
+        container["image"] = images.get(repository, container["image"])
+        container |= {"imagePullPolicy": "Never", "ports": []}
+        for probe in PROBES:
+            container.pop(probe, None)
+    spec["containers"][0]["args"] += flags
+    _mount_subfolders(spec, folder_of)
+    for volume in spec.get("volumes", []):
+        if "emptyDir" in volume:
+            _rename(pod, volume, f"{name}-{volume['name']}")
+    return pod
+
+
+def _mount_subfolders(spec: Document, folder_of: Callable[[str], Path]) -> None:
+    """What is below a claim is mounted as the kubelet does it: by where its links lead now."""
+    claims = {
+        volume["name"]: volume["persistentVolumeClaim"]["claimName"]
+        for volume in spec.get("volumes", [])
+        if "persistentVolumeClaim" in volume
+    }
+    for container in spec["containers"]:
+        for mount in container.get("volumeMounts", []):
+            if path := mount.pop("subPath", None):
+                volume = f"{mount['name']}-{len(spec['volumes'])}"
+                folder = (folder_of(claims[mount["name"]]) / path).resolve()
+                spec["volumes"].append({"name": volume, "hostPath": {"path": str(folder)}})
+                mount["name"] = volume
+
+
+def _rename(pod: Document, volume: Document, name: str) -> None:
+    """To podman an emptyDir is a volume of that name, one for all pods."""
+    for container in containers(pod):
+        for mount in container.get("volumeMounts", []):
+            if mount["name"] == volume["name"]:
+                mount["name"] = name
+    volume["name"] = name

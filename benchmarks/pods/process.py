@@ -1,0 +1,40 @@
+"""A bare process on this machine: no image, no container, no pod."""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmarks.launch import Server, launch
+from benchmarks.pods.http import Http
+from benchmarks.pods.target import Started, StartFailedError
+from benchmarks.process import PredictorFailedError
+from benchmarks.requests import MODEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Process:
+    """``python -m predictor`` on a folder, its log in ``logs``."""
+
+    model_dir: Path
+    logs: Path
+    name: str = "process"
+
+    @property
+    def about(self) -> str:
+        return f"python -m predictor on {self.model_dir.name}, from before its process to ready"
+
+    @contextmanager
+    def started(self) -> Iterator[Started]:
+        """As ``Target`` says; it is stopped when the block ends."""
+        server = Server(self.name, "predictor", (f"--model_dir={self.model_dir}",))
+        try:
+            with launch(server, self.logs) as running, closing(Http(running.http_port)) as http:
+                yield Started(MODEL, http, {"ready": running.ready_seconds})
+        except PredictorFailedError as error:
+            raise StartFailedError(str(error)) from error
