@@ -296,6 +296,11 @@ class _Header(msgspec.Struct):
     format_version: int
 
 
+# Made here, in one thread: two threads that meet a type for the first time crash msgspec.
+_HEADERS = msgspec.json.Decoder(_Header)
+_PACKAGES = msgspec.json.Decoder(Package)
+
+
 def check_name(name: str) -> None:
     """Refuse a name that no package may have.
 
@@ -320,14 +325,14 @@ def encode(package: Package) -> bytes:
 def decode(content: bytes, where: str = PACKAGE_FILE) -> Package:
     """Parse and check ``package.json``; ``where`` names it in a :class:`PackageError`."""
     try:
-        version = msgspec.json.decode(content, type=_Header).format_version
+        version = _HEADERS.decode(content).format_version
         if version != FORMAT_VERSION:
             raise PackageError(
                 f"{where} has format version {version}; this build reads version "
                 f"{FORMAT_VERSION}. Install the warmstart release that wrote it, or prepare the "
                 "model again."
             )
-        return msgspec.json.decode(content, type=Package)
+        return _PACKAGES.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise PackageError(f"{where} is not a valid package description: {error}") from error
 

@@ -318,7 +318,7 @@ def test_the_predictor_serves_only_what_is_signed_and_as_it_was_signed(
     folder = writable_copy(prepared_classifier, tmp_path / "package")
     sign(folder, keys.private)
     damage(folder, keys)
-    done = run_to_end(folder, f"--verify_key={keys.public}")
+    done = run_to_end(folder, "--variant=fp32", f"--verify_key={keys.public}")
     assert_refused(done, "did not become ready", named)
     assert_no_key_shown(done, keys)
 

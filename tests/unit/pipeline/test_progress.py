@@ -21,7 +21,9 @@ def test_a_step_says_when_it_starts_and_what_came_out(capsys: pytest.CaptureFixt
         assert capsys.readouterr().out == "▸ [4/6] quantize …\n"
         outcome.detail = "dynamic, per channel"
     line = capsys.readouterr().out
-    assert re.fullmatch(r"✓ \[4/6\] quantize +\d+\.\d s +[\d.]+ MB  dynamic, per channel\n", line)
+    assert re.fullmatch(
+        r"✓ \[4/6\] quantize +\d+\.\d s +[\d.]+ [MG]B  dynamic, per channel\n", line
+    )
 
 
 def test_a_failure_names_the_step_and_is_one_line() -> None:

