@@ -52,10 +52,17 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && /opt/venv/bin/python -c 'import kserve, numpy.testing, onnxruntime, pandas' \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
+# Again without packages' own tests and the library for C programs, a fifth of the whole.
 FROM installer AS storage-init-dependencies
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/venv/bin/python install -c constraints.txt ".[storage-init,signing]" \
     && cyclonedx-py environment --output-reproducible -o /opt/sbom.cdx.json /opt/venv \
+    && find /opt/venv/lib/python*/site-packages/sympy /opt/venv/lib/python*/site-packages/mpmath \
+        /opt/venv/lib/python*/site-packages/numpy /opt/venv/lib/python*/site-packages/onnx/backend \
+        -type d \( -name tests -o -path '*/onnx/backend/test' \) -prune -exec rm -r {} + \
+    && rm /opt/venv/lib/python*/site-packages/onnxruntime/capi/libonnxruntime.so.* \
+    && /opt/venv/bin/python -c 'import kserve_storage, numpy.testing, onnxruntime.quantization, \
+        onnxruntime.tools.symbolic_shape_infer, onnxruntime.transformers.optimizer' \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
 # PyTorch's default wheel for Linux brings gigabytes of CUDA libraries. Its CPU wheels lie in an
