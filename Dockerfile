@@ -156,6 +156,8 @@ FROM pipeline AS preparing
 ARG MODEL
 ARG MODEL_NAME=model
 ARG VARIANTS=fp32,int8
+# Or a mirror of it.
+ARG HF_ENDPOINT=https://huggingface.co
 RUN test -n "$MODEL" || { echo "name a MODEL, or a prepared one as --build-context" >&2; exit 1; } \
     && echo "variants: [$VARIANTS]" > /tmp/recipe.yaml \
     && python -m pipeline package --source "$MODEL" --name "$MODEL_NAME" --store /tmp/store \

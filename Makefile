@@ -34,8 +34,8 @@ TRY_pipeline = $(TAG) --help
 TRY_baked = --entrypoint python $(TAG) -m predictor.acceptance
 TRY_modelcar = --entrypoint ls $(TAG) /models/package.json
 
-.PHONY: demo serve test test-slow bench bench-fetch bench-quality bench-pods \
-	bench-architectures lint format lock schema test-containers image images clean
+.PHONY: demo serve test test-slow bench bench-fetch bench-quality bench-architectures bench-pods \
+	test-containers lint format lock schema image images clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo
@@ -60,9 +60,9 @@ test-containers: images $(VENV)/.test
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
-# Starts of pods on a cluster or in podman, or of the process alone: docs/benchmarks.md.
+# Cold starts of a cluster's pods, of the same pod in podman, or of a bare process: docs/benchmarks.md.
 bench-pods: $(VENV)/.bench
-	$(BIN)/python -m benchmarks.cold_start $(or $(ARGS),--target process)
+	$(BIN)/python -m benchmarks.cold_start $(or $(ARGS),--target=podman)
 
 # The storage initializer beside KServe's own, from one S3 server.
 bench-fetch: $(VENV)/.test
@@ -77,6 +77,10 @@ bench-quality: $(VENV)/.bench
 bench-architectures: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.architectures --folder .bench/architectures --page docs/models.md \
 		$(ARGS)
+
+# The images, and in podman the pods that KServe would make of them.
+test-containers: $(VENV)/.test images
+	$(BIN)/python -m pytest -m containers $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -45,11 +45,10 @@ class PodStart(msgspec.Struct, frozen=True):
 
 
 class PodStarts(msgspec.Struct, frozen=True):
-    """All of a run: ``about`` says what each target is, ``notes`` what went wrong."""
+    """All of a run; ``about`` says what each target is."""
 
     about: dict[str, str]
     starts: list[PodStart]
-    notes: list[str]
 
     def of(self, target: str) -> list[PodStart]:
         """One target's starts, in their order."""
@@ -88,7 +87,7 @@ def measure(
     Raises:
         StartFailedError: a predictor did not become ready or did not answer.
     """
-    result = PodStarts({target.name: target.about for target in targets}, [], [])
+    result = PodStarts({target.name: target.about for target in targets}, [])
     for number in range(iterations):
         for target in rotated(targets, number):
             with target.started() as started:

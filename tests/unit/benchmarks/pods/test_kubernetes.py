@@ -65,7 +65,7 @@ def test_pulls_of_images_are_what_the_kubelet_says(run: Any) -> None:
 
 def test_several_starts_are_asked_through_the_api_servers_proxy(run: Any) -> None:
     running, target = run([HERE], life("a"), life("b"))
-    body: Any = {"inputs": []}
+    body: dict[str, Any] = {"inputs": []}
     result = measure([target], body, iterations=2, answers=3, say=lambda _: None)
     assert running.deleted == [f"{SERVICE}-predictor-old", f"{SERVICE}-predictor-a"]
     assert running.asked == 2 * [

@@ -1,79 +1,99 @@
-"""A cluster's pod as podman takes it."""
-
 from __future__ import annotations
 
 import copy
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from benchmarks.pods.podman_pod import adapt
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MODELS = {"name": "source", "mountPath": "/mnt/models", "subPath": "models/m/current"}
-POD: dict[str, Any] = {
-    "metadata": {"name": "m", "labels": {"app": "m"}},
-    "spec": {
-        "initContainers": [
-            {
-                "name": "storage-initializer",
-                "image": "acme/init:1",
-                "volumeMounts": [{"name": "tmp", "mountPath": "/cache"}],
-            }
-        ],
-        "containers": [
-            {
-                "name": "kserve-container",
-                "image": "acme/predictor:1",
-                "args": ["--model_name=m"],
-                "ports": [{"containerPort": 8080}],
-                "readinessProbe": {"httpGet": {"port": 8080}},
-                "volumeMounts": [MODELS, {"name": "tmp", "mountPath": "/cache"}],
-            }
-        ],
-        "volumes": [
-            {"name": "source", "persistentVolumeClaim": {"claimName": "model-store"}},
-            {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
-        ],
-    },
-}
-IMAGES = {"acme/predictor": "localhost/predictor:dev"}
+
+def pod() -> dict[str, Any]:
+    mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - in a pod
+    model = {"name": "source", "mountPath": "/mnt/models", "subPath": "models/m/current"}
+    probe = {"httpGet": {"path": "/", "port": 8080}}
+    return {
+        "metadata": {"name": "m", "labels": {"a": "b"}},
+        "spec": {
+            "initContainers": [
+                {"name": "init", "image": "acme/init:1", "volumeMounts": copy.deepcopy(mounts)}
+            ],
+            "containers": [
+                {
+                    "name": "main",
+                    "image": "acme/main:1",
+                    "args": ["--http_port=8080"],
+                    "ports": [{"containerPort": 8080}],
+                    "readinessProbe": probe,
+                    "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+                    "volumeMounts": [*mounts, model],
+                }
+            ],
+            "volumes": [
+                {"name": "tmp", "emptyDir": {}},
+                {"name": "source", "persistentVolumeClaim": {"claimName": "store"}},
+            ],
+        },
+    }
 
 
-def adapted(folder: Path) -> dict[str, Any]:
-    return adapt(POD, "test", IMAGES, ("--http_port=1",), lambda _: folder, host_network=True)
-
-
-def test_a_claims_subfolder_is_mounted_by_where_its_links_lead_now(tmp_path: Path) -> None:
-    (tmp_path / "models" / "m" / "versions" / "1").mkdir(parents=True)
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A volume whose ``current`` leads to a version."""
+    version = tmp_path / "models" / "m" / "versions" / "1"
+    version.mkdir(parents=True)
     (tmp_path / "models" / "m" / "current").symlink_to("versions/1")
-    spec = adapted(tmp_path)["spec"]
-    mount = spec["containers"][0]["volumeMounts"][0]
-    assert mount["mountPath"] == "/mnt/models"
+    return tmp_path
+
+
+@pytest.fixture
+def adapted(store: Path) -> dict[str, Any]:
+    folders = {"store": store}
+    return adapt(
+        pod(),
+        *("new", {"acme/main": "here:dev"}, ("--http_port=9",), folders.__getitem__),
+        host_network=True,
+    )
+
+
+def test_images_arguments_and_what_podman_cannot_do(adapted: dict[str, Any]) -> None:
+    (init,), (main,) = adapted["spec"]["initContainers"], adapted["spec"]["containers"]
+    assert (init["image"], main["image"]) == ("acme/init:1", "here:dev")
+    assert init["imagePullPolicy"] == main["imagePullPolicy"] == "Never"
+    assert main["args"] == ["--http_port=8080", "--http_port=9"]
+    assert not {"readinessProbe", "lifecycle"} & main.keys()
+    assert adapted["metadata"]["name"] == "new"
+    assert adapted["metadata"]["labels"] == {"a": "b"}
+    assert adapted["spec"]["hostNetwork"]
+
+
+def test_a_claims_subfolder_is_mounted_where_its_links_lead(
+    adapted: dict[str, Any], store: Path
+) -> None:
+    volumes = {volume["name"]: volume for volume in adapted["spec"]["volumes"]}
+    (mount,) = (
+        mount
+        for mount in adapted["spec"]["containers"][0]["volumeMounts"]
+        if mount["mountPath"] == "/mnt/models"
+    )
+    assert volumes[mount["name"]]["hostPath"]["path"] == str(store / "models/m/versions/1")
     assert "subPath" not in mount
-    (volume,) = (each for each in spec["volumes"] if each["name"] == mount["name"])
-    assert volume["hostPath"]["path"] == str(tmp_path / "models" / "m" / "versions" / "1")
 
 
-def test_an_empty_dir_is_the_pods_own_in_every_container(tmp_path: Path) -> None:
-    spec = adapted(tmp_path)["spec"]
-    assert [each["name"] for each in spec["volumes"] if "emptyDir" in each] == ["test-tmp"]
-    for container in (*spec["initContainers"], *spec["containers"]):
-        assert container["volumeMounts"][-1] == {"name": "test-tmp", "mountPath": "/cache"}
+def test_an_empty_folder_is_one_pods_own(adapted: dict[str, Any]) -> None:
+    names = [
+        container["volumeMounts"][0]["name"]
+        for kind in ("initContainers", "containers")
+        for container in adapted["spec"][kind]
+    ]
+    assert names == ["new-tmp", "new-tmp"]
+    assert adapted["spec"]["volumes"][0]["name"] == "new-tmp"
 
 
-def test_images_that_are_here_replace_those_of_the_registry(tmp_path: Path) -> None:
-    spec = adapted(tmp_path)["spec"]
-    assert spec["containers"][0]["image"] == "localhost/predictor:dev"
-    assert spec["initContainers"][0]["image"] == "acme/init:1", "no other is meant"
-
-
-def test_what_podman_does_not_do_is_left_out_and_flags_are_added(tmp_path: Path) -> None:
-    before = copy.deepcopy(POD)
-    pod = adapted(tmp_path)
-    (container,) = pod["spec"]["containers"]
-    assert container["args"] == ["--model_name=m", "--http_port=1"]
-    assert "readinessProbe" not in container
-    assert container["ports"] == []
-    assert (pod["metadata"]["name"], pod["spec"]["hostNetwork"]) == ("test", True)
-    assert before == POD, "it is not changed"
+def test_the_pod_it_was_made_of_is_as_before(store: Path) -> None:
+    original = pod()
+    adapt(original, "new", {}, (), lambda _: store, host_network=False)
+    assert original == pod()

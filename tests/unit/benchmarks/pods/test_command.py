@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from benchmarks.pods.command import main
+from benchmarks.pods.manifests import service_pod
+from benchmarks.pods.target import StartFailedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_target_that_is_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--target", "podman,docker"])
+    assert "docker: choose from kubernetes, podman, process" in capsys.readouterr().err
+
+
+def test_without_podman_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifests = tmp_path / "rendered.yaml"
+    container = {"name": "kserve-container", "image": "acme/predictor", "args": []}
+    service = {
+        "kind": "InferenceService",
+        "metadata": {"name": "m"},
+        "spec": {"predictor": {"minReplicas": 2, "containers": [container]}},
+    }
+    manifests.write_text(yaml.safe_dump(service))
+    monkeypatch.setenv("PATH", "")
+    arguments = ["--target=podman", f"--manifests={manifests}", f"--out={tmp_path / 'out'}"]
+    assert main(arguments) == 1
+    assert "no podman here" in capsys.readouterr().err
+    name, pod = service_pod(manifests)
+    assert (name, pod["spec"]) == ("m", {"containers": [container]})
+
+
+def test_manifests_without_a_service_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "rendered.yaml").write_text("kind: ConfigMap\n")
+    with pytest.raises(StartFailedError, match="holds no InferenceService"):
+        service_pod(tmp_path / "rendered.yaml")
