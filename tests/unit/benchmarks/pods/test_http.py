@@ -1,3 +1,5 @@
+"""A port that is asked until it is ready, and then on one connection."""
+
 from __future__ import annotations
 
 import time

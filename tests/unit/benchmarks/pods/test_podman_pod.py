@@ -1,3 +1,5 @@
+"""A cluster's pod as podman takes it."""
+
 from __future__ import annotations
 
 import copy

@@ -28,7 +28,7 @@ def result() -> PodStarts:
         *(start("podman", n, 1.0 + n, init=2.0) for n in range(3)),
         *(start("process", n, 0.5 * (1.0 + n)) for n in range(3)),
     ]
-    return PodStarts({"podman": "a pod", "process": "a process"}, starts, [])
+    return PodStarts({"podman": "a pod", "process": "a process"}, starts)
 
 
 def table(result: PodStarts, title: str) -> Table:

@@ -1,3 +1,5 @@
+"""Starts of targets in turns, and what each of them says."""
+
 from __future__ import annotations
 
 import json
