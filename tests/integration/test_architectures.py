@@ -26,9 +26,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "models.md"
     ("name", "task"),
     [
         ("XLM-RoBERTa", "tokens"),
-        ("ModernBERT", "answers"),
         ("ConvBERT", "embedding"),
-        ("BigBird", "classification"),
     ],
 )
 def test_an_architecture_answers_as_its_original(name: str, task: str, tmp_path: Path) -> None:
