@@ -33,22 +33,27 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 # its source's time: a copy that changed that would silently have all of it compiled at each start.
 # What is left out is a protobuf compiler, a downloader, an image library, packages' own tests and
 # ONNX Runtime's library for C programs: a quarter of the whole, and nothing that serving imports.
-# SIGNING=true adds what WARMSTART_VERIFY_KEY needs, 20 MB; the other images always have it.
+# SIGNING=true adds what WARMSTART_VERIFY_KEY needs, 32 MB; the other images always have it.
 # OPENVINO=true adds what the variant bf16-openvino needs, 160 MB; the pipeline's image has it.
-# OTEL=true adds what traces need.
+# OTEL=true adds what traces need, 5 MB. GPU=true has ONNX Runtime's CUDA build and CUDA itself.
 FROM installer AS predictor-dependencies
 ARG SIGNING=
 ARG OPENVINO=
 ARG OTEL=
+ARG GPU=
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/venv/bin/python install -c constraints.txt \
         ".[predictor${SIGNING:+,signing}${OPENVINO:+,openvino}${OTEL:+,otel}]" \
+    && if [ -n "$GPU" ]; then \
+        pip --python /opt/venv/bin/python uninstall --quiet --yes onnxruntime \
+        && pip --python /opt/venv/bin/python install -c constraints.txt \
+            "onnxruntime-gpu[cuda,cudnn]"; fi \
     && pip --python /opt/venv/bin/python uninstall --quiet --yes \
         grpcio-tools hf-xet pillow setuptools \
     && cyclonedx-py environment --output-reproducible -o /opt/sbom.cdx.json /opt/venv \
     && find /opt/venv/lib/python*/site-packages/pandas /opt/venv/lib/python*/site-packages/numpy \
         -type d -name tests -prune -exec rm -r {} + \
-    && rm /opt/venv/lib/python*/site-packages/onnxruntime/capi/libonnxruntime.so.* \
+    && rm -f /opt/venv/lib/python*/site-packages/onnxruntime/capi/libonnxruntime.so.* \
     && /opt/venv/bin/python -c 'import kserve, numpy.testing, onnxruntime, pandas' \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
