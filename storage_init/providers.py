@@ -6,6 +6,8 @@ Needs onnxruntime only then.
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stdout
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -82,8 +84,22 @@ def configure(
         )
         return None
     _check_built_in(provider)
+    if provider != CUDA:
+        return [(provider, {})]
+    _preload_cuda()
     # TF32 rounds to 10 bits: not what the self-test's reference was made with.
-    return [(provider, {"use_tf32": "0"} if provider == CUDA else {})]
+    return [(provider, {"use_tf32": "0"})]
+
+
+def _preload_cuda() -> None:
+    """CUDA and cuDNN from their Python packages, which no loader's path leads to.
+
+    What is not there is printed, line by line: the session's own error says it once.
+    """
+    import onnxruntime as ort
+
+    with redirect_stdout(io.StringIO()):
+        ort.preload_dlls()
 
 
 def _check_built_in(provider: str) -> None:

@@ -84,6 +84,24 @@ def test_cuda_computes_in_full_precision(monkeypatch: pytest.MonkeyPatch) -> Non
     assert chosen == [(CUDA, {"use_tf32": "0"})]
 
 
+def test_cudas_libraries_are_loaded_from_their_packages_before_a_session_wants_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
+    loaded: list[str] = []
+
+    def preload() -> None:
+        loaded.append("all")
+        print("libcudart is not here")  # noqa: T201 - as ONNX Runtime does
+
+    monkeypatch.setattr(ort, "preload_dlls", preload)
+    providers.configure(ort.SessionOptions(), CUDA, precision=None, lanes=1, threads=1)
+    assert loaded == ["all"]
+    assert capsys.readouterr().out == ""
+    providers.configure(ort.SessionOptions(), CPU, precision=None, lanes=1, threads=1)
+    assert loaded == ["all"]
+
+
 def test_importing_it_imports_no_runtime_and_no_plugin() -> None:
     code = (
         "import sys; from storage_init import providers; "
