@@ -268,6 +268,7 @@ def test_a_collection_killed_before_any_of_its_steps_leaves_whole_versions(
     assert step > 2 * (2 + len(FILES)) + 7 * 2
 
 
+@pytest.mark.slow
 def test_a_collection_killed_at_random_moments_leaves_whole_versions(
     store: Store, versions: list[str]
 ) -> None:
