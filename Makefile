@@ -71,7 +71,7 @@ bench-quality: $(VENV)/.bench
 
 # Tiny models of every architecture, prepared, served and compared: docs/models.md is written.
 bench-architectures: $(VENV)/.bench
-	$(BIN)/python -m benchmarks.architectures --folder .bench/architectures --page docs/models.md \
+	$(BIN)/python -m tests.architectures --folder .bench/architectures --page docs/models.md \
 		$(ARGS)
 
 # The images, and in podman the pods that KServe would make of them.
@@ -99,10 +99,10 @@ lock: $(VENV)/.venv
 schema: $(VENV)/.demo
 	$(BIN)/python -c 'from storage_init.package_schema import schema; print(schema(), end="")' \
 		> docs/package.schema.json
-	$(BIN)/python -m pipeline.recipe_docs docs
-	$(BIN)/python -m predictor.settings_docs docs
-	$(BIN)/python -m storage_init.reference docs
-	env -u WARMSTART_STORE -u WARMSTART_KFP_ENDPOINT $(BIN)/python -m pipeline.settings_docs docs
+	$(BIN)/python -m pipeline.recipe.docs docs
+	$(BIN)/python -m docs.generate.predictor docs
+	$(BIN)/python -m docs.generate.tables docs
+	env -u WARMSTART_STORE -u WARMSTART_KFP_ENDPOINT $(BIN)/python -m docs.generate.pipeline docs
 
 # Builds one image, tries it out, and pushes it if PUSH names a registry.
 image:

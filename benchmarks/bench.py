@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.catalogue import Usable
-    from benchmarks.options import Options
+    from benchmarks.harness.options import Options
 
 T = TypeVar("T")
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from benchmarks.launch import Server, ServerFailedError, launch
+from benchmarks.harness.launch import Server, ServerFailedError, launch
 from benchmarks.prepared import Prepared, fused_graph, plain_graph
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage_init.package import Variant
+    from storage_init.format.package import Variant
 
 EMPTY, PYTORCH, ONNX, FUSED, MOSEC = "empty KServe", "PyTorch", "ONNX", "ONNX fused", "mosec"
 AUTO = "auto"

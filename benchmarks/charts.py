@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.catalogue import ours_name
-from benchmarks.figures import summarize
-from benchmarks.overload import SAMPLE_SECONDS
-from benchmarks.throughput_result import JSON
+from benchmarks.harness.figures import summarize
+from benchmarks.parts.overload import SAMPLE_SECONDS
+from benchmarks.parts.throughput_result import JSON
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from benchmarks.cold_start import ColdStart
-    from benchmarks.growth import Growth
-    from benchmarks.memory import MemoryResult
-    from benchmarks.overload import Overload
-    from benchmarks.throughput_result import Throughput
+    from benchmarks.parts.growth import Growth
+    from benchmarks.parts.memory import MemoryResult
+    from benchmarks.parts.overload import Overload
+    from benchmarks.parts.throughput_result import Throughput
 
 
 def cold_start(result: ColdStart, out: Path) -> None:

@@ -16,11 +16,11 @@ import msgspec
 from benchmarks import catalogue
 from benchmarks.bare.plan import LoadOutcome, LoadPlan, SessionOutcome, SessionPlan, run_bare
 from benchmarks.bench import Bench, rotated
-from benchmarks.figures import ByRound, median_by_round, ratio, summarize
-from benchmarks.launch import Server, ServerFailedError, launch, loading_seconds
-from benchmarks.report import Table, shown
-from benchmarks.requests import rest_json
-from benchmarks.usage import Memory, memory
+from benchmarks.harness.figures import ByRound, median_by_round, ratio, summarize
+from benchmarks.harness.launch import Server, ServerFailedError, launch, loading_seconds
+from benchmarks.harness.report import Table, shown
+from benchmarks.harness.requests import rest_json
+from benchmarks.harness.usage import Memory, memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 
-from benchmarks.process import Predictor, command_line, load_phases, predictor
+from benchmarks.harness.process import Predictor, command_line, load_phases, predictor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

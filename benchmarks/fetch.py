@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.prepared import prepare
-from storage_init.hashing import sha256_file
-from storage_init.host import cpu_model, usable_cpus
-from storage_init.verify import list_files
-from tests.s3 import Seaweed, environment, seaweed
+from storage_init.base.cpus import cpu_model, usable_cpus
+from storage_init.base.hashing import sha256_file
+from storage_init.format.verify import list_files
+from tests.support.servers.s3 import Seaweed, environment, seaweed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from benchmarks import requests
 from benchmarks.bare.plan import LoopOutcome, LoopPlan, run_bare
 from benchmarks.client.plan import ClientFailedError, Outcome, Plan, run_client
-from benchmarks.figures import quantile
-from benchmarks.usage import cpu_seconds
+from benchmarks.harness import requests
+from benchmarks.harness.figures import quantile
+from benchmarks.harness.usage import cpu_seconds
 
 if TYPE_CHECKING:
-    from benchmarks.launch import Running
+    from benchmarks.harness.launch import Running
+    from benchmarks.harness.requests import Protocol
+    from benchmarks.harness.texts import Workload
     from benchmarks.prepared import Prepared
-    from benchmarks.requests import Protocol
-    from benchmarks.texts import Workload
-    from storage_init.package import Variant
+    from storage_init.format.package import Variant
 
 WARMUP_SHARE = 0.5
 

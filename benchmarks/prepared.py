@@ -13,15 +13,15 @@ import onnxruntime
 
 from benchmarks import models
 from benchmarks.bare.plan import Graph
-from benchmarks.texts import TextMaker
-from predictor.settings import Settings
-from predictor.variants import Runtime, Wanted, choose
-from storage_init.package import TOKENIZER_FILE, Package, TextEmbedding, read_package
-from storage_init.runtime import Tokenizer
-from storage_init.store import Store
+from benchmarks.harness.texts import TextMaker
+from predictor.loading.variants import Runtime, choose
+from predictor.settings import Settings, Wanted
+from storage_init.format.package import TOKENIZER_FILE, Package, TextEmbedding, read_package
+from storage_init.running.runtime import Tokenizer
+from storage_init.store.layout import Store
 
 if TYPE_CHECKING:
-    from storage_init.package import Variant
+    from storage_init.format.package import Variant
 
 MINILM = "minilm"
 MODELS = (MINILM, *models.GROWTH)

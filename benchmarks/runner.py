@@ -7,20 +7,11 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import (
-    charts,
-    cold_start,
-    growth,
-    machine,
-    memory,
-    options,
-    overload,
-    report,
-    targets,
-    throughput,
-)
+from benchmarks import charts, cold_start
 from benchmarks.bench import Bench
-from benchmarks.compiled import ensure_compiled
+from benchmarks.harness import machine, options, report
+from benchmarks.harness.compiled import ensure_compiled
+from benchmarks.parts import growth, memory, overload, targets, throughput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
-from pipeline import cluster_commands, local_commands
-from pipeline.package import package
+from pipeline.commands import cluster as cluster_commands
+from pipeline.commands import run as local_commands
+from pipeline.preparation.package import package
 from storage_init import sources
-from storage_init.errors import WarmstartError
-from storage_init.hf_config import TaskName
-from storage_init.package import Source
-from storage_init.sources.selection import Weights
-from storage_init.store import Store
+from storage_init.base.errors import WarmstartError
+from storage_init.format.package import Source
+from storage_init.raw.hf_config import TaskName
+from storage_init.sources.transfer.selection import Weights
+from storage_init.store.layout import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ def _package(arguments: argparse.Namespace) -> None:
 
 
 def _print_recipe(arguments: argparse.Namespace) -> None:
-    from pipeline.recipe_docs import default_yaml
+    from pipeline.recipe.docs import default_yaml
 
     print(default_yaml(arguments.task), end="")
 

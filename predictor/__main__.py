@@ -9,12 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from predictor import process
-from predictor.discovery import discover
-from predictor.prefetch import prefetch
+from predictor.loading.discovery import discover
+from predictor.loading.prefetch import prefetch
 from predictor.settings import parse_settings
-from predictor.start import Start
-from storage_init import logs
-from storage_init.errors import WarmstartError
+from predictor.telemetry.startup import Start
+from storage_init.base import logs
+from storage_init.base.errors import WarmstartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,8 +44,8 @@ def _serve(settings: Settings, start: Start) -> int:
     models = discover(settings)
     prefetched = [_outcome(prefetch, model) for model in models]
     start.mark("prefetching")
-    from predictor.loading import load
-    from predictor.tokenizer_cache import TokenizerCache
+    from predictor.loading.load import load
+    from predictor.loading.tokenizer_cache import TokenizerCache
 
     start.mark("runtime_imported")
     tokenizers = TokenizerCache()

@@ -16,7 +16,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 from predictor.settings import parse_settings
-from storage_init.errors import WarmstartError
+from storage_init.base.errors import WarmstartError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +88,7 @@ def _ask(base: str, name: str) -> None:
 def _ask_grpc(target: str, base: str, name: str) -> None:
     import grpc
 
-    from predictor.kserve_protobuf import pb2, pb2_grpc
+    from predictor.grpc.protobuf import pb2, pb2_grpc
 
     request = pb2.ModelInferRequest(model_name=name)
     for tensor in _inputs(base, name):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-    from predictor.traffic import Traffic
+    from predictor.serving.in_flight import Traffic
 
 # A request that is on its way has arrived by then.
 QUIET_SECONDS = 0.2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from storage_init.errors import WarmstartError
+from storage_init.base.errors import WarmstartError
 
 
 class NoVariantError(WarmstartError):
@@ -130,3 +130,7 @@ class ChangeRefusedError(RequestError):
 
     status = 409
     grpc_code = "FAILED_PRECONDITION"
+
+
+class ClientGoneError(Exception):
+    """The connection was closed before the whole body had come: there is nobody to answer."""

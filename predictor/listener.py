@@ -7,7 +7,7 @@ import select
 import socket
 import struct
 
-from storage_init.errors import WarmstartError
+from storage_init.base.errors import WarmstartError
 
 BACKLOG = 2048
 SO_ATTACH_FILTER = 26

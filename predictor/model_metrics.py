@@ -10,13 +10,13 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from predictor.errors import NotReadyError
-from predictor.served import State
+from predictor.serving.model import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from predictor.loading import LoadedModel
-    from predictor.served import ServedModel
+    from predictor.loading.load import LoadedModel
+    from predictor.serving.model import ServedModel
 
 
 class ModelCollector(Collector):

@@ -11,32 +11,33 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from predictor import metrics, process, tracing
-from predictor.bodies import Bodies
+from predictor import process
 from predictor.drain import Ports, drain
-from predictor.exchange import Exchanges
-from predictor.grpc_service import grpc_server
-from predictor.http_protocol import RefusingProtocol
-from predictor.kserve_app import KServeApp
+from predictor.grpc.service import grpc_server
+from predictor.kserve_model.app import KServeApp
 from predictor.listener import PortError, listen
 from predictor.model_metrics import MODELS
-from predictor.pages import pages
-from predictor.repository import Repository
-from predictor.rest import RestApp
-from predictor.served import ServedModel
-from predictor.traffic import Traffic
-from storage_init.errors import WarmstartError
-from storage_init.logs import event
+from predictor.protocol.body_budget import Bodies
+from predictor.rest.app import RestApp
+from predictor.rest.http.protocol import RefusingProtocol
+from predictor.rest.pages import pages
+from predictor.serving.in_flight import Traffic
+from predictor.serving.model import ServedModel
+from predictor.serving.repository import Repository
+from predictor.telemetry import metrics, tracing
+from predictor.telemetry.requests import Exchanges
+from storage_init.base.errors import WarmstartError
+from storage_init.base.logs import event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from concurrent.futures import Future
 
-    from predictor.loading import LoadedModel
-    from predictor.repository import Loads
+    from predictor.loading.load import LoadedModel
+    from predictor.loading.tokenizer_cache import TokenizerCache
+    from predictor.serving.repository import Loads
     from predictor.settings import Settings
-    from predictor.start import Start
-    from predictor.tokenizer_cache import TokenizerCache
+    from predictor.telemetry.startup import Start
 
 KEEP_ALIVE_SECONDS = 65
 # Requests have had their time by then; what is left is to tell their clients.

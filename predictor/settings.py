@@ -8,16 +8,63 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from predictor.admission import QueueLimits
-from predictor.variants import AUTO, BatchLimits, Wanted
-from storage_init.host import usable_cpus
-from storage_init.providers import PROVIDERS
-from storage_init.values import FLAG, FOLDER, KEY_FILE, NUMBER, SECONDS, TEXT, Kind, at_least
+from storage_init.base.cpus import usable_cpus
+from storage_init.base.values import FLAG, FOLDER, KEY_FILE, NUMBER, SECONDS, TEXT, Kind, at_least
+from storage_init.running.providers import CUDA, PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from storage_init.format.package import BatchSensitivity, Variant
+
 PREFIX = "WARMSTART_"
+AUTO = "auto"
+# The variant whose operators a GPU's provider has, too, and whose figures it keeps.
+FULL_PRECISION = "fp32"
+
+
+@dataclass(frozen=True)
+class QueueLimits:
+    """``request_texts``: of one request. ``texts``: that wait. ``seconds``: of waiting."""
+
+    request_texts: int
+    texts: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A variant's name and an execution provider's; "auto" for whichever is fastest."""
+
+    variant: str = AUTO
+    provider: str = AUTO
+
+    def provider_of(self, variant: Variant) -> str | None:
+        """Where a variant would run, None if not where it is wanted."""
+        own = variant.requires.provider
+        if self.provider in (AUTO, own):
+            return own
+        on_gpu = self.provider == CUDA and variant.name == FULL_PRECISION
+        return self.provider if on_gpu else None
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """How far an answer may move through its batch: a probability or cosine distance, labels."""
+
+    largest_move: float
+    flipped_labels: float
+
+    def allow(self, variant: Variant) -> bool:
+        """Whether texts may share a batch without moving each other's answers."""
+        return self.allow_move(variant.batch_sensitivity)
+
+    def allow_move(self, sensitivity: BatchSensitivity) -> bool:
+        """Whether answers that move so far are near enough."""
+        return (
+            sensitivity.largest_move <= self.largest_move
+            and sensitivity.flipped_labels <= self.flipped_labels
+        )
 
 
 def _one_worker(text: str) -> int:

@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage_init import logs, signing
-from storage_init.cache import Cache
-from storage_init.errors import WarmstartError
-from storage_init.initializer import initialize
-from storage_init.settings import Settings
-from storage_init.store import Store
+from storage_init.base import logs
+from storage_init.base.errors import WarmstartError
+from storage_init.base.settings import Settings
+from storage_init.fetch.filling import Cache
+from storage_init.fetch.initializer import initialize
+from storage_init.format import signing
+from storage_init.store.layout import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from storage_init.errors import WarmstartError
-from storage_init.package import Package, read_package
+from storage_init.base.errors import WarmstartError
+from storage_init.format.package import Package, read_package
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

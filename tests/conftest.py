@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.documents import summary
-from tests.exports import export_onnx
-from tests.keys import KeyPair, key_pair
-from tests.models import (
+from tests.support.machine.documents import summary
+from tests.support.models.exports import export_onnx
+from tests.support.models.keys import KeyPair, key_pair
+from tests.support.models.models import (
     make_classifier,
     make_embedder,
     make_masked,
@@ -18,7 +18,7 @@ from tests.models import (
     make_reranker,
     make_tagger,
 )
-from tests.prepare import prepare
+from tests.support.models.prepare import prepare
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ def main() -> None:
     import msgspec
 
     from benchmarks.bare.plan import LoadOutcome, LoadPlan
-    from predictor.loading import load
+    from predictor.loading.load import load
     from predictor.settings import Settings
 
     plan = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=LoadPlan)

@@ -13,7 +13,7 @@ import msgspec
 
 from benchmarks.bare.plan import LoopOutcome, LoopPlan
 from benchmarks.bare.session import open_bare
-from storage_init.runtime import Tokenizer, input_names
+from storage_init.running.runtime import Tokenizer, input_names
 
 if TYPE_CHECKING:
     import onnxruntime as ort

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import msgspec
 
-from benchmarks.compiled import ROOT
-from benchmarks.figures import quantile
+from benchmarks.harness.compiled import ROOT
+from benchmarks.harness.figures import quantile
 from predictor.process import ENVIRONMENT
-from storage_init.package import Precision
+from storage_init.format.package import Precision
 
 
 class Graph(msgspec.Struct, frozen=True):

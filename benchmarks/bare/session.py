@@ -23,7 +23,7 @@ def open_bare(graph: Graph, threads: int, lanes: int = 1) -> ort.InferenceSessio
     if graph.provider != CPU:
         from pathlib import Path
 
-        from storage_init.runtime import open_session
+        from storage_init.running.runtime import open_session
 
         return open_session(
             Path(graph.path),

@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 
 from benchmarks.client.recorder import measure_on
-from benchmarks.requests import GRPC_METHOD
+from benchmarks.harness.requests import GRPC_METHOD
 
 if TYPE_CHECKING:
     from benchmarks.client.plan import Outcome

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from benchmarks.compiled import ROOT
+from benchmarks.harness.compiled import ROOT
 
 LATENCY_DIGITS = 6
 T = TypeVar("T")

@@ -10,12 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import machine, report
-from benchmarks.compiled import ensure_compiled
+from benchmarks.harness import machine, report
+from benchmarks.harness.compiled import ensure_compiled
+from benchmarks.harness.requests import rest_json
 from benchmarks.pods.report import chart, tables
 from benchmarks.pods.starts import measure
 from benchmarks.pods.target import StartFailedError
-from benchmarks.requests import rest_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

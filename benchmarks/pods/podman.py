@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 from dateutil.parser import isoparse
 
+from benchmarks.harness.process import free_port
 from benchmarks.pods.http import Http
 from benchmarks.pods.kserve import containers
 from benchmarks.pods.network import network_of
 from benchmarks.pods.podman_pod import adapt
 from benchmarks.pods.target import Started, StartFailedError
-from benchmarks.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

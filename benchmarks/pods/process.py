@@ -6,11 +6,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.launch import Server, launch
+from benchmarks.harness.launch import Server, launch
+from benchmarks.harness.process import PredictorFailedError
+from benchmarks.harness.requests import MODEL
 from benchmarks.pods.http import Http
 from benchmarks.pods.target import Started, StartFailedError
-from benchmarks.process import PredictorFailedError
-from benchmarks.requests import MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

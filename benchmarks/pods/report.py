@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.figures import ratio, spread, summarize
+from benchmarks.harness.figures import ratio, spread, summarize
+from benchmarks.harness.report import NOTHING, Table, shown
 from benchmarks.pods.starts import FIRST_ANSWER, READY
-from benchmarks.report import NOTHING, Table, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from benchmarks.bench import rotated
-from benchmarks.figures import Spread, spread
+from benchmarks.harness.figures import Spread, spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from benchmarks.figures import ByRound
+    from benchmarks.harness.figures import ByRound
     from benchmarks.pods.target import Started, Target
 
 READY, FIRST_ANSWER = "ready", "first answer"

@@ -55,5 +55,5 @@ def answer(output: NDArray[Any], mask: NDArray[Any], task: str) -> NDArray[Any]:
 
 
 def report_load(**seconds: float) -> None:
-    """Say on stdout how long the phases of a load took; ``benchmarks.launch`` reads it."""
+    """Say on stdout how long the phases of a load took; ``benchmarks.harness.launch`` reads it."""
     print(json.dumps({LOAD_KEY: seconds}), flush=True)

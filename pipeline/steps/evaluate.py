@@ -9,28 +9,30 @@ from typing import TYPE_CHECKING
 import msgspec
 import onnxruntime as ort
 
-from pipeline import closeness, evidence, layer_search
-from pipeline.candidate import Candidate, speed, take_times
-from pipeline.evidence import EvalDataFacts, Evidence, VariantEvidence
-from pipeline.possible import check_required, impossible
-from pipeline.yardstick import Yardstick
-from storage_init import host
-from storage_init.errors import WarmstartError
-from storage_init.package import (
+from pipeline.evaluation import closeness, layer_search
+from pipeline.evaluation.baseline import Yardstick
+from pipeline.evaluation.candidate import Candidate, speed, take_times
+from pipeline.recipe.requirements import check_required, impossible
+from pipeline.workspace import evidence
+from pipeline.workspace.evidence import EvalDataFacts, Evidence, VariantEvidence
+from storage_init.base import cpus
+from storage_init.base.errors import WarmstartError
+from storage_init.format.package import (
     Packed,
     TextClassification,
     TokenClassification,
     Variant,
     name_of,
 )
+from storage_init.running import host
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.evidence import LayerSearch, ShapeTime
-    from pipeline.recipe import Recipe, VariantName
-    from pipeline.workspace import Workspace
-    from pipeline.yardstick import Measured
+    from pipeline.evaluation.baseline import Measured
+    from pipeline.recipe.recipe import Recipe, VariantName
+    from pipeline.workspace.evidence import LayerSearch, ShapeTime
+    from pipeline.workspace.workspace import Workspace
 
 
 class EvaluationError(WarmstartError):
@@ -175,7 +177,7 @@ def _evidence(recipe: Recipe, yardstick: Yardstick, entries: list[VariantEvidenc
     return Evidence(
         task=name_of(task),
         labels=task.labels if isinstance(task, TextClassification | TokenClassification) else [],
-        cpu=host.cpu_model(),
+        cpu=cpus.cpu_model(),
         selftest_texts=len(yardstick.selftest.texts),
         eval_data=facts,
         original=used.scores if used is not None else None,

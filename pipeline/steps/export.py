@@ -5,18 +5,18 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from pipeline import disk
-from pipeline.graphs import GraphError
-from pipeline.workspace import GRAPH
-from storage_init.package import TOKENIZER_FILE, name_of
+from pipeline.graphs.files import GraphError
+from pipeline.workspace import disk
+from pipeline.workspace.workspace import GRAPH
+from storage_init.format.package import TOKENIZER_FILE, name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.recipe import Recipe
-    from pipeline.workspace import Workspace
-    from storage_init.hf_config import ModelFacts
-    from storage_init.package import Task
+    from pipeline.recipe.recipe import Recipe
+    from pipeline.workspace.workspace import Workspace
+    from storage_init.format.package import Task
+    from storage_init.raw.hf_config import ModelFacts
 
 
 # Where optimum's name for a task is another.
@@ -50,7 +50,7 @@ def export(workspace: Workspace, recipe: Recipe) -> str:
 
 
 def _take(graph: Path, workspace: Workspace, task: Task) -> str:
-    from pipeline.ready import take
+    from pipeline.graphs.onnx_source import take
 
     opset = take(
         graph, workspace.exported / GRAPH, task, pooling_is_stated=workspace.states_pooling
@@ -61,8 +61,8 @@ def _take(graph: Path, workspace: Workspace, task: Task) -> str:
 def _export(source: Path, target: Path, facts: ModelFacts, recipe: Recipe) -> str:
     name = EXPORTER_TASKS.get(name_of(facts.task), name_of(facts.task))
     try:
-        from pipeline import exportable
-        from pipeline.torch_export import export as export_torch
+        from pipeline.export import exportable
+        from pipeline.export.exporter import export as export_torch
     except ImportError as error:
         raise GraphError(
             f"exporting PyTorch weights needs {error.name}: use the warmstart/pipeline image or "

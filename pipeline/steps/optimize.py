@@ -5,20 +5,20 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
-from pipeline import graphs
-from pipeline.convolutions import zero_padding
-from pipeline.dense import read_layers
-from pipeline.editing import GraphEditor
-from pipeline.first_token import compute_first_token_only
-from pipeline.fusing import fuse
-from pipeline.pooling import add_pooling, is_pooled
-from pipeline.rewrites import mask_by_token, take_shapes_from_ids
-from pipeline.workspace import GRAPH
-from storage_init.package import TextEmbedding, TokenTask
+from pipeline.graphs import files as graphs
+from pipeline.graphs.editing import GraphEditor
+from pipeline.graphs.optimization.convolutions import zero_padding
+from pipeline.graphs.optimization.dense import read_layers
+from pipeline.graphs.optimization.first_token import compute_first_token_only
+from pipeline.graphs.optimization.fusing import fuse
+from pipeline.graphs.optimization.pooling import add_pooling, is_pooled
+from pipeline.graphs.optimization.rewrites import mask_by_token, take_shapes_from_ids
+from pipeline.workspace.workspace import GRAPH
+from storage_init.format.package import TextEmbedding, TokenTask
 
 if TYPE_CHECKING:
-    from pipeline.recipe import Recipe
-    from pipeline.workspace import Workspace
+    from pipeline.recipe.recipe import Recipe
+    from pipeline.workspace.workspace import Workspace
 
 
 def optimize(workspace: Workspace, recipe: Recipe) -> str:

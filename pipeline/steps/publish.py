@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import onnx
 
-from pipeline.examples import selftest_examples
-from pipeline.footprint import measure
-from pipeline.progress import STEPS
-from pipeline.records import read as read_record
-from pipeline.report import Findings, render
+from pipeline.evaluation.examples import selftest_examples
+from pipeline.report.footprint import measure
+from pipeline.report.report import Findings, render
 from pipeline.steps.evaluate import Evaluation
-from storage_init.package import (
+from pipeline.workspace.records import STEPS
+from pipeline.workspace.records import read as read_record
+from storage_init.format.package import (
     EVIDENCE_FILE,
     REPORT_FILE,
     SELFTEST_FILE,
@@ -25,20 +25,20 @@ from storage_init.package import (
     Package,
     Tensor,
 )
-from storage_init.providers import OPENVINO
-from storage_init.publish import describe_file
-from storage_init.publish import publish as publish_to
-from storage_init.runtime import Tokenizer, cut_of, open_session
+from storage_init.running.providers import OPENVINO
+from storage_init.running.runtime import Tokenizer, cut_of, open_session
+from storage_init.store.publish import describe_file
+from storage_init.store.publish import publish as publish_to
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import onnxruntime as ort
 
-    from pipeline.footprint import Footprint
-    from pipeline.recipe import Recipe
-    from pipeline.workspace import Workspace
-    from storage_init.store import Store
+    from pipeline.recipe.recipe import Recipe
+    from pipeline.report.footprint import Footprint
+    from pipeline.workspace.workspace import Workspace
+    from storage_init.store.layout import Store
 
 CPU = "CPUExecutionProvider"
 TOOLS = ("warmstart", "onnx", "onnxruntime", "tokenizers")
@@ -57,7 +57,7 @@ def publish(
 ) -> Path:
     """Publish the accepted variants; returns the version's folder.
 
-    ``supersede``: as in :func:`storage_init.publish.publish`.
+    ``supersede``: as in :func:`storage_init.store.publish.publish`.
 
     Raises:
         StoreError: the store cannot be written; it is left as it was.

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline.eval_data import read_examples
+from pipeline.recipe.eval_data import read_examples
 from storage_init import sources
-from storage_init.errors import SourceError
-from storage_init.package import name_of
+from storage_init.base.errors import SourceError
+from storage_init.format.package import name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.recipe import Recipe
-    from pipeline.workspace import Workspace
-    from storage_init.hf_config import ModelFacts
-    from storage_init.package import Source
+    from pipeline.recipe.recipe import Recipe
+    from pipeline.workspace.workspace import Workspace
+    from storage_init.format.package import Source
+    from storage_init.raw.hf_config import ModelFacts
 
 
 def snapshot(

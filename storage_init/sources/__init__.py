@@ -10,16 +10,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from storage_init.errors import SourceError
-from storage_init.sources.names import shown
+from storage_init.base.errors import SourceError
+from storage_init.base.uris import shown
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage_init.package import Source
-    from storage_init.sources.fetching import Admit
-    from storage_init.sources.remote import Scheme
-    from storage_init.sources.selection import Weights
+    from storage_init.format.package import Source
+    from storage_init.sources.transfer.fetching import Admit
+    from storage_init.sources.transfer.remote import Scheme
+    from storage_init.sources.transfer.selection import Weights
 
 
 # Each scheme's module.
@@ -43,7 +43,7 @@ def resolve(uri: str, retries: int | None = None) -> Source:
         UnreachableError: the server is down, overloaded or cut off.
         SourceError: an unknown scheme, a malformed URI, nothing there, or no access.
     """
-    from storage_init.sources.failures import explained, retrying
+    from storage_init.sources.transfer.failures import explained, retrying
 
     scheme = _scheme(uri)
     with explained(shown(uri)):
@@ -75,7 +75,7 @@ def fetch(
         WarmstartError: the source is gone, changed since, has no usable weights, does not fit
             or holds something that is refused.
     """
-    from storage_init.sources import fetching
+    from storage_init.sources.transfer import fetching
 
     destination.mkdir(parents=True, exist_ok=True)
     return fetching.fetch(source, _scheme(source.uri).connect, destination, admit, weights)
@@ -87,7 +87,7 @@ def size(source: Source, weights: Weights = "safetensors") -> int:
     Raises:
         WarmstartError: the source is gone, changed since, or has no usable weights.
     """
-    from storage_init.sources import fetching
+    from storage_init.sources.transfer import fetching
 
     return fetching.size(source, _scheme(source.uri).connect, weights)
 

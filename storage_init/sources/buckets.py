@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from storage_init.errors import SourceError
-from storage_init.package import Source
-from storage_init.sources import ranges
-from storage_init.sources.remote import Remote, RemoteFile, listing_digest
-from storage_init.sources.space import check_count
+from storage_init.base.errors import SourceError
+from storage_init.base.space import check_count
+from storage_init.format.package import Source
+from storage_init.sources.transfer import ranges
+from storage_init.sources.transfer.remote import Remote, RemoteFile, listing_digest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from storage_init.errors import SourceError
-from storage_init.hashing import CHUNK_BYTES
-from storage_init.package import Source
-from storage_init.sources.remote import Remote, RemoteFile
+from storage_init.base.errors import SourceError
+from storage_init.base.hashing import CHUNK_BYTES
+from storage_init.format.package import Source
+from storage_init.sources.transfer.remote import Remote, RemoteFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

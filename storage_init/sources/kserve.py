@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from storage_init.errors import SourceError
+from storage_init.base.errors import SourceError
 
 
 def apply_settings() -> None:

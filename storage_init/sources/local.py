@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from storage_init.errors import SourceError
-from storage_init.hashing import sha256_files
-from storage_init.package import Source
-from storage_init.sources.remote import Remote, RemoteFile
-from storage_init.sources.selection import needed
-from storage_init.verify import list_files
+from storage_init.base.errors import SourceError
+from storage_init.base.hashing import sha256_files
+from storage_init.format.package import Source
+from storage_init.format.verify import list_files
+from storage_init.sources.transfer.remote import Remote, RemoteFile
+from storage_init.sources.transfer.selection import needed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,17 +8,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from storage_init import variables
-from storage_init.errors import SourceError
-from storage_init.package import Source
+from storage_init.base import variables
+from storage_init.base.errors import SourceError
+from storage_init.base.uris import name_problem
+from storage_init.format.package import Source
+from storage_init.format.verify import list_files
 from storage_init.sources import local
-from storage_init.sources.names import name_problem
-from storage_init.verify import list_files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage_init.sources.remote import Remote
+    from storage_init.sources.transfer.remote import Remote
 
 URI = re.compile(r"pvc://(?P<claim>[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(?:/(?P<path>.*))?")
 

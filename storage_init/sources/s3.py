@@ -11,17 +11,17 @@ from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from storage_init.errors import SourceError
-from storage_init.hashing import CHUNK_BYTES
+from storage_init.base.errors import SourceError
+from storage_init.base.hashing import CHUNK_BYTES
 from storage_init.sources import buckets, kserve, s3_listing
-from storage_init.sources.failures import status_of
-from storage_init.sources.ranges import CONNECTIONS
-from storage_init.sources.remote import Remote, RemoteFile
+from storage_init.sources.transfer.failures import status_of
+from storage_init.sources.transfer.ranges import CONNECTIONS
+from storage_init.sources.transfer.remote import Remote, RemoteFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from storage_init.package import Source
+    from storage_init.format.package import Source
 
 
 def resolve(uri: str) -> Source:

@@ -22,8 +22,8 @@ from xml.etree import ElementTree
 
 import msgspec
 
-from storage_init.sources.remote import RemoteFile
 from storage_init.sources.sigv4 import Keys, sign
+from storage_init.sources.transfer.remote import RemoteFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -15,13 +15,15 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit
 
-from storage_init.errors import SourceError
-from storage_init.hashing import CHUNK_BYTES
-from storage_init.logs import event
-from storage_init.package import Source
-from storage_init.sources import archives, kserve, ranges, space
-from storage_init.sources.remote import Remote, RemoteFile
-from storage_init.variables import ALLOW_HTTP
+from storage_init.base import space
+from storage_init.base.errors import SourceError
+from storage_init.base.hashing import CHUNK_BYTES
+from storage_init.base.logs import event
+from storage_init.base.variables import ALLOW_HTTP
+from storage_init.format.package import Source
+from storage_init.sources import kserve
+from storage_init.sources.transfer import archives, ranges
+from storage_init.sources.transfer.remote import Remote, RemoteFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.pods.podman import podman
-from tests.containers import images, in_image
-from tests.hub import hub
-from tests.manifests.render import ROOT
-from tests.registry import registry
+from tests.support.machine.containers import images, in_image
+from tests.support.manifests.render import ROOT
+from tests.support.servers.hub import hub
+from tests.support.servers.registry import registry
 
 if TYPE_CHECKING:
     from pathlib import Path

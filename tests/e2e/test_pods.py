@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.pods.podman import Podman
-from tests.containers import images, run_job, set_env, volume, with_claim
-from tests.hub import hub
-from tests.manifests.pod import pods, served
-from tests.manifests.render import SERVICE, Setup
-from tests.v2 import text_request
+from tests.support.clients.v2 import text_request
+from tests.support.machine.containers import images, run_job, set_env, volume, with_claim
+from tests.support.manifests.pod import pods, served
+from tests.support.manifests.render import SERVICE, Setup
+from tests.support.servers.hub import hub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.packages import writable_copy
+from tests.support.models.packages import writable_copy
 
 if TYPE_CHECKING:
     from pathlib import Path

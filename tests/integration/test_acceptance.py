@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.process import free_port
-from tests.packages import flip_byte, writable_copy
+from benchmarks.harness.process import free_port
+from tests.support.models.packages import flip_byte, writable_copy
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.architectures.catalogue import ARCHITECTURES
-from benchmarks.architectures.cells import measure
-from benchmarks.architectures.page import mark
-from benchmarks.architectures.tasks import TASKS
+from tests.architectures.catalogue import ARCHITECTURES
+from tests.architectures.cells import measure
+from tests.architectures.page import mark
+from tests.architectures.tasks import TASKS
 
 pytestmark = [
     pytest.mark.integration,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.__main__ import main
-from storage_init.store import Store
-from tests.disks import small_disk
-from tests.hub import hub
+from storage_init.store.layout import Store
+from tests.support.machine.disks import small_disk
+from tests.support.servers.hub import hub
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,10 +13,10 @@ import httpx
 import numpy as np
 import pytest
 
-from benchmarks.process import Predictor, predictor
-from predictor.kserve_protobuf import pb2, pb2_grpc
-from tests.models import WORDS
-from tests.v2 import outputs_of, text_request
+from benchmarks.harness.process import Predictor, predictor
+from predictor.grpc.protobuf import pb2, pb2_grpc
+from tests.support.clients.v2 import outputs_of, text_request
+from tests.support.models.models import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

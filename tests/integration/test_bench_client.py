@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks import catalogue
-from benchmarks.launch import launch
+from benchmarks.harness.launch import launch
+from benchmarks.harness.requests import PROTOCOLS
+from benchmarks.harness.usage import memory
 from benchmarks.load import make_plan, measure_bare, measure_cell
 from benchmarks.prepared import Prepared
-from benchmarks.requests import PROTOCOLS
-from benchmarks.usage import memory
-from storage_init.package import read_package
+from storage_init.format.package import read_package
 
 if TYPE_CHECKING:
     from pathlib import Path

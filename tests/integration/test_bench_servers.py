@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from benchmarks import catalogue
-from benchmarks.launch import launch
+from benchmarks.harness.launch import launch
+from benchmarks.harness.requests import rest_json
 from benchmarks.prepared import Prepared
-from benchmarks.requests import rest_json
-from storage_init.package import read_package
+from storage_init.format.package import read_package
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from benchmarks.launch import Server
-    from storage_init.package import Variant
+    from benchmarks.harness.launch import Server
+    from storage_init.format.package import Variant
 
 pytestmark = pytest.mark.integration
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.store import Store
-from storage_init.verify import list_files, verify
-from tests.hub import Hub, Request, hub
-from tests.packages import flip_byte, writable_copy
-from tests.pods import Pods, downloads
+from storage_init.format.verify import list_files, verify
+from storage_init.store.layout import Store
+from tests.support.machine.pods import Pods, downloads
+from tests.support.models.packages import flip_byte, writable_copy
+from tests.support.servers.hub import Hub, Request, hub
 from tests.unit.storage_init.fakes import FILES, NAME, publish_fake
 
 if TYPE_CHECKING:

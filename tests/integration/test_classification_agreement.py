@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pytest
 
-from benchmarks.originals import original
-from benchmarks.process import predictor
-from pipeline.recipe import Recipe
-from tests.models import LABELS, make_classifier
-from tests.prepare import prepare
-from tests.sentences import sentences
-from tests.v2 import outputs_of, text_request
+from benchmarks.harness.process import predictor
+from pipeline.recipe.recipe import Recipe
+from tests.support.clients.v2 import outputs_of, text_request
+from tests.support.models.models import LABELS, make_classifier
+from tests.support.models.originals import original
+from tests.support.models.prepare import prepare
+from tests.support.models.sentences import sentences
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,9 +24,9 @@ from kserve import (
 )
 from tritonclient import http as triton_http
 
-from benchmarks.process import Predictor, predictor
-from tests.v2 import outputs_of
-from tests.waiting import wait_until_ready
+from benchmarks.harness.process import Predictor, predictor
+from tests.support.clients.v2 import outputs_of
+from tests.support.clients.waiting import wait_until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -141,7 +141,14 @@ def test_tritons_http_client(server: Predictor, task: str, binary: bool) -> None
 def test_tritons_grpc_client(server: Predictor, task: str) -> None:
     names = TASKS[task].outputs
     done = subprocess.run(
-        [sys.executable, "-m", "tests.triton_grpc", server.grpc_target, task, *names],
+        [
+            sys.executable,
+            "-m",
+            "tests.support.clients.triton_grpc",
+            server.grpc_target,
+            task,
+            *names,
+        ],
         input=json.dumps(dict(TASKS[task].inputs)),
         capture_output=True,
         text=True,

@@ -16,13 +16,13 @@ import pytest
 from kserve import InferInput, InferRequest, InferResponse
 from kserve.protocol.infer_type import RequestedOutput
 
-from benchmarks.process import Predictor, launched, predictor, run_to_end
-from predictor.kserve_protobuf import pb2, pb2_grpc
-from tests.models import LABELS
-from tests.packages import flip_byte, writable_copy
-from tests.protocol.kserve_cases import APPLICABLE, NOT_APPLICABLE
-from tests.v2 import outputs_of, text_request
-from tests.waiting import wait_until_listening
+from benchmarks.harness.process import Predictor, launched, predictor, run_to_end
+from predictor.grpc.protobuf import pb2, pb2_grpc
+from tests.support.clients.v2 import outputs_of, text_request
+from tests.support.clients.waiting import wait_until_listening
+from tests.support.models.models import LABELS
+from tests.support.models.packages import flip_byte, writable_copy
+from tests.support.protocol.kserve_cases import APPLICABLE, NOT_APPLICABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.cache import Cache
-from storage_init.errors import WarmstartError
-from storage_init.initializer import initialize
-from storage_init.store import Store
-from storage_init.verify import list_files, verify
-from tests.disks import remount, small_disk
-from tests.packages import writable_copy
+from storage_init.base.errors import WarmstartError
+from storage_init.fetch.filling import Cache
+from storage_init.fetch.initializer import initialize
+from storage_init.format.verify import list_files, verify
+from storage_init.store.layout import Store
+from tests.support.machine.disks import remount, small_disk
+from tests.support.models.packages import writable_copy
 from tests.unit.storage_init.fakes import FILES, publish_fake
 
 if TYPE_CHECKING:

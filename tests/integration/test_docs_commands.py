@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from benchmarks.process import free_port, stop
-from tests.documents import PAGES, ROOT, Block, blocks
-from tests.hub import hub
+from benchmarks.harness.process import free_port, stop
+from tests.support.machine.documents import PAGES, ROOT, Block, blocks
+from tests.support.servers.hub import hub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from benchmarks.process import Predictor, launched, predictor
-from tests.load import Load, Outcomes
-from tests.v2 import outputs_of, text_request
+from benchmarks.harness.process import Predictor, launched, predictor
+from tests.support.clients.load import Load, Outcomes
+from tests.support.clients.v2 import outputs_of, text_request
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from benchmarks.process import predictor
+from benchmarks.harness.process import predictor
 
 if TYPE_CHECKING:
     from pathlib import Path

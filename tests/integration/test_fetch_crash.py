@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.cache import Cache
-from storage_init.errors import WarmstartError
-from storage_init.initializer import initialize
-from storage_init.package import PACKAGE_FILE, read_package
-from storage_init.store import Store
-from storage_init.verify import check_files, list_files, verify
-from tests.interrupt import FINISHED, REFUSED, SUCCEEDED, die, find_the_disk_full, run_in_child
-from tests.packages import writable_copy
+from storage_init.base.errors import WarmstartError
+from storage_init.fetch.filling import Cache
+from storage_init.fetch.initializer import initialize
+from storage_init.format.package import PACKAGE_FILE, read_package
+from storage_init.format.verify import check_files, list_files, verify
+from storage_init.store.layout import Store
+from tests.support.machine.interrupt import (
+    FINISHED,
+    REFUSED,
+    SUCCEEDED,
+    die,
+    find_the_disk_full,
+    run_in_child,
+)
+from tests.support.models.packages import writable_copy
 from tests.unit.storage_init.fakes import NAME, publish_fake, with_weights
 
 if TYPE_CHECKING:

@@ -24,13 +24,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from benchmarks.process import Predictor, predictor
-from predictor.kserve_protobuf import pb2_grpc
-from tests.fuzzing import Sent, binary_requests, grpc_requests, rest_requests
+from benchmarks.harness.process import Predictor, predictor
+from predictor.grpc.protobuf import pb2_grpc
 from tests.integration.conftest import TASKS
-from tests.openapi import Example, examples
-from tests.v2 import text_request
-from tests.waiting import wait_until_ready
+from tests.support.clients.fuzzing import Sent, binary_requests, grpc_requests, rest_requests
+from tests.support.clients.openapi import Example, examples
+from tests.support.clients.v2 import text_request
+from tests.support.clients.waiting import wait_until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from storage_init.errors import PackageError, StoreError, VerificationError
-from storage_init.housekeeping.gc import collect
-from storage_init.housekeeping.retention import Policy
-from storage_init.package import DIGEST_FILE, PACKAGE_FILE
-from storage_init.store import STAGING, Store
-from storage_init.verify import verify
+from storage_init.base.errors import PackageError, StoreError, VerificationError
+from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE
+from storage_init.format.verify import verify
+from storage_init.store.gc.collect import collect
+from storage_init.store.gc.retention import Policy
+from storage_init.store.layout import STAGING, Store
 from tests.unit.storage_init.fakes import FILES, publish_fake, with_weights
 
 if TYPE_CHECKING:

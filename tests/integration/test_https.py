@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from storage_init.initializer import INCOMING
-from storage_init.store import Store
-from storage_init.verify import list_files, verify
+from storage_init.fetch.initializer import INCOMING
+from storage_init.format.verify import list_files, verify
+from storage_init.store.layout import Store
+from tests.support.servers.web import Request, Web, web
 from tests.unit.storage_init.fakes import publish_fake
-from tests.web import Request, Web, web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

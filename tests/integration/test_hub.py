@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from storage_init.package import Source
-from storage_init.verify import list_files
-from tests.hub import Hub, Request, hub
+from storage_init.format.package import Source
+from storage_init.format.verify import list_files
+from tests.support.servers.hub import Hub, Request, hub
 from tests.unit.storage_init.fakes import write_files
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ print(msgspec.json.encode(sources.resolve(sys.argv[1])).decode())
 FETCH = """
 import sys, msgspec, pathlib
 from storage_init import sources
-from storage_init.errors import SourceError
-from storage_init.package import Source
+from storage_init.base.errors import SourceError
+from storage_init.format.package import Source
 try:
     sources.fetch(msgspec.json.decode(sys.argv[1], type=Source), pathlib.Path(sys.argv[2]))
 except SourceError as error:
@@ -346,8 +346,8 @@ def test_a_hub_that_lists_a_hostile_name_is_refused(
     def with_evil(folder: Path) -> set[str]:
         return list_files(folder) | {path}
 
-    monkeypatch.setattr("tests.hub.list_files", with_evil)
-    monkeypatch.setattr("tests.hub._described", lambda _, name: described(name))
+    monkeypatch.setattr("tests.support.servers.hub.list_files", with_evil)
+    monkeypatch.setattr("tests.support.servers.hub._described", lambda _, name: described(name))
     message = refusal(server.environment(tmp_path), f"hf://{REPO}", tmp_path / "destination")
     assert message.startswith(f"hf://{REPO} is refused: its file {path!r} has ")
     assert server.downloads() == set()

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.initializer import INCOMING
-from storage_init.store import Store
-from storage_init.verify import list_files, verify
-from tests.hub import Hub, Request, hub
+from storage_init.fetch.initializer import INCOMING
+from storage_init.format.verify import list_files, verify
+from storage_init.store.layout import Store
+from tests.support.servers.hub import Hub, Request, hub
 from tests.unit.storage_init.fakes import publish_fake, write_files
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from unittest import mock
 
 import pytest
 
-from benchmarks.process import Predictor, predictor
-from tests.v2 import outputs_of, text_request
+from benchmarks.harness.process import Predictor, predictor
+from tests.support.clients.v2 import outputs_of, text_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
-from benchmarks.process import free_port
-from tests.models import LABELS
-from tests.v2 import outputs_of, text_request
+from benchmarks.harness.process import free_port
+from tests.support.clients.v2 import outputs_of, text_request
+from tests.support.models.models import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

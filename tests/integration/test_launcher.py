@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.compile import compile_to
-from pipeline.pipeline import Cluster
-from storage_init.store import Store
-from storage_init.verify import verify
+from pipeline.kubeflow.compile import compile_to
+from pipeline.kubeflow.graph import Cluster
+from storage_init.format.verify import verify
+from storage_init.store.layout import Store
 
 pytestmark = pytest.mark.integration
 

@@ -15,10 +15,10 @@ import httpx
 import numpy as np
 import pytest
 
-from benchmarks.process import Predictor, free_port, launched, predictor, run_to_end
-from predictor.kserve_protobuf import pb2, pb2_grpc
-from tests.v2 import outputs_of, text_request
-from tests.waiting import listens, wait_until
+from benchmarks.harness.process import Predictor, free_port, launched, predictor, run_to_end
+from predictor.grpc.protobuf import pb2, pb2_grpc
+from tests.support.clients.v2 import outputs_of, text_request
+from tests.support.clients.waiting import listens, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,10 +13,10 @@ import grpc
 import httpx
 import pytest
 
-from benchmarks.process import Predictor, predictor
-from predictor.kserve_protobuf import pb2, pb2_grpc
-from tests.v2 import text_request
-from tests.waiting import wait_until
+from benchmarks.harness.process import Predictor, predictor
+from predictor.grpc.protobuf import pb2, pb2_grpc
+from tests.support.clients.v2 import text_request
+from tests.support.clients.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.harness.process import Predictor, predictor
 from benchmarks.pods.kserve import MODELS, Document, containers, of_kind
-from benchmarks.process import Predictor, predictor
 from predictor.settings import PREFIX, Settings
-from tests.manifests.pod import pods, served, settings_of
-from tests.manifests.render import ROOT, SERVICE, SETUPS, Setup, named, render
+from tests.support.manifests.pod import pods, served, settings_of
+from tests.support.manifests.render import ROOT, SERVICE, SETUPS, Setup, named, render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

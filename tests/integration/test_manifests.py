@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.pods.kserve import Document, of_kind, pod_of, predictors
-from tests.manifests.render import MANIFESTS, ROOT, SETUPS, Setup, render, run
-from tests.manifests.schemas import (
+from tests.support.manifests.render import MANIFESTS, ROOT, SETUPS, Setup, render, run
+from tests.support.manifests.schemas import (
     crd_mistakes,
     group,
     kserve_mistakes,

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from benchmarks.pods.kserve import Document, containers, of_kind, predictors, runtime_of
-from tests.manifests.pod import mode, pods, served, settings_of
-from tests.manifests.render import MANIFESTS, SETUPS, Setup, render, run
+from tests.support.manifests.pod import mode, pods, served, settings_of
+from tests.support.manifests.render import MANIFESTS, SETUPS, Setup, render, run
 
 if TYPE_CHECKING:
     from pathlib import Path

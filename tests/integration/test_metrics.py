@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from benchmarks.process import Predictor, launched, predictor
-from predictor.kserve_protobuf import pb2, pb2_grpc
-from tests.packages import flip_byte, writable_copy
-from tests.v2 import text_request
-from tests.waiting import wait_until, wait_until_listening
+from benchmarks.harness.process import Predictor, launched, predictor
+from predictor.grpc.protobuf import pb2, pb2_grpc
+from tests.support.clients.v2 import text_request
+from tests.support.clients.waiting import wait_until, wait_until_listening
+from tests.support.models.packages import flip_byte, writable_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

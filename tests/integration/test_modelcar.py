@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from predictor.engine import Texts
-from predictor.loading import load
+from predictor.loading.load import load
+from predictor.protocol.types import Texts
 from predictor.settings import Settings
-from storage_init.errors import VerificationError
-from storage_init.links import leads_by_name
-from tests.engines import rows_of
-from tests.packages import flip_byte, writable_copy
+from storage_init.base.errors import VerificationError
+from storage_init.base.proc_links import leads_by_name
+from tests.support.models.engines import rows_of
+from tests.support.models.packages import flip_byte, writable_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from benchmarks.process import predictor
-from tests.manifests.pod import served
-from tests.manifests.render import ROOT, SETUPS, named, render
-from tests.v2 import text_request
+from benchmarks.harness.process import predictor
+from tests.support.clients.v2 import text_request
+from tests.support.manifests.pod import served
+from tests.support.manifests.render import ROOT, SETUPS, named, render
 
 if TYPE_CHECKING:
     from pathlib import Path

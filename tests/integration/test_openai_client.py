@@ -8,12 +8,12 @@ import numpy as np
 import openai
 import pytest
 
-from benchmarks.originals import original_scores, original_vectors
-from benchmarks.process import Predictor, predictor
-from tests.models import DIMENSION
-from tests.packages import writable_copy
-from tests.sentences import sentences
-from tests.waiting import wait_until_ready
+from benchmarks.harness.process import Predictor, predictor
+from tests.support.clients.waiting import wait_until_ready
+from tests.support.models.models import DIMENSION
+from tests.support.models.originals import original_scores, original_vectors
+from tests.support.models.packages import writable_copy
+from tests.support.models.sentences import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

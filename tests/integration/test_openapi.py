@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from benchmarks.process import Predictor, predictor
+from benchmarks.harness.process import Predictor, predictor
 from tests.integration.conftest import TASKS
-from tests.openapi import answer_validator, body_validator, examples, operations
-from tests.waiting import wait_until_ready
+from tests.support.clients.openapi import answer_validator, body_validator, examples, operations
+from tests.support.clients.waiting import wait_until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,20 +14,21 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.progress import StepError
-from pipeline.recipe import BF16_OPENVINO, Bf16Gate, Bf16Openvino, Recipe, RecipeError
-from predictor.engine import Texts
+from pipeline.preparation.progress import StepError
+from pipeline.recipe.errors import RecipeError
+from pipeline.recipe.recipe import BF16_OPENVINO, Bf16Gate, Bf16Openvino, Recipe
 from predictor.errors import NoVariantError
-from predictor.loading import load
+from predictor.loading.load import load
+from predictor.protocol.types import Texts
 from predictor.settings import Settings
-from storage_init import host, providers
-from storage_init.package import read_package
-from storage_init.providers import CPU, OPENVINO
-from storage_init.store import Store
-from storage_init.verify import verify
-from tests.engines import rows_of
-from tests.openvino import apart, is_intel, pretend
-from tests.prepare import prepare
+from storage_init.format.package import read_package
+from storage_init.format.verify import verify
+from storage_init.running import host, providers
+from storage_init.running.providers import CPU, OPENVINO
+from storage_init.store.layout import Store
+from tests.support.models.engines import rows_of
+from tests.support.models.openvino import apart, is_intel, pretend
+from tests.support.models.prepare import prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +129,7 @@ def test_without_the_plugin_it_is_passed_over_with_the_reason(package: Path) -> 
 
 def _load_as_if_fastest(package: Path, *, installed: bool) -> tuple[str, list[str]]:
     """On a CPU with bfloat16 that is not Intel's, by a package where fp32 is slower."""
-    from predictor import prefetch
+    from predictor.loading import prefetch
 
     if not installed:
         vars(providers)["_PLUGIN"] = "onnxruntime_ep_nowhere"
@@ -148,7 +149,7 @@ def _load_as_if_fastest(package: Path, *, installed: bool) -> tuple[str, list[st
     handler.emit = lambda record: said.append(  # type: ignore[method-assign]
         getattr(record, "fields", {}).get("why", "")
     )
-    logger = logging.getLogger("predictor.loading")
+    logger = logging.getLogger("predictor.loading.load")
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     return load(Settings(model_dir=package)).variant, said

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from benchmarks.process import predictor
-from storage_init import packaging, sources
-from storage_init.activations import probabilities
-from storage_init.cache import Cache, Cached
-from storage_init.packaging import PackagingError, can_package, package
-from storage_init.runtime import Tokenizer, input_names, open_session, run_answer
-from storage_init.store import Store
-from storage_init.verify import verify
-from tests.exports import export_onnx
+from benchmarks.harness.process import predictor
+from storage_init import sources
+from storage_init.fetch import preparing as packaging
+from storage_init.fetch.filling import Cache, Cached
+from storage_init.fetch.preparing import PackagingError, can_package, package
+from storage_init.format.verify import verify
+from storage_init.running.activations import probabilities
+from storage_init.running.runtime import Tokenizer, input_names, open_session, run_answer
+from storage_init.store.layout import Store
+from tests.support.models.exports import export_onnx
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from storage_init.store import Store
-from storage_init.verify import verify
-from tests.hub import hub
+from storage_init.format.verify import verify
+from storage_init.store.layout import Store
+from tests.support.servers.hub import hub
 
 pytestmark = pytest.mark.integration
 

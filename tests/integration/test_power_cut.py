@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.store import Store
-from storage_init.verify import is_whole
-from tests.disks import Disk
+from storage_init.format.verify import is_whole
+from storage_init.store.layout import Store
+from tests.support.machine.disks import Disk
 from tests.unit.storage_init.fakes import NAME, publish_fake, with_weights
 
 if TYPE_CHECKING:

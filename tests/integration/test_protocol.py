@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from benchmarks.process import Predictor, launched, predictor
-from tests.protocol import check
-from tests.v2 import text_request
-from tests.waiting import wait_until_listening
+from benchmarks.harness.process import Predictor, launched, predictor
+from tests.support.clients.v2 import text_request
+from tests.support.clients.waiting import wait_until_listening
+from tests.support.protocol import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.errors import StoreError
-from storage_init.publish import publish
-from storage_init.store import Store
-from storage_init.verify import verify
-from tests.interrupt import (
+from storage_init.base.errors import StoreError
+from storage_init.format.verify import verify
+from storage_init.store.layout import Store
+from storage_init.store.publish import publish
+from tests.support.machine.interrupt import (
     BROKEN,
     FINISHED,
     REFUSED,

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 
-from benchmarks.originals import original
-from benchmarks.process import Predictor, predictor
-from tests.sentences import sentences
-from tests.v2 import outputs_of
+from benchmarks.harness.process import Predictor, predictor
+from tests.support.clients.v2 import outputs_of
+from tests.support.models.originals import original
+from tests.support.models.sentences import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from benchmarks.process import run_to_end
-from storage_init.selftest import SelfTest
-from storage_init.verify import list_files
-from tests.packages import describe_again, flip_byte, writable_copy
+from benchmarks.harness.process import run_to_end
+from storage_init.format.selftest import SelfTest
+from storage_init.format.verify import list_files
+from tests.support.models.packages import describe_again, flip_byte, writable_copy
 
 if TYPE_CHECKING:
     from pathlib import Path

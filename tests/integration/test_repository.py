@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import tritonclient.http
 
-from benchmarks.process import Predictor, predictor
-from predictor.kserve_protobuf import pb2, pb2_grpc
-from tests.load import Load, Outcomes
-from tests.models import make_classifier
-from tests.packages import describe_again, flip_byte, writable_copy
-from tests.prepare import prepare
-from tests.v2 import outputs_of, text_request
+from benchmarks.harness.process import Predictor, predictor
+from predictor.grpc.protobuf import pb2, pb2_grpc
+from tests.support.clients.load import Load, Outcomes
+from tests.support.clients.v2 import outputs_of, text_request
+from tests.support.models.models import make_classifier
+from tests.support.models.packages import describe_again, flip_byte, writable_copy
+from tests.support.models.prepare import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.progress import STEPS
-from storage_init.store import Store
-from storage_init.verify import verify
+from pipeline.workspace.records import STEPS
+from storage_init.format.verify import verify
+from storage_init.store.layout import Store
 
 pytestmark = pytest.mark.integration
 

@@ -11,24 +11,25 @@ import numpy as np
 import pytest
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 
-from benchmarks.originals import original_vectors
-from benchmarks.process import Predictor, predictor
-from pipeline.recipe import Recipe
-from pipeline.reference import reference_outputs
+from benchmarks.harness.process import Predictor, predictor
+from pipeline.evaluation.baseline_outputs import reference_outputs
+from pipeline.recipe.recipe import Recipe
 from pipeline.steps.export import export
 from pipeline.steps.optimize import optimize
 from pipeline.steps.snapshot import snapshot
-from pipeline.workspace import Workspace
-from predictor.engine import Engine, Texts
-from predictor.tasks import task_for
+from pipeline.workspace.workspace import Workspace
+from predictor.engine.engine import Engine
+from predictor.engine.tasks import task_for
+from predictor.protocol.types import Texts
 from storage_init import sources
-from storage_init.package import TOKENIZER_FILE, Pooling
-from storage_init.runtime import Tokenizer, open_session
-from tests.engines import rows_of
-from tests.models import DIMENSION, make_embedder
-from tests.prepare import prepare
-from tests.sentences import sentences
-from tests.v2 import outputs_of, text_request
+from storage_init.format.package import TOKENIZER_FILE, Pooling
+from storage_init.running.runtime import Tokenizer, open_session
+from tests.support.clients.v2 import outputs_of, text_request
+from tests.support.models.engines import rows_of
+from tests.support.models.models import DIMENSION, make_embedder
+from tests.support.models.originals import original_vectors
+from tests.support.models.prepare import prepare
+from tests.support.models.sentences import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 
-from benchmarks.originals import original_scores
-from benchmarks.process import Predictor, predictor
-from pipeline.recipe import Recipe
-from predictor.engine import Texts
-from predictor.loading import load
-from predictor.parameters import Parameters
+from benchmarks.harness.process import Predictor, predictor
+from pipeline.recipe.recipe import Recipe
+from predictor.loading.load import load
+from predictor.protocol.parameters import Parameters
+from predictor.protocol.types import Texts
 from predictor.settings import Settings
-from storage_init.package import TextRanking, read_package
-from storage_init.selftest import SelfTest
-from tests.engines import rows_of
-from tests.models import make_reranker
-from tests.prepare import prepare
-from tests.sentences import sentences
-from tests.v2 import outputs_of
+from storage_init.format.package import TextRanking, read_package
+from storage_init.format.selftest import SelfTest
+from tests.support.clients.v2 import outputs_of
+from tests.support.models.engines import rows_of
+from tests.support.models.models import make_reranker
+from tests.support.models.originals import original_scores
+from tests.support.models.prepare import prepare
+from tests.support.models.sentences import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

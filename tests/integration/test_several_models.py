@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 import pytest
 
-from benchmarks.process import Predictor, predictor, run_to_end
-from tests.packages import describe_again, flip_byte, writable_copy
-from tests.v2 import outputs_of, text_request
+from benchmarks.harness.process import Predictor, predictor, run_to_end
+from tests.support.clients.v2 import outputs_of, text_request
+from tests.support.models.packages import describe_again, flip_byte, writable_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,18 +12,24 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from benchmarks.process import predictor, run_to_end
-from storage_init import package as packages
-from storage_init.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, Limits, read_package
-from storage_init.signing import SIGN_VARIABLE, VERIFY_VARIABLE, check_signature, sign
-from storage_init.store import Store
-from storage_init.verify import list_files, verify
-from tests.exports import export_onnx
-from tests.hub import hub
-from tests.keys import KeyPair, key_pair, needs_signing
-from tests.packages import flip_byte, writable_copy
+from benchmarks.harness.process import predictor, run_to_end
+from storage_init.format import package as packages
+from storage_init.format.package import (
+    DIGEST_FILE,
+    PACKAGE_FILE,
+    SIGNATURE_FILE,
+    Limits,
+    read_package,
+)
+from storage_init.format.signing import SIGN_VARIABLE, VERIFY_VARIABLE, check_signature, sign
+from storage_init.format.verify import list_files, verify
+from storage_init.store.layout import Store
+from tests.support.models.exports import export_onnx
+from tests.support.models.keys import KeyPair, key_pair, needs_signing
+from tests.support.models.packages import flip_byte, writable_copy
+from tests.support.servers.hub import hub
+from tests.support.servers.web import web
 from tests.unit.storage_init.fakes import publish_fake, write_files
-from tests.web import web
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.housekeeping.signatures import sign_version
-from storage_init.package import SIGNATURE_FILE
-from storage_init.signing import SIGN_VARIABLE, check_signature
-from storage_init.store import Store
-from storage_init.verify import verify
-from tests.interrupt import BROKEN, FINISHED, SUCCEEDED, die, run_in_child
-from tests.keys import KeyPair, key_pair, needs_signing
+from storage_init.format.package import SIGNATURE_FILE
+from storage_init.format.signing import SIGN_VARIABLE, check_signature
+from storage_init.format.verify import verify
+from storage_init.store.layout import Store
+from storage_init.store.signatures import sign_version
+from tests.support.machine.interrupt import BROKEN, FINISHED, SUCCEEDED, die, run_in_child
+from tests.support.models.keys import KeyPair, key_pair, needs_signing
 from tests.unit.storage_init.fakes import publish_fake
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def test_sign_refuses_what_is_broken_and_replaces_a_signature(store: Store, keys
 
 
 def test_a_killed_sign_leaves_the_old_signature_or_the_new_one(store: Store, keys: KeyPair) -> None:
-    import_module("storage_init.oms")  # once, for every child
+    import_module("storage_init.format.model_signing")  # once, for every child
     version = publish_fake(store)
     sign_version(store, "m", None, keys.private)
     old = (version / SIGNATURE_FILE).read_bytes()

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.signing import VERIFY_VARIABLE, sign
-from storage_init.store import Store
-from storage_init.verify import verify
-from tests.hub import Hub, hub
-from tests.keys import KeyPair, needs_signing
-from tests.packages import flip_byte, writable_copy
-from tests.pods import URI, Pods
+from storage_init.format.signing import VERIFY_VARIABLE, sign
+from storage_init.format.verify import verify
+from storage_init.store.layout import Store
+from tests.support.machine.pods import URI, Pods
+from tests.support.models.keys import KeyPair, needs_signing
+from tests.support.models.packages import flip_byte, writable_copy
+from tests.support.servers.hub import Hub, hub
 from tests.unit.storage_init.fakes import NAME, publish_fake, with_weights
 
 if TYPE_CHECKING:

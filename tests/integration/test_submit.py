@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.__main__ import main
-from tests.kubeflow import Kubeflow, kubeflow
+from tests.support.servers.kubeflow import Kubeflow, kubeflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ MODEL = ["--source=hf://owner/name@main", "--name=sentiment"]
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubeflow]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr("pipeline.submit.POLL_SECONDS", 0.01)
+    monkeypatch.setattr("pipeline.kubeflow.submit.POLL_SECONDS", 0.01)
     for name in ("WARMSTART_KFP_TOKEN", "WARMSTART_KFP_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     with kubeflow() as running:

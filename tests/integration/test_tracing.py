@@ -12,9 +12,9 @@ import grpc
 import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
-from benchmarks.process import predictor
-from tests.v2 import text_request
-from tests.waiting import wait_until
+from benchmarks.harness.process import predictor
+from tests.support.clients.v2 import text_request
+from tests.support.clients.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

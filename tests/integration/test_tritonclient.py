@@ -9,9 +9,9 @@ import pytest
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
-from benchmarks.process import Predictor, predictor
-from tests.models import LABELS
-from tests.v2 import outputs_of, text_request
+from benchmarks.harness.process import Predictor, predictor
+from tests.support.clients.v2 import outputs_of, text_request
+from tests.support.models.models import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

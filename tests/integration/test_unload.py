@@ -11,11 +11,11 @@ import grpc
 import httpx
 import pytest
 
-from benchmarks.process import Predictor, predictor
-from predictor.kserve_protobuf import pb2, pb2_grpc
-from tests.packages import writable_copy
-from tests.v2 import text_request
-from tests.waiting import wait_until_ready
+from benchmarks.harness.process import Predictor, predictor
+from predictor.grpc.protobuf import pb2, pb2_grpc
+from tests.support.clients.v2 import text_request
+from tests.support.clients.waiting import wait_until_ready
+from tests.support.models.packages import writable_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

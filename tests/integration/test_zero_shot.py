@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 
-from benchmarks.originals import original
-from benchmarks.process import Predictor, predictor
-from pipeline.recipe import Recipe
-from tests.models import NLI_LABELS
-from tests.prepare import prepare
-from tests.sentences import sentences
-from tests.v2 import outputs_of, text_request
+from benchmarks.harness.process import Predictor, predictor
+from pipeline.recipe.recipe import Recipe
+from tests.support.clients.v2 import outputs_of, text_request
+from tests.support.models.models import NLI_LABELS
+from tests.support.models.originals import original
+from tests.support.models.prepare import prepare
+from tests.support.models.sentences import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

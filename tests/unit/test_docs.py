@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from pipeline import recipe, recipe_docs
-from pipeline import settings_docs as pipeline_docs
-from predictor import settings_docs
-from storage_init import reference
-from storage_init.package_schema import schema
-from tests.documents import (
+from docs.generate import pipeline as pipeline_docs
+from docs.generate import predictor as settings_docs
+from docs.generate import tables as reference
+from pipeline.recipe import docs as recipe_docs
+from pipeline.recipe import recipe
+from storage_init.format.schema import schema
+from tests.support.machine.documents import (
     PAGES,
     REASONS,
     ROOT,
@@ -27,8 +28,8 @@ from tests.documents import (
     prose,
     quotes,
 )
-from tests.documents import blocks as blocks_of
-from tests.manifests.schemas import group, kserve_mistakes, mistakes, validate_core
+from tests.support.machine.documents import blocks as blocks_of
+from tests.support.manifests.schemas import group, kserve_mistakes, mistakes, validate_core
 
 if TYPE_CHECKING:
     from pathlib import Path

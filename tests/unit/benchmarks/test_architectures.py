@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.architectures import page, runner
-from benchmarks.architectures.catalogue import ARCHITECTURES
-from benchmarks.architectures.cells import Cell, Int8, Row, difference, one_line
-from benchmarks.architectures.tasks import TASKS, Answers
-from storage_init.package import Closeness
+from storage_init.format.package import Closeness
+from tests.architectures import page, runner
+from tests.architectures.catalogue import ARCHITECTURES
+from tests.architectures.cells import Cell, Int8, Row, difference, one_line
+from tests.architectures.tasks import TASKS, Answers
 
 CLOSE = Closeness(texts=8, label_agreement=0.9)
 PUBLISHED = Cell("equal", None, 26, 9, 2e-7, Int8(CLOSE, None), "2 Attention")

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.client import http
 from benchmarks.client.plan import ClientFailedError, Outcome, Plan, run_client
 from benchmarks.client.recorder import Recorder
-from benchmarks.process import free_port
+from benchmarks.harness.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.recipe import Recipe
+from pipeline.recipe.recipe import Recipe
 from pipeline.steps.export import export
 from pipeline.steps.optimize import optimize
 from pipeline.steps.quantize import quantize
 from pipeline.steps.snapshot import snapshot
-from pipeline.workspace import Workspace
+from pipeline.workspace.workspace import Workspace
 from storage_init import sources
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from pipeline.recipe import Fp32, Int8, Recipe
-from pipeline.stages import INNER, take, work
-from pipeline.workspace import GRAPH, PACKED_GRAPH, Workspace
+from pipeline.preparation.runner import INNER, take, work
+from pipeline.recipe.recipe import Fp32, Int8, Recipe
+from pipeline.workspace.workspace import GRAPH, PACKED_GRAPH, Workspace
 from storage_init import sources
 
 if TYPE_CHECKING:

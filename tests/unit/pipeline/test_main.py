@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
-from storage_init.verify import verify
+from storage_init.format.verify import verify
 
 
 @pytest.mark.parametrize(

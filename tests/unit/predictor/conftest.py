@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from predictor.loading import LoadedModel, load
-from predictor.served import ServedModel
+from predictor.loading.load import LoadedModel, load
+from predictor.serving.model import ServedModel
 from predictor.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from predictor.engine import Engine
+    from predictor.engine.engine import Engine
 
 
 @pytest.fixture(scope="session")

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from predictor.batcher import Batcher
-from predictor.engine import Engine, Texts, Tokens
-from predictor.scheduler import Limits
-from storage_init.runtime import TextTooLongError
+from predictor.protocol.types import Texts, Tokens
+from predictor.serving.batcher import Batcher
+from predictor.serving.scheduler import Limits
+from storage_init.running.runtime import TextTooLongError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+
+    from predictor.engine.engine import Engine
 
 ONE_LANE = Limits(lanes=1, max_tokens=10_000, max_padding=100)
 SECONDS = 10

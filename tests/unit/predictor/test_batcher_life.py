@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from predictor.batcher import Batcher, StoppedError
-from predictor.engine import Texts
 from predictor.errors import DeadlineError
+from predictor.protocol.types import Texts
+from predictor.serving.batcher import Batcher, StoppedError
 from tests.unit.predictor.lanes import (
     ONE_LANE,
     SECONDS,

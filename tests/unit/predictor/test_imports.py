@@ -10,7 +10,8 @@ HEAVY = {"torch", "transformers", "optimum", "kfp", "pandas", "fastapi", "kubern
 
 def test_serving_imports_nothing_heavy() -> None:
     code = (
-        "import sys, predictor.served, predictor.server, predictor.loading, predictor.__main__; "
+        "import sys, predictor.serving.model, predictor.server, predictor.loading.load; "
+        "import predictor.__main__; "
         f"print({HEAVY} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

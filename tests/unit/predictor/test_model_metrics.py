@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry
 
 from predictor.model_metrics import ModelCollector
-from predictor.served import ServedModel, State
+from predictor.serving.model import ServedModel, State
 from predictor.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from predictor.loading import LoadedModel
+    from predictor.loading.load import LoadedModel
 
 
 def scrape(*models: ServedModel) -> Any:

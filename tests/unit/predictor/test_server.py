@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.process import free_port
+from benchmarks.harness.process import free_port
 from predictor.errors import SelfTestError
 from predictor.listener import PortError
 from predictor.server import serve
 from predictor.settings import Settings
-from predictor.start import Start
+from predictor.telemetry.startup import Start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from predictor.loading import LoadedModel
+    from predictor.loading.load import LoadedModel
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from predictor.settings import Settings, parse_settings
-from storage_init.host import usable_cpus
+from storage_init.base.cpus import usable_cpus
 
 NAMES = [item.name for item in fields(Settings)]
 

@@ -8,29 +8,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from benchmarks.originals import original
-from predictor.engine import Engine, Texts, TokenRows, Tokens, values_of
+from predictor.engine.tasks import task_for
+from predictor.engine.tasks.question_answering import _spans
+from predictor.engine.tasks.token_classification import without_overlaps
+from predictor.engine.tasks.words import cleaned
+from predictor.engine.windows import windows
 from predictor.errors import SelfTestError
-from predictor.loading import load
-from predictor.parameters import Parameters
+from predictor.loading.load import load
+from predictor.protocol.parameters import Parameters
+from predictor.protocol.types import Texts, TokenRows, Tokens, values_of
 from predictor.settings import Settings
-from predictor.tasks import task_for
-from predictor.tasks.question_answering import _spans
-from predictor.tasks.token_classification import without_overlaps
-from predictor.tasks.words import cleaned
-from predictor.windows import windows
-from storage_init.errors import PackageError
-from storage_init.package import SELFTEST_FILE, FillMask, TokenClassification
-from storage_init.runtime import Tokenizer
-from storage_init.selftest import SelfTest
-from tests.engines import rows_of, tokens_of
-from tests.exports import export_onnx
-from tests.models import TAGS
-from tests.packages import describe_again, writable_copy
-from tests.sentences import sentences
+from storage_init.base.errors import PackageError
+from storage_init.format.package import SELFTEST_FILE, FillMask, TokenClassification
+from storage_init.format.selftest import SelfTest
+from storage_init.running.runtime import Tokenizer
+from tests.support.models.engines import rows_of, tokens_of
+from tests.support.models.exports import export_onnx
+from tests.support.models.models import TAGS
+from tests.support.models.originals import original
+from tests.support.models.packages import describe_again, writable_copy
+from tests.support.models.sentences import sentences
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from predictor.engine.engine import Engine
 
 PREPARED = ["prepared_tagger", "prepared_reader", "prepared_masked"]
 
@@ -78,7 +80,7 @@ def test_a_self_test_of_another_number_of_tokens_fails(
 def test_both_variants_pass_their_gates_and_keep_texts_apart(
     prepared: str, request: pytest.FixtureRequest
 ) -> None:
-    from storage_init.package import read_package
+    from storage_init.format.package import read_package
 
     package, _ = read_package(request.getfixturevalue(prepared))
     assert [variant.name for variant in package.variants] == ["fp32", "int8"]

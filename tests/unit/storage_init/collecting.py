@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from storage_init.housekeeping.retention import Policy
-from storage_init.store import STAGING
+from storage_init.store.gc.retention import Policy
+from storage_init.store.layout import STAGING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage_init.housekeeping.collector import Outcome
-    from storage_init.store import Store
+    from storage_init.store.gc.collector import Outcome
+    from storage_init.store.layout import Store
 
 DAY = 86400.0
 EAGER = Policy(keep=1, min_age=0.0)

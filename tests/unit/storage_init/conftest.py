@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.store import Store
+from storage_init.store.layout import Store
 from tests.unit.storage_init.collecting import DAY, age
 from tests.unit.storage_init.fakes import publish_fake, with_weights
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from storage_init.package import (
+from storage_init.format.package import (
     BatchSensitivity,
     Closeness,
     FileEntry,
@@ -17,13 +17,13 @@ from storage_init.package import (
     TextClassification,
     Variant,
 )
-from storage_init.publish import publish
+from storage_init.store.publish import publish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from storage_init.store import Store
+    from storage_init.store.layout import Store
 
 NAME = "m"
 KEY = "a" * 64

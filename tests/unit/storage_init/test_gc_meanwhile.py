@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from storage_init.housekeeping import inventory
-from storage_init.housekeeping.gc import collect
-from storage_init.housekeeping.readers import Readers
-from storage_init.housekeeping.retention import Policy
-from storage_init.store import STAGING
-from storage_init.verify import verify
+from storage_init.format.verify import verify
+from storage_init.store import inventory
+from storage_init.store.gc.collect import collect
+from storage_init.store.gc.readers import Readers
+from storage_init.store.gc.retention import Policy
+from storage_init.store.layout import STAGING
 from tests.unit.storage_init.collecting import (
     DAY,
     EAGER,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from storage_init.store import Store
+    from storage_init.store.layout import Store
 
 
 def meanwhile(

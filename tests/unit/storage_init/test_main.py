@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.__main__ import main
-from storage_init.verify import verify
+from storage_init.format.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage_init import package as packages
-from storage_init.errors import PackageError
-from storage_init.package import (
+from storage_init.base.errors import PackageError
+from storage_init.format import package as packages
+from storage_init.format.package import (
     BatchSensitivity,
     Closeness,
     FileEntry,

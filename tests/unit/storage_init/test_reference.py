@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from storage_init.reference import Row, filled, shown, table
+from docs.generate.tables import Row, filled, shown, table
 
 PAGE = """before
 <!-- made by make schema: one -->

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from storage_init.package import read_package
+from storage_init.format.package import read_package
 from storage_init.sbom import bill_of_materials, main
 from tests.unit.storage_init.fakes import publish_fake
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from storage_init.store import Store
+    from storage_init.store.layout import Store
 
 
 def test_the_bill_names_the_model_its_source_and_every_file(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.harness.process import free_port
 from benchmarks.pods.http import Http
 from benchmarks.pods.target import StartFailedError
-from benchmarks.process import free_port
-from tests.web import Answer, web
+from tests.support.servers.web import Answer, web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,12 +11,21 @@ from kubernetes import client
 from benchmarks.pods.kubernetes import Kubernetes, pull_seconds
 from benchmarks.pods.starts import measure
 from benchmarks.pods.target import MILESTONES, StartFailedError
-from tests.cluster import NAMESPACE, NODE, SERVICE, cluster, container, life, pod, pulled
+from tests.support.servers.cluster import (
+    NAMESPACE,
+    NODE,
+    SERVICE,
+    cluster,
+    container,
+    life,
+    pod,
+    pulled,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.cluster import Cluster, Object
+    from tests.support.servers.cluster import Cluster, Object
 
 PULLED = 'Successfully pulled image "acme/predictor:1" in 1m2.5s (1m3s including waiting).'
 THERE = 'Container image "acme/init:1" already present on machine'

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from benchmarks.report import Table
+    from benchmarks.harness.report import Table
 
 
 def start(target: str, number: int, ready: float, **spent: float) -> PodStart:

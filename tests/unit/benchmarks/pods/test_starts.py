@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from benchmarks.report import Table
+    from benchmarks.harness.report import Table
 
 STATUS = {
     "start_seconds": {"runtime_imported": 0.2, "ready": 0.4},

@@ -1,0 +1,201 @@
+"""A server under twenty times what it can answer: what it serves, refuses, and takes of memory.
+
+``python -m benchmarks overload``. The sustainable rate is measured first, by a closed loop on the
+same server. Then requests come at twenty times that rate in an open loop, each with a deadline.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from benchmarks import catalogue
+from benchmarks.client.flood import FloodOutcome, FloodPlan, run_flood
+from benchmarks.client.plan import Plan, run_client
+from benchmarks.harness.figures import quantile
+from benchmarks.harness.launch import ServerFailedError, launch
+from benchmarks.harness.report import NOTHING, Table
+from benchmarks.harness.requests import HttpRequest, rest_json
+from benchmarks.harness.usage import memory
+
+if TYPE_CHECKING:
+    from benchmarks.bench import Bench
+    from benchmarks.harness.launch import Running
+
+TIMES = 20
+DEADLINE_SECONDS = 1.0
+PEAK_CONNECTIONS = 16
+WARMUP_SECONDS = 1.0
+PEAK_SECONDS = 5.0
+# What the client takes to start and to open its connections.
+CONNECT_SECONDS = 3.0
+# Enough for all that wait, and for the refusals on their way.
+CONNECTIONS = 1000
+SAMPLE_SECONDS = 0.5
+PROBES = 20
+PROBE_SECONDS = 0.02
+# As before the load, within what a machine's noise does to a median.
+NORMAL = 2.0
+NORMAL_IN_A_ROW = 5
+GIVE_UP_SECONDS = 30.0
+
+
+class Overload(msgspec.Struct, frozen=True):
+    """The part's raw samples; rates in answers a second, times in seconds, memory in MB of PSS.
+
+    ``peak_after``: the sustainable rate once more, when all was over. ``back``: from the end of the
+    flood to when latencies are what they were, None if they were not.
+    """
+
+    model: str
+    variant: str
+    deadline: float
+    peak: float
+    peak_after: float
+    outcome: FloodOutcome
+    before_pss: float
+    pss: list[float]
+    after_pss: float
+    idle: float
+    back: float | None
+
+    @property
+    def served_share(self) -> float:
+        """Answers in time a second, over the sustainable rate."""
+        return len(self.outcome.answered) / self.outcome.seconds / self.peak
+
+    @property
+    def times(self) -> float:
+        """How many times the sustainable rate was sent indeed."""
+        return self.outcome.sent / self.outcome.seconds / self.peak
+
+    @property
+    def growth(self) -> float:
+        """MB of PSS, the most under load over that after the closed loop."""
+        return max(self.pss) - self.before_pss
+
+
+def measure(bench: Bench) -> Overload:
+    """Measure once: what is asked is whether it holds."""
+    options = bench.options
+    prepared, usable = bench.prepared(options.model), bench.usable(options.model)
+    request = rest_json(prepared.texts().fixed().requests[0])
+    timeout = {"X-Request-Timeout-Ms": f"{DEADLINE_SECONDS * 1000:.0f}"}
+    wire = HttpRequest({**request.headers, **timeout}, request.body).wire()
+    with launch(catalogue.ours(prepared, catalogue.AUTO), bench.logs) as running:
+        bench.say("overload: the sustainable rate")
+        peak = _peak(running, wire)
+        idle = median(_probe(running, request) or GIVE_UP_SECONDS for _ in range(PROBES))
+        before = memory(running.process).pss
+        rate, seconds = TIMES * peak, options.overload_seconds
+        bench.say(f"overload: {peak:.0f} a second; now {rate:.0f} for {seconds:g} s")
+        start = time.monotonic() + CONNECT_SECONDS
+        plan = FloodPlan(running.http_port, start, [wire], rate, seconds, CONNECTIONS)
+        with ThreadPoolExecutor(1) as pool:
+            flooding = pool.submit(run_flood, plan)
+            pss = _watch(running, start, start + seconds)
+            back = _back_to_normal(running, request, idle)
+            outcome = flooding.result()
+        return Overload(
+            model=options.model,
+            variant=usable.automatic.name,
+            deadline=DEADLINE_SECONDS,
+            peak=peak,
+            peak_after=_peak(running, wire),
+            outcome=outcome,
+            before_pss=before,
+            pss=pss,
+            after_pss=memory(running.process).pss,
+            idle=idle,
+            back=back,
+        )
+
+
+def _peak(running: Running, wire: bytes) -> float:
+    plan = Plan("http", running.http_port, [wire], PEAK_CONNECTIONS, WARMUP_SECONDS, PEAK_SECONDS)
+    return run_client(plan).rate
+
+
+def _watch(running: Running, start: float, end: float) -> list[float]:
+    """PSS, sample by sample, while the flood lasts."""
+    time.sleep(max(0, start - time.monotonic()))
+    pss = []
+    while time.monotonic() < end:
+        pss.append(memory(running.process).pss)
+        time.sleep(max(0, min(SAMPLE_SECONDS, end - time.monotonic())))
+    return pss
+
+
+def _probe(running: Running, request: HttpRequest) -> float | None:
+    """Seconds of one request over a connection of its own; None if it was refused."""
+    start = time.perf_counter()
+    try:
+        running.ask(request)
+    except ServerFailedError:
+        return None
+    return time.perf_counter() - start
+
+
+def _back_to_normal(running: Running, request: HttpRequest, idle: float) -> float | None:
+    """Seconds from now to the first of several answers in a row that take no longer than before."""
+    began, first, in_a_row = time.perf_counter(), 0.0, 0
+    while (now := time.perf_counter()) - began < GIVE_UP_SECONDS:
+        seconds = _probe(running, request)
+        if seconds is not None and seconds <= NORMAL * idle:
+            in_a_row += 1
+            first = first if in_a_row > 1 else now
+            if in_a_row == NORMAL_IN_A_ROW:
+                return first - began
+        else:
+            in_a_row = 0
+        time.sleep(PROBE_SECONDS)
+    return None
+
+
+def tables(result: Overload) -> list[Table]:
+    """What became of the requests, and of the server."""
+    out = result.outcome
+    rows = [
+        ["sustainable rate, before and after", f"{result.peak:.0f}, {result.peak_after:.0f} /s"],
+        ["sent", f"{out.sent} in {out.seconds:.0f} s, {result.times:.1f} times as many"],
+        ["answered in time", f"{len(out.answered)}, {result.served_share:.2f} of that rate"],
+        ["their p50 and p99", _milliseconds(out.answered)],
+        ["refused", str(len(out.refused))],
+        ["their p50 and p99", _milliseconds(out.refused)],
+        ["let in, and not answered in time", str(len(out.late))],
+        ["errors, and not sent for want of a connection", f"{out.errors}, {out.unsent}"],
+        ["the client's own CPU", f"{out.cpu / out.seconds:.2f} of {os.cpu_count()}"],
+        ["PSS before, at most, after", _megabytes(result)],
+        ["back to normal", NOTHING if result.back is None else f"{result.back:.2f} s"],
+    ]
+    note = (
+        f"Each request has one text of 19 tokens and a deadline of {result.deadline:g} s. Normal "
+    )
+    note += f"is {NORMAL:g} times the median of an idle server, {result.idle * 1000:.1f} ms, "
+    note += f"{NORMAL_IN_A_ROW} times in a row. The client has a share of the same CPUs."
+    if out.first_error:
+        note += f" The first error: {out.first_error}"
+    title = f"Overload, {result.model} {result.variant}"
+    return [Table(title, ["", ""], rows, [note])]
+
+
+def _milliseconds(seconds: list[float]) -> str:
+    if not seconds:
+        return NOTHING
+    return f"{quantile(seconds, 0.5) * 1000:.1f}, {quantile(seconds, 0.99) * 1000:.1f} ms"
+
+
+def _megabytes(result: Overload) -> str:
+    return f"{result.before_pss:.0f}, {max(result.pss):.0f}, {result.after_pss:.0f} MB"
+
+
+if __name__ == "__main__":
+    from benchmarks.runner import main
+
+    sys.exit(main(sys.argv[1:], ["overload"]))

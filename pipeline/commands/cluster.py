@@ -1,0 +1,144 @@
+"""``python -m pipeline compile`` and ``submit``: the pipeline for a Kubeflow cluster."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import IMAGE
+from pipeline.commands.run import add_choices, add_source, read_request
+from storage_init.base.errors import WarmstartError
+from storage_init.base.sizes import table
+
+if TYPE_CHECKING:
+    from pipeline.kubeflow.graph import Cluster
+    from pipeline.kubeflow.submit import Endpoint
+
+ENDPOINT_VARIABLE = "WARMSTART_KFP_ENDPOINT"
+TOKEN_VARIABLE = "WARMSTART_KFP_TOKEN"  # noqa: S105 - a variable's name
+
+
+class FlagError(WarmstartError):
+    """Flags that do not go together."""
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Both commands and their flags."""
+    compiled = commands.add_parser("compile", help="write the pipeline for a Kubeflow cluster")
+    compiled.add_argument("--out", type=_yaml_path, required=True, help="the YAML file to write")
+    _add_cluster(compiled)
+    compiled.set_defaults(command=_compile)
+
+    started = commands.add_parser("submit", help="start runs, or recurring runs, on a cluster")
+    add_source(started, required=False)
+    started.add_argument("--recipe", type=Path, help="a YAML recipe; the defaults without one")
+    add_choices(started)
+    started.add_argument("--force", action="store_true", help="prepare anew what the store has")
+    started.add_argument(
+        "--endpoint",
+        default=os.environ.get(ENDPOINT_VARIABLE) or None,
+        required=not os.environ.get(ENDPOINT_VARIABLE),
+        metavar="URL",
+        help=f"Kubeflow Pipelines ({ENDPOINT_VARIABLE})",
+    )
+    started.add_argument(
+        "--token-file", type=Path, help=f"holds the bearer token (or {TOKEN_VARIABLE})"
+    )
+    started.add_argument("--namespace", help="the profile's, in a multi-user installation")
+    started.add_argument(
+        "--experiment", default="warmstart", help="of KFP, for the runs (default: %(default)s)"
+    )
+    started.add_argument("--pvc", help="the claim that holds the store, instead of model-store")
+    when = started.add_mutually_exclusive_group()
+    when.add_argument("--wait", action="store_true", help="until the runs have ended")
+    when.add_argument("--cron", metavar="WHEN", help='a recurring run instead, such as "0 3 * * *"')
+    _add_cluster(started)
+    started.set_defaults(command=lambda arguments: _submit(started, arguments))
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--image", default=IMAGE, help="runs the steps (default: %(default)s)")
+    parser.add_argument(
+        "--sub-path", default="", metavar="FOLDER", help="the store, if it is not all of the volume"
+    )
+    parser.add_argument(
+        "--cpu", default="2", help="CPUs of each step that holds the model (default: %(default)s)"
+    )
+    parser.add_argument("--memory", default="8Gi", help="memory of the same (default: %(default)s)")
+    parser.add_argument("--create-pvc", metavar="SIZE", help="make the claim first, such as 20Gi")
+    parser.add_argument("--storage-class", help="of --create-pvc; one that many nodes can mount")
+    parser.add_argument(
+        "--sign-secret", default="", metavar="NAME", help="a secret with key.pem to sign with"
+    )
+
+
+def _cluster(arguments: argparse.Namespace) -> Cluster:
+    from pipeline.kubeflow.graph import Claim, Cluster
+
+    if bool(arguments.create_pvc) != bool(arguments.storage_class):
+        raise FlagError("--create-pvc and --storage-class belong together: give both, or neither")
+    claim = None
+    if arguments.create_pvc:
+        claim = Claim(arguments.create_pvc, arguments.storage_class)
+    return Cluster(
+        image=arguments.image,
+        sub_path=arguments.sub_path,
+        claim=claim,
+        sign_secret=arguments.sign_secret,
+        cpu=arguments.cpu,
+        memory=arguments.memory,
+    )
+
+
+def _compile(arguments: argparse.Namespace) -> None:
+    from pipeline.kubeflow.compile import compile_to
+
+    compile_to(arguments.out, _cluster(arguments))
+    print(arguments.out)
+
+
+def _submit(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    models = read_request(parser, arguments)
+    cluster = _cluster(arguments)
+    from pipeline.kubeflow.submit import SUCCEEDED, Kubeflow, cron_with_seconds
+
+    cron = cron_with_seconds(arguments.cron) if arguments.cron else None
+    parameters: dict[str, Any] = {"force": arguments.force}
+    if arguments.pvc:
+        parameters["pvc"] = arguments.pvc
+    kubeflow = Kubeflow(_endpoint(arguments))
+    if cron:
+        runs = kubeflow.schedule(models, cluster, parameters, cron)
+    else:
+        runs = kubeflow.submit(models, cluster, parameters)
+    for run in runs:
+        print(run.address, flush=True)
+    if not arguments.wait:
+        return 0
+    states = kubeflow.wait(runs)
+    rows = [(run.model, states[run.model].lower(), run.address) for run in runs]
+    print(table(("model", "state", "run"), rows, right=()), file=sys.stderr)
+    return int(any(state != SUCCEEDED for state in states.values()))
+
+
+def _endpoint(arguments: argparse.Namespace) -> Endpoint:
+    from pipeline.kubeflow.submit import Endpoint
+
+    token = os.environ.get(TOKEN_VARIABLE) or None
+    if arguments.token_file:
+        try:
+            token = arguments.token_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise FlagError(
+                f"the token {arguments.token_file} cannot be read: {error.strerror}"
+            ) from error
+    return Endpoint(arguments.endpoint, token, arguments.namespace, arguments.experiment)
+
+
+def _yaml_path(text: str) -> Path:
+    if not text.endswith((".yaml", ".yml")):
+        raise argparse.ArgumentTypeError(f"{text} does not end in .yaml")
+    return Path(text)

@@ -1,0 +1,42 @@
+"""What a run ends with on a terminal: the variants that were published, and what it took."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.evaluation.closeness import describe
+from storage_init.base.sizes import size, table
+from storage_init.format.package import read_package
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pipeline.preparation.progress import Finished
+
+
+def summarize(folder: Path, steps: Sequence[Finished] = ()) -> str:
+    """Two tables, the version's variants and the run's steps, and what they are of.
+
+    Raises:
+        PackageError: ``folder`` has no description that can be read.
+    """
+    package, version = read_package(folder)
+    variants = [
+        (
+            variant.name,
+            size(sum(entry.size for entry in package.files if variant.owns(entry.path))),
+            f"{variant.speed.alone_ms:.2f} ms",
+            f"{variant.speed.batched_ms:.2f} ms",
+            f"{describe(variant.closeness)} of {variant.closeness.texts} texts",
+        )
+        for variant in package.variants
+    ]
+    header = ("variant", "size", "one text", "in a batch", "closeness to the original")
+    parts = [table(header, variants, right=header[1:4])]
+    if steps:
+        rows = [(done.step, f"{done.seconds} s", done.peak) for done in steps]
+        parts.append(table(("step", "time", "peak memory"), rows, right=("time", "peak memory")))
+    revision = package.source.revision[:12]
+    parts.append(f"{package.name}, version {version} of {package.source.uri} at {revision}")
+    return "\n\n".join(parts)

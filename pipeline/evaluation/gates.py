@@ -1,0 +1,55 @@
+"""The limits of a recipe, each held to what was measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.workspace.evidence import Limit
+from storage_init.format.package import TextEmbedding, TokenTask
+
+if TYPE_CHECKING:
+    from pipeline.recipe.recipe import EvaluationGate, Gate
+    from pipeline.workspace.evidence import LabelScores, OnEvaluationData
+    from storage_init.format.package import Closeness, Task
+
+
+def on_selftest(task: Task, close: Closeness, gate: Gate) -> list[Limit]:
+    """The limits on the self-test's texts that a task has."""
+    measured = {"min_cosine": close.worst_cosine}
+    if not isinstance(task, TextEmbedding):
+        moved = "max_probability_difference"
+        if isinstance(task, TokenTask):
+            moved = "max_token_probability_difference"
+        measured = {
+            moved: close.worst_probability_difference,
+            "min_label_agreement": close.label_agreement,
+        }
+    return [
+        Limit.hold("selftest", name, getattr(gate, name), value) for name, value in measured.items()
+    ]
+
+
+def on_evaluation_data(
+    found: OnEvaluationData, original: LabelScores | None, gate: EvaluationGate
+) -> list[Limit]:
+    """The limits on the evaluation data; those on accuracy only where it has labels."""
+    measured: dict[str, float] = {}
+    if found.mean_cosine is not None:
+        measured["min_mean_cosine"] = found.mean_cosine
+    if found.rank_correlation is not None:
+        measured["min_rank_correlation"] = found.rank_correlation
+    if found.label_agreement is not None:
+        measured["min_label_agreement"] = found.label_agreement
+        measured["max_flipped_labels"] = found.batch_sensitivity.flipped_labels
+    if found.scores is not None and original is not None:
+        measured["max_accuracy_drop"] = original.accuracy - found.scores.accuracy
+        measured["max_f1_drop"] = original.macro_f1 - found.scores.macro_f1
+    return [
+        Limit.hold("evaluation", name, getattr(gate, name), value)
+        for name, value in measured.items()
+    ]
+
+
+def failure(limits: list[Limit]) -> str | None:
+    """Every limit that was missed and by how much, None if none was."""
+    return ", ".join(str(limit) for limit in limits if not limit.passed) or None

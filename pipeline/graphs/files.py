@@ -1,0 +1,110 @@
+"""Writing ONNX graphs: weights in a page-aligned file beside them, optimised once and for all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx
+import onnxruntime as ort
+
+from pipeline.workspace.workspace import PACKED_GRAPH
+from storage_init.base.errors import WarmstartError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+# Smaller initializers stay in the graph: mapping costs more than copying them.
+MIN_EXTERNAL_BYTES = 1024
+MICROSOFT = "com.microsoft"
+# FusedGemm saves next to nothing. CUDA has no kernel for it, and OpenVINO takes every activation in
+# it for Relu: a pooler's Tanh, too (openvino, onnx frontend, fusedgemm.cpp).
+UNWANTED_FUSIONS = ["GemmActivationFusion"]
+
+
+class GraphError(WarmstartError):
+    """A graph cannot be exported, fused or quantised."""
+
+
+def finalize(graph: Path, target: Path, *, packed: bool = False) -> None:
+    """Save ``graph`` as ONNX Runtime would run it, so that loading optimises nothing.
+
+    Level EXTENDED holds the encoder fusions; the level above rewrites for the CPU it runs on.
+    Weights go to ``<target>.data``; those of 1 MiB and more begin on a page there, so that they
+    are mapped and not copied.
+
+    ``packed``: that file also holds the weights as this CPU's kernels want them, and a second
+    graph beside ``target``, ``PACKED_GRAPH``, says where. ONNX Runtime then maps them, too,
+    instead of keeping a packed copy on the heap of each process.
+
+    Source: ONNX Runtime, "Graph optimizations", offline mode; pull request 23069, pre-packed
+    weights on disk.
+
+    Raises:
+        GraphError: ONNX Runtime cannot load the graph.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Of an earlier run, whose weights these are not.
+    target.with_name(PACKED_GRAPH).unlink(missing_ok=True)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(target)
+    options.log_severity_level = 3
+    for key, value in (
+        ("session.optimized_model_external_initializers_file_name", f"{target.name}.data"),
+        (
+            "session.optimized_model_external_initializers_min_size_in_bytes",
+            str(MIN_EXTERNAL_BYTES),
+        ),
+        ("session.save_external_prepacked_constant_initializers", str(int(packed))),
+    ):
+        options.add_session_config_entry(key, value)
+    try:
+        ort.InferenceSession(
+            str(graph),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=UNWANTED_FUSIONS,
+        )
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        raise GraphError(f"ONNX Runtime cannot optimise {graph}: {error}") from error
+    if packed:
+        _split_off_packed(target)
+
+
+def _split_off_packed(target: Path) -> None:
+    """Keep the graph that names packed weights beside ``target``, which then names none."""
+    target.replace(target.with_name(PACKED_GRAPH))
+    model = onnx.load(str(target.with_name(PACKED_GRAPH)), load_external_data=False)
+    for tensor in model.graph.initializer:
+        portable = [e for e in tensor.external_data if not e.key.startswith("prepacked")]
+        del tensor.external_data[:]
+        tensor.external_data.extend(portable)
+    target.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def save(model: onnx.ModelProto, target: Path) -> None:
+    """Save an intermediate graph of any size, its weights in a file beside it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # onnx appends to a file that is there.
+    target.with_name(f"{target.name}.data").unlink(missing_ok=True)
+    declare_microsoft_ops(model)
+    onnx.save_model(
+        model,
+        str(target),
+        save_as_external_data=True,
+        location=f"{target.name}.data",
+        size_threshold=MIN_EXTERNAL_BYTES,
+    )
+
+
+def declare_microsoft_ops(model: onnx.ModelProto) -> None:
+    """Name the domain of the fused operators, which ONNX's shape inference insists on."""
+    if all(opset.domain != MICROSOFT for opset in model.opset_import):
+        model.opset_import.append(onnx.helper.make_opsetid(MICROSOFT, 1))
+
+
+def fusions(model: OnnxModel) -> dict[str, int]:
+    """How often each fused operator occurs, without those that do not."""
+    return {name: n for name, n in model.get_fused_operator_statistics().items() if n}

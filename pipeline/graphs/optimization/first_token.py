@@ -1,0 +1,118 @@
+"""An answer made of the first token needs the last layer for that token only.
+
+Classifiers and "cls" embedders read one state of L. Exports compute the last layer for all of
+them; here its queries, its output projection and its feed-forward part, five sixths of it, are
+computed for the token that is read. Exact: what is left out was never read.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+
+from pipeline.graphs.attention import is_encoders, open_attention
+from pipeline.graphs.editing import attributes
+
+if TYPE_CHECKING:
+    from pipeline.graphs.editing import GraphEditor
+
+# Work on each token by itself; the inputs, by place, that are states.
+_BY_TOKEN = {
+    "MatMul": 1,
+    "BiasGelu": 1,
+    "Gelu": 1,
+    "FastGelu": 1,
+    "LayerNormalization": 1,
+    "SkipLayerNormalization": 2,
+}
+
+
+def compute_first_token_only(editor: GraphEditor) -> bool:
+    """Rewrite the last layer; False if the answer needs more of it or it is of unknown parts."""
+    for node in editor.nodes("Gather"):
+        by_token = attributes(node).get("axis", 0) == 1
+        if by_token and editor.integers(node.input[1]) == [0]:
+            layer = _LastLayer(editor, node)
+            if layer.is_read_by_nothing_else():
+                node.input[0] = layer.first(node.input[0])
+                return True
+    return False
+
+
+class _LastLayer:
+    """The nodes between an attention and ``reader``, which reads one token of their result."""
+
+    def __init__(self, editor: GraphEditor, reader: onnx.NodeProto) -> None:
+        self._editor = editor
+        self._reader = reader
+        self._producers = {name: n for n in editor.model.graph.node for name in n.output if name}
+        self._attention = self._nearest_attention()
+        self._nodes: list[onnx.NodeProto] = []
+        self._firsts: dict[str, str] = {}
+        # What goes into the attention is needed of every token, for its keys and values.
+        self._kept = self._attention.input[0] if self._attention is not None else ""
+        if self._attention is not None:
+            self._collect(reader.input[0])
+
+    def _nearest_attention(self) -> onnx.NodeProto | None:
+        """The last layer's: a skip connection also leads to the one before, over more nodes."""
+        waiting = deque([self._reader.input[0]])
+        while waiting:
+            node = self._producers.get(waiting.popleft())
+            if node is None:
+                continue
+            if node.op_type == "Attention" and is_encoders(self._editor, node):
+                return node
+            if self._is_by_token(node):
+                waiting.extend(node.input[: _BY_TOKEN[node.op_type]])
+        return None
+
+    def _collect(self, states: str) -> None:
+        node = self._producers.get(states)
+        if node is None or node in self._nodes or states == self._kept:
+            return
+        if node == self._attention:
+            self._nodes.append(node)
+        elif self._is_by_token(node):
+            self._nodes.append(node)
+            for name in node.input[: _BY_TOKEN[node.op_type]]:
+                self._collect(name)
+
+    def _is_by_token(self, node: onnx.NodeProto) -> bool:
+        if node.op_type == "MatMul" and self._editor.weight(node.input[1], rank=2) is None:
+            return False
+        return node.op_type in _BY_TOKEN and not any(node.output[1:])
+
+    def is_read_by_nothing_else(self) -> bool:
+        inside = [*self._nodes, self._reader]
+        outputs = {output.name for output in self._editor.model.graph.output}
+        return self._attention is not None and all(
+            node.output[0] not in outputs
+            and all(reader in inside for reader in self._editor.readers(node.output[0]))
+            for node in self._nodes
+        )
+
+    def first(self, states: str) -> str:
+        """The name of [N, 1, H], the first of ``states`` [N, L, H]."""
+        if states not in self._firsts:
+            self._firsts[states] = self._make_first(states)
+        return self._firsts[states]
+
+    def _make_first(self, states: str) -> str:
+        editor, node = self._editor, self._producers.get(states)
+        if node is None or node not in self._nodes:
+            index = editor.constant("first_token", np.array([0], dtype=np.int64))
+            return editor.node("Gather", [states, index], axis=1)
+        if node.op_type == "Attention":
+            return open_attention(editor, node, asking=self.first(node.input[0]))
+        count = _BY_TOKEN[node.op_type]
+        inputs = [*(self.first(name) for name in node.input[:count]), *node.input[count:]]
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        copy.name, copy.output[0] = f"{node.name}_first", f"{states}_first"
+        copy.input[:] = inputs
+        editor.model.graph.node.append(copy)
+        return str(copy.output[0])

@@ -1,0 +1,149 @@
+"""The graph of a preparation: the same on a laptop and on a Kubeflow cluster.
+
+The store's path is a parameter because KFP's local runner mounts nothing. No ``from __future__
+import annotations`` here: KFP reads the annotations themselves.
+"""
+
+from dataclasses import dataclass
+
+from kfp import dsl, kubernetes
+
+from pipeline import IMAGE
+from pipeline.kubeflow import components
+from storage_init.format.signing import SIGN_VARIABLE
+
+STORE_MOUNT = "/mnt/store"
+STORE_PVC = "model-store"
+KEY_MOUNT = "/etc/warmstart/signing"
+KEY_FILE = "key.pem"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A volume claim that the run makes: its size, such as "20Gi", and its storage class."""
+
+    size: str
+    storage_class: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What is settled when the pipeline is compiled, because KFP has no parameters for it.
+
+    ``image`` runs the steps. ``sub_path``: the folder of the volume that is the store, by default
+    all of it. ``claim`` is made before anything else. ``sign_secret``: a Kubernetes secret whose
+    ``key.pem`` signs what is published; only the last step sees it. ``network_retries``: how often
+    the step that downloads is tried again. ``cpu`` and ``memory``: of each step that converts or
+    runs the model; five times its size and 1Gi are enough.
+    """
+
+    image: str = IMAGE
+    sub_path: str = ""
+    claim: Claim | None = None
+    sign_secret: str = ""
+    network_retries: int = 3
+    cpu: str = "2"
+    memory: str = "8Gi"
+
+    def place(
+        self, task: dsl.PipelineTask, pvc: str, cpu: tuple[str, str], memory: str
+    ) -> dsl.PipelineTask:
+        """Run ``task`` in the image, on the volume, with (requested, most) CPU and memory."""
+        task.set_container_image(self.image)
+        kubernetes.mount_pvc(task, pvc, STORE_MOUNT, self.sub_path)
+        # A step's result is on the volume, where KFP's cache does not look; the store's own does.
+        task.set_caching_options(False)
+        task.set_cpu_request(cpu[0]).set_cpu_limit(cpu[1])
+        # Equal: memory that was lent is taken back by killing.
+        return task.set_memory_request(memory).set_memory_limit(memory)
+
+    def make_claim(self, pvc: str) -> dsl.PipelineTask | None:
+        """The task that makes the volume's claim. KFP's cache is on: a claim is made once."""
+        if self.claim is None:
+            return None
+        return kubernetes.CreatePVC(
+            pvc_name=pvc,
+            access_modes=["ReadWriteMany"],
+            size=self.claim.size,
+            storage_class_name=self.claim.storage_class,
+        )
+
+
+# Steps that hold no model (they copy, hash and ask), and the one that reports.
+LIGHT_CPU, LIGHT_MEMORY = ("250m", "2"), "2Gi"
+REPORT_CPU, REPORT_MEMORY = ("100m", "1"), "512Mi"
+
+
+def build(cluster: Cluster | None = None) -> dsl.base_component.BaseComponent:
+    """The pipeline as this cluster wants it; KFP's local runner looks at none of that."""
+    on = cluster or Cluster()
+
+    @dsl.pipeline(
+        name="warmstart-prepare",
+        description="Prepare a Hugging Face encoder model and publish it to a store.",
+    )
+    def prepare(  # noqa: PLR0913, PLR0917 - each is a field of KFP's form
+        source: str,
+        name: str,
+        recipe: str = "{}",
+        force: bool = False,
+        store: str = STORE_MOUNT,
+        workspace: str = f"{STORE_MOUNT}/.staging/{dsl.PIPELINE_JOB_ID_PLACEHOLDER}",
+        pvc: str = STORE_PVC,
+    ) -> None:
+        """Prepare one model.
+
+        Args:
+            source: where it comes from: hf://owner/name[@revision] or file:///folder.
+            name: what it is called in the store.
+            recipe: the recipe as JSON; what it leaves out has its default.
+            force: prepare it even if the store has it from this source and recipe.
+            store: where the store's volume is mounted.
+            workspace: a folder on the same volume for the steps' results.
+            pvc: the persistent volume claim that holds the store.
+        """
+        claim = on.make_claim(pvc)
+        finished = components.finish(source=source, name=name, workspace=workspace)
+        on.place(finished, pvc, REPORT_CPU, REPORT_MEMORY)
+        with dsl.ExitHandler(finished, name="preparation"):
+            taken = components.snapshot(
+                source=source,
+                recipe=recipe,
+                store=store,
+                name=name,
+                workspace=workspace,
+                force=force,
+            )
+            on.place(taken, pvc, LIGHT_CPU, LIGHT_MEMORY)
+            taken.set_retry(on.network_retries, backoff_duration="10s", backoff_factor=2.0)
+            if claim is not None:
+                taken.after(claim)
+            with dsl.If(taken.output != "published", name="not-yet-prepared"):
+                exported = components.export(
+                    recipe=recipe, workspace=workspace, revision=taken.output
+                )
+                optimized = components.optimize(
+                    recipe=recipe, workspace=workspace, revision=exported.output
+                )
+                quantized = components.quantize(
+                    recipe=recipe, workspace=workspace, revision=optimized.output
+                )
+                evaluated = components.evaluate(
+                    recipe=recipe, workspace=workspace, revision=quantized.output
+                )
+                published = components.publish(
+                    recipe=recipe,
+                    workspace=workspace,
+                    store=store,
+                    name=name,
+                    revision=evaluated.outputs["Output"],
+                    force=force,
+                )
+                for task in (exported, optimized, quantized, evaluated):
+                    on.place(task, pvc, (on.cpu, on.cpu), on.memory)
+                on.place(published, pvc, LIGHT_CPU, LIGHT_MEMORY)
+                if on.sign_secret:
+                    kubernetes.use_secret_as_volume(published, on.sign_secret, KEY_MOUNT)
+                    published.set_env_variable(SIGN_VARIABLE, f"{KEY_MOUNT}/{KEY_FILE}")
+
+    return prepare

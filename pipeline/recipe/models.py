@@ -1,0 +1,66 @@
+"""A list of models in YAML: which to prepare, under which names and by which recipes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta
+
+from pipeline.recipe.recipe import Recipe, read_recipe
+from storage_init.base.errors import WarmstartError
+from storage_init.format.package import ModelName
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class ModelsError(WarmstartError):
+    """A list of models cannot be read; the message names the file and the entry."""
+
+
+class Model(msgspec.Struct, frozen=True):
+    """One model to prepare."""
+
+    source: str
+    name: str
+    recipe: Recipe
+
+
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """As it is written: ``recipe`` is one, or the path of a file beside the list."""
+
+    source: str
+    name: ModelName
+    recipe: Recipe | str | None = None
+
+
+_List = Annotated[list[_Entry], Meta(min_length=1)]
+
+
+def read_models(path: Path, default: Recipe) -> list[Model]:
+    """Read a list of models; those without a recipe get ``default``.
+
+    Raises:
+        ModelsError: the file cannot be read, is no such list, or names a model twice.
+        RecipeError: a recipe that it names cannot be read.
+    """
+    try:
+        entries = msgspec.yaml.decode(path.read_bytes(), type=_List, strict=True)
+    except OSError as error:
+        raise ModelsError(f"the list of models {path} cannot be read: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise ModelsError(f"the list of models {path}: {error}") from error
+    names = [entry.name for entry in entries]
+    for name in names:
+        if names.count(name) > 1:
+            raise ModelsError(f"the list of models {path} names {name} twice")
+    return [
+        Model(entry.source, entry.name, _recipe(entry.recipe, path, default)) for entry in entries
+    ]
+
+
+def _recipe(stated: Recipe | str | None, path: Path, default: Recipe) -> Recipe:
+    if isinstance(stated, str):
+        return read_recipe(path.parent / stated)
+    return stated or default

@@ -1,0 +1,217 @@
+"""Reading typed YAML: every mistake in one error, each with its line and the path of its field."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import msgspec
+import yaml
+
+from pipeline.recipe.errors import RecipeError
+
+_T = TypeVar("_T", bound=msgspec.Struct)
+
+_Path = tuple["str | int", ...]
+
+# How msgspec ends a message: where in the data it is.
+_WHERE = re.compile(r" - at `\$(?P<path>.*)`$")
+_PART = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+_UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$")
+# How a type's own check says which of its fields is wrong.
+_OWN = re.compile(r"^([a-z_]+): ")
+# msgspec's words, and YAML's.
+_WORDS = {"object": "mapping", "array": "list", "`": ""}
+
+
+@dataclass(frozen=True)
+class _Mistake:
+    """``path`` leads from the whole to the value that is wrong."""
+
+    path: _Path
+    what: str
+
+    def text(self) -> str:
+        field = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in self.path)[1:]
+        return f"{field}: {self.what}" if field else self.what
+
+
+def from_json(text: str, kind: type[_T], where: str = "recipe") -> _T:
+    """Decode JSON; what is left out has its default.
+
+    Raises:
+        RecipeError: it is not JSON, or has fields that are wrong.
+    """
+    try:
+        data = msgspec.json.decode(text)
+    except msgspec.MsgspecError as error:
+        raise RecipeError(f"{where}: {error}") from error
+    decoded, mistakes = _convert(data, kind)
+    if mistakes:
+        raise RecipeError("\n".join(f"{where}: {mistake.text()}" for mistake in mistakes))
+    return decoded
+
+
+def from_yaml(text: str, where: str, kind: type[_T]) -> _T:
+    """Decode YAML; what is left out has its default, and an empty text is all defaults.
+
+    Raises:
+        RecipeError: a line for every mistake, each beginning with ``where`` and its line.
+    """
+    try:
+        root = yaml.compose(text, yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise RecipeError(f"{where}{line}: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:  # a character that YAML does not allow
+        raise RecipeError(f"{where}: {' '.join(str(error).split())}") from error
+    if root is None or data is None:
+        return kind()
+    _check_keys(root, where)
+    decoded, mistakes = _convert(data, kind)
+    if mistakes:
+        lines = sorted((_line(root, mistake.path), mistake.text()) for mistake in mistakes)
+        raise RecipeError("\n".join(f"{where}:{line}: {what}" for line, what in lines))
+    return decoded
+
+
+def _check_keys(node: yaml.Node, where: str) -> None:
+    """YAML forbids a key that is there twice, which PyYAML overlooks; fields have names."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_keys(item, where)
+    elif isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.tag != "tag:yaml.org,2002:str":
+                raise RecipeError(f"{where}:{line}: {key.value} is no field's name")
+            if key.value in seen:
+                raise RecipeError(
+                    f"{where}:{line}: {key.value}: is on line {seen[key.value]} already"
+                )
+            seen[key.value] = line
+            _check_keys(value, where)
+
+
+def _line(root: yaml.Node, path: _Path) -> int:
+    """Where the value of a path is, or the last part of the path that is there."""
+    node, mark = root, root.start_mark
+    for part in path:
+        if isinstance(part, int):
+            node = node.value[part]
+            mark = node.start_mark
+            continue
+        found = next(((k, v) for k, v in node.value if k.value == part), None)
+        if found is None:  # what a type's own check found in a field that is not there
+            break
+        mark, node = found[0].start_mark, found[1]
+    return int(mark.line) + 1
+
+
+def _convert(data: Any, kind: type[_T]) -> tuple[_T, list[_Mistake]]:
+    """``data`` as a ``kind``, without what is wrong in it.
+
+    msgspec stops at the first mistake; what it names is taken out and the rest tried again.
+    """
+    mistakes: list[_Mistake] = []
+    while isinstance(tried := _try(data, kind), _Mistake):
+        mistakes.append(tried)
+        data = _without(data, tried.path)
+    return tried, mistakes
+
+
+def _try(data: Any, kind: type[_T]) -> _T | _Mistake:
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        return _mistake(str(error), data, kind)
+
+
+def _mistake(message: str, data: Any, kind: type[msgspec.Struct]) -> _Mistake:
+    where = _WHERE.search(message)
+    path: _Path = ()
+    if where:
+        message = message[: where.start()]
+        parts = _PART.findall(where["path"])
+        path = tuple(int(index) if index else name for name, index in parts)
+    if unknown := _UNKNOWN.match(message):
+        known = [field.encode_name for field in msgspec.structs.fields(_struct_at(kind, path))]
+        return _Mistake((*path, unknown[1]), f"unknown field; {_nearest(unknown[1], known)}")
+    if own := _OWN.match(message):
+        return _Mistake((*path, own[1]), message[own.end() :])
+    what = f"{message[:1].lower()}{message[1:]}"
+    for word, instead in _WORDS.items():
+        what = what.replace(word, instead)
+    value = _value_at(data, path)
+    options = _options(_type_at(kind, path))
+    if value is not None and options:
+        what = f"{value!r} is not one of {', '.join(options)}"
+    elif isinstance(value, str) and _is_number(value):
+        what += f" ({value}: write it without quotes, and with a dot if it has an exponent)"
+    return _Mistake(path, what)
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _without(data: Any, path: _Path) -> Any:
+    """A copy of nested mappings without one value; a list goes as a whole: indexes must hold."""
+    if not path:
+        return {}
+    part, rest = path[0], path[1:]
+    copy = {key: value for key, value in data.items() if key != part}
+    if rest and isinstance(rest[0], str):
+        copy[part] = _without(data[part], rest)
+    return copy
+
+
+def _value_at(data: Any, path: _Path) -> Any:
+    for part in path:
+        data = data[part]
+    return data
+
+
+def _struct_at(kind: type[msgspec.Struct], path: _Path) -> type[msgspec.Struct]:
+    found = _type_at(kind, path)
+    assert isinstance(found, type)  # noqa: S101 - only an object has unknown fields
+    return found
+
+
+def _type_at(kind: Any, path: _Path) -> Any:
+    """The type that a path leads to, without its constraints and None."""
+    for part in path:
+        if isinstance(part, int):
+            kind = plain(get_args(kind)[0])
+        else:
+            fields = msgspec.structs.fields(kind)
+            kind = plain(next(field.type for field in fields if field.encode_name == part))
+    return kind
+
+
+def plain(kind: Any) -> Any:
+    """A type without its constraints and without None."""
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if get_origin(kind) in (Union, UnionType):
+        kind = plain(next(arg for arg in get_args(kind) if arg is not type(None)))
+    return kind
+
+
+def _options(kind: Any) -> list[str]:
+    return [str(value) for value in get_args(kind)] if get_origin(kind) is Literal else []

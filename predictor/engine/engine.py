@@ -1,0 +1,115 @@
+"""One model's session, tokenizer and task: texts to tokens, and a batch of tokens to rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from predictor.engine.windows import windows
+from predictor.protocol.types import Texts, TokenRows, Tokens
+from storage_init.running.runtime import Feeds, TextTooLongError, Tokenizer, input_names, run_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnxruntime as ort
+    import tokenizers
+    from numpy.typing import NDArray
+
+    from predictor.engine.tasks import Task
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Thread-safe: any number of lanes may call it at once.
+
+    ``batches``: whether texts may share an inference; False where an answer would depend on who
+    shares it (DESIGN, rule 7).
+    """
+
+    session: ort.InferenceSession
+    tokenizer: Tokenizer
+    task: Task
+    batches: bool = True
+
+    @cached_property
+    def inputs(self) -> list[str]:
+        """Names of the tensors the graph takes, INT64 [N, L] each."""
+        return input_names(self.session)
+
+    def tokenize(self, requests: Sequence[Texts]) -> list[list[Tokens] | TextTooLongError]:
+        """The tokens of each request's texts, or why it has none; one pass for all of them."""
+        flat: list[str | tuple[str, str]] = []
+        for request in requests:
+            texts = request.texts
+            flat += texts if request.pairs is None else zip(texts, request.pairs, strict=True)
+        tokenizer = self.tokenizer
+        encode = tokenizer.encode_aligned if self.task.per_token else tokenizer.encode_batch
+        encodings = iter(encode(flat))
+        return [
+            self._tokens(request, [next(encodings) for _ in request.texts]) for request in requests
+        ]
+
+    def _tokens(
+        self, request: Texts, encodings: Sequence[tokenizers.Encoding]
+    ) -> list[Tokens] | TextTooLongError:
+        if not request.truncate and request.stride is None:
+            try:
+                self.tokenizer.refuse_cut(encodings)
+            except TextTooLongError as error:
+                return error
+        typed = "token_type_ids" in self.inputs
+        if not self.task.per_token:
+            return [Tokens(e.ids, e.type_ids if typed else None) for e in encodings]
+        paired = request.pairs is not None
+        cut = [
+            window
+            for text, encoding in enumerate(encodings)
+            for window in windows(encoding, text, stride=request.stride, paired=paired)
+        ]
+        return [
+            Tokens(
+                window.ids,
+                window.types if typed else None,
+                window=window,
+                kept=self.task.kept(window.ids),
+            )
+            for window in cut
+        ]
+
+    def run(self, batch: Sequence[Tokens]) -> NDArray[Any]:
+        """What the graph says of the texts of one inference, in their order.
+
+        Rows [N, D]; where the task is about tokens, [N] objects, each the ``TokenRows`` of a text.
+        """
+        feeds = self._feeds(batch)
+        output = run_answer(self.session, {name: feeds[name] for name in self.inputs})
+        rows = self.task.reduce(output.astype(np.float32, copy=False), feeds["attention_mask"])
+        return _token_rows(batch, rows) if self.task.per_token else rows
+
+    def _feeds(self, batch: Sequence[Tokens]) -> Feeds:
+        """INT64 [N, L] each, padded on the right to the longest text."""
+        lengths = [len(tokens) for tokens in batch]
+        shape = (len(batch), max(lengths))
+        ids = np.full(shape, self.tokenizer.pad_token_id, dtype=np.int64)
+        types = np.zeros(shape, dtype=np.int64)
+        mask = np.zeros(shape, dtype=np.int64)
+        for row, (tokens, length) in enumerate(zip(batch, lengths, strict=True)):
+            ids[row, :length] = tokens.ids
+            mask[row, :length] = 1 if tokens.mask is None else tokens.mask
+            if tokens.types is not None:
+                types[row, :length] = tokens.types
+        return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+
+
+def _token_rows(batch: Sequence[Tokens], output: NDArray[Any]) -> NDArray[Any]:
+    """[N, L, C] as [N] objects: rows of unequal length are no array."""
+    rows = np.empty(len(batch), dtype=np.object_)
+    for index, tokens in enumerate(batch):
+        kept = output[index, : len(tokens)] if tokens.kept is None else output[index, tokens.kept]
+        # A copy, or the padding of the whole batch would stay as long as this text's rows.
+        rows[index] = TokenRows(tokens, kept.copy())
+    return rows

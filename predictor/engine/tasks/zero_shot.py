@@ -1,0 +1,96 @@
+"""zero-shot classification: labels of the request's own, judged by a model of entailment (NLI).
+
+Each label becomes a hypothesis; the text and the hypothesis are a pair, and how far the first
+entails the second is the label's score. Any classifier can be asked that has a label "entailment".
+Parameters: ``candidate_labels``, a list or a string with commas; ``hypothesis_template``, with
+``{}`` where the label goes; ``multi_label``: judge each label by itself, entailment against
+contradiction, instead of sharing one between them.
+
+Source: Yin et al., "Benchmarking Zero-shot Text Classification" (2019); transformers,
+``ZeroShotClassificationPipeline``, whose rules and defaults these are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from predictor.errors import InvalidRequestError
+from storage_init.running.activations import probabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from predictor.protocol.parameters import Parameters
+    from predictor.protocol.types import Texts
+
+TEMPLATE = "This example is {}."
+PLACE = "{}"
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """C candidate ``labels`` of one request, and how to ask for them."""
+
+    labels: Sequence[str]
+    template: str
+    multi_label: bool
+
+    @classmethod
+    def asked(cls, parameters: Parameters) -> ZeroShot | None:
+        """What a request asks for, None if it names no labels.
+
+        Raises:
+            InvalidRequestError: a parameter is wrong.
+        """
+        labels = parameters.texts("candidate_labels")
+        if labels is None:
+            return None
+        if labels == [parameters.given["candidate_labels"]]:
+            labels = [label.strip() for label in labels[0].split(",") if label.strip()]
+        if not labels:
+            raise InvalidRequestError("parameter candidate_labels holds no label")
+        template = parameters.given.get("hypothesis_template", TEMPLATE)
+        if not isinstance(template, str) or PLACE not in template:
+            raise InvalidRequestError(
+                f"parameter hypothesis_template must be a string with {PLACE} where the label "
+                f"goes, not {template!r}"
+            )
+        return cls(labels, template, parameters.flag("multi_label", default=False))
+
+    def pairs(self, texts: Texts) -> Texts:
+        """N texts as N times C pairs, a text's beside each other.
+
+        Raises:
+            InvalidRequestError: they are pairs already.
+        """
+        if texts.pairs is not None:
+            raise InvalidRequestError("candidate_labels take single texts, no pairs")
+        hypotheses = [self.template.replace(PLACE, label) for label in self.labels]
+        return replace(
+            texts,
+            texts=[text for text in texts.texts for _ in hypotheses],
+            pairs=hypotheses * len(texts.texts),
+        )
+
+    def scores(self, rows: NDArray[Any], entailment: int) -> NDArray[np.float32]:
+        """Logits of those pairs [N * C, L] to the labels' scores [N, C].
+
+        ``entailment``: that label's place among the model's L labels.
+        """
+        logits = rows.reshape(-1, len(self.labels), rows.shape[1])
+        if not self.multi_label and len(self.labels) > 1:
+            return probabilities(logits[:, :, entailment], "softmax")
+        contradiction = -1 if entailment == 0 else 0
+        both = np.stack([logits[:, :, contradiction], logits[:, :, entailment]], axis=-1)
+        return probabilities(both.reshape(-1, 2), "softmax")[:, 1].reshape(logits.shape[:2])
+
+
+def entailment_of(labels: Sequence[str]) -> int | None:
+    """Which of a model's labels says that a hypothesis follows; None if none does."""
+    found = (i for i, label in enumerate(labels) if label.lower().startswith("entail"))
+    return next(found, None)

@@ -1,0 +1,83 @@
+"""V2 over gRPC: protobuf messages to requests, answers to messages.
+
+Source: Open Inference Protocol, ``open_inference_grpc.proto``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from predictor.errors import InvalidRequestError
+from predictor.grpc.protobuf import pb2
+from predictor.protocol import raw_tensors
+from predictor.protocol.messages import Answer, InputTensor, Request, datatype_of
+from predictor.protocol.parameters import Parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+def decode(message: Any) -> Request:
+    """A ``ModelInferRequest``, its data typed or raw.
+
+    Raises:
+        InvalidRequestError: its data is not of the form the protocol asks for.
+    """
+    raw = message.raw_input_contents
+    if raw and len(raw) != len(message.inputs):
+        raise InvalidRequestError(
+            f"{len(message.inputs)} inputs, but {len(raw)} raw_input_contents: there must be one "
+            "for each input, or none"
+        )
+    inputs = [
+        _input(each, raw[index] if raw else None) for index, each in enumerate(message.inputs)
+    ]
+    parameters = Parameters.parse({name: _value(p) for name, p in message.parameters.items()})
+    return Request(inputs, parameters, [output.name for output in message.outputs], message.id)
+
+
+def encode(answer: Answer, *, raw: bool) -> Any:
+    """A ``ModelInferResponse``; ``raw`` as the request was: the protocol mixes neither."""
+    message = pb2.ModelInferResponse(
+        model_name=answer.model_name,
+        model_version=answer.model_version,
+        id=answer.id,
+    )
+    for name, array in answer.outputs.items():
+        output = message.outputs.add(name=name, datatype=datatype_of(array), shape=array.shape)
+        if raw:
+            message.raw_output_contents.append(raw_tensors.pack(array))
+        elif array.dtype == object:
+            output.contents.bytes_contents.extend(array.ravel())
+        elif array.dtype == np.int64:
+            output.contents.int64_contents.extend(array.ravel())
+        else:
+            output.contents.fp32_contents.extend(array.ravel())
+    return message
+
+
+def _input(each: Any, raw: bytes | None) -> InputTensor:
+    if raw is not None and each.HasField("contents"):
+        raise InvalidRequestError(f"input {each.name} has contents beside raw_input_contents")
+    shape = list(each.shape)
+    values: Sequence[str] | NDArray[Any] | None = None
+    if each.datatype == "BYTES":
+        if raw is None:
+            values = [raw_tensors.text(v, each.name) for v in each.contents.bytes_contents]
+        else:
+            values = raw_tensors.strings(raw, each.name, shape)
+    elif each.datatype == "INT64":
+        if raw is None:
+            values = np.array(each.contents.int64_contents, dtype=np.int64)
+        else:
+            values = raw_tensors.integers(raw, each.name, shape)
+    return InputTensor(each.name, each.datatype, shape, values)
+
+
+def _value(parameter: Any) -> Any:
+    kind = parameter.WhichOneof("parameter_choice")
+    return getattr(parameter, kind) if kind else None

@@ -1,0 +1,100 @@
+"""PreparedModel: the served model as KServe's ModelServer knows models."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from kserve import InferRequest, InferResponse, Model
+from kserve.errors import InvalidInput, ModelNotReady
+
+from predictor.errors import InvalidRequestError, NotReadyError
+from predictor.kserve_model import codec as kserve_codec
+from predictor.model_metrics import MODELS
+from predictor.serving.model import ServedModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from predictor.settings import Settings
+
+
+class PreparedModel(Model):
+    """Serves one prepared model; ready only after every check of ``load``.
+
+    ``python -m predictor`` answers V2 and V1 inference by itself and uses this for KServe's other
+    routes; with ``kserve.ModelServer().start([model])`` it serves in a server of one's own.
+    """
+
+    def __init__(self, settings: Settings, served: ServedModel | None = None) -> None:
+        super().__init__(settings.model_name)
+        self._served = served or _of_ones_own(settings)
+        self.ready = self._served.ready
+
+    def load(self) -> bool:
+        """Load, verify, self-test and warm up.
+
+        Raises:
+            WarmstartError: names the check that failed; the model is not ready then.
+        """
+        self._served.load()
+        self.ready = True
+        return True
+
+    def start(self) -> None:
+        """KServe's own would call any model ready."""
+
+    async def healthy(self) -> bool:
+        return self._served.ready
+
+    def get_input_types(self) -> list[dict[str, Any]]:
+        """Texts first; the tensors are the other way to ask."""
+        with _kserve_errors():
+            return self._served.current.input_types()
+
+    def get_output_types(self) -> list[dict[str, Any]]:
+        """What texts are answered with, then what tensors are."""
+        with _kserve_errors():
+            return self._served.current.output_types()
+
+    async def predict(
+        self,
+        payload: InferRequest | dict[str, Any],
+        headers: dict[str, str] | None = None,  # noqa: ARG002 - KServe's signature
+        response_headers: dict[str, str] | None = None,  # noqa: ARG002
+    ) -> InferResponse | dict[str, Any]:
+        """Answer a V2 or V1 request; the event loop only waits.
+
+        Raises:
+            InvalidInput: the request cannot be answered; says why.
+            ModelNotReady: the model is not loaded.
+        """
+        with _kserve_errors():
+            if not isinstance(payload, InferRequest):
+                return await self._served.current.predict(payload)
+            answer = await self._served.current.infer(kserve_codec.decode(payload))
+            return kserve_codec.encode(payload, answer)
+
+    def stop(self) -> None:
+        """Answer what is queued, then let go of the lanes."""
+        super().stop()
+        self._served.stop()
+
+
+def _of_ones_own(settings: Settings) -> ServedModel:
+    """For a server of one's own, whose metrics are its models', too."""
+    served = ServedModel(settings)
+    MODELS.watch(WeakValueDictionary({served.name: served}))
+    return served
+
+
+@contextmanager
+def _kserve_errors() -> Iterator[None]:
+    """Ours as the ones that KServe's routes know."""
+    try:
+        yield
+    except InvalidRequestError as error:
+        raise InvalidInput(str(error)) from error
+    except NotReadyError as error:
+        raise ModelNotReady(error.name) from error

@@ -1,0 +1,199 @@
+"""The V2 protocol's tensors to texts and tokens: what every transport has in common.
+
+What does not fit becomes a clear :class:`InvalidRequestError` here, before a lane sees it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+
+from predictor.errors import InvalidRequestError
+from predictor.protocol.types import Texts, Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from predictor.protocol.messages import InputTensor, Request, TextInputs
+    from storage_init.running.runtime import Tokenizer
+
+    Arrays = dict[str, NDArray[np.int64]]
+
+PAIR_INPUT = "text_pair"
+
+
+class TensorModel(Protocol):
+    """The model's side of a request for tensors."""
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the tensors the graph takes, INT64 [N, L] each."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Knows how many ids there are and how long a text may be."""
+
+
+def is_text(request: Request) -> bool:
+    """Whether a request brings texts; else it brings tensors.
+
+    Raises:
+        InvalidRequestError: it brings nothing, or both.
+    """
+    are_texts = {tensor.datatype == "BYTES" for tensor in request.inputs}
+    if len(are_texts) != 1:
+        raise InvalidRequestError("a request needs either BYTES texts or INT64 tensors as inputs")
+    return are_texts.pop()
+
+
+def decode_texts(request: Request, names: TextInputs) -> Texts:
+    """One BYTES input of any name, or two of which one has the second name; [N] or [N, 1].
+
+    Raises:
+        InvalidRequestError: says which input is wrong and what was expected.
+    """
+    truncate = request.parameters.truncation
+    second = names.second or PAIR_INPUT
+    if len(request.inputs) == 1 and request.inputs[0].name != second and not names.both:
+        return Texts(_strings(request.inputs[0]), None, truncate)
+    pairs = [tensor for tensor in request.inputs if tensor.name == second]
+    firsts = [tensor for tensor in request.inputs if tensor.name != second]
+    if len(firsts) != 1 or len(pairs) != 1:
+        got = ", ".join(tensor.name for tensor in request.inputs)
+        wanted = "two BYTES inputs" if names.both else "one BYTES input, or two"
+        raise InvalidRequestError(
+            f"expected {wanted} with the second named {second}, but got {got}"
+        )
+    if names.second is None:
+        raise InvalidRequestError(f"this model takes single texts, no {PAIR_INPUT}")
+    texts, seconds = _strings(firsts[0]), _strings(pairs[0])
+    if names.one_for_all and len(texts) == 1:
+        texts = [*texts] * len(seconds)
+    if len(seconds) != len(texts):
+        raise InvalidRequestError(f"{len(texts)} texts, but {len(seconds)} in {second}")
+    return Texts(texts, seconds, truncate)
+
+
+def decode_tensors(request: Request, engine: TensorModel) -> list[Tokens]:
+    """INT64 [N, L] arrays for the graph, a text a row, each without the padding at its end.
+
+    Raises:
+        InvalidRequestError: says which input is wrong and what was expected.
+    """
+    wanted = engine.inputs
+    arrays: Arrays = {}
+    for tensor in request.inputs:
+        if tensor.name not in wanted:
+            raise InvalidRequestError(
+                f"unknown input {tensor.name}; the model takes {', '.join(wanted)}"
+            )
+        if tensor.datatype != "INT64":
+            raise InvalidRequestError(f"input {tensor.name} must be INT64, not {tensor.datatype}")
+        if tensor.name in arrays:
+            raise InvalidRequestError(f"input {tensor.name} is there twice")
+        arrays[tensor.name] = _integers(tensor)
+    for name in ("input_ids", "attention_mask"):
+        if name not in arrays:
+            raise InvalidRequestError(f"input {name} is missing")
+    _check_arrays(arrays, engine)
+    return _rows(arrays)
+
+
+def decode_token_ids(rows: Sequence[Sequence[int]], engine: TensorModel) -> list[Tokens]:
+    """Texts that are token ids already, each as it is.
+
+    Raises:
+        InvalidRequestError: one has too many, or the model knows none of that number.
+    """
+    made = []
+    for row in rows:
+        try:
+            ids = np.array(row, dtype=np.int64)
+        except OverflowError as error:
+            raise InvalidRequestError(f"a token id is beyond INT64 ({error})") from error
+        _check_arrays({"input_ids": ids[None], "attention_mask": np.ones_like(ids)[None]}, engine)
+        made.append(Tokens(ids))
+    return made
+
+
+def chosen(asked: Sequence[str], outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The outputs that a request asked for, in that order; all if it named none.
+
+    Raises:
+        InvalidRequestError: an output was asked for that there is not.
+    """
+    for name in asked:
+        if name not in outputs:
+            raise InvalidRequestError(f"unknown output {name}; there are {', '.join(outputs)}")
+    return {name: outputs[name] for name in asked or outputs}
+
+
+def check_count(tensor: InputTensor, count: int) -> None:
+    """Whether a tensor's data has as many values as its shape says.
+
+    Raises:
+        InvalidRequestError: it has not.
+    """
+    if count != math.prod(tensor.shape) or any(size < 0 for size in tensor.shape):
+        raise InvalidRequestError(
+            f"input {tensor.name}: its data does not fit {tensor.datatype} {list(tensor.shape)} "
+            f"(it has {count} values)"
+        )
+
+
+def _strings(tensor: InputTensor) -> Sequence[str]:
+    values = cast("Sequence[str]", tensor.values)
+    check_count(tensor, len(values))
+    shape = tensor.shape
+    if len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] != 1) or not values:
+        raise InvalidRequestError(
+            f"input {tensor.name} must have shape [N] or [N, 1] with N from 1 up, not {list(shape)}"
+        )
+    return values
+
+
+def _integers(tensor: InputTensor) -> NDArray[np.int64]:
+    values = cast("NDArray[np.int64]", tensor.values)
+    check_count(tensor, values.size)
+    return values.reshape(tensor.shape)
+
+
+def _check_arrays(arrays: Arrays, engine: TensorModel) -> None:
+    ids, tokenizer = arrays["input_ids"], engine.tokenizer
+    if ids.ndim != 2:
+        raise InvalidRequestError(f"input_ids must have shape [N, L], not {list(ids.shape)}")
+    if len({array.shape for array in arrays.values()}) != 1 or not ids.size:
+        listed = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
+        raise InvalidRequestError(
+            f"inputs must have one shape [N, L], N and L from 1 up, not {listed}"
+        )
+    if ids.shape[1] > tokenizer.max_length:
+        raise InvalidRequestError(
+            f"{ids.shape[1]} tokens are more than the model's {tokenizer.max_length}"
+        )
+    mask = arrays["attention_mask"]
+    if ((mask != 0) & (mask != 1)).any():
+        raise InvalidRequestError("attention_mask must hold 0 and 1 only")
+    known = tokenizer.vocabulary_size
+    if ids.min() < 0 or ids.max() >= known:
+        raise InvalidRequestError(f"input_ids must lie between 0 and {known - 1}")
+
+
+def _rows(arrays: Arrays) -> list[Tokens]:
+    """Views of the arrays' rows, each up to its last token; a row of padding keeps one."""
+    ids, mask, types = (
+        arrays.get(name) for name in ("input_ids", "attention_mask", "token_type_ids")
+    )
+    assert ids is not None  # noqa: S101 - checked by the caller
+    assert mask is not None  # noqa: S101
+    length = ids.shape[1]
+    ends = np.maximum(length - np.argmax(mask[:, ::-1], axis=1), 1)
+    ends[~mask.any(axis=1)] = 1
+    return [
+        Tokens(ids[row, :end], None if types is None else types[row, :end], mask[row, :end])
+        for row, end in enumerate(ends.tolist())
+    ]

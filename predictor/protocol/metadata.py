@@ -1,0 +1,17 @@
+"""What the server says of itself, on REST and gRPC alike."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Any
+
+INFERENCE_SERVICE = "inference.GRPCInferenceService"
+
+
+def server_metadata() -> dict[str, Any]:
+    """V2 server metadata."""
+    return {
+        "name": "warmstart",
+        "version": metadata.version("warmstart"),
+        "extensions": ["binary_tensor_data", "model_repository"],
+    }

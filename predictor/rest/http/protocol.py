@@ -1,0 +1,63 @@
+"""uvicorn's HTTP/1.1, with a short cut for requests that would be refused all the same.
+
+Under overload most requests are, and what each of them costs is taken from those that are served:
+here it is spared its task, and the server its application.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+if TYPE_CHECKING:
+    from predictor.rest.http.response import Reply
+    from predictor.serving.in_flight import Traffic
+
+
+class RefusingProtocol(HttpToolsProtocol):
+    """Asks the application's ``shedding`` first, by the request's head alone.
+
+    ``traffic``: is told which connections have asked for nothing yet. All else is uvicorn's.
+    """
+
+    def __init__(self, *args: Any, traffic: Traffic, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._traffic = traffic
+
+    def connection_made(self, transport: Any) -> None:
+        """Called by the event loop."""
+        super().connection_made(transport)
+        self._traffic.silent.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop."""
+        self._traffic.silent.discard(self)
+        super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._traffic.silent.discard(self)
+        shedding = getattr(app, "shedding", None)
+        reply = shedding.refuse(cycle.scope) if shedding else None
+        if reply is None:
+            super()._start_asgi_task(cycle, app)
+        else:
+            self._refuse(cycle, reply)
+
+    def _refuse(self, cycle: Any, reply: Reply) -> None:
+        # What is still to come of the body is dropped, as behind any complete response.
+        cycle.response_started = cycle.response_complete = True
+        self.transport.write(_wire(reply, cycle.default_headers, keep_alive=cycle.keep_alive))
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+
+def _wire(reply: Reply, default_headers: list[tuple[bytes, bytes]], *, keep_alive: bool) -> bytes:
+    parts = [STATUS_LINE[reply.status]]
+    for name, value in (*default_headers, *reply.headers):
+        parts += (name, b": ", value, b"\r\n")
+    parts.append(b"content-length: %d\r\n" % len(reply.body))
+    parts.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
+    parts.append(reply.body)
+    return b"".join(parts)

@@ -1,0 +1,100 @@
+"""``GET /status``: what is served and why, for people and for their tools."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from predictor.errors import NotReadyError
+from predictor.loading.variants import why_not
+from predictor.protocol.metadata import server_metadata
+from storage_init.format.package import digest_of, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from predictor.loading.load import LoadedModel
+    from predictor.loading.variants import Choice
+    from predictor.serving.model import ServedModel
+    from predictor.settings import Settings
+    from predictor.telemetry.startup import Start
+    from storage_init.format.package import Package
+
+# Settings that bound what a server does; all others that begin like this are limits, too.
+LIMITS = ("lanes", "threads", "drain_seconds", "grace_seconds")
+
+
+def status(models: Mapping[str, ServedModel], settings: Settings, start: Start) -> dict[str, Any]:
+    """The whole server as JSON takes it.
+
+    Args:
+        models: by name.
+        settings: the server's own.
+        start: when the phases of its start were over.
+    """
+    about = server_metadata()
+    return {
+        "server": {"name": about["name"], "version": about["version"]},
+        "checks": {
+            "verify": settings.verify,
+            "signature": settings.verify_key is not None,
+        },
+        "start_seconds": {name: round(s, 4) for name, s in start.seconds.items()},
+        "limits": _limits(settings),
+        "models": [_model(model) for model in models.values()],
+    }
+
+
+def _limits(settings: Settings) -> dict[str, Any]:
+    names = [f.name for f in fields(settings) if f.name.startswith("max_") or f.name in LIMITS]
+    return {name: getattr(settings, name) for name in names}
+
+
+def _model(model: ServedModel) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "name": model.name,
+        "state": model.state.value,
+        "ready": model.ready,
+        "reason": model.reason,
+    }
+    try:
+        loaded = model.loaded
+    except NotReadyError:
+        return {**told, "folder": str(model.settings.model_dir)}
+    told |= _loaded(loaded)
+    package, choice = loaded.package, loaded.choice
+    return told if package is None or choice is None else told | _prepared(loaded, package, choice)
+
+
+def _loaded(loaded: LoadedModel) -> dict[str, Any]:
+    warmup = loaded.warmup
+    return {
+        "version": loaded.version,
+        "variant": loaded.variant,
+        "folder": str(loaded.folder),
+        "origin": loaded.origin,
+        "max_length": loaded.engine.tokenizer.max_length,
+        "shares_batches": loaded.engine.batches,
+        "load_seconds": {name: round(s, 4) for name, s in loaded.phases.seconds.items()},
+        "selftest": None,
+        "warmup": {
+            "inferences": len(warmup.seconds),
+            "p50_seconds": warmup.quantile(0.5),
+            "p95_seconds": warmup.quantile(0.95),
+        },
+    }
+
+
+def _prepared(loaded: LoadedModel, package: Package, choice: Choice) -> dict[str, Any]:
+    return {
+        "task": name_of(package.task),
+        "source": {"uri": package.source.uri, "revision": package.source.revision},
+        "digest": digest_of(package),
+        "provider": choice.provider,
+        "packed": choice.packed,
+        "other_variants": why_not(package, choice),
+        "selftest": {
+            "largest_distance": loaded.selftest_distance,
+            "tolerance": choice.variant.tolerance,
+        },
+    }

@@ -1,0 +1,226 @@
+"""The server's models by name, and their change while it serves: load, swap, unload.
+
+Owns which models there are. A load runs beside what is served and takes its place in one step on
+the event loop, once every check has passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from predictor import process
+from predictor.errors import (
+    ChangeRefusedError,
+    StoppingError,
+    UnknownModelError,
+    UnsupportedModelError,
+)
+from predictor.loading import load as loading
+from predictor.loading.discovery import discover
+from predictor.loading.tokenizer_cache import TokenizerCache
+from predictor.serving.model import ServedModel, State
+from storage_init.base.errors import WarmstartError
+from storage_init.base.logs import event
+from storage_init.format.package import is_package, read_package
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable, Iterator, MutableSequence
+    from concurrent.futures import Future
+
+    from predictor.loading.load import LoadedModel
+    from predictor.serving.version import Version
+    from predictor.settings import Settings
+
+    Loads = MutableSequence[tuple[Settings, Future[LoadedModel]]]
+
+# In the words of the model repository extension; what is drained is still served.
+STATES = {
+    State.LOADING: "LOADING",
+    State.READY: "READY",
+    State.DRAINING: "UNLOADING",
+    State.FAILED: "UNAVAILABLE",
+    State.UNLOADED: "UNAVAILABLE",
+    State.STOPPED: "UNAVAILABLE",
+}
+
+log = logging.getLogger(__name__)
+
+
+class Repository(Mapping[str, ServedModel]):
+    """Models by name.
+
+    Args:
+        models: those there are from the start.
+        settings: the server's own: where further ones may be found.
+        loads: what is being loaded; loads that are asked for here are added while they last.
+        tokenizers: those that the models share.
+    """
+
+    def __init__(
+        self,
+        models: Iterable[ServedModel],
+        settings: Settings,
+        loads: Loads | None = None,
+        tokenizers: TokenizerCache | None = None,
+    ) -> None:
+        self._models = {model.name: model for model in models}
+        self._settings = settings
+        self._loads: Loads = [] if loads is None else loads
+        self._tokenizers = tokenizers or TokenizerCache()
+        self._changing = {name: asyncio.Lock() for name in self._models}
+        self._changes: set[asyncio.Task[Any]] = set()
+        self._loader = ThreadPoolExecutor(settings.lanes, thread_name_prefix="load")
+        self._stopping = False
+
+    def __getitem__(self, name: str) -> ServedModel:
+        return self._models[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._models)
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    @property
+    def ready(self) -> bool:
+        """Whether something is served, and everything that is wanted."""
+        models = self._models.values()
+        return any(m.ready for m in models) and all(m.ready for m in models if m.wanted)
+
+    def stop_changes(self) -> None:
+        """Refuse to load and unload from now on."""
+        self._stopping = True
+        self._loader.shutdown(wait=False, cancel_futures=True)
+
+    def index(self, *, ready_only: bool = False) -> list[dict[str, str]]:
+        """The extension's list: models that are known, and those of the folder that are not yet."""
+        rows = [_row(model) for model in self._models.values()]
+        rows += [
+            {"name": name, "version": "", "state": "UNAVAILABLE", "reason": "not loaded"}
+            for name in self._found()
+            if name not in self._models
+        ]
+        return [row for row in rows if not ready_only or row["state"] == "READY"]
+
+    async def load(self, name: str) -> ServedModel:
+        """Serve what the model's folder holds now.
+
+        What is served already goes on until the new version has passed every check. The version
+        that is served is not loaded again.
+
+        Raises:
+            UnknownModelError: there is no such model here or in the folder of models.
+            ChangeRefusedError: the load failed, or another one is under way.
+            StoppingError: the server is about to end.
+        """
+        model = self._models.get(name) or self._add(name)
+        await self._change(self._load(model))
+        return model
+
+    async def unload(self, name: str) -> None:
+        """Serve a model no more: what was asked of it is answered, then its memory is freed.
+
+        Raises:
+            UnknownModelError: there is no such model here.
+            ChangeRefusedError: it is being loaded.
+            StoppingError: the server is about to end.
+        """
+        if name not in self._models:
+            raise UnknownModelError(name)
+        await self._change(self._unload(self._models[name]))
+
+    async def _change(self, change: Coroutine[Any, Any, None]) -> None:
+        """See a change through, also when whoever asked for it has left."""
+        if self._stopping:
+            change.close()
+            raise StoppingError
+        task = asyncio.ensure_future(change)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        await asyncio.shield(task)
+
+    async def _load(self, model: ServedModel) -> None:
+        async with self._changing[model.name]:
+            if model.state is State.LOADING:
+                raise ChangeRefusedError(f"{model.name} is being loaded already")
+            try:
+                if model.ready and await self._is_current(model):
+                    return
+                if not model.ready:
+                    model.begin()
+                replaced = model.serve(await self._loaded(model.settings))
+            except Exception as error:
+                raise _refused(model, error) from error
+            model.wanted = True
+            await _end(replaced)
+
+    async def _unload(self, model: ServedModel) -> None:
+        async with self._changing[model.name]:
+            if model.state is State.LOADING:
+                raise ChangeRefusedError(f"{model.name} is being loaded")
+            model.wanted = False
+            await _end(model.unload())
+            event(log, "model unloaded", model=model.name)
+
+    async def _is_current(self, model: ServedModel) -> bool:
+        """Whether the folder holds the version that is served; of a plain one nobody can tell."""
+        folder = model.settings.model_dir
+        if model.loaded.package is None or not is_package(folder):
+            return False
+        _, version = await asyncio.to_thread(read_package, folder)
+        return version == model.loaded.version
+
+    async def _loaded(self, settings: Settings) -> LoadedModel:
+        future = self._loader.submit(loading.load, settings, None, self._tokenizers)
+        under_way = (settings, future)
+        self._loads.append(under_way)
+        try:
+            return await asyncio.wrap_future(future)
+        finally:
+            self._loads.remove(under_way)
+
+    def _add(self, name: str) -> ServedModel:
+        """A model that has come into the folder since the start."""
+        settings = self._found().get(name)
+        if settings is None:
+            raise UnknownModelError(name)
+        model = ServedModel(settings, wanted=False)
+        model.unload()
+        self._models[name] = model
+        self._changing[name] = asyncio.Lock()
+        return model
+
+    def _found(self) -> dict[str, Settings]:
+        if self._settings.models_dir is None:
+            return {}
+        try:
+            return {each.model_name: each for each in discover(self._settings)}
+        except UnsupportedModelError:
+            return {}
+
+
+def _row(model: ServedModel) -> dict[str, str]:
+    reason = model.reason or ("unloaded" if model.state is State.UNLOADED else "")
+    version = model.loaded.version if model.ready else ""
+    return {"name": model.name, "version": version, "state": STATES[model.state], "reason": reason}
+
+
+def _refused(model: ServedModel, error: Exception) -> ChangeRefusedError:
+    """Note why a load failed, and say what is served now."""
+    known = isinstance(error, WarmstartError)
+    reason = str(error) if known else f"{type(error).__name__}: {error}"
+    model.fail(reason)
+    goes_on = f"; version {model.loaded.version} goes on being served" if model.ready else ""
+    message = f"{model.name} was not loaded: {reason}{goes_on}"
+    log.error("%s", message, exc_info=None if known else error)
+    return ChangeRefusedError(message)
+
+
+async def _end(version: Version | None) -> None:
+    if version:
+        await asyncio.to_thread(version.stop)
+        await asyncio.to_thread(process.release_memory)

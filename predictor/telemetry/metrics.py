@@ -1,0 +1,112 @@
+"""What a start cost, and how requests and lanes are doing, for Prometheus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+TEXTS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+START_SECONDS = Gauge(
+    "warmstart_start_seconds",
+    "Seconds from the start of the process to the end of a phase of its start.",
+    ["phase"],
+)
+INFERENCE_SECONDS = Histogram(
+    "warmstart_inference_seconds", "Time of one inference.", ["model_name"], buckets=SECONDS
+)
+QUEUE_SECONDS = Histogram(
+    "warmstart_queue_seconds",
+    "Time from a text's arrival to the start of its inference, tokenising included.",
+    ["model_name"],
+    buckets=SECONDS,
+)
+BATCH_TEXTS = Histogram(
+    "warmstart_batch_texts", "Texts that shared one inference.", ["model_name"], buckets=TEXTS
+)
+TOKENS = Counter("warmstart_tokens", "Tokens that were run, padding not included.", ["model_name"])
+PADDING = Counter("warmstart_padding_tokens", "Padding that was run.", ["model_name"])
+REQUEST_SECONDS = Histogram(
+    "warmstart_request_seconds",
+    "Time from a request's arrival to its answer, of those that were answered.",
+    ["model_name", "protocol"],
+    buckets=SECONDS,
+)
+REQUEST_ERRORS = Counter(
+    "warmstart_request_errors",
+    "Requests that were not answered, by what was wrong.",
+    ["model_name", "protocol", "kind"],
+)
+REQUESTS_IN_FLIGHT = Gauge(
+    "warmstart_requests_in_flight",
+    "Requests that have arrived and are not answered yet.",
+    ["model_name", "protocol"],
+)
+PENDING_BYTES = Gauge("warmstart_pending_bytes", "Bytes of the bodies of all requests under way.")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One inference, for the metrics: its texts, their tokens without and with padding, seconds.
+
+    ``waited``: seconds from a text's arrival to the start of its inference, one a text.
+    """
+
+    tokens: int
+    padded: int
+    seconds: float
+    waited: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSeries:
+    """What is kept of one model's requests over one protocol."""
+
+    model_name: str
+    protocol: str
+    seconds: Histogram
+    in_flight: Gauge
+
+
+@cache
+def requests(model_name: str, protocol: str) -> RequestSeries:
+    """The series of a model that is served, or of "" for models that are not."""
+    labels = (model_name, protocol)
+    seconds, in_flight = REQUEST_SECONDS.labels(*labels), REQUESTS_IN_FLIGHT.labels(*labels)
+    return RequestSeries(*labels, seconds, in_flight)
+
+
+@cache
+def errors(model_name: str, protocol: str, kind: str) -> Counter:
+    """The series of one model's errors of a kind; the model as for :func:`requests`."""
+    return REQUEST_ERRORS.labels(model_name, protocol, kind)
+
+
+def record_start(phases: dict[str, float]) -> None:
+    """Publish when the phases of the process's start were over."""
+    for phase, seconds in phases.items():
+        START_SECONDS.labels(phase).set(seconds)
+
+
+def observer(model_name: str) -> Callable[[Ran], None]:
+    """What a batcher calls after each inference."""
+    inference, queue = INFERENCE_SECONDS.labels(model_name), QUEUE_SECONDS.labels(model_name)
+    texts, tokens = BATCH_TEXTS.labels(model_name), TOKENS.labels(model_name)
+    padding = PADDING.labels(model_name)
+
+    def observe(ran: Ran) -> None:
+        inference.observe(ran.seconds)
+        texts.observe(len(ran.waited))
+        tokens.inc(ran.tokens)
+        padding.inc(ran.padded - ran.tokens)
+        for seconds in ran.waited:
+            queue.observe(seconds)
+
+    return observe

@@ -1,0 +1,61 @@
+"""The CPUs of this machine: their name, their features, and how many this process may use."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def cpu_features(cpuinfo: Path = CPUINFO) -> frozenset[str]:
+    """Feature names as Linux lists them (``avx512_vnni``, ``asimd``, …); empty if unknown."""
+    for key, value in _cpuinfo_lines(cpuinfo):
+        if key in ("flags", "Features"):
+            return frozenset(value.split())
+    if platform.machine() in ("arm64", "aarch64"):
+        return frozenset(["asimd"])
+    return frozenset()
+
+
+def cpu_model(cpuinfo: Path = CPUINFO) -> str:
+    """The processor's name, for a person to read beside a measurement."""
+    for key, value in _cpuinfo_lines(cpuinfo):
+        if key == "model name":
+            return value
+    return platform.processor() or platform.machine()
+
+
+def usable_cpus(cgroup: Path = CGROUP) -> int:
+    """CPUs this process may keep busy: its affinity, or a container's quota where that is less."""
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    quota = _cgroup_quota(cgroup)
+    return max(1, count if quota is None else min(count, math.ceil(quota)))
+
+
+def _cgroup_quota(cgroup: Path) -> float | None:
+    """CPUs granted by cgroup v2 (``cpu.max``) or v1 (``cpu.cfs_quota_us``), None if unlimited."""
+    try:
+        if (cgroup / "cpu.max").exists():
+            quota, period = (cgroup / "cpu.max").read_text().split()
+        else:
+            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text().strip()
+        return None if quota in ("max", "-1") else int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _cpuinfo_lines(cpuinfo: Path) -> list[tuple[str, str]]:
+    try:
+        text = cpuinfo.read_text()
+    except OSError:
+        return []
+    pairs = (line.partition(":") for line in text.splitlines())
+    return [(key.strip(), value.strip()) for key, _, value in pairs]

@@ -1,0 +1,92 @@
+"""From a version of the store to a destination, in two halves: all the work, then showing it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from storage_init.base.errors import WarmstartError
+from storage_init.base.logs import event, timed
+from storage_init.base.space import check_free
+from storage_init.fetch.hardlinks import link_files
+from storage_init.fetch.placing import PLACING, place
+from storage_init.format import signing
+from storage_init.format.package import read_package, read_signature
+from storage_init.format.verify import check_files, verify
+from storage_init.sources.transfer.selection import listed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storage_init.format.package import Package
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A verified version in ``incoming``, or one that the destination has had all along."""
+
+    version: Path
+    incoming: Path
+    destination: Path
+
+    def finish(self) -> None:
+        """Show it to readers."""
+        if self.incoming.exists():
+            place(self.incoming, self.destination)
+        else:
+            (self.destination / PLACING).unlink(missing_ok=True)  # killed when all but done
+            event(log, "already there and whole", version=self.version.name)
+
+
+def stage(version: Path, incoming: Path, destination: Path, *, verified: bool = False) -> Delivery:
+    """Link a version's files to ``incoming`` and verify them there, where they will be read.
+
+    ``verified``: this process has just verified the version; hard links are the same files.
+
+    Raises:
+        WarmstartError: they are not what they should be, not signed as asked, or do not fit.
+        OSError: the version is gone, or the destination cannot be written.
+    """
+    delivery = Delivery(version, incoming, destination)
+    package, digest = read_package(version)
+    signing.admit(version, package=package)
+    if _has_already(destination, digest, read_signature(version)):
+        return delivery
+    _check_space(package, version, destination)
+    with timed(log, "linked", version=str(version)) as fields:
+        incoming.mkdir(parents=True)
+        methods = link_files(version, listed(version), incoming)
+        fields["files"] = dict(methods)
+    if not verified or set(methods) != {"hard link"}:
+        verify_logged(incoming)
+    return delivery
+
+
+def verify_logged(folder: Path) -> None:
+    """``verify`` and who signed it, with a line in the log."""
+    with timed(log, "verified") as fields:
+        package = verify(folder)
+        signing.admit(folder, package=package)
+        size = sum(entry.size for entry in package.files)
+        fields.update(name=package.name, files=len(package.files), bytes=size)
+
+
+def _has_already(destination: Path, digest: str, signature: bytes | None) -> bool:
+    """A container that restarts finds its volume as it left it."""
+    try:
+        package, version = read_package(destination)
+        same = version == digest and read_signature(destination) == signature
+    except WarmstartError:
+        return False
+    # Files of others beside it are no matter.
+    return same and not check_files(destination, package.files)
+
+
+def _check_space(package: Package, version: Path, destination: Path) -> None:
+    """Where files must be copied, know before the first byte that they fit."""
+    if version.stat().st_dev == destination.stat().st_dev:
+        return
+    check_free(sum(entry.size for entry in package.files), destination, package.name)

@@ -1,0 +1,19 @@
+"""The format of ``package.json`` as JSON Schema, for people and other tools."""
+
+from __future__ import annotations
+
+import inspect
+
+import msgspec
+
+from storage_init.format.package import Package
+
+
+def schema() -> str:
+    """What ``docs/package.schema.json`` holds."""
+    document = msgspec.json.schema(Package)
+    for definition in document["$defs"].values():
+        # From Python 3.13 on docstrings come without their indentation.
+        definition["description"] = inspect.cleandoc(definition["description"])
+    described = msgspec.json.encode(document, order="deterministic")
+    return msgspec.json.format(described, indent=2).decode() + "\n"

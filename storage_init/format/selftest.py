@@ -1,0 +1,116 @@
+"""The self-test: a few texts with the original model's outputs, replayed before serving.
+
+Writer and reader share one file format (npz, no pickle) and one notion of distance, so what the
+pipeline measured is what the predictor checks.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from storage_init.base.errors import PackageError
+from storage_init.format.package import Task, TextEmbedding
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+
+# What numpy and zipfile raise for files that are not what they seem.
+_UNREADABLE = (
+    *(OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """``texts`` and the original torch model's ``reference`` outputs, FP32 [R, C] or [R, D].
+
+    The reference holds raw logits for classifiers and pooled, normalised vectors for embeddings, a
+    row a text. Where a task is about tokens it has as many rows a text as ``rows`` [N] says, one
+    behind the other and without padding: of every token, or of the masks to fill. ``pairs`` are the
+    contexts of texts that are questions.
+    """
+
+    texts: list[str]
+    reference: Array
+    rows: list[int] | None = None
+    pairs: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        rows = [1] * len(self.texts) if self.rows is None else self.rows
+        lengths = {len(self.texts), len(rows)} | (
+            set() if self.pairs is None else {len(self.pairs)}
+        )
+        whole = self.reference.ndim == 2 and sum(rows) == len(self.reference) > 0
+        if not whole or lengths != {len(rows)} or min(rows) < 0:
+            raise PackageError(
+                f"the self-test has {len(self.texts)} texts but a reference of shape "
+                f"{self.reference.shape}"
+            )
+
+    def text_of(self, row: int) -> int:
+        """The text that a row of the reference is about."""
+        if self.rows is None:
+            return row
+        return int(np.searchsorted(np.cumsum(self.rows), row, side="right"))
+
+    def save(self, path: Path) -> None:
+        """Write an npz; equal self-tests give equal bytes."""
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, array in self._arrays().items():
+                # A fixed date: np.savez stamps the current time, which would change the version.
+                with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        arrays = {"texts": np.array(self.texts), "reference": self.reference}
+        if self.rows is not None:
+            arrays["rows"] = np.array(self.rows, dtype=np.int64)
+        if self.pairs is not None:
+            arrays["pairs"] = np.array(self.pairs)
+        return arrays
+
+    @classmethod
+    def load(cls, path: Path) -> SelfTest:
+        """Read an npz.
+
+        Raises:
+            PackageError: it is not a self-test.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                texts = [str(text) for text in arrays["texts"]]
+                reference = np.asarray(arrays["reference"], dtype=np.float32)
+                rows = [int(rows) for rows in arrays["rows"]] if "rows" in arrays else None
+                pairs = [str(pair) for pair in arrays["pairs"]] if "pairs" in arrays else None
+                return cls(texts, reference, rows, pairs)
+        except _UNREADABLE as error:
+            raise PackageError(f"{path} is not a self-test: {error}") from error
+
+
+def distances(task: Task, got: Array, want: Array) -> NDArray[np.float64]:
+    """How far each row of ``got`` [N, D] is from ``want`` [N, D]: [N], 0 is equal.
+
+    Embeddings: 1 - cosine. Everything else: the largest difference of a logit. An output that is
+    not finite is infinitely far.
+    """
+    if got.shape != want.shape:
+        raise PackageError(f"the model answers shape {got.shape}, the reference has {want.shape}")
+    left, right = got.astype(np.float64), want.astype(np.float64)
+    if isinstance(task, TextEmbedding):
+        with np.errstate(invalid="ignore"):
+            norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+            far = 1.0 - (left * right).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)
+    else:
+        far = np.abs(left - right).max(axis=1)
+    return np.where(np.isfinite(far), far, np.inf)

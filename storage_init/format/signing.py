@@ -1,0 +1,244 @@
+"""Signatures of prepared models: OpenSSF model signing with a key pair of one's own, offline.
+
+``package.sig`` is a Sigstore bundle over the SHA-256 of every other file of the package. Those are
+in ``package.json``, against which readers check the files anyway: a signature makes it known who
+vouches for that description, and costs no second look at the weights. The official command
+(``model_signing verify key``) reads it, too.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from storage_init.base import variables
+from storage_init.base.errors import PackageError, SignatureError, SigningKeyError
+from storage_init.format import package as packages
+from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, Package
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from storage_init.format.model_signing import Signer, Verifier
+
+SIGN_VARIABLE = variables.SIGN_KEY.name
+VERIFY_VARIABLE = variables.VERIFY_KEY.name
+
+_SIGN_IT = (
+    f"Prepare it with {SIGN_VARIABLE} set, or sign what is in a store: "
+    "python -m storage_init.store sign STORE NAME --key FILE"
+)
+_SIGN_ANEW = (
+    "If it can be trusted as it is, sign it anew (python -m storage_init.store sign); otherwise "
+    "remove it and prepare it again"
+)
+
+
+def sign_key() -> Path | None:
+    """The private key to sign what is published with (``WARMSTART_SIGN_KEY``), if there is one.
+
+    Raises:
+        SigningKeyError: the variable is empty.
+    """
+    return _key_in(SIGN_VARIABLE)
+
+
+def verify_key() -> Path | None:
+    """The public key that whatever is served must verify with (``WARMSTART_VERIFY_KEY``), if any.
+
+    Raises:
+        SigningKeyError: the variable is empty.
+    """
+    return _key_in(VERIFY_VARIABLE)
+
+
+def check_sign_key() -> None:
+    """Load the key of ``WARMSTART_SIGN_KEY``: what is wrong with it is known before the work.
+
+    Raises:
+        SigningKeyError: it cannot be used, or the library is missing.
+    """
+    if key := sign_key():
+        _signer(key)
+
+
+def check_keys() -> None:
+    """The same for both variables.
+
+    Raises:
+        SigningKeyError: a key cannot be used, or the library is missing.
+    """
+    check_sign_key()
+    if key := verify_key():
+        _verifier(key)
+
+
+def admit(folder: Path, where: str = "", package: Package | None = None) -> None:
+    """Refuse what ``WARMSTART_VERIFY_KEY`` does not verify; without that variable, nothing.
+
+    Args and errors are those of :func:`check_signature`.
+    """
+    check_signature(folder, verify_key(), where, package)
+
+
+def admit_source(folder: Path, where: str) -> None:
+    """As :func:`admit`, for what goes into a store: a raw model may be signed as it is prepared.
+
+    Raises:
+        SignatureError: it is not signed and will not be, or not with the key that is asked for.
+        SigningKeyError: a key cannot be used.
+    """
+    wanted = verify_key()
+    if wanted is None or packages.is_package(folder):
+        check_signature(folder, wanted, where)
+        return
+    own = sign_key()
+    if own is None:
+        raise SignatureError(
+            where,
+            f"it is not a prepared model, and what is made of it here would not be signed, which "
+            f"{VERIFY_VARIABLE} asks for",
+            f"Set {SIGN_VARIABLE}, too, or prepare it elsewhere with that set",
+        )
+    check_keys()
+    if not _library().belong_together(own, wanted):
+        raise SigningKeyError(
+            f"what is signed with {own} ({SIGN_VARIABLE}) would not verify with {wanted} "
+            f"({VERIFY_VARIABLE}): they are not of one pair"
+        )
+
+
+def check_signature(
+    folder: Path, key: Path | None, where: str = "", package: Package | None = None
+) -> None:
+    """Refuse a folder that is not a package signed by a key. Files are not read, only described.
+
+    Args:
+        folder: with ``package.json`` and its companions.
+        key: a PEM file with an EC public key; None checks nothing.
+        where: what to call the folder in an error; its path by default.
+        package: what the caller has read from ``folder`` and goes by; it is what was signed, then.
+
+    Raises:
+        SignatureError: unsigned, signed by another key, altered, or not a prepared model.
+        SigningKeyError: the key cannot be used, or the library is missing.
+        PackageError, VerificationError: as :func:`storage_init.format.package.read_package`.
+    """
+    if key is None:
+        return
+    where = where or str(folder)
+    verifier = _verifier(key)
+    if not packages.is_package(folder):
+        raise SignatureError(where, "it is not a prepared model, so nobody signed it", _SIGN_IT)
+    content = packages.read_description(folder)
+    described = packages.decode(content, str(folder / PACKAGE_FILE))
+    if package not in (None, described):
+        raise SignatureError(where, f"{PACKAGE_FILE} changed while it was read", "Start again")
+    _check_form(folder, where)
+    digests = _library().KnownDigests(described.name, _digests(described, content))
+    try:
+        verifier.verify(digests, folder / SIGNATURE_FILE)
+    except Exception as error:
+        # Of whatever kind: the signature's content is not to be trusted, nor what parses it.
+        altered = f"{SIGNATURE_FILE} was not made with the private key of {key}, or was altered"
+        if digests.used:
+            altered = f"{PACKAGE_FILE} is not the one that was signed with the key of {key}"
+        raise SignatureError(where, altered, _SIGN_ANEW) from error
+
+
+def sign(folder: Path, key: Path, signature: Path | None = None) -> None:
+    """Sign the package in a folder as its ``package.json`` describes it; the files are not read.
+
+    Args:
+        folder: with ``package.json`` and its digest.
+        key: a PEM file with an EC private key (P-256, P-384 or P-521), without a password.
+        signature: the file to write, instead of ``package.sig`` in the folder.
+
+    Raises:
+        SigningKeyError: the key cannot be used, or the library is missing.
+        PackageError, VerificationError: as :func:`storage_init.format.package.read_package`.
+        OSError: the signature cannot be written.
+    """
+    signer = _signer(key)
+    content = packages.read_description(folder)
+    described = packages.decode(content, str(folder / PACKAGE_FILE))
+    digests = _library().KnownDigests(described.name, _digests(described, content))
+    signer.sign(digests, signature or folder / SIGNATURE_FILE)
+
+
+def _check_form(folder: Path, where: str) -> None:
+    """Tell a signature that is missing, too large or cut off from one that is not the right one."""
+    try:
+        content = packages.read_signature(folder)
+    except PackageError as error:
+        raise SignatureError(where, str(error), _SIGN_ANEW) from error
+    if content is None:
+        raise SignatureError(where, f"it is not signed: it has no {SIGNATURE_FILE}", _SIGN_IT)
+    try:
+        msgspec.json.decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise SignatureError(
+            where, f"{SIGNATURE_FILE} is not a whole signature", _SIGN_ANEW
+        ) from error
+
+
+def _digests(package: Package, content: bytes) -> dict[str, str]:
+    """Hex SHA-256 of everything in a package's folder but the signature, by path."""
+    return {
+        PACKAGE_FILE: packages.digest(content),
+        DIGEST_FILE: packages.digest(packages.digest_line(content)),
+        **{entry.path: entry.sha256 for entry in package.files},
+    }
+
+
+def _key_in(variable: str) -> Path | None:
+    value = os.environ.get(variable)
+    if value is None:
+        return None
+    if not value:
+        # Not the same as unset: whoever meant to demand signatures is not to go without.
+        raise SigningKeyError(f"{variable} is empty: name a PEM file, or do not set it")
+    return Path(value)
+
+
+def _signer(key: Path) -> Signer:
+    library = _library()
+    with _readable_errors(key, "private"):
+        signer: Signer = library.Signer(key)
+    return signer
+
+
+def _verifier(key: Path) -> Verifier:
+    library = _library()
+    with _readable_errors(key, "public"):
+        verifier: Verifier = library.Verifier(key)
+    return verifier
+
+
+@contextmanager
+def _readable_errors(key: Path, kind: Literal["private", "public"]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SigningKeyError(f"the key {key} cannot be read: {error.strerror}") from error
+    except Exception as error:
+        # Nothing of what the parser says of a key's content goes into a log.
+        raise SigningKeyError(
+            f"{key} is not a {kind} key that can be used: needed is a PEM file of an EC key "
+            "(P-256, P-384 or P-521), without a password"
+        ) from error
+
+
+def _library() -> ModuleType:
+    try:
+        return import_module("storage_init.format.model_signing")
+    except ImportError as error:
+        raise SigningKeyError(
+            f"signatures need {error.name}: install warmstart[signing], on Python 3.11 or later"
+        ) from error

@@ -1,0 +1,93 @@
+"""Check a prepared model's files against its ``package.json``. A reader trusts nothing else."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from storage_init.base.cpus import usable_cpus
+from storage_init.base.errors import VerificationError, WarmstartError
+from storage_init.base.hashing import sha256_file
+from storage_init.format.package import (
+    DIGEST_FILE,
+    MAX_SIGNATURE_BYTES,
+    PACKAGE_FILE,
+    SIGNATURE_FILE,
+    FileEntry,
+    Package,
+    read_package,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def verify(folder: Path) -> Package:
+    """Read a package and check everything in its folder: sizes, digests, missing and extra files.
+
+    Raises:
+        PackageError: ``package.json`` cannot be read.
+        VerificationError: names every file that is not as described.
+    """
+    package, _ = read_package(folder)
+    problems = check_files(folder, package.files) + extra_files(folder, package)
+    if problems:
+        raise VerificationError(str(folder), problems)
+    return package
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds a prepared model that verifies."""
+    try:
+        verify(folder)
+    except WarmstartError:
+        return False
+    return True
+
+
+def check_files(folder: Path, entries: Iterable[FileEntry], *, hashes: bool = True) -> list[str]:
+    """Problems found in these files, in words; sizes always, SHA-256 if ``hashes``."""
+    # Largest first, so that the last thread to finish has the least left to do.
+    ordered = sorted(entries, key=lambda entry: -entry.size)
+    with ThreadPoolExecutor(usable_cpus(), thread_name_prefix="verify") as pool:
+        found = pool.map(lambda entry: _check_file(folder, entry, hashes), ordered)
+        return sorted(problem for problem in found if problem)
+
+
+def extra_files(folder: Path, package: Package) -> list[str]:
+    """Problems for files that lie in the folder and are not listed, and for too large a signature.
+
+    Whose signature it is and of what is for ``storage_init.format.signing`` to check.
+    """
+    listed = {entry.path for entry in package.files} | {PACKAGE_FILE, DIGEST_FILE, SIGNATURE_FILE}
+    problems = [f"{path} is not listed" for path in sorted(list_files(folder) - listed)]
+    signature = folder / SIGNATURE_FILE
+    if signature.is_file() and signature.stat().st_size > MAX_SIGNATURE_BYTES:
+        problems.append(f"{SIGNATURE_FILE} is larger than {MAX_SIGNATURE_BYTES} bytes")
+    return problems
+
+
+def list_files(folder: Path) -> set[str]:
+    """Relative paths of all files below a folder; links to folders are not followed."""
+    return {
+        (Path(root) / name).relative_to(folder).as_posix()
+        for root, folders, names in os.walk(folder)
+        for name in (*names, *(f for f in folders if (Path(root) / f).is_symlink()))
+    }
+
+
+def _check_file(folder: Path, entry: FileEntry, hashes: bool) -> str | None:
+    path = folder / entry.path
+    try:
+        if not path.is_file():
+            return f"{entry.path} is missing"
+        size = path.stat().st_size
+        if size != entry.size:
+            return f"{entry.path} has {size} bytes, not {entry.size}"
+        if hashes and (found := sha256_file(path)) != entry.sha256:
+            return f"{entry.path} has sha256 {found[:12]}…, not {entry.sha256[:12]}…"
+    except OSError as error:
+        return f"{entry.path} cannot be read: {error.strerror}"
+    return None

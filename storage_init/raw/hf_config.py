@@ -1,0 +1,288 @@
+"""What a Hugging Face model folder says of itself: its task, labels, pooling and limits.
+
+Plain JSON, no transformers: the predictor's fallback and the storage initializer read it too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import msgspec
+from msgspec import UNSET
+
+from storage_init.base.errors import SourceError
+from storage_init.format.package import (
+    FillMask,
+    Limits,
+    QuestionAnswering,
+    Task,
+    TextClassification,
+    TextEmbedding,
+    TextRanking,
+    TokenClassification,
+)
+from storage_init.raw import sentence_config
+from storage_init.raw.sentence_config import read_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storage_init.raw.sentence_config import Dense
+
+TOKENIZER_CONFIG = "tokenizer_config.json"
+DEFAULT_MAX_LENGTH = 512
+# Those of transformers' QuestionAnsweringPipeline: a reader's window, and what two of them share.
+READER_LENGTH = 384
+READER_STRIDE = 128
+# transformers writes a huge number where a tokenizer states no limit.
+NO_LIMIT = 1 << 20
+
+# Those whose positions transformers takes from ``create_position_ids_from_input_ids``.
+_COUNTED_FROM_PADDING = (
+    *("roberta", "xlm-roberta", "camembert", "data2vec-text", "ibert", "longformer", "mpnet"),
+    *("roberta-prelayernorm", "xlm-roberta-xl", "xmod", "luke", "lilt", "esm", "markuplm"),
+)
+
+# XLM and FlauBERT fill masks under the name of models that generate text.
+MASKED_IN_DISGUISE = ("XLMWithLMHeadModel", "FlaubertWithLMHeadModel")
+# How the architectures of models that generate text end.
+GENERATIVE = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+
+
+class _CrossEncoder(msgspec.Struct):
+    """What sentence-transformers adds to ``config.json``."""
+
+    activation_fn: str | None = None
+
+
+class _Config(msgspec.Struct):
+    """``config.json``, as far as it matters here."""
+
+    model_type: str = ""
+    architectures: list[str] | None = None
+    id2label: dict[int, str] | None = None
+    num_labels: int | None = None
+    problem_type: str | None = None
+    hidden_size: int | None = None
+    # Other names for it: DistilBERT's, XLM's and Funnel's.
+    dim: int | None = None
+    emb_dim: int | None = None
+    d_model: int | None = None
+    max_position_embeddings: int | None = None
+    pad_token_id: int | None = None
+    # BigBird's, with its defaults.
+    attention_type: str = "block_sparse"
+    block_size: int = 64
+    num_random_blocks: int = 3
+    # A cross-encoder's, in its newer and older form.
+    sentence_transformers: _CrossEncoder | None = None
+    sbert_ce_default_activation_function: str | None = None
+
+
+class _AddedToken(msgspec.Struct):
+    """A special token in the longer of its two forms."""
+
+    content: str
+
+
+class _TokenizerConfig(msgspec.Struct):
+    """``tokenizer_config.json``, and ``special_tokens_map.json`` as far as it has the same."""
+
+    model_max_length: int | float | None = None
+    mask_token: str | _AddedToken | None = None
+    clean_up_tokenization_spaces: bool | None = None
+
+
+class _SentenceConfig(msgspec.Struct):
+    """``sentence_bert_config.json`` of sentence-transformers."""
+
+    max_seq_length: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What serving a model depends on beside its graph."""
+
+    model_type: str
+    task: Task
+    limits: Limits
+    pad_token_id: int
+    # An embedder's own, between its pooling and its normalisation.
+    dense: tuple[Dense, ...] = ()
+
+
+TaskName = Literal[
+    "auto",
+    "text-classification",
+    "text-embedding",
+    "text-ranking",
+    "token-classification",
+    "question-answering",
+    "fill-mask",
+]
+# How an architecture's name ends, and what it is made for.
+_ENDINGS: dict[str, TaskName] = {
+    "ForSequenceClassification": "text-classification",
+    "Model": "text-embedding",
+    "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
+    "ForMaskedLM": "fill-mask",
+    "ForQuestionAnsweringSimple": "question-answering",  # XLM's and FlauBERT's
+}
+
+
+def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = None) -> ModelFacts:
+    """Read a model folder; ``task`` and ``max_length`` overrule what it says.
+
+    Raises:
+        SourceError: no ``config.json``, or a task that is not supported.
+    """
+    config = read_json(folder / "config.json", _Config)
+    if config is None:
+        raise SourceError(f"{folder} has no config.json: it is not a Hugging Face model")
+    name = _guess_task(folder, config) if task == "auto" else task
+    length = _max_length(folder, config, max_length)
+    if name == "question-answering" and max_length is None:
+        length = min(length, READER_LENGTH)
+    known: Task
+    if name == "text-embedding":
+        known = _embedding(folder, config)
+    elif name == "text-ranking":
+        known = _ranking(folder, config)
+    elif name == "token-classification":
+        known = TokenClassification(labels=_labels(config))
+    elif name == "question-answering":
+        known = QuestionAnswering(stride=min(length // 2, READER_STRIDE))
+    elif name == "fill-mask":
+        known = _fill_mask(folder)
+    else:
+        known = _classification(config)
+    dense = sentence_config.dense_layers(folder) if name == "text-embedding" else []
+    return ModelFacts(
+        config.model_type, known, Limits(max_length=length), _pad_token_id(config), tuple(dense)
+    )
+
+
+def _guess_task(folder: Path, config: _Config) -> TaskName:
+    if sentence_config.is_cross_encoder(folder):
+        return "text-ranking"
+    if (folder / "modules.json").exists():
+        return "text-embedding"
+    architecture = (config.architectures or [""])[0]
+    if architecture in MASKED_IN_DISGUISE:
+        return "fill-mask"
+    if architecture.endswith(GENERATIVE):
+        raise SourceError(
+            f"{folder}: {architecture} generates text; what is prepared and served here are "
+            f"encoders ({', '.join(dict.fromkeys(_ENDINGS.values()))})"
+        )
+    if architecture.endswith("ForSequenceClassification") and _is_ranker(config):
+        return "text-ranking"
+    for ending, name in _ENDINGS.items():
+        if architecture.endswith(ending):
+            return name
+    raise SourceError(
+        f"{folder}: architecture {architecture or '(none stated)'} is of no supported task "
+        f"({', '.join(get_args(TaskName)[1:])}). If one of these fits, name it in the recipe."
+    )
+
+
+def _is_ranker(config: _Config) -> bool:
+    """Whether one score a pair is all that a classifier gives: it has one label without a name."""
+    labels = _labels(config)
+    marked = config.sentence_transformers or config.sbert_ce_default_activation_function
+    return len(labels) == 1 and bool(marked or (labels == ["LABEL_0"] and not config.problem_type))
+
+
+def _ranking(folder: Path, config: _Config) -> TextRanking:
+    if len(labels := _labels(config)) != 1:
+        raise SourceError(f"{folder}/config.json has {len(labels)} labels; text-ranking needs one")
+    newer = config.sentence_transformers
+    stated = newer.activation_fn if newer else config.sbert_ce_default_activation_function
+    return sentence_config.ranking(folder, stated)
+
+
+def _labels(config: _Config) -> list[str]:
+    if config.id2label:
+        return [label for _, label in sorted(config.id2label.items())]
+    # transformers' default is two labels
+    return [f"LABEL_{index}" for index in range(config.num_labels or 2)]
+
+
+def _fill_mask(folder: Path) -> FillMask:
+    tokenizer = read_json(folder / TOKENIZER_CONFIG, _TokenizerConfig)
+    cleans = tokenizer is not None and tokenizer.clean_up_tokenization_spaces
+    return FillMask(mask_token=_mask_token(folder), clean_up_spaces=True if cleans else UNSET)
+
+
+def _mask_token(folder: Path) -> str:
+    for name in (TOKENIZER_CONFIG, "special_tokens_map.json"):
+        stated = read_json(folder / name, _TokenizerConfig)
+        if stated and stated.mask_token:
+            token = stated.mask_token
+            return token if isinstance(token, str) else token.content
+    raise SourceError(f"{folder}/{TOKENIZER_CONFIG} states no mask_token to fill")
+
+
+def _classification(config: _Config) -> TextClassification:
+    labels = _labels(config)
+    activation: Literal["softmax", "sigmoid", "none"]
+    # The rule of transformers' TextClassificationPipeline.
+    if config.problem_type == "regression":
+        activation = "none"
+    elif config.problem_type == "multi_label_classification" or len(labels) == 1:
+        activation = "sigmoid"
+    else:
+        activation = "softmax"
+    return TextClassification(labels=labels, activation=activation)
+
+
+def _embedding(folder: Path, config: _Config) -> TextEmbedding:
+    dimension = config.hidden_size or config.dim or config.emb_dim or config.d_model
+    if dimension is None:
+        raise SourceError(f"{folder}/config.json states no hidden_size")
+    return sentence_config.embedding(folder, dimension)
+
+
+def _max_length(folder: Path, config: _Config, wanted: int | None) -> int:
+    """Tokens a text may have: what was asked for, else what the folder states, at most."""
+    positions = _positions(config)
+    if wanted is not None:
+        if positions is not None and wanted > positions:
+            raise SourceError(f"max_length {wanted} is more than the model's {positions} positions")
+        return wanted
+    sentence = read_json(folder / "sentence_bert_config.json", _SentenceConfig)
+    tokenizer = read_json(folder / TOKENIZER_CONFIG, _TokenizerConfig)
+    stated = (
+        positions,
+        sentence.max_seq_length if sentence else None,
+        tokenizer.model_max_length if tokenizer else None,
+    )
+    return int(min((n for n in stated if n and n < NO_LIMIT), default=DEFAULT_MAX_LENGTH))
+
+
+def _positions(config: _Config) -> int | None:
+    """Tokens that a model's graph can take; None if nothing limits them."""
+    positions = config.max_position_embeddings
+    if positions is None:
+        return None
+    if _counts_from_padding(config.model_type):
+        return positions - _pad_token_id(config) - 1
+    if config.model_type == "big_bird" and config.attention_type == "block_sparse":
+        # transformers' BigBirdModel: shorter texts get full attention, which a graph can hold. Its
+        # sparse one is another for each length.
+        return min(positions, (5 + 2 * config.num_random_blocks) * config.block_size)
+    return positions
+
+
+def _pad_token_id(config: _Config) -> int:
+    """As stated, else transformers' default for the model type."""
+    if config.pad_token_id is not None:
+        return config.pad_token_id
+    return 1 if _counts_from_padding(config.model_type) else 0
+
+
+def _counts_from_padding(model_type: str) -> bool:
+    """RoBERTa and its kin number positions from ``pad_token_id + 1``."""
+    return model_type in _COUNTED_FROM_PADDING

@@ -1,0 +1,96 @@
+"""What is wrong with a version where it lies in a store.
+
+Here the folder's name says which ``package.json`` belongs in it, so a damaged digest file is told
+from a damaged description, and a description found under another name still judges the rest.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from storage_init.base.errors import PackageError
+from storage_init.format import package as packages
+from storage_init.format.package import DIGEST_FILE, FORMAT_VERSION, MAX_PACKAGE_BYTES, PACKAGE_FILE
+from storage_init.format.verify import check_files, extra_files, list_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storage_init.format.package import Package
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A version's package, if there is a trustworthy one, and all problems in words.
+
+    ``foreign``: the description is intact but of a format that this build does not read.
+    """
+
+    package: Package | None
+    problems: list[str]
+    foreign: bool = False
+
+
+def check(folder: Path, model: str, version: str, *, hashes: bool) -> Finding:
+    """Every problem of every file; without ``hashes`` the files' sizes have to do."""
+    content, problems = _description(folder, version)
+    if content is None:
+        return Finding(None, problems)
+    try:
+        package = packages.decode(content)
+    except PackageError as error:
+        return Finding(None, [*problems, str(error)], foreign=_is_foreign(content))
+    if package.name != model:
+        problems.append(f"{PACKAGE_FILE} is of model {package.name}, not {model}")
+    problems += check_files(folder, package.files, hashes=hashes) + extra_files(folder, package)
+    return Finding(package, problems)
+
+
+def _description(folder: Path, version: str) -> tuple[bytes | None, list[str]]:
+    """The bytes of ``package.json`` that the version is named after, and what is in their way."""
+    problems = []
+    content, problem = _read(folder / PACKAGE_FILE)
+    if content is None or packages.version_of(content) != version:
+        problems.append(problem or f"{PACKAGE_FILE} is not the one that {version} is named after")
+        content = _displaced(folder, version)
+    if content is None:
+        return None, [f"{problem}; the other files cannot be checked" for problem in problems]
+    line, problem = _read(folder / DIGEST_FILE)
+    if line != packages.digest_line(content):
+        problems.append(problem or f"{DIGEST_FILE} does not hold the digest of {PACKAGE_FILE}")
+    return content, problems
+
+
+def _displaced(folder: Path, version: str) -> bytes | None:
+    """The description under the name of another file, as after two files were swapped."""
+    for path in sorted(list_files(folder)):
+        content, _ = _read(folder / path)
+        if content is not None and packages.version_of(content) == version:
+            return content
+    return None
+
+
+def _read(path: Path) -> tuple[bytes | None, str]:
+    """A file's content, or None and why; one too large for a description is not read."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_PACKAGE_BYTES + 1)
+    except FileNotFoundError:
+        return None, f"{path.name} is missing"
+    except OSError as error:
+        return None, f"{path.name} cannot be read: {error.strerror}"
+    if len(content) > MAX_PACKAGE_BYTES:
+        return None, f"{path.name} is larger than {MAX_PACKAGE_BYTES} bytes"
+    return content, ""
+
+
+def _is_foreign(content: bytes) -> bool:
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        header = msgspec.json.decode(content)
+        version = header.get("format_version") if isinstance(header, dict) else None
+        return isinstance(version, int) and version != FORMAT_VERSION
+    return False

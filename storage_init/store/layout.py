@@ -1,0 +1,118 @@
+"""The store: a directory of immutable prepared models that many processes read at once.
+
+State lives in the directory alone: ``models/<name>/versions/<version>/`` never changes once it
+is there, ``models/<name>/current`` is a relative link to one of them, and
+``models/<name>/keys/<key>`` a relative link to the version prepared from that source and recipe.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from storage_init.base.errors import StoreError
+from storage_init.format.package import PACKAGE_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+STAGING = ".staging"
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store below ``root``; nothing is created until something is staged."""
+
+    root: Path
+
+    def names(self) -> list[str]:
+        """Models with at least one version."""
+        folders = _subfolders(self.root / "models")
+        return [name for name in folders if self.versions(name)]
+
+    def versions(self, name: str) -> list[str]:
+        """Published versions of a model, in no particular order of age."""
+        folders = _subfolders(self.model_folder(name) / "versions")
+        return [v for v in folders if (self.version_folder(name, v) / PACKAGE_FILE).is_file()]
+
+    def current(self, name: str) -> str | None:
+        """The version that ``current`` points at, if it is whole."""
+        return self._linked(name, self.model_folder(name) / "current")
+
+    def find(self, name: str, key: str) -> Path | None:
+        """The version that was prepared from this key, or None."""
+        version = self._linked(name, self.key_link(name, key))
+        return None if version is None else self.version_folder(name, version)
+
+    def resolve(self, name: str, version: str | None = None) -> Path:
+        """The folder of a version, of ``current`` if none is named.
+
+        Raises:
+            StoreError: there is no such model or version; the message lists what there is.
+        """
+        wanted = version or self.current(name)
+        known = self.versions(name)
+        if wanted is None or wanted not in known:
+            what = f"{name}@{version}" if version else name
+            have = ", ".join(known) if known else "models " + (", ".join(self.names()) or "none")
+            raise StoreError(f"{self.root} has no {what} (it has {have})")
+        return self.version_folder(name, wanted)
+
+    def model_folder(self, name: str) -> Path:
+        return self.root / "models" / name
+
+    def version_folder(self, name: str, version: str) -> Path:
+        return self.model_folder(name) / "versions" / version
+
+    def key_link(self, name: str, key: str) -> Path:
+        return self.model_folder(name) / "keys" / key
+
+    @contextmanager
+    def staging(self, label: str = "publish") -> Iterator[Path]:
+        """A new folder on the store's file system, gone when the block ends."""
+        folder = self.root / STAGING / f"{label}-{uuid.uuid4().hex[:12]}"
+        try:
+            fresh = not self.root.exists()
+            folder.mkdir(parents=True)
+            if fresh:  # any uid reads a store, whatever the umask of its first writer
+                self.root.chmod(0o755)
+        except OSError as error:
+            raise StoreError(f"cannot write to store {self.root}: {error.strerror}") from error
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _linked(self, name: str, link: Path) -> str | None:
+        with suppress(OSError):
+            version = link.readlink().name
+            if (self.version_folder(name, version) / PACKAGE_FILE).is_file():
+                return version
+        return None
+
+
+def clock_of(folder: Path) -> float:
+    """Seconds since 1970 by the clock of a folder's file system, not by this machine's.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    probe = folder / f"clock-{uuid.uuid4().hex[:12]}"
+    probe.touch()
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink()
+
+
+def _subfolders(folder: Path) -> list[str]:
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))

@@ -1,0 +1,81 @@
+"""What a version's ``package.json`` says, for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storage_init.base import sizes as text
+from storage_init.format.package import (
+    FillMask,
+    QuestionAnswering,
+    TextEmbedding,
+    TextRanking,
+    TokenClassification,
+)
+
+if TYPE_CHECKING:
+    from storage_init.format.package import Package, Task, Variant
+    from storage_init.store.inventory import Version
+
+
+def describe(package: Package, survey: Version, age: float) -> str:
+    """Several lines; ``age`` in seconds since publication."""
+    size = sum(file.size for file in package.files)
+    current = " (current)" if survey.current else ""
+    fields = [
+        ("version", f"{survey.version}{current}, {text.age(age)} old"),
+        ("signed", "yes; verify --key FILE checks by whom" if survey.signed else "no"),
+        ("task", task_line(package.task)),
+        ("source", f"{package.source.uri} at {package.source.revision}"),
+        ("licence", package.source.license or "not stated"),
+        ("key", package.key),
+        ("recipe", package.recipe_digest),
+        ("tools", ", ".join(f"{name} {number}" for name, number in sorted(package.tools.items()))),
+        ("max length", f"{package.limits.max_length} tokens"),
+        ("inputs", ", ".join(f"{t.name} {t.datatype} {t.shape}" for t in package.inputs)),
+        ("outputs", ", ".join(f"{t.name} {t.datatype} {t.shape}" for t in package.outputs)),
+        ("size", f"{text.size(size)} in {len(package.files)} files"),
+    ]
+    width = max(len(name) for name, _ in fields)
+    variants = text.table(
+        ("variant", "needs", "ms a text", "measured on", "tolerance", "moves in a batch"),
+        [_variant(variant) for variant in package.variants],
+        right=("ms a text", "tolerance", "moves in a batch"),
+    )
+    files = text.table(
+        ("file", "size", "sha256"),
+        [(file.path, text.size(file.size), file.sha256[:16]) for file in package.files],
+        right=("size",),
+    )
+    head = [package.name, *(f"  {name:{width}}  {value}" for name, value in fields)]
+    return "\n".join([*head, "", variants, "", files])
+
+
+def task_line(task: Task) -> str:
+    """A task in a few words."""
+    if isinstance(task, TextEmbedding):
+        normalized = ", normalized" if task.normalize else ""
+        return f"text-embedding: {task.dimension} values, {task.pooling} pooling{normalized}"
+    if isinstance(task, TextRanking):
+        return f"text-ranking: {task.activation}"
+    if isinstance(task, QuestionAnswering):
+        return f"question-answering: windows share {task.stride} tokens"
+    if isinstance(task, FillMask):
+        return f"fill-mask: {task.mask_token}"
+    labels = ", ".join(task.labels[:8]) + (", …" if len(task.labels) > 8 else "")
+    listed = f"{len(task.labels)} labels ({labels})"
+    if isinstance(task, TokenClassification):
+        return f"token-classification: {listed}"
+    return f"text-classification: {listed}, {task.activation}"
+
+
+def _variant(variant: Variant) -> tuple[str, ...]:
+    cpu = " or ".join(variant.requires.cpu_any_of)
+    return (
+        variant.name,
+        variant.requires.provider + (f" with {cpu}" if cpu else ""),
+        f"{variant.speed.alone_ms:.2f}",
+        variant.speed.cpu,
+        f"{variant.tolerance:g}",
+        f"{variant.batch_sensitivity.largest_move:g}",
+    )

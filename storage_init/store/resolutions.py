@@ -1,0 +1,96 @@
+"""What each URI was last resolved to, kept in the store.
+
+``resolved/<digest of the URI>`` holds the revision; its time of change, by the clock of the
+store's file system, is when a server last said so. It is a memory, not a truth: a record that is
+lost or cannot be read costs a hit its head start, and a version is verified wherever it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from storage_init.base.uris import shown
+from storage_init.store.layout import STAGING, clock_of
+from storage_init.store.publish import make_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storage_init.format.package import Source
+    from storage_init.store.layout import Store
+
+RESOLVED = "resolved"
+# The same URI leads elsewhere where one of these differs.
+ENDPOINTS = ("HF_ENDPOINT", "AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST")
+SPECS = ("STORAGE_CONFIG", "STORAGE_OVERRIDE_CONFIG")
+
+
+class _Record(msgspec.Struct, frozen=True):
+    uri: str
+    revision: str
+
+
+class _Spec(msgspec.Struct, frozen=True):
+    """As much of KServe's storage spec as says where it leads."""
+
+    endpoint_url: str = ""
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """A URI's last known revision; ``age`` in seconds, None where the clock cannot be read."""
+
+    revision: str
+    age: float | None
+
+    def is_younger_than(self, seconds: float) -> bool:
+        """Never true of one from the future: a clock was set back since."""
+        return self.age is not None and 0 <= self.age < seconds
+
+
+def recall(store: Store, uri: str) -> Resolution | None:
+    """What a URI was last resolved to, None if nobody remembers."""
+    path = _path(store, uri)
+    try:
+        record = msgspec.json.decode(path.read_bytes(), type=_Record)
+        changed = path.stat().st_mtime
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return Resolution(record.revision, _age(store, changed))
+
+
+def remember(store: Store, uri: str, source: Source) -> None:
+    """Note that a server has just said so. Never raises: a store may be read-only.
+
+    What has a signature or a password in it is not remembered: it does not come again.
+    """
+    if shown(uri) != uri:
+        return
+    path, draft = _path(store, uri), store.root / STAGING / f"resolved-{os.urandom(6).hex()}"
+    with suppress(OSError):
+        make_folder(path.parent)
+        make_folder(draft.parent)
+        draft.write_bytes(msgspec.json.encode(_Record(uri, source.revision)))
+        draft.replace(path)
+
+
+def _age(store: Store, changed: float) -> float | None:
+    with suppress(OSError):
+        return clock_of(store.root / STAGING) - changed
+    return None
+
+
+def _path(store: Store, uri: str) -> Path:
+    stated = [os.environ.get(name, "") for name in ENDPOINTS]
+    for name in SPECS:
+        with suppress(msgspec.MsgspecError):
+            spec = msgspec.json.decode(os.environ.get(name) or "{}", type=_Spec)
+            stated.append(spec.endpoint_url)
+    identity = "\n".join([uri, *stated])
+    return store.root / RESOLVED / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"

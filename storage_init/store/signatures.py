@@ -1,0 +1,56 @@
+"""Signing what is in a store already, and what is wrong with the signatures there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storage_init.base.errors import PackageError, SignatureError, StoreError, VerificationError
+from storage_init.format.package import SIGNATURE_FILE, read_description, version_of
+from storage_init.format.signing import check_signature, sign
+from storage_init.format.verify import verify
+from storage_init.store.publish import FILE_MODE, fsync, readable_errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storage_init.store.layout import Store
+
+
+def sign_version(store: Store, model: str, version: str | None, key: Path) -> Path:
+    """Sign a version, ``current`` if none is named, in the place of an older signature.
+
+    Every file is verified first: nobody is to vouch for what is broken. The version stays what it
+    is, ``package.sig`` is no part of it. Returns its folder.
+
+    Raises:
+        StoreError: there is no such version, or the store cannot be written.
+        PackageError, VerificationError: it is not whole; names every file.
+        SigningKeyError: the key cannot be used.
+    """
+    folder = store.resolve(model, version)
+    with readable_errors(store), store.staging("sign") as staged:
+        sign(folder, key, staged / SIGNATURE_FILE)
+        package = verify(folder)
+        if package.name != model or version_of(read_description(folder)) != folder.name:
+            raise StoreError(f"{folder} holds another package than {model}@{folder.name}")
+        (staged / SIGNATURE_FILE).chmod(FILE_MODE)
+        fsync(staged / SIGNATURE_FILE)
+        (staged / SIGNATURE_FILE).replace(folder / SIGNATURE_FILE)
+        fsync(folder)
+    return folder
+
+
+def signature_problems(folder: Path, key: Path | None) -> list[str]:
+    """What is wrong with a version's signature, in words; nothing without a key to check it with.
+
+    Raises:
+        SigningKeyError: the key cannot be used.
+    """
+    try:
+        check_signature(folder, key)
+    except SignatureError as error:
+        return [error.problem]
+    except (PackageError, VerificationError):
+        # Of the description: whoever checks the files has named it.
+        return ["its signature cannot be checked"]
+    return []

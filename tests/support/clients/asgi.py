@@ -1,0 +1,28 @@
+"""Asking an ASGI application, without a network between."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+if TYPE_CHECKING:
+    from predictor.rest.app import Receive, RestApp, Scope, Send
+
+
+async def others(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stands where KServe's application does, and says what it was asked."""
+    message = await receive()
+    body = f"{scope['method']} {scope['path']} ".encode() + message["body"]
+    await send({"type": "http.response.start", "status": 418, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+
+def request(app: RestApp, method: str, path: str, **content: Any) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.request(method, path, **content)
+
+    return asyncio.run(ask())

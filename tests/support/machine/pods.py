@@ -1,0 +1,42 @@
+"""Storage initializers as a service's pods run them: together, on one volume with a store."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.servers.hub import Hub
+
+URI = "hf://owner/prepared@main"
+
+
+class Pods:
+    """Storage initializers of one service, each with a destination of its own."""
+
+    def __init__(self, root: Path, server: Hub) -> None:
+        self.root, self.store = root, root / "store"
+        self.environment = server.environment(root / "home") | {
+            "WARMSTART_STORE": str(self.store),
+            "WARMSTART_LEASE_SECONDS": "2",
+        }
+
+    def start(self, number: int, uri: str = URI) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "storage_init", uri, str(self.destination(number))]
+        return subprocess.Popen(command, env=self.environment, stderr=subprocess.PIPE, text=True)
+
+    def run(self, number: int, uri: str = URI) -> subprocess.CompletedProcess[str]:
+        process = self.start(number, uri)
+        _, log = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, stderr=log)
+
+    def destination(self, number: int) -> Path:
+        return self.root / f"pod{number}"
+
+
+def downloads(server: Hub) -> list[str]:
+    """Every file whose content was asked for, as often as it was."""
+    return [r.file for r in server.requests if r.method == "GET" and r.file]

@@ -1,0 +1,43 @@
+"""Asking an engine as the predictor's lanes do, and watching what it is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from predictor.engine.tasks.text_classification import TextClassificationTask
+from storage_init.format.package import TextClassification
+from tests.support.models.models import LABELS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from predictor.engine.engine import Engine
+    from predictor.protocol.types import Texts, Tokens
+
+
+class Watched(TextClassificationTask):
+    """Notes the mask of every inference, padding included."""
+
+    def __init__(self) -> None:
+        super().__init__(TextClassification(labels=LABELS, activation="softmax"))
+        self.masks: list[NDArray[Any]] = []
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        return [mask.shape for mask in self.masks]
+
+    def reduce(self, output: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+        self.masks.append(mask)
+        return super().reduce(output, mask)
+
+
+def tokens_of(engine: Engine, texts: Texts) -> list[Tokens]:
+    """The tokens of one request's texts."""
+    (tokens,) = engine.tokenize([texts])
+    assert not isinstance(tokens, Exception), tokens
+    return tokens
+
+
+def rows_of(engine: Engine, texts: Texts) -> NDArray[Any]:
+    """Rows [N, D] of texts that share one inference."""
+    return engine.run(tokens_of(engine, texts))

@@ -1,0 +1,59 @@
+"""Raw repositories that hold ONNX graphs, made from tiny models."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from storage_init.format.package import name_of
+from storage_init.raw.hf_config import read_facts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# What says that a model is an embedder, and how it pools.
+SENTENCE_FILES = ("modules.json", "sentence_bert_config.json", "1_Pooling")
+
+
+def export_onnx(
+    model: Path, folder: Path, *, opset: int = 18, library: str = "transformers"
+) -> Path:
+    """Export with optimum as people do, configuration, tokenizer and pooling beside the graph.
+
+    Args:
+        model: a folder of ``tests.support.models.models``.
+        folder: where to; it is created.
+        opset: the graph's operator set.
+        library: with "sentence_transformers" an embedder's graph pools by itself.
+    """
+    from optimum.exporters.onnx import main_export
+
+    embedder = (model / "modules.json").exists()
+    main_export(
+        str(model),
+        output=folder,
+        task="feature-extraction" if embedder else name_of(read_facts(model).task),
+        opset=opset,
+        library_name=library,
+        do_validation=False,
+    )
+    for name in SENTENCE_FILES:
+        if (model / name).is_dir():
+            shutil.copytree(model / name, folder / name)
+        elif (model / name).exists():
+            shutil.copyfile(model / name, folder / name)
+    return folder
+
+
+def move_weights_out(folder: Path) -> Path:
+    """The same repository with its graph in ``onnx/`` and the weights beside it; its graph."""
+    import onnx
+
+    model = onnx.load(str(folder / "model.onnx"))
+    (folder / "model.onnx").unlink()
+    graph = folder / "onnx" / "model.onnx"
+    graph.parent.mkdir()
+    onnx.save_model(
+        model, str(graph), save_as_external_data=True, location="model.onnx_data", size_threshold=0
+    )
+    return graph

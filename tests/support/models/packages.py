@@ -1,0 +1,38 @@
+"""Damaging a prepared model on purpose, and making its description fit the damage."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from storage_init.format import package as packages
+from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, read_package
+from storage_init.store.publish import describe_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def writable_copy(package: Path, target: Path) -> Path:
+    """A copy of a published version that may be changed."""
+    shutil.copytree(package, target, copy_function=shutil.copyfile)
+    return target
+
+
+def flip_byte(path: Path, position: int = 0) -> None:
+    """Invert one byte of a file in place."""
+    content = bytearray(path.read_bytes())
+    content[position] ^= 0xFF
+    path.write_bytes(content)
+
+
+def describe_again(folder: Path) -> None:
+    """Write ``package.json`` for the files as they are now: verification will pass."""
+    package, _ = read_package(folder)
+    for name in (PACKAGE_FILE, DIGEST_FILE):
+        (folder / name).unlink()
+    content = packages.encode(msgspec.structs.replace(package, files=describe_files(folder)))
+    (folder / PACKAGE_FILE).write_bytes(content)
+    (folder / DIGEST_FILE).write_bytes(packages.digest_line(content))

@@ -1,0 +1,20 @@
+"""Preparing a model inside the test process, by the product's own function."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from pipeline.preparation.package import package
+from pipeline.recipe.recipe import Recipe
+from storage_init import sources
+from storage_init.store.layout import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def prepare(folder: Path, name: str, store: Path, recipe: Recipe | None = None) -> Path:
+    """Prepare the model in ``folder`` and return the folder of its published version."""
+    source = sources.resolve(folder.as_uri())
+    return package(source, name, Store(store), recipe or Recipe(), sys.stderr)

@@ -1,0 +1,22 @@
+"""Sentences of a small vocabulary, with what tokenizers treat in ways of their own."""
+
+from __future__ import annotations
+
+import random
+
+from tests.support.models.models import WORDS
+
+# Capitals, accents, words in pieces, punctuation, what no vocabulary has.
+ODD = ["Zoë", "good,", "unbearably", "BATTERY!", "😀", "l'été", "#42", "films.", "naïve", "東京"]
+
+
+def sentences(count: int, longest: int = 40, seed: int = 0) -> list[str]:
+    """``count`` different sentences of 3 to ``longest`` words; the same ones every time."""
+    chance = random.Random(seed)
+    plain = [word for word in WORDS.split() if not word.startswith("##")]
+    made: list[str] = []
+    while len(made) < count:
+        length = 3 + (longest - 3) * len(made) // count
+        words = [chance.choice(ODD if chance.random() < 0.2 else plain) for _ in range(length)]
+        made.append((" " if chance.random() < 0.9 else "  ").join(words))
+    return made

@@ -1,0 +1,215 @@
+"""A Kubernetes API server for tests: the few routes that a cold start of a pod is measured by.
+
+Objects have the shape that a cluster answers with (1.30). What a pod goes through is a script of
+its states; the next one is played to whoever watches once a pod is deleted.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from tests.support.servers.serving import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Object = dict[str, Any]
+
+NAMESPACE, SERVICE, NODE = "models", "sentiment", "node-1"
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+STEP_SECONDS = 0.02
+CREATED, BEGUN, ENDED = (f"2026-01-02T03:04:0{second}Z" for second in (1, 3, 5))
+IMAGE = "registry.example.com/warmstart/predictor:0.1.0"
+STATUS = {
+    "start_seconds": {"python": 0.1, "server_imported": 0.4, "ready": 0.5},
+    "models": [{"name": SERVICE, "load_seconds": {"session": 0.04, "total": 0.1}}],
+}
+
+
+def pod(uid: str, *conditions: str, **status: Any) -> Object:
+    """A pod whose conditions of these types are true, the others not yet."""
+    kinds = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
+    known = [
+        {"type": kind, "status": str(kind in conditions), "lastTransitionTime": CREATED}
+        for kind in kinds
+    ]
+    return {
+        "metadata": {
+            "name": f"{SERVICE}-predictor-{uid}",
+            "namespace": NAMESPACE,
+            "uid": uid,
+            "creationTimestamp": CREATED,
+            "labels": {"serving.kserve.io/inferenceservice": SERVICE, "component": "predictor"},
+        },
+        "spec": {
+            "containers": [{"name": "kserve-container", "image": IMAGE}],
+            **({"nodeName": NODE} if "PodScheduled" in conditions else {}),
+        },
+        "status": {"phase": "Pending", "podIP": "10.0.0.7", "conditions": known, **status},
+    }
+
+
+def container(name: str, **state: Object) -> Object:
+    """What a pod's status says of a container."""
+    common = {"image": IMAGE, "imageID": "", "restartCount": 0, "ready": "running" in state}
+    return {"name": name, "state": state, "lastState": {}, **common}
+
+
+def life(uid: str) -> list[Object]:
+    """The states of a pod whose storage initializer runs for two seconds."""
+    terminated = {"exitCode": 0, "startedAt": BEGUN, "finishedAt": ENDED, "reason": "Completed"}
+    done = [container("storage-initializer", terminated=terminated)]
+    waiting = [container("kserve-container", waiting={"reason": "PodInitializing"})]
+    running = [container("kserve-container", running={"startedAt": ENDED})]
+    reached = ("PodScheduled", "Initialized")
+    return [
+        pod(uid),
+        pod(uid, "PodScheduled", containerStatuses=waiting),
+        pod(uid, *reached, initContainerStatuses=done, containerStatuses=waiting),
+        pod(uid, *reached, initContainerStatuses=done, containerStatuses=running),
+        pod(
+            uid,
+            *(*reached, "ContainersReady", "Ready"),
+            initContainerStatuses=done,
+            containerStatuses=running,
+        ),
+    ]
+
+
+def pulled(uid: str, container: str, message: str) -> Object:
+    """An event of the kubelet's."""
+    return {
+        "metadata": {"name": f"{uid}.{container}", "namespace": NAMESPACE},
+        "involvedObject": {"uid": uid, "fieldPath": f"spec.containers{{{container}}}"},
+        "reason": "Pulled",
+        "message": message,
+    }
+
+
+@dataclass
+class Cluster:
+    """A running one: ``pods`` are there, ``lives`` are those that come, one after a deletion.
+
+    ``forgets`` is how many watches are answered that their version is too old.
+    """
+
+    url: str
+    pods: list[Object]
+    lives: list[list[Object]]
+    events: list[Object] = field(default_factory=list)
+    forgets: int = 0
+    deleted: list[str] = field(default_factory=list)
+    selectors: set[str] = field(default_factory=set)
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+    begun: list[Object] = field(default_factory=list)
+
+    def delete(self, name: str) -> Object:
+        """A pod goes; from now on its successor's life is played."""
+        gone = next(pod for pod in self.pods if pod["metadata"]["name"] == name)
+        self.deleted.append(name)
+        self.pods.remove(gone)
+        self.begun = self.lives.pop(0)
+        return gone
+
+    def play(self) -> Iterator[Object]:
+        """What a watch is told, and from then on is so."""
+        known = copy.deepcopy(self.pods)
+        for state in self.begun:
+            time.sleep(STEP_SECONDS)
+            self.pods = [*known, state]
+            yield {"type": "ADDED" if state is self.begun[0] else "MODIFIED", "object": state}
+
+
+@contextmanager
+def cluster(pods: list[Object], *lives: list[Object]) -> Iterator[Cluster]:
+    """Answer as a cluster with some pods."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    running = Cluster(f"http://127.0.0.1:{server.server_port}", pods, list(lives))
+    server.cluster = running  # type: ignore[attr-defined]
+    with serving(server):
+        yield running
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        if url.path == "/version/":
+            self._send({"gitVersion": "v1.30.2", "major": "1", "minor": "30"} | _VERSION)
+        elif url.path == PODS:
+            self.cluster.selectors.add(query["labelSelector"])
+            self._watch() if query.get("watch") == "True" else self._list(self.cluster.pods)
+        elif url.path == PODS.replace("pods", "events"):
+            uid = query["fieldSelector"].removeprefix("involvedObject.uid=")
+            found = [e for e in self.cluster.events if e["involvedObject"]["uid"] == uid]
+            self._list(found)
+        else:
+            self._proxy(url.path, None)
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self._proxy(urlsplit(self.path).path, body)
+
+    def do_DELETE(self) -> None:
+        self._send(self.cluster.delete(urlsplit(self.path).path.rpartition("/")[2]))
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+    @property
+    def cluster(self) -> Cluster:
+        running: Cluster = self.server.cluster  # type: ignore[attr-defined]
+        return running
+
+    def _watch(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        if self.cluster.forgets:
+            self.cluster.forgets -= 1
+            gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
+            self._line({"type": "ERROR", "object": gone})
+            return
+        for event in self.cluster.play():
+            self._line(event)
+
+    def _line(self, event: Object) -> None:
+        try:
+            self.wfile.write(json.dumps(event).encode() + b"\n")
+            self.wfile.flush()
+        except ConnectionError:  # it has heard enough
+            self.close_connection = True
+
+    def _proxy(self, path: str, body: Any) -> None:
+        """The predictor behind ``/proxy``, and a 404 for everything that is not there."""
+        at = f"{self.cluster.pods[-1]['metadata']['name']}:8080/proxy"
+        inside = path.removeprefix(f"{PODS}/{at}")
+        self.cluster.asked.append((inside, body))
+        if inside == "/status":
+            self._send(STATUS)
+        elif inside == f"/v2/models/{SERVICE}/infer":
+            self._send({"model_name": SERVICE, "outputs": []})
+        else:
+            self._send({"kind": "Status", "message": "not found"}, 404)
+
+    def _list(self, items: list[Object]) -> None:
+        self._send({"kind": "List", "metadata": {"resourceVersion": "7"}, "items": items})
+
+    def _send(self, content: Object, status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+
+# The client refuses an answer without all of them.
+_VERSION = dict.fromkeys(
+    ("buildDate", "compiler", "gitCommit", "gitTreeState", "goVersion", "platform"), ""
+)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import py_compile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.harness.compiled import without_byte_code
+from benchmarks.harness.launch import Server, ServerFailedError, launch, loading_seconds
+from benchmarks.harness.process import load_phases
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_loading_is_the_total_without_its_checks() -> None:
+    assert loading_seconds({"total": 1.0, "selftest": 0.2, "warmup": 0.3}) == pytest.approx(0.5)
+    assert loading_seconds({}) is None
+
+
+def test_phases_are_read_from_prometheus_text() -> None:
+    text = (
+        "# TYPE warmstart_load_seconds gauge\n"
+        'warmstart_load_seconds{model_name="m",phase="session"} 0.25\n'
+        'warmstart_load_seconds{model_name="m",phase="total"} 1e-1\n'
+    )
+    assert load_phases(text) == {"session": 0.25, "total": 0.1}
+
+
+def test_a_server_that_ends_is_an_error_with_its_last_words(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ServerFailedError, match=r"(?s)nonesuch ended, 1; .*No module named"),
+        launch(Server("nonesuch", "benchmarks.servers.nonesuch"), tmp_path),
+    ):
+        pass
+
+
+def test_a_module_has_byte_code_once_it_was_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("fresh_module", "compiled_module"):
+        (tmp_path / f"{name}.py").write_text("")
+    py_compile.compile(str(tmp_path / "compiled_module.py"))
+    monkeypatch.syspath_prepend(tmp_path)
+    assert without_byte_code(["fresh_module", "compiled_module"]) == ["fresh_module"]

@@ -1,0 +1,63 @@
+"""The labelled sentences: out of pip's download, split the same way every time."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from benchmarks.quality import sentiment
+from benchmarks.quality.sentiment import HELD_OUT, SNIPPETS, Sentence, load
+
+COUNT = HELD_OUT + 300
+LINES = [f"{n}\t{-2.5 if n % 3 else 1.25}\tsnippet number {n}" for n in range(COUNT)]
+# As the file has them: a text that is there twice, one that nobody leans on, line ends of Windows.
+CONTENT = "\r\n".join([*LINES, "9\t1.25\tsnippet number 9", "10001\t0.0\tneither", ""])
+
+
+def archive(name: str, content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def pip(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """In pip's place: the distribution that it would download, and the commands it was given."""
+    commands: list[list[str]] = []
+
+    def download(command: list[str], *, check: bool) -> None:
+        commands.append(command)
+        folder = next(Path(flag[7:]) for flag in command if flag.startswith("--dest="))
+        inner = archive(f"hutto/{SNIPPETS}", CONTENT.encode())
+        outer = archive(f"vaderSentiment-3.3.2/{sentiment.INNER}", inner)
+        (folder / "vadersentiment-3.3.2.tar.gz").write_bytes(outer)
+
+    monkeypatch.setattr(subprocess, "run", download)
+    return commands
+
+
+def test_sentences_are_split_the_same_way_every_time(pip: list[list[str]], tmp_path: Path) -> None:
+    first, again = load(tmp_path / "work"), load(tmp_path / "work")
+    assert first == again
+    assert len(pip) == 1, "the second time they are there"
+    assert "vaderSentiment==3.3.2" in pip[0]
+    assert (len(first.held_out), len(first.training)) == (HELD_OUT, 300)
+    texts = {sentence.text for sentence in first.held_out + first.training}
+    assert len(texts) == COUNT
+    assert "neither" not in texts
+    # Not the file's order.
+    assert first.held_out[0].text != "snippet number 0"
+
+
+def test_the_label_is_the_scores_sign(pip: list[list[str]], tmp_path: Path) -> None:
+    sentences = load(tmp_path)
+    both = sentences.held_out + sentences.training
+    assert Sentence("snippet number 3", 1) in both
+    assert Sentence("snippet number 4", 0) in both

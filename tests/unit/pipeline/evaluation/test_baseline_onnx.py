@@ -1,0 +1,95 @@
+"""The reference of an ONNX source: its graph as it came, alone, pooled as the source states."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pytest
+import tokenizers
+
+from pipeline.evaluation.baseline_onnx import graph_outputs
+from pipeline.graphs.files import GraphError
+from storage_init.format.package import Limits, TextEmbedding
+from storage_init.raw.hf_config import ModelFacts
+from storage_init.running.runtime import Tokenizer
+from tests.unit.pipeline.encoders import GRAPH, WORDS, encoder, table, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import onnx
+    from numpy.typing import NDArray
+
+TEXTS = ["w1", "w5 w0 w2", "w3 w3 w4 w1 w2"]
+ONLY_STATES = GRAPH.replace(", float[N, 3] sentence_embedding)", ")")
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Tokenizer:
+    """Words w0 to w5, numbered so; four tokens at most."""
+    words = tokenizers.models.WordLevel({f"w{i}": i for i in range(WORDS)})
+    made = tokenizers.Tokenizer(words)
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    made.save(str(tmp_path / "tokenizer.json"))
+    return Tokenizer(tmp_path / "tokenizer.json", max_length=4, pad_token_id=0)
+
+
+def outputs(
+    model: onnx.ModelProto, folder: Path, tokenizer: Tokenizer, task: TextEmbedding, stated: bool
+) -> NDArray[Any]:
+    facts = ModelFacts("test", task, Limits(max_length=4), 0)
+    graph = write(folder / "source", model)
+    return graph_outputs(graph, graph.parent, facts, TEXTS, tokenizer, pooling_is_stated=stated)
+
+
+def states() -> list[NDArray[Any]]:
+    """What the graph gives a text's tokens, cut at four."""
+    return [table()[[int(word[1]) for word in text.split()][:4]] for text in TEXTS]
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+def test_hidden_states_are_pooled_as_stated(
+    tmp_path: Path,
+    tokenizer: Tokenizer,
+    pooling: Literal["mean", "cls", "max"],
+    normalize: bool,
+) -> None:
+    task = TextEmbedding(dimension=3, pooling=pooling, normalize=normalize)
+    got = outputs(encoder(ONLY_STATES), tmp_path, tokenizer, task, stated=True)
+    every = {
+        "mean": [tokens.mean(axis=0) for tokens in states()],
+        "cls": [tokens[0] for tokens in states()],
+        "max": [tokens.max(axis=0) for tokens in states()],
+    }
+    want = np.stack(every[pooling])
+    if normalize:
+        want = want / np.linalg.norm(want, axis=1, keepdims=True)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+def test_a_graphs_own_vectors_are_the_reference_where_no_pooling_is_stated(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    task = TextEmbedding(dimension=3, pooling="mean", normalize=False)
+    got = outputs(encoder(), tmp_path, tokenizer, task, stated=False)
+    np.testing.assert_array_equal(got, np.stack([tokens[0] for tokens in states()]))
+
+
+def test_a_graph_that_pools_as_the_source_states_is_believed(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    task = TextEmbedding(dimension=3, pooling="cls", normalize=False)
+    got = outputs(encoder(), tmp_path, tokenizer, task, stated=True)
+    np.testing.assert_array_equal(got, np.stack([tokens[0] for tokens in states()]))
+
+
+@pytest.mark.parametrize(("pooling", "normalize"), [("mean", False), ("cls", True)])
+def test_a_graph_that_pools_otherwise_than_the_source_states_is_refused(
+    tmp_path: Path, tokenizer: Tokenizer, pooling: Literal["mean", "cls"], normalize: bool
+) -> None:
+    task = TextEmbedding(dimension=3, pooling=pooling, normalize=normalize)
+    with pytest.raises(GraphError, match=f"is not what modules.json states .{pooling} pooling"):
+        outputs(encoder(), tmp_path, tokenizer, task, stated=True)

@@ -1,0 +1,72 @@
+"""What models are asked while they are measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from pipeline.evaluation.examples import QUESTION, Batches, mixed_examples, selftest_examples
+from pipeline.recipe.default_texts import DEFAULT_TEXTS
+from pipeline.recipe.errors import RecipeError
+from storage_init.format.package import (
+    FillMask,
+    QuestionAnswering,
+    Task,
+    TextClassification,
+    TextRanking,
+    TokenClassification,
+)
+from storage_init.running.runtime import Tokenizer
+from tests.support.models.models import LABELS, VOCABULARY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLASSES = TextClassification(labels=LABELS, activation="softmax")
+TAGS = TokenClassification(labels=["O"])
+READER = QuestionAnswering(stride=8)
+RANKER = TextRanking(activation="sigmoid")
+MASKED = FillMask(mask_token="[MASK]")
+
+
+@pytest.mark.parametrize("task", [CLASSES, TAGS])
+def test_texts_are_asked_as_they_are(task: Task) -> None:
+    assert selftest_examples(task, DEFAULT_TEXTS) == list(DEFAULT_TEXTS)
+    with pytest.raises(RecipeError, match="a pair, which only question-answering and text-ranking"):
+        selftest_examples(task, [("a", "b")])
+
+
+@pytest.mark.parametrize("task", [READER, RANKER])
+def test_a_context_or_document_without_a_question_gets_one(task: Task) -> None:
+    examples = selftest_examples(task, ["a context", ("who", "another")])
+    assert examples == [(QUESTION, "a context"), ("who", "another")]
+    assert {example[0] for example in mixed_examples(task, examples)} == {QUESTION}
+
+
+def test_a_text_without_a_mask_gets_one_in_its_middle() -> None:
+    assert selftest_examples(MASKED, ["a b c", "x [MASK]", "one", ""]) == [
+        "a [MASK] c",
+        "x [MASK]",
+        "[MASK]",
+        "[MASK]",
+    ]
+    assert all("[MASK]" in text for text in mixed_examples(MASKED, list(DEFAULT_TEXTS)))
+
+
+def test_a_batch_says_which_tokens_are_looked_at(classifier: Path) -> None:
+    tokenizer = Tokenizer(classifier / "tokenizer.json", 64, 0)
+    encodings = tokenizer.encode(["good [MASK] film [MASK]", "[MASK]"])
+    names = ["input_ids", "attention_mask"]
+    tagged, masked = (
+        Batches(task, tokenizer).make(encodings, names).places for task in (TAGS, MASKED)
+    )
+    assert [places.tolist() for places in tagged or []] == [[*range(6)], [*range(3)]]
+    assert [places.tolist() for places in masked or []] == [[2, 4], [1]]
+    assert Batches(MASKED, tokenizer).rows(encodings) == [2, 1]
+    batch = Batches(CLASSES, tokenizer).make(encodings, names)
+    assert batch.places is None
+    assert batch.texts == 2
+    mask = VOCABULARY.index("[MASK]")
+    assert np.count_nonzero(batch.feeds["input_ids"] == mask) == 3

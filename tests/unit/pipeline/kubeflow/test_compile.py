@@ -1,0 +1,211 @@
+"""The compiled pipeline: what a Kubeflow cluster would be told to run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from kfp import components
+
+from pipeline.kubeflow.compile import compile_to
+from pipeline.kubeflow.graph import Claim, Cluster
+from pipeline.workspace.records import STEPS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IMAGE = "registry.example/warmstart/pipeline:9"
+TASKS = (*STEPS, "finish")
+ARTIFACTS = {
+    ("comp-evaluate", "confusion"): "system.ClassificationMetrics",
+    ("comp-evaluate", "metrics"): "system.Metrics",
+    ("comp-finish", "summary"): "system.Markdown",
+    ("comp-publish", "report"): "system.HTML",
+}
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("compiled") / "new" / "pipeline.yaml"
+    compile_to(out, Cluster(image=IMAGE, sub_path="stores/a", cpu="3", memory="6Gi"))
+    return out
+
+
+@pytest.fixture(scope="module")
+def documents(compiled: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(compiled.read_text()))
+
+
+def tasks(ir: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every step's task, in whichever part of the graph it is."""
+    graphs = [ir["root"], *ir["components"].values()]
+    found = {
+        name: task
+        for graph in graphs
+        for name, task in graph.get("dag", {}).get("tasks", {}).items()
+    }
+    return {name: task for name, task in found.items() if name in TASKS}
+
+
+def test_there_are_two_documents_the_ir_and_its_kubernetes_part(
+    documents: list[dict[str, Any]],
+) -> None:
+    ir, platform = documents
+    assert ir["schemaVersion"] == "2.1.0"
+    assert list(platform["platforms"]) == ["kubernetes"]
+
+
+def test_every_step_runs_in_the_image_asked_for(documents: list[dict[str, Any]]) -> None:
+    executors = documents[0]["deploymentSpec"]["executors"]
+    assert set(executors) == {f"exec-{task}" for task in TASKS}
+    assert {executor["container"]["image"] for executor in executors.values()} == {IMAGE}
+
+
+def test_no_step_installs_anything_at_run_time(compiled: Path) -> None:
+    assert "pip install" not in compiled.read_text()
+
+
+def test_every_step_mounts_the_claim_that_the_caller_names(
+    documents: list[dict[str, Any]],
+) -> None:
+    ir, platform = documents
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert set(executors) == {f"exec-{task}" for task in TASKS}
+    for executor in executors.values():
+        (mount,) = executor["pvcMount"]
+        assert (mount["mountPath"], mount["subPath"]) == ("/mnt/store", "stores/a")
+        assert mount["pvcNameParameter"]["componentInputParameter"].endswith("pvc")
+    assert ir["root"]["inputDefinitions"]["parameters"]["pvc"]["defaultValue"] == "model-store"
+
+
+def test_only_the_step_that_downloads_is_tried_again(documents: list[dict[str, Any]]) -> None:
+    retried = {
+        name: t["retryPolicy"] for name, t in tasks(documents[0]).items() if "retryPolicy" in t
+    }
+    assert list(retried) == ["snapshot"]
+    assert retried["snapshot"]["maxRetryCount"] == 3
+
+
+def test_kfps_cache_is_off_for_every_step(documents: list[dict[str, Any]]) -> None:
+    caching = {name: task["cachingOptions"] for name, task in tasks(documents[0]).items()}
+    assert set(caching) == set(TASKS)
+    assert not any(options.get("enableCache") for options in caching.values())
+
+
+def dag_with(ir: dict[str, Any], task: str) -> dict[str, dict[str, Any]]:
+    """The tasks of that part of the graph which has ``task``."""
+    graphs = [ir["root"], *ir["components"].values()]
+    found: list[dict[str, dict[str, Any]]] = [
+        graph["dag"]["tasks"] for graph in graphs if task in graph.get("dag", {}).get("tasks", {})
+    ]
+    (only,) = found
+    return only
+
+
+def test_a_model_that_is_already_published_is_not_prepared(documents: list[dict[str, Any]]) -> None:
+    beside = dag_with(documents[0], "snapshot")
+    condition = next(task for name, task in beside.items() if name != "snapshot")
+    assert condition["triggerPolicy"]["condition"].endswith("!= 'published'")
+    assert condition["dependentTasks"] == ["snapshot"]
+
+
+def test_steps_that_hold_the_model_get_what_was_asked_for_and_every_step_states_its_needs(
+    documents: list[dict[str, Any]],
+) -> None:
+    executors = documents[0]["deploymentSpec"]["executors"]
+    stated = {name: each["container"]["resources"] for name, each in executors.items()}
+    for resources in stated.values():
+        assert resources["resourceCpuRequest"]
+        assert resources["resourceCpuLimit"]
+        assert resources["resourceMemoryRequest"] == resources["resourceMemoryLimit"]
+    for step in ("export", "optimize", "quantize", "evaluate"):
+        assert stated[f"exec-{step}"]["resourceCpuRequest"] == "3"
+        assert stated[f"exec-{step}"]["resourceMemoryLimit"] == "6Gi"
+    assert stated["exec-snapshot"]["resourceMemoryLimit"] == "2Gi"
+
+
+def test_the_exit_handler_runs_whatever_happened_and_is_told_how_it_went(
+    documents: list[dict[str, Any]],
+) -> None:
+    root = documents[0]["root"]["dag"]["tasks"]
+    finish = root["finish"]
+    assert finish["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    (body,) = finish["dependentTasks"]
+    status = finish["inputs"]["parameters"]["status"]["taskFinalStatus"]
+    assert status["producerTask"] == body
+    assert set(root) == {"finish", body}
+
+
+def test_what_interests_a_person_is_in_kfps_own_terms(documents: list[dict[str, Any]]) -> None:
+    kinds = {
+        (component, name): artifact["artifactType"]["schemaTitle"]
+        for component, spec in documents[0]["components"].items()
+        for name, artifact in spec.get("outputDefinitions", {}).get("artifacts", {}).items()
+    }
+    assert kinds == ARTIFACTS
+
+
+def test_every_step_has_the_digest_of_the_content_among_its_inputs(
+    documents: list[dict[str, Any]],
+) -> None:
+    components = documents[0]["components"]
+    for step in STEPS[1:]:
+        assert "revision" in components[f"comp-{step}"]["inputDefinitions"]["parameters"]
+
+
+def test_the_claim_can_be_made_first(tmp_path: Path) -> None:
+    out = tmp_path / "pipeline.yaml"
+    compile_to(out, Cluster(claim=Claim(size="30Gi", storage_class="nfs")))
+    ir, _ = yaml.safe_load_all(out.read_text())
+    root = ir["root"]["dag"]["tasks"]
+    (body,) = root["finish"]["dependentTasks"]
+    assert root[body]["dependentTasks"] == ["createpvc"]
+    inputs = root["createpvc"]["inputs"]["parameters"]
+    assert inputs["pvc_name"] == {"componentInputParameter": "pvc"}
+    constants = {
+        name: value["runtimeValue"]["constant"]
+        for name, value in inputs.items()
+        if name != "pvc_name"
+    }
+    assert constants == {
+        "access_modes": ["ReadWriteMany"],
+        "size": "30Gi",
+        "storage_class_name": "nfs",
+    }
+    # A second run finds it in KFP's cache, where creating it again would fail.
+    assert root["createpvc"]["cachingOptions"] == {"enableCache": True}
+
+
+def test_only_the_step_that_publishes_gets_the_key_to_sign_with(tmp_path: Path) -> None:
+    compile_to(tmp_path / "pipeline.yaml", Cluster(sign_secret="warmstart-signing"))
+    ir, platform = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    mounts = {
+        name: each["secretAsVolume"] for name, each in executors.items() if "secret" in str(each)
+    }
+    (mount,) = mounts["exec-publish"]
+    assert list(mounts) == ["exec-publish"]
+    assert (mount["mountPath"], mount["optional"]) == ("/etc/warmstart/signing", False)
+    assert "warmstart-signing" in str(mount)
+    named = {
+        name: each["container"].get("env")
+        for name, each in ir["deploymentSpec"]["executors"].items()
+        if "WARMSTART_SIGN_KEY" in str(each["container"].get("env"))
+    }
+    path = "/etc/warmstart/signing/key.pem"
+    assert named == {"exec-publish": [{"name": "WARMSTART_SIGN_KEY", "value": path}]}
+
+
+def test_every_parameter_is_described(documents: list[dict[str, Any]]) -> None:
+    parameters = documents[0]["root"]["inputDefinitions"]["parameters"]
+    assert set(parameters) == {"source", "name", "recipe", "force", "store", "workspace", "pvc"}
+    assert all(parameter["description"] for parameter in parameters.values())
+
+
+def test_kfp_loads_the_file_as_a_pipeline_that_needs_a_source_and_a_name(compiled: Path) -> None:
+    pipeline = components.load_component_from_file(str(compiled))
+    inputs = pipeline.component_spec.inputs
+    assert {name for name, spec in inputs.items() if not spec.optional} == {"source", "name"}
+    # On the volume: what the steps leave for each other must outlive their pods.
+    assert inputs["workspace"].default.startswith("/mnt/store/.staging/")

@@ -1,0 +1,224 @@
+"""The page: it stands by itself, escapes what is not ours, and says what was found."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.report.footprint import Footprint, measure
+from pipeline.report.report import Findings, deployment, render
+from pipeline.workspace.evidence import OnEvaluationData, WorstExample
+from pipeline.workspace.records import Record
+from storage_init.format.package import BatchSensitivity, read_package
+from storage_init.format.verify import verify
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storage_init.format.package import Package
+
+HOSTILE = "<script>alert(1)</script>"
+# A page that loads anything from elsewhere would have one of these.
+OUTSIDE = re.compile(r"""(?:src|href)=|url\(|@import|https?://""")
+VOID = {"meta", "link", "br", "rect"}
+
+EVIDENCE: dict[str, Any] = {
+    "eval_data": {"file": "reviews.jsonl", "sha256": "a" * 64, "texts": 2000, "labelled": True},
+    "original": {"accuracy": 0.912, "macro_f1": 0.9, "confusion": [[1]]},
+    "variants": [
+        {
+            "name": "int8",
+            "limits": [
+                {
+                    "data": "selftest",
+                    "name": "min_label_agreement",
+                    "bound": 0.85,
+                    "measured": 0.5,
+                    "passed": False,
+                }
+            ],
+            "on_evaluation_data": {
+                "label_agreement": 0.9875,
+                "differing": 25,
+                "flipped": 3,
+                "scores": {"accuracy": 0.9085, "macro_f1": 0.897},
+            },
+            "search": {"excluded": ["layer_3"]},
+            "worst": [
+                {
+                    "text": f"Not good {HOSTILE}",
+                    "text_pair": None,
+                    "distance": 0.31,
+                    "label": "negative",
+                    "original": {"label": "negative", "probability": 0.52},
+                    "variant": {"label": "neutral", "probability": 0.49},
+                }
+            ],
+        }
+    ],
+}
+
+
+class Outline(HTMLParser):
+    """Checks that tags are closed in order; keeps their names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: Counter[str] = Counter()
+
+    def handle_starttag(self, tag: str, _: object) -> None:
+        self.seen[tag] += 1
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, _: object) -> None:
+        self.seen[tag] += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def outline(page: str) -> Outline:
+    parsed = Outline()
+    parsed.feed(page)
+    assert parsed.open == []
+    return parsed
+
+
+@pytest.fixture
+def package(prepared_classifier: Path) -> Package:
+    return read_package(prepared_classifier)[0]
+
+
+def findings(**changes: Any) -> Findings:
+    known: dict[str, Any] = {
+        "sizes": {"fp32": 268_000_000, "int8": 109_000_000},
+        "rejected": {},
+        "operators": Counter({"Attention": 6, "MatMul": 24, "LayerNormalization": 2}),
+        "steps": [Record("export", "opset 18", 12.3, 1_600_000_000, "d")],
+        "footprints": {"fp32": Footprint(40_000_000, 260_000_000)},
+    }
+    return Findings(**(known | changes))
+
+
+def test_a_published_package_has_its_page_and_verifies_with_it(prepared_classifier: Path) -> None:
+    package = verify(prepared_classifier)
+    assert "report.html" in [file.path for file in package.files]
+    page = (prepared_classifier / "report.html").read_text(encoding="utf-8")
+    parsed = outline(page)
+    # Size, speed and, as this is Linux, memory.
+    assert parsed.seen["svg"] == 3
+    assert package.source.revision in page
+    for tool, version in package.tools.items():
+        assert f"<dt>{tool}</dt><dd>{version}</dd>" in page
+    for step in ("snapshot", "export", "optimize", "quantize", "evaluate"):
+        assert f"<th>{step}</th>" in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_it_loads_nothing_from_elsewhere(package: Package) -> None:
+    page = render(package, findings(evidence=EVIDENCE))
+    assert OUTSIDE.findall(page) == []
+
+
+def test_whatever_somebody_else_wrote_is_text(package: Package) -> None:
+    source = msgspec.structs.replace(package.source, uri=f"file:///{HOSTILE}", license=HOSTILE)
+    task = msgspec.structs.replace(package.task, labels=[HOSTILE, "b", "c"])
+    hostile = msgspec.structs.replace(package, source=source, task=task)
+    page = render(
+        hostile,
+        findings(
+            evidence=EVIDENCE,
+            rejected={"bf16": HOSTILE},
+            steps=[Record("export", HOSTILE, 1.0, 1, "d")],
+            operators=Counter({HOSTILE: 1}),
+        ),
+    )
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 7
+    assert outline(page).seen["script"] == 0
+
+
+def test_the_evidence_is_shown_with_its_worst_examples(package: Package) -> None:
+    page = render(package, findings(evidence=EVIDENCE))
+    for shown in (
+        "On 2000 texts of evaluation data",
+        "98.75 %",
+        "91.20 %",
+        "Where int8 is farthest from the original",
+        "negative (0.520)",
+        "neutral (0.490)",
+        "layer_3",
+        '<span class="bad">missed</span>',
+    ):
+        assert shown in page
+
+
+def test_what_was_not_published_and_what_was_not_fused_is_said(package: Package) -> None:
+    page = render(package, findings(rejected={"int8": "worst cosine 0.9 is below 0.97"}))
+    assert "worst cosine 0.9 is below 0.97" in page
+    assert "6 of the graph&#39;s 32 nodes are fused" in page
+    assert "Left as they were exported: 2 LayerNormalization." in page
+    bare = render(package, findings(operators=Counter({"MatMul": 3})))
+    assert "Nothing: none of ONNX Runtime&#39;s encoder patterns matches" in bare
+
+
+def test_an_embedder_is_told_by_its_cosine(prepared_embedder: Path) -> None:
+    page = (prepared_embedder / "report.html").read_text(encoding="utf-8")
+    outline(page)
+    assert "worst cosine" in page
+    assert "same answer" not in page
+
+
+def test_a_ranker_is_told_by_its_order(prepared_reranker: Path) -> None:
+    package, _ = read_package(prepared_reranker)
+    on = OnEvaluationData(
+        texts=40,
+        batch_sensitivity=BatchSensitivity(largest_move=0.001, flipped_labels=0.0125),
+        rank_correlation=0.9973,
+        mean_probability_difference=0.0042,
+        worst_probability_difference=0.031,
+    )
+    worst = [WorstExample("query", 0.03, "document")]
+    variant = {"name": "int8", "limits": [], "on_evaluation_data": on, "search": None}
+    evidence = EVIDENCE | {"original": None, "variants": [variant | {"worst": worst}]}
+    page = render(package, findings(evidence=msgspec.to_builtins(evidence)))
+    outline(page)
+    for shown in ("same order", "0.9973", "0.031", "0.0042", "1.25 %", "query<br>document"):
+        assert shown in page
+    for absent in ("None", "same answer", "other answers", "<th>original</th>"):
+        assert absent not in page
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("sentiment", "sentiment"),
+        ("My_Model.v2", "my-model-v2"),
+        ("2024-model", "model-2024-model"),
+    ],
+)
+def test_the_service_can_be_pasted(name: str, expected: str) -> None:
+    service = yaml.safe_load(deployment(name))
+    assert service["metadata"]["name"] == expected
+    model = service["spec"]["predictor"]["model"]
+    assert model["storageUri"] == f"pvc://model-store/models/{name}/current"
+
+
+def test_a_graph_that_cannot_be_run_has_no_footprint(
+    prepared_classifier: Path, package: Package, tmp_path: Path
+) -> None:
+    feeds = {tensor.name: np.ones((2, 5), dtype=np.int64) for tensor in package.inputs}
+    (tmp_path / "model.onnx").write_bytes(b"no graph")
+    assert measure(tmp_path / "model.onnx", feeds) is None
+    found = measure(prepared_classifier / package.variants[0].graph, feeds)
+    assert found is not None
+    assert found.private > 0

@@ -1,0 +1,266 @@
+"""evaluate: which variants are accepted, why the others are not, and what is recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from pipeline.evaluation.candidate import Candidate
+from pipeline.recipe.recipe import Bench, Fp32, Int8, QuantizedGate, Recipe, Search
+from pipeline.steps.evaluate import Evaluation, EvaluationError, evaluate
+from pipeline.workspace import evidence
+from storage_init.base import cpus
+from storage_init.format.selftest import SelfTest, distances
+from storage_init.running import host
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import tokenizers
+    from numpy.typing import NDArray
+
+    from pipeline.workspace.workspace import Workspace
+
+# No variant differs by less than nothing.
+IMPOSSIBLE = QuantizedGate(min_cosine=2.0, max_probability_difference=-1.0, min_label_agreement=1.0)
+NO_SEARCH = Search(max_excluded=0)
+GENEROUS = QuantizedGate(min_cosine=-1.0, max_probability_difference=1.0, min_label_agreement=0.0)
+
+
+def written(workspace: Workspace) -> Evaluation:
+    return msgspec.json.decode(workspace.evaluation.read_bytes(), type=Evaluation)
+
+
+def test_variants_within_their_gates_are_accepted_with_what_was_measured(
+    quantized: Workspace,
+) -> None:
+    recipe = Recipe(int8=Int8(gate=GENEROUS))
+    said = evaluate(quantized, recipe)
+    fp32, int8 = written(quantized).accepted
+    assert said.startswith("fp32: worst logit difference ")
+    assert "; int8: worst logit difference " in said
+    assert (fp32.name, fp32.graph) == ("fp32", "fp32/model.onnx")
+    assert fp32.requires.cpu_any_of == []
+    assert int8.requires.cpu_any_of == []
+    for variant in (fp32, int8):
+        assert variant.closeness.texts == len(recipe.selftest_texts)
+        assert variant.closeness.worst_logit_difference is not None
+        assert variant.speed.alone_ms > 0
+        assert variant.speed.batched_ms > 0
+        assert variant.speed.batch == recipe.bench.batch
+        assert variant.speed.cpu == cpus.cpu_model()
+    fp32_off, int8_off = (v.closeness.worst_logit_difference for v in (fp32, int8))
+    assert fp32_off is not None
+    assert int8_off is not None
+    assert fp32_off < 1e-4 < int8_off
+    for variant in (fp32, int8):
+        assert variant.batch_sensitivity.largest_move < 1e-5, "answers come from their own tokens"
+        assert variant.batch_sensitivity.flipped_labels == 0
+    assert int8.tolerance == pytest.approx(2 * int8_off)
+
+
+def test_the_reference_is_the_torch_models_own_answer(quantized: Workspace) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    texts = ("good", "the film was " * 40)  # the second has more tokens than the model takes
+    evaluate(quantized, Recipe(variants=("fp32",), selftest_texts=texts))
+    selftest = SelfTest.load(quantized.selftest)
+    tokenizer = AutoTokenizer.from_pretrained(quantized.source)
+    model = AutoModelForSequenceClassification.from_pretrained(quantized.source)
+    inputs = tokenizer(list(texts), truncation=True, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        logits = model(**inputs).logits.numpy()
+    assert selftest.texts == list(texts)
+    np.testing.assert_allclose(selftest.reference, logits, atol=1e-5)
+
+
+def test_8_bit_weights_are_rejected_where_the_host_cannot_check_them(
+    quantized: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "cpu_features", lambda: frozenset(["avx2", "avx512f"]))
+    said = evaluate(quantized, Recipe(int8=Int8(weight_bits=8)))
+    result = written(quantized)
+    assert [variant.name for variant in result.accepted] == ["fp32"]
+    assert result.rejected == {"int8": "this CPU has none of avx512_vnni, avx_vnni, asimd"}
+    assert "int8: REJECTED, this CPU has none of avx512_vnni" in said
+
+
+def test_a_variant_beyond_its_gate_is_left_out_with_the_figure(quantized: Workspace) -> None:
+    said = evaluate(quantized, Recipe(int8=Int8(gate=IMPOSSIBLE, search=NO_SEARCH)))
+    result = written(quantized)
+    assert [variant.name for variant in result.accepted] == ["fp32"]
+    assert result.rejected["int8"].startswith("probability difference 0.")
+    assert " is above -1" in result.rejected["int8"]
+    assert said.endswith(f"int8: REJECTED, {result.rejected['int8']}")
+
+
+def test_it_is_an_error_with_figures_if_no_variant_passes(quantized: Workspace) -> None:
+    recipe = Recipe(fp32=Fp32(gate=IMPOSSIBLE), int8=Int8(gate=IMPOSSIBLE, search=NO_SEARCH))
+    with pytest.raises(EvaluationError) as refused:
+        evaluate(quantized, recipe)
+    message = str(refused.value)
+    assert message.startswith("no variant is close enough to the original (fp32: probability")
+    assert "; int8: probability difference 0." in message
+    assert message.count(" is above -1") == 2
+    kept = evidence.read(quantized.evidence)
+    assert [variant.accepted for variant in kept.variants] == [False, False]
+    assert str(kept.variant("int8").reason) in message
+
+
+def test_a_variant_that_breaks_only_in_a_padded_batch_is_rejected(
+    quantized: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_together = Candidate.run_together
+
+    def broken(candidate: Candidate, encodings: Sequence[tokenizers.Encoding]) -> NDArray[Any]:
+        rows = run_together(candidate, encodings)
+        return rows * np.nan if candidate.name == "int8" else rows
+
+    monkeypatch.setattr(Candidate, "run_together", broken)
+    evaluate(quantized, Recipe(int8=Int8(gate=GENEROUS, search=NO_SEARCH)))
+    result = written(quantized)
+    assert [variant.name for variant in result.accepted] == ["fp32"]
+    assert result.rejected["int8"] == "values that are not finite in a padded batch"
+    kept = evidence.read(quantized.evidence).variant("int8").batch_sensitivity
+    assert kept is not None
+    assert kept.largest_move > 1e300, "it can be read, and is beyond every limit"
+
+
+def test_a_packed_form_requires_the_very_host_it_was_packed_on(quantized: Workspace) -> None:
+    evaluate(quantized, Recipe(int8=Int8(gate=GENEROUS)))
+    fp32, int8 = written(quantized).accepted
+    assert fp32.packed is None
+    assert int8.packed is not None
+    assert int8.packed.graph == "int8/packed.onnx"
+    assert int8.packed.requires.cpu_exactly == host.kernel_features() != []
+    assert int8.packed.requires.onnxruntime == ort.__version__
+
+
+def test_what_was_measured_is_what_the_selftest_will_find(quantized: Workspace) -> None:
+    """The tolerance leaves room: the distance that a predictor measures is half of it."""
+    from storage_init.running.runtime import Tokenizer, input_names, open_session, run_answer
+
+    recipe = Recipe(int8=Int8(gate=GENEROUS))
+    evaluate(quantized, recipe)
+    facts = quantized.facts(recipe)
+    selftest = SelfTest.load(quantized.selftest)
+    tokenizer = Tokenizer(quantized.exported / "tokenizer.json", 64, facts.pad_token_id)
+    session = open_session(quantized.graph("int8"))
+    names = input_names(session)
+    rows = [
+        run_answer(session, tokenizer.feeds([e], names)) for e in tokenizer.encode(selftest.texts)
+    ]
+    far = distances(facts.task, np.concatenate(rows), selftest.reference).max()
+    assert written(quantized).accepted[1].tolerance == pytest.approx(2 * far)
+
+
+def test_the_evidence_holds_what_was_measured_of_every_variant(quantized: Workspace) -> None:
+    recipe = Recipe(
+        int8=Int8(gate=IMPOSSIBLE, search=NO_SEARCH),
+        bench=Bench(tokens=(4, 9, 500), batch=2, rounds=1),
+    )
+    evaluate(quantized, recipe)
+    kept = evidence.read(quantized.evidence)
+    assert (kept.task, kept.cpu) == ("text-classification", cpus.cpu_model())
+    assert kept.labels == ["negative", "neutral", "positive"]
+    fp32, int8 = kept.variants
+    assert (fp32.accepted, fp32.reason) == (True, None)
+    assert int8.reason == written(quantized).rejected["int8"]
+    moved, agreement = int8.limits
+    assert (moved.name, moved.bound, moved.passed) == ("max_probability_difference", -1, False)
+    assert int8.closeness is not None
+    assert moved.measured == int8.closeness.worst_probability_difference
+    assert (agreement.name, agreement.measured) == (
+        "min_label_agreement",
+        int8.closeness.label_agreement,
+    )
+    assert fp32.closeness == written(quantized).accepted[0].closeness
+    for variant in (fp32, int8):
+        # 64 is what the model takes.
+        shapes = [(time.tokens, time.texts) for time in variant.times]
+        assert shapes == [(4, 1), (9, 1), (64, 1), (4, 2), (9, 2), (64, 2)]
+        folder = quantized.graph(variant.name).parent
+        assert variant.size == sum(path.stat().st_size for path in folder.iterdir())
+        distances_shown = [example.distance for example in variant.worst]
+        assert distances_shown == sorted(distances_shown, reverse=True)
+    worst = int8.worst[0]
+    assert worst.distance == pytest.approx(int8.closeness.worst_probability_difference)
+    assert worst.text in recipe.selftest_texts
+    assert worst.original is not None
+    assert worst.variant is not None
+    assert worst.original.label in kept.labels
+    speed = written(quantized).accepted[0].speed
+    alone = [time.ms for time in fp32.times if time.texts == 1]
+    assert speed.alone_ms == pytest.approx(sum(alone) / 3, abs=0.001)
+
+
+def sentences(quantized: Workspace, folder: Path) -> tuple[Path, list[int]]:
+    """Evaluation data whose labels are the original's answers but for every fourth; its answers."""
+    from pipeline.evaluation.baseline_torch import torch_outputs
+
+    words = ["good", "poor", "film", "never again", "works very well", "the battery lasts", "bad"]
+    texts = [f"{one} {other}" for one in words for other in words]
+    answers = torch_outputs(quantized.source, quantized.facts(Recipe()), texts).argmax(axis=1)
+    labels = [(int(a) + (n % 4 == 0)) % 3 for n, a in enumerate(answers)]
+    path = folder / "sentences.csv"
+    rows = "".join(f"{text},{label}\n" for text, label in zip(texts, labels, strict=True))
+    path.write_text(f"text,label\n{rows}")
+    return path, [int(answer) for answer in answers]
+
+
+def test_evaluation_data_is_held_to_labels_and_to_the_original(
+    quantized: Workspace, tmp_path: Path
+) -> None:
+    path, answers = sentences(quantized, tmp_path)
+    recipe = Recipe(int8=Int8(gate=GENEROUS)).with_eval_data(path)
+    said = evaluate(quantized, recipe)
+    kept = evidence.read(quantized.evidence)
+    assert kept.eval_data is not None
+    assert (kept.eval_data.file, kept.eval_data.texts) == ("sentences.csv", len(answers))
+    assert kept.eval_data.sha256 == recipe.eval_data.sha256
+    # 13 of 49 were given another label.
+    assert kept.original is not None
+    assert kept.original.accuracy == pytest.approx(36 / 49)
+    assert sum(map(sum, kept.original.confusion)) == 49
+    fp32, int8 = (variant.on_evaluation_data for variant in kept.variants)
+    assert fp32 is not None
+    assert int8 is not None
+    assert (fp32.differing, fp32.flipped, fp32.label_agreement) == (0, 0, 1.0)
+    assert fp32.scores == kept.original
+    assert int8.scores is not None
+    assert int8.label_agreement is not None
+    assert int8.differing == round(49 * (1 - int8.label_agreement))
+    assert "accuracy 73.47%" in said
+    assert kept.variants[1].worst[0].label in kept.labels
+    names = {limit.name for limit in kept.variants[0].limits if limit.data == "evaluation"}
+    assert {"max_accuracy_drop", "max_f1_drop", "min_label_agreement"} < names
+
+
+def test_embedders_are_compared_by_cosine_and_by_ranks_of_pairs(
+    quantized_embedder: Workspace, tmp_path: Path
+) -> None:
+    words = ["good", "poor", "film", "battery lasts"]
+    lines = [f"{one}\t{other} screen" for one in words for other in words]
+    path = tmp_path / "pairs.tsv"
+    path.write_text("\n".join(["text\ttext_pair", *lines]))
+    evaluate(quantized_embedder, Recipe().with_eval_data(path))
+    kept = evidence.read(quantized_embedder.evidence)
+    assert kept.eval_data is not None
+    assert (kept.eval_data.texts, kept.eval_data.labelled) == (16, False)
+    fp32, int8 = (variant.on_evaluation_data for variant in kept.variants)
+    assert fp32 is not None
+    assert int8 is not None
+    assert fp32.texts == 32, "an embedder answers a text and its pair apart"
+    assert fp32.mean_cosine == pytest.approx(1, abs=1e-6)
+    assert fp32.rank_correlation == pytest.approx(1, abs=1e-3)
+    assert int8.mean_cosine is not None
+    assert int8.rank_correlation is not None
+    assert 0.95 < int8.mean_cosine < 1 - 1e-6
+    assert 0.9 < int8.rank_correlation <= 1
+    assert fp32.scores is None

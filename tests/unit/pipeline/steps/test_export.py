@@ -1,0 +1,82 @@
+"""export: what cannot be exported is refused with the reason."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.graphs.files import GraphError
+from pipeline.recipe.recipe import Recipe
+from pipeline.steps.export import export
+from pipeline.workspace.workspace import Workspace
+from storage_init.base.errors import SourceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storage_init.raw.hf_config import TaskName
+
+
+@pytest.fixture
+def workspace(classifier: Path, tmp_path: Path) -> Workspace:
+    """As snapshot leaves it."""
+    workspace = Workspace(tmp_path / "work")
+    shutil.copytree(classifier, workspace.source)
+    return workspace
+
+
+def test_a_model_without_a_fast_tokenizer_is_refused(workspace: Workspace) -> None:
+    for path in workspace.source.iterdir():
+        if path.name not in ("config.json", "model.safetensors"):
+            path.unlink()
+    with pytest.raises(GraphError, match=r"bert has no fast tokenizer"):
+        export(workspace, Recipe())
+
+
+def test_a_fast_tokenizer_that_transformers_would_not_save_is_taken(
+    workspace: Workspace,
+) -> None:
+    path = workspace.source / "tokenizer_config.json"
+    path.write_text(json.dumps({"tokenizer_class": "XLMTokenizer"}))
+    export(workspace, Recipe())
+    tokenizer = (workspace.source / "tokenizer.json").read_bytes()
+    assert (workspace.exported / "tokenizer.json").read_bytes() == tokenizer
+
+
+@pytest.mark.parametrize(
+    ("model_type", "reason"),
+    [
+        ("longformer", "longformer cannot be exported to ONNX: it takes global_attention_mask, "),
+        ("fnet", r"fnet cannot be exported to ONNX: optimum-onnx \S+ does not export this "),
+        ("gpt_neo", "gpt_neo .* does not export it for question-answering, only for feature"),
+    ],
+)
+def test_what_optimum_cannot_export_is_refused_in_one_line(
+    workspace: Workspace, model_type: str, reason: str
+) -> None:
+    (workspace.source / "config.json").write_text(json.dumps({"model_type": model_type}))
+    task: TaskName = "question-answering" if model_type == "gpt_neo" else "text-classification"
+    with pytest.raises(GraphError, match=f"^{reason}") as refused:
+        export(workspace, Recipe(task=task))
+    assert "\n" not in str(refused.value)
+    assert not workspace.exported.exists()
+
+
+def test_an_architecture_that_transformers_does_not_know_is_refused_by_name(
+    workspace: Workspace,
+) -> None:
+    config = json.loads((workspace.source / "config.json").read_text())
+    config["model_type"] = "marvellous"
+    (workspace.source / "config.json").write_text(json.dumps(config))
+    with pytest.raises(GraphError, match=r"^marvellous cannot be .* does not know it"):
+        export(workspace, Recipe())
+
+
+def test_pickled_weights_are_refused_unread(workspace: Workspace) -> None:
+    (workspace.source / "model.safetensors").unlink()
+    (workspace.source / "pytorch_model.bin").write_bytes(b"not even a pickle")
+    with pytest.raises(SourceError, match=r"holds neither safetensors weights nor an ONNX graph"):
+        export(workspace, Recipe())

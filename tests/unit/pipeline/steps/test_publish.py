@@ -1,0 +1,140 @@
+"""publish: what a package says and holds."""
+
+from __future__ import annotations
+
+import stat
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import onnxruntime as ort
+
+from pipeline.recipe.recipe import Int8, QuantizedGate, Recipe
+from pipeline.steps.evaluate import evaluate
+from pipeline.steps.publish import publish
+from storage_init import sources
+from storage_init.format.package import (
+    Packed,
+    Requires,
+    TextClassification,
+    TextEmbedding,
+    read_package,
+)
+from storage_init.format.verify import list_files, verify
+from storage_init.running import host
+from storage_init.store.layout import Store
+from tests.support.models.models import DIMENSION, LABELS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.workspace.workspace import Workspace
+
+GRAPH_FILES = {"model.onnx", "model.onnx.data"}
+COMMON_FILES = {
+    "evidence.json",
+    "package.json",
+    "package.json.sha256",
+    "report.html",
+    "selftest.npz",
+    "tokenizer.json",
+}
+
+
+def test_a_classifiers_package_says_what_it_is(prepared_classifier: Path) -> None:
+    package, version = read_package(prepared_classifier)
+    assert package.name == "classifier"
+    assert version == prepared_classifier.name
+    assert package.task == TextClassification(labels=LABELS, activation="softmax")
+    assert package.limits.max_length == 64
+    assert package.pad_token_id == 0
+    assert {(t.name, t.datatype, tuple(t.shape)) for t in package.inputs} == {
+        (name, "INT64", (-1, -1)) for name in ("input_ids", "attention_mask", "token_type_ids")
+    }
+    assert [(t.name, t.datatype, t.shape) for t in package.outputs] == [("logits", "FP32", [-1, 3])]
+
+
+def test_an_embedders_package_says_what_it_is(prepared_embedder: Path) -> None:
+    package, _ = read_package(prepared_embedder)
+    assert package.task == TextEmbedding(dimension=DIMENSION, pooling="mean", normalize=True)
+    assert package.limits.max_length == 48
+    (output,) = package.outputs
+    assert (output.name, output.datatype, output.shape) == ("embedding", "FP32", [-1, DIMENSION])
+    for variant in package.variants:
+        assert variant.closeness.worst_cosine is not None
+        assert variant.closeness.worst_cosine > 0.97
+        assert variant.closeness.label_agreement is None
+
+
+def test_a_package_says_where_it_came_from_and_what_made_it(
+    prepared_classifier: Path, classifier: Path
+) -> None:
+    package, _ = read_package(prepared_classifier)
+    assert package.source == sources.resolve(classifier.as_uri())
+    assert package.source.license is None, "the model card states none"
+    assert package.recipe_digest == Recipe().digest
+    assert package.key == Recipe().key(package.source)
+    for tool in ("onnxruntime", "torch", "transformers", "warmstart"):
+        assert package.tools[tool] == metadata.version(tool)
+
+
+def test_a_package_holds_variants_for_every_cpu_and_int8_packed_for_this_one(
+    prepared_classifier: Path,
+) -> None:
+    package, _ = read_package(prepared_classifier)
+    fp32, int8 = package.variants
+    assert (fp32.name, int8.name) == ("fp32", "int8")
+    assert fp32.requires == int8.requires == Requires()
+    assert fp32.packed is None
+    here = Requires(cpu_exactly=host.kernel_features(), onnxruntime=ort.__version__)
+    assert int8.packed == Packed(graph="int8/packed.onnx", requires=here)
+    assert list_files(prepared_classifier) == COMMON_FILES | {
+        "int8/packed.onnx",
+        *(f"{variant}/{name}" for variant in ("fp32", "int8") for name in GRAPH_FILES),
+    }
+
+
+def test_a_published_version_is_whole_sealed_and_current(prepared_classifier: Path) -> None:
+    verify(prepared_classifier)
+    for name in list_files(prepared_classifier):
+        assert stat.S_IMODE((prepared_classifier / name).stat().st_mode) == 0o444
+    store = Store(prepared_classifier.parents[3])
+    assert store.resolve("classifier") == prepared_classifier
+    assert list((store.root / ".staging").iterdir()) == []
+
+
+def test_a_variant_that_failed_its_gate_is_not_in_the_package(
+    quantized: Workspace, tmp_path: Path
+) -> None:
+    strict = QuantizedGate(min_cosine=1, max_probability_difference=0, min_label_agreement=1)
+    recipe = Recipe(int8=Int8(gate=strict))
+    evaluate(quantized, recipe)
+    folder = publish(quantized, recipe, Store(tmp_path), "m")
+    package = verify(folder)
+    assert [variant.name for variant in package.variants] == ["fp32"]
+    assert list_files(folder) == COMMON_FILES | {f"fp32/{name}" for name in GRAPH_FILES}
+
+
+def test_publishing_the_same_preparation_twice_keeps_one_version(
+    quantized: Workspace, tmp_path: Path
+) -> None:
+    recipe = Recipe(variants=("fp32",))
+    evaluate(quantized, recipe)
+    first = publish(quantized, recipe, Store(tmp_path), "m")
+    # Measured anew, so package.json would differ; the first of a key stays.
+    evaluate(quantized, recipe)
+    assert publish(quantized, recipe, Store(tmp_path), "m") == first
+    assert Store(tmp_path).versions("m") == [first.name]
+
+
+def test_told_to_supersede_a_preparation_takes_the_place_of_the_one_before(
+    quantized: Workspace, tmp_path: Path
+) -> None:
+    store, recipe = Store(tmp_path), Recipe(variants=("fp32",))
+    evaluate(quantized, recipe)
+    first = publish(quantized, recipe, store, "m")
+    evaluate(quantized, recipe)
+    second = publish(quantized, recipe, store, "m", supersede=True)
+    assert second != first
+    assert store.find("m", recipe.key(quantized.read_source())) == second
+    assert store.current("m") == second.name
+    verify(first)

@@ -1,0 +1,125 @@
+"""quantize: the int8 variant, and what it leaves alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+
+from pipeline.graphs.quantization.int8 import opened
+from pipeline.recipe.errors import RecipeError
+from pipeline.recipe.recipe import Int8, Recipe
+from pipeline.steps.quantize import quantize
+from pipeline.workspace.workspace import GRAPH
+from storage_init.running.runtime import open_session, run_answer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.workspace.workspace import Workspace
+
+
+def operators(graph: Path) -> list[str]:
+    loaded = onnx.load(str(graph), load_external_data=False)
+    return [node.op_type for node in loaded.graph.node]
+
+
+def test_every_product_is_quantised_but_for_the_classifiers_last(quantized: Workspace) -> None:
+    names = operators(quantized.graph("int8"))
+    # Two layers: query, key, value, output, and two of the feed-forward part; and the pooler.
+    assert names.count("MatMulIntegerToFloat") == 2 * 6 + 1
+    # Queries, keys and values share one 8-bit input, but for the last layer's one query.
+    assert names.count("QuantizeLinear") == 2 * 4 + 1 + 1
+    assert {"MultiHeadAttention", "BiasGelu", "SkipLayerNormalization"} <= set(names)
+    assert not {"Attention", "MatMul", "DynamicQuantizeMatMul"} & set(names)
+    assert names.count("Gemm") == 1
+
+
+def test_the_portable_graph_is_the_packed_one_without_its_packed_weights(
+    quantized: Workspace,
+) -> None:
+    portable, packed = (
+        onnx.load(str(path), load_external_data=False)
+        for path in (quantized.graph("int8"), quantized.packed_graph("int8"))
+    )
+
+    def keys(model: onnx.ModelProto) -> set[str]:
+        return {e.key for tensor in model.graph.initializer for e in tensor.external_data}
+
+    assert keys(portable) == {"location", "offset", "length"}
+    assert keys(portable) < keys(packed)
+    assert all(key.startswith("prepacked") for key in keys(packed) - keys(portable))
+    assert portable.graph.node == packed.graph.node
+
+
+def test_both_forms_answer_the_same(quantized: Workspace) -> None:
+    feeds = {
+        name: np.array([[2, 7, 9, 3]] if name == "input_ids" else [[1, 1, 1, 1]])
+        for name in ("input_ids", "attention_mask", "token_type_ids")
+    }
+    feeds["token_type_ids"][:] = 0
+    answers = [
+        run_answer(open_session(path), feeds)
+        for path in (quantized.graph("int8"), quantized.packed_graph("int8"))
+    ]
+    np.testing.assert_array_equal(answers[1], answers[0])
+
+
+def test_excluded_nodes_stay_as_they_were(quantized: Workspace) -> None:
+    before = quantized.graph("int8").read_bytes()
+    fused = onnx.load(str(quantized.graph("fp32")), load_external_data=False)
+    exclude = tuple(
+        next(node.name for node in fused.graph.node if node.op_type == operator)
+        for operator in ("Attention", "MatMul")
+    )
+    try:
+        said = quantize(quantized, Recipe(int8=Int8(weight_bits=8, packed=False, exclude=exclude)))
+        names = operators(quantized.graph("int8"))
+        left_over = quantized.packed_graph("int8").exists()
+    finally:
+        quantize(quantized, Recipe())
+    assert said == "9 products, 0 embedding tables, 8-bit weights"
+    assert (names.count("Attention"), names.count("MatMul")) == (1, 1)
+    assert not left_over, "a packed graph of an earlier run does not fit these weights"
+    assert quantized.graph("int8").read_bytes() == before, "the same recipe gives the same bytes"
+
+
+def test_patterns_exclude_all_that_they_match(quantized: Workspace) -> None:
+    exclude = ("*intermediate*", "Attention_0_key")
+    try:
+        said = quantize(quantized, Recipe(int8=Int8(packed=False, exclude=exclude)))
+        names = operators(quantized.graph("int8"))
+    finally:
+        quantize(quantized, Recipe())
+    # Two layers' feed-forward products, and one of an attention's three.
+    assert said.startswith("10 products")
+    assert names.count("MatMul") == 3
+    assert "Attention" not in names
+
+
+def test_what_is_to_be_excluded_must_be_there(quantized: Workspace) -> None:
+    before = quantized.graph("int8").read_bytes()
+    with pytest.raises(RecipeError, match=r"no node of the graph is called \*lookup\*; its pr"):
+        quantize(quantized, Recipe(int8=Int8(exclude=("*lookup*",))))
+    assert quantized.graph("int8").read_bytes() == before
+
+
+def test_nodes_without_a_name_get_one(quantized: Workspace, tmp_path: Path) -> None:
+    model = onnx.load(str(quantized.fused / GRAPH))
+    for node in model.graph.node:
+        node.name = ""
+    onnx.save(model, str(tmp_path / GRAPH))
+    editor, left_out = opened(tmp_path / GRAPH, ["Gemm_unnamed_*"])
+    names = [node.name for node in editor.model.graph.node]
+    assert "" not in names
+    assert len(names) == len(set(names))
+    assert left_out == {name for name in names if name.startswith("Gemm_unnamed_")} != set()
+
+
+def test_nothing_is_written_when_the_recipe_does_not_ask_for_int8(quantized: Workspace) -> None:
+    graph = quantized.graph("int8")
+    written = graph.stat().st_mtime_ns
+    assert quantize(quantized, Recipe(variants=("fp32",))) == "not in the recipe"
+    assert graph.stat().st_mtime_ns == written

@@ -1,0 +1,62 @@
+"""How much disk a preparation takes, and the refusal before it begins."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pytest
+
+from pipeline.recipe.recipe import Fp32, Int8, Recipe, Search
+from pipeline.workspace import disk
+from pipeline.workspace.workspace import Workspace
+from storage_init.base.errors import NoSpaceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GIGABYTE = 1_000_000_000
+
+
+class Usage(NamedTuple):
+    free: int
+
+
+def test_what_a_recipe_makes_decides_what_it_takes() -> None:
+    both = disk.needed(GIGABYTE, Recipe())
+    assert 4 * GIGABYTE < both < 6 * GIGABYTE
+    only_fp32 = disk.needed(GIGABYTE, Recipe(variants=("fp32",)))
+    assert only_fp32 < both < disk.needed(GIGABYTE, Recipe(fp32=Fp32(packed=True)))
+    plain = Recipe(int8=Int8(packed=False, search=Search(max_excluded=0)))
+    assert only_fp32 < disk.needed(GIGABYTE, plain) < both
+
+
+def test_weights_count_as_fp32_whatever_they_are_stored_as(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({"a": np.zeros((3, 4), np.float16)}, tmp_path / "model-1.safetensors")
+    save_file({"b": np.zeros(5, np.float32)}, tmp_path / "model-2.safetensors")
+    assert disk.fp32_bytes(tmp_path) == 4 * (12 + 5)
+
+
+def test_a_ready_graph_counts_with_its_weights(tmp_path: Path) -> None:
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.onnx").write_bytes(b"graph")
+    (tmp_path / "onnx" / "model.onnx_data").write_bytes(b"weights")
+    assert disk.fp32_bytes(tmp_path) == len(b"graph" + b"weights")
+
+
+def test_too_little_is_refused_with_both_figures(
+    classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.source.symlink_to(classifier)
+    wanted = disk.needed(disk.fp32_bytes(classifier), Recipe())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(wanted))
+    disk.check(workspace, Recipe())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(wanted - 1))
+    with pytest.raises(
+        NoSpaceError, match=r"the preparation needs [\d.]+ MB more, but .* has only"
+    ):
+        disk.check(workspace, Recipe())

@@ -1,0 +1,64 @@
+"""What is done is known again, and only that."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from pipeline.recipe.recipe import Recipe
+from pipeline.workspace import records
+from pipeline.workspace.records import Step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+DONE = Step("export", "opset 18", 1.5, 1_000_000)
+
+
+def test_a_step_that_was_recorded_is_done_for_its_recipe_alone(tmp_path: Path) -> None:
+    assert records.read(tmp_path, "export", Recipe()) is None
+    records.write(tmp_path, DONE, Recipe())
+    found = records.read(tmp_path, "export", Recipe())
+    assert found is not None
+    assert (found.detail, found.seconds, found.peak_bytes) == ("opset 18", 1.5, 1_000_000)
+    assert records.read(tmp_path, "export", Recipe(variants=("fp32",))) is None
+    assert records.read(tmp_path, "optimize", Recipe()) is None
+
+
+def test_a_record_that_was_cut_off_is_none(tmp_path: Path) -> None:
+    records.write(tmp_path, DONE, Recipe())
+    (tmp_path / "steps" / "export.json").write_bytes(b'{"step": "exp')
+    assert records.read(tmp_path, "export", Recipe()) is None
+
+
+def test_what_a_step_wrote_is_on_disk_before_its_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "exported").mkdir()
+    (tmp_path / "exported" / "model.onnx").write_bytes(b"weights")
+    synced: list[Path] = []
+
+    def note(path: Path) -> None:
+        assert not (tmp_path / "steps" / "export.json").exists() or path.name == "steps"
+        synced.append(path.relative_to(tmp_path))
+
+    monkeypatch.setattr(records, "fsync", note)
+    records.write(tmp_path, DONE, Recipe())
+    assert [path.name for path in synced] == ["model.onnx", "export.draft", "steps"]
+
+
+def test_a_step_waits_for_one_that_a_killed_run_left_behind(tmp_path: Path) -> None:
+    entered = threading.Event()
+
+    def wait_and_enter() -> None:
+        with records.one_at_a_time(tmp_path):
+            entered.set()
+
+    with records.one_at_a_time(tmp_path):
+        thread = threading.Thread(target=wait_and_enter)
+        thread.start()
+        assert not entered.wait(0.2)
+    assert entered.wait(5)
+    thread.join()

@@ -1,0 +1,182 @@
+"""KServe's requests of every encoding to ours, and answers back in the same encoding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from kserve import InferInput, InferRequest, InferResponse
+from kserve.protocol.infer_type import RequestedOutput
+
+from predictor.errors import InvalidRequestError
+from predictor.kserve_model import codec as kserve_codec
+from predictor.protocol.messages import Answer
+from predictor.protocol.parameters import Parameters
+
+if TYPE_CHECKING:
+    from predictor.protocol.messages import InputTensor
+
+TEXTS = ["good", "ça va 😀", ""]
+ENCODINGS = ["REST", "REST binary", "gRPC typed", "gRPC raw"]
+LABELS = np.array([b"no", "ça".encode()], dtype=np.object_)
+SCORES = np.array([[0.25, 0.75], [1.0, 0.0]], dtype=np.float32)
+ANSWER = Answer("m", "v1", "42", {"label": LABELS, "probabilities": SCORES})
+
+
+def request(encoding: str, *inputs: InferInput, **fields: Any) -> InferRequest:
+    """A request as KServe hands it on after it came in over this encoding."""
+    if encoding in ("REST binary", "gRPC raw"):
+        for tensor in inputs:
+            tensor.set_data_from_numpy(tensor.as_numpy(), binary_data=True)
+    sent = InferRequest("m", list(inputs), **fields)
+    if encoding.startswith("gRPC"):
+        return InferRequest.from_grpc(sent.to_grpc())
+    if encoding == "REST binary":
+        return InferRequest.from_bytes(*sent.to_rest(), "m")
+    return sent
+
+
+def text_input(values: list[Any], shape: list[int] | None = None, name: str = "text") -> InferInput:
+    return InferInput(name, shape or [len(values)], "BYTES", values)
+
+
+def integers(name: str, rows: list[list[int]]) -> InferInput:
+    return InferInput(name, list(np.shape(rows)), "INT64", np.array(rows).ravel().tolist())
+
+
+def decode_one(tensor: InferInput) -> InputTensor:
+    (decoded,) = kserve_codec.decode(InferRequest("m", [tensor])).inputs
+    return decoded
+
+
+@pytest.mark.parametrize("shape", [[3], [3, 1]], ids=["[N]", "[N, 1]"])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_texts_arrive_whole_in_every_encoding(encoding: str, shape: list[int]) -> None:
+    sent = request(encoding, text_input(TEXTS, shape, name="anything"))
+    (tensor,) = kserve_codec.decode(sent).inputs
+    assert (tensor.name, tensor.datatype, list(tensor.shape)) == ("anything", "BYTES", shape)
+    assert tensor.values == TEXTS
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_inputs_keep_their_names_and_order_in_every_encoding(encoding: str) -> None:
+    pair, first = text_input(["b", "d"], name="text_pair"), text_input(["a", "c"], [2, 1])
+    inputs = kserve_codec.decode(request(encoding, pair, first)).inputs
+    assert [(t.name, t.values) for t in inputs] == [("text_pair", ["b", "d"]), ("text", ["a", "c"])]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_parameters_arrive_in_every_encoding(encoding: str) -> None:
+    given = {"top_k": 2, "truncation": False}
+    decoded = kserve_codec.decode(request(encoding, text_input(["good"]), parameters=given))
+    assert decoded.parameters == Parameters(top_k=2, truncation=False)
+    plain = kserve_codec.decode(request(encoding, text_input(["good"])))
+    assert plain.parameters == Parameters()
+
+
+def test_the_id_and_the_outputs_asked_for_are_handed_on() -> None:
+    asked = [RequestedOutput("probabilities"), RequestedOutput("label")]
+    sent = request("REST", text_input(TEXTS), request_id="42", request_outputs=asked)
+    decoded = kserve_codec.decode(sent)
+    assert (decoded.id, decoded.outputs) == ("42", ["probabilities", "label"])
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_tensors_arrive_whole_in_every_encoding(encoding: str) -> None:
+    ids, mask = [[2, 9, 3], [2, 3, 0]], [[1, 1, 1], [1, 1, 0]]
+    sent = request(encoding, integers("input_ids", ids), integers("attention_mask", mask))
+    inputs = kserve_codec.decode(sent).inputs
+    assert [(t.name, list(t.shape)) for t in inputs] == [
+        ("input_ids", [2, 3]),
+        ("attention_mask", [2, 3]),
+    ]
+    for tensor, rows in zip(inputs, (ids, mask), strict=True):
+        assert isinstance(tensor.values, np.ndarray)
+        assert tensor.values.dtype == np.int64
+        assert tensor.values.tolist() == np.ravel(rows).tolist()
+
+
+def test_data_of_a_type_that_no_model_takes_is_not_looked_at() -> None:
+    decoded = decode_one(InferInput("input_ids", [1, 1], "INT32", ["not even a number"]))
+    assert (decoded.datatype, decoded.values) == ("INT32", None)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "complaint"),
+    [
+        (text_input(["a"], [2]), "its data does not fit BYTES [2]"),
+        (text_input([7]), "must hold strings, not int"),
+        (text_input([None]), "must hold strings, not NoneType"),
+        (text_input([["a"], ["b", "c"]]), "must hold strings, not list"),
+        (text_input([b"caf\xe9"]), "bytes that are not UTF-8"),
+    ],
+)
+def test_texts_that_are_none_are_refused_with_the_input_named(
+    tensor: InferInput, complaint: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        decode_one(tensor)
+    assert str(refused.value).startswith("input text")
+    assert complaint in str(refused.value)
+
+
+def test_raw_contents_that_end_early_are_refused() -> None:
+    tensor = text_input(["good"])
+    tensor.set_data_from_numpy(np.array([b"good"], dtype=np.object_))
+    tensor._raw_data = tensor._raw_data[:-1]
+    with pytest.raises(InvalidRequestError, match=r"does not fit BYTES \[1\]"):
+        decode_one(tensor)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [[2], [2, 3, 4], [[2], [3, 4]], [2, None], [2, 2**63], [2, 0.5], [2, "3"]],
+    ids=str,
+)
+def test_data_that_is_not_two_whole_numbers_is_refused(data: list[Any]) -> None:
+    with pytest.raises(InvalidRequestError, match=r"input_ids.* INT64"):
+        decode_one(InferInput("input_ids", [1, 2], "INT64", data))
+
+
+def test_the_answer_has_the_requests_id_name_and_the_models_version() -> None:
+    response = kserve_codec.encode(request("REST", text_input(TEXTS)), ANSWER)
+    assert (response.id, response.model_name, response.model_version) == ("42", "m", "v1")
+
+
+def test_rest_answers_with_plain_lists() -> None:
+    sent = request("REST", text_input(TEXTS))
+    body, json_length = kserve_codec.encode(sent, ANSWER).to_rest()
+    assert json_length is None
+    label, probabilities = body["outputs"]
+    assert (label["datatype"], label["shape"], label["data"]) == ("BYTES", [2], ["no", "ça"])
+    assert (probabilities["datatype"], probabilities["shape"]) == ("FP32", [2, 2])
+    assert probabilities["data"] == SCORES.ravel().tolist()
+
+
+@pytest.mark.parametrize("encoding", ["REST binary", "gRPC typed", "gRPC raw"])
+def test_answers_arrive_whole_in_every_encoding(encoding: str) -> None:
+    parameters = {"binary_data_output": True} if encoding == "REST binary" else None
+    sent = request(encoding, text_input(TEXTS), parameters=parameters)
+    response = kserve_codec.encode(sent, ANSWER)
+    if encoding == "REST binary":
+        received = InferResponse.from_bytes(*response.to_rest())
+    else:
+        message = response.to_grpc()
+        # The protocol: raw contents are answered with raw contents, typed with typed.
+        assert len(message.raw_output_contents) == (2 if encoding == "gRPC raw" else 0)
+        received = InferResponse.from_grpc(message)
+    label, probabilities = received.outputs
+    texts = [t.decode() if isinstance(t, bytes) else t for t in label.as_numpy().tolist()]
+    assert texts == ["no", "ça"]
+    np.testing.assert_array_equal(probabilities.as_numpy(), SCORES)
+
+
+@pytest.mark.parametrize("encoding", ["gRPC typed", "gRPC raw"])
+def test_whole_numbers_arrive_as_such(encoding: str) -> None:
+    starts = np.array([[3, 2**53 + 1]], dtype=np.int64)
+    answer = Answer("m", "v1", "42", {"start": starts})
+    message = kserve_codec.encode(request(encoding, text_input(TEXTS)), answer).to_grpc()
+    (output,) = InferResponse.from_grpc(message).outputs
+    assert output.datatype == "INT64"
+    np.testing.assert_array_equal(output.as_numpy(), starts)

@@ -1,0 +1,66 @@
+"""Tokenizers shared by models: only where they are the same, and only while one is used."""
+
+from __future__ import annotations
+
+import gc
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from predictor.loading.tokenizer_cache import TokenizerCache
+from storage_init.base.errors import PackageError
+from storage_init.format.package import TOKENIZER_FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def path(prepared_classifier: Path) -> Path:
+    return prepared_classifier / TOKENIZER_FILE
+
+
+def test_one_content_is_parsed_once_wherever_it_lies(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.json"
+    copy.write_bytes(path.read_bytes())
+    cache = TokenizerCache()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda each: cache.open(each, 16, 0), [path, copy] * 4))
+    assert {id(tokenizer) for tokenizer in found} == {id(found[0])}
+
+
+def test_other_limits_have_a_tokenizer_of_their_own(path: Path) -> None:
+    cache = TokenizerCache()
+    short, long = cache.open(path, 4, 0), cache.open(path, 16, 0)
+    text = "the film was good and the book was bad"
+    assert len(short.encode([text])[0]) == 4 < len(long.encode([text])[0])
+    assert cache.open(path, 16, 3).pad_token_id == 3
+    assert cache.open(path, 16, 0, "only_second") is not long
+
+
+def test_a_file_that_has_changed_is_parsed_anew(path: Path, tmp_path: Path) -> None:
+    file = tmp_path / TOKENIZER_FILE
+    file.write_bytes(path.read_bytes())
+    cache = TokenizerCache()
+    first = cache.open(file, 16, 0)
+    file.write_bytes(path.read_bytes() + b"\n")
+    assert cache.open(file, 16, 0) is not first
+
+
+def test_what_no_model_uses_any_more_is_let_go(path: Path) -> None:
+    cache = TokenizerCache()
+    tokenizer = cache.open(path, 16, 0)
+    assert len(cache) == 1
+    del tokenizer
+    gc.collect()
+    assert len(cache) == 0
+
+
+@pytest.mark.parametrize("content", [None, "{}"])
+def test_a_missing_or_broken_file_is_named(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / TOKENIZER_FILE
+    if content:
+        file.write_text(content)
+    with pytest.raises(PackageError, match=f"{file} is not a fast tokenizer"):
+        TokenizerCache().open(file, 16, 0)

@@ -1,0 +1,116 @@
+"""Requests that are refused by their head alone, over a real connection."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from predictor.errors import OverloadedError
+from predictor.rest.http.protocol import RefusingProtocol
+from predictor.rest.http.response import Reply, refusal
+from predictor.serving.in_flight import Traffic
+
+if TYPE_CHECKING:
+    from predictor.rest.app import Receive, Scope, Send
+
+BODY = b"x" * 100_000
+
+
+class App:
+    """Refuses what is asked of "/full" and answers all else with the length of its body."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.traffic = Traffic()
+
+    @property
+    def shedding(self) -> App:
+        return self
+
+    def refuse(self, scope: Scope) -> Reply | None:
+        return refusal(OverloadedError("full", 7)) if scope["path"] == "/full" else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.asked.append(scope["path"])
+        length, more = 0, True
+        while more:
+            message = await receive()
+            length, more = length + len(message["body"]), message["more_body"]
+        body = str(length).encode()
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def talk(app: App, *requests: bytes) -> bytes:
+    """All that comes back for requests of one connection, sent one after the other at once."""
+
+    async def run() -> bytes:
+        config = uvicorn.Config(
+            app,
+            http=cast("type[asyncio.Protocol]", partial(RefusingProtocol, traffic=app.traffic)),
+            lifespan="off",
+            port=0,
+            log_config=None,
+            proxy_headers=False,
+        )
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.001)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while not app.traffic.silent:
+            await asyncio.sleep(0.001)
+        writer.write(b"".join(requests))
+        received: Any = await asyncio.wait_for(reader.read(), 10)
+        assert not app.traffic.silent, "it has asked for something"
+        writer.close()
+        server.should_exit = True
+        await serving
+        return bytes(received)
+
+    return asyncio.run(run())
+
+
+def post(path: str, *headers: str, version: str = "1.1") -> bytes:
+    head = [f"POST {path} HTTP/{version}", "Host: h", f"Content-Length: {len(BODY)}", *headers]
+    return "\r\n".join([*head, "", ""]).encode() + BODY
+
+
+def test_a_refused_request_never_reaches_the_application_and_the_connection_goes_on() -> None:
+    app = App()
+    received = talk(app, post("/full"), post("/a"), post("/full"), post("/b", "Connection: close"))
+    assert app.asked == ["/a", "/b"]
+    assert received.count(b"HTTP/1.1 503 ") == 2
+    assert received.count(b"retry-after: 7\r\n") == 2
+    assert received.count(b'{"error":"full"}') == 2
+    assert received.count(f"\r\n\r\n{len(BODY)}".encode()) == 2, "each body was its own"
+
+
+@pytest.mark.parametrize(
+    "request_", [post("/full", "Connection: close"), post("/full", version="1.0")]
+)
+def test_a_refused_request_closes_its_connection_where_the_client_does(request_: bytes) -> None:
+    received = talk(App(), request_)
+    assert received.startswith(b"HTTP/1.1 503 ")
+    assert b"connection: close\r\n" in received
+    assert received.endswith(b'{"error":"full"}')
+
+
+def test_a_connection_that_never_asks_is_forgotten_when_it_is_closed() -> None:
+    traffic = Traffic()
+    loop = asyncio.new_event_loop()
+    config = uvicorn.Config(App(), http="httptools", lifespan="off", log_config=None)
+    config.load()
+    protocol = RefusingProtocol(config, ServerState(), {}, loop, traffic=traffic)
+    protocol.connection_made(asyncio.Transport({"peername": ("::1", 1), "sockname": ("::1", 2)}))
+    assert traffic.silent == {protocol}
+    protocol.connection_lost(ConnectionResetError())
+    assert not traffic.silent
+    loop.close()

@@ -1,0 +1,20 @@
+"""What a REST client is sent."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from predictor.errors import InvalidRequestError, OverloadedError
+from predictor.rest.http.response import json_reply, refusal
+
+
+def test_a_refusal_is_the_protocols_error_and_says_when_to_ask_again() -> None:
+    full = refusal(OverloadedError("the queue is full", retry_after=3))
+    assert (full.status, full.body) == (503, b'{"error":"the queue is full"}')
+    assert (b"retry-after", b"3") in full.headers
+    wrong = refusal(InvalidRequestError("no"))
+    assert (wrong.status, wrong.headers) == (400, json_reply({}).headers)
+
+
+def test_arrays_are_written_as_lists() -> None:
+    assert json_reply({"a": np.arange(2)}).body == b'{"a":[0,1]}'

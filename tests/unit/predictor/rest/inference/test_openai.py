@@ -1,0 +1,224 @@
+"""OpenAI's routes over real models, without a network between."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from prometheus_client import REGISTRY
+
+from predictor.protocol.body_budget import Bodies
+from predictor.rest.app import RestApp
+from predictor.serving.model import ServedModel
+from predictor.serving.repository import Repository
+from predictor.settings import Settings
+from tests.support.clients.asgi import others, request
+from tests.support.clients.v2 import outputs_of, text_request
+from tests.support.models.models import DIMENSION, VOCABULARY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TEXTS = ["the film was good", "a bad book"]
+PATH = "/openai/v1/embeddings"
+
+
+@pytest.fixture(scope="module")
+def app(served: ServedModel, prepared_embedder: Path) -> Iterator[RestApp]:
+    embedder = ServedModel(Settings("e", prepared_embedder, variant="fp32", lanes=1))
+    embedder.load()
+    yield RestApp(Repository([served, embedder], served.settings), others)
+    embedder.stop()
+
+
+def embeddings(app: RestApp, **body: Any) -> dict[str, Any]:
+    response = request(app, "POST", PATH, json={"model": "e", **body})
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def vectors(answer: dict[str, Any]) -> Any:
+    return np.array([each["embedding"] for each in answer["data"]])
+
+
+@pytest.fixture(scope="module")
+def wanted(app: RestApp) -> Any:
+    response = request(app, "POST", "/v2/models/e/infer", json=text_request(TEXTS))
+    return outputs_of(response.json())["embedding"]
+
+
+def test_texts_become_vectors_in_openais_form(app: RestApp, wanted: Any) -> None:
+    answer = embeddings(app, input=TEXTS, user="somebody")
+    np.testing.assert_allclose(vectors(answer), wanted, atol=1e-6)
+    tokens = sum(len(text.split()) + 2 for text in TEXTS)
+    assert {name: value for name, value in answer.items() if name != "data"} == {
+        "object": "list",
+        "model": "e",
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+    assert [(each["object"], each["index"]) for each in answer["data"]] == [
+        ("embedding", 0),
+        ("embedding", 1),
+    ]
+
+
+def test_a_single_text_needs_no_list_and_a_single_embedder_no_name(
+    app: RestApp, wanted: Any
+) -> None:
+    response = request(app, "POST", PATH, json={"input": TEXTS[0]})
+    np.testing.assert_allclose(vectors(response.json()), wanted[:1], atol=1e-6)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_token_ids_are_run_as_they_are(app: RestApp, wanted: Any, several: bool) -> None:
+    rows = [
+        [VOCABULARY.index(token) for token in ["[CLS]", *text.split(), "[SEP]"]] for text in TEXTS
+    ]
+    answer = embeddings(app, input=rows if several else rows[0])
+    np.testing.assert_allclose(vectors(answer), wanted if several else wanted[:1], atol=1e-6)
+    assert answer["usage"]["total_tokens"] == sum(map(len, rows if several else rows[:1]))
+
+
+def test_vectors_come_in_base64_if_asked_for(app: RestApp, wanted: Any) -> None:
+    answer = embeddings(app, input=TEXTS, encoding_format="base64")
+    got = [np.frombuffer(base64.b64decode(e["embedding"]), "<f4") for e in answer["data"]]
+    np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("encoding", ["float", "base64"])
+def test_fewer_dimensions(app: RestApp, wanted: Any, encoding: str) -> None:
+    answer = embeddings(app, input=TEXTS, dimensions=4, encoding_format=encoding)
+    got = [
+        each["embedding"]
+        if encoding == "float"
+        else np.frombuffer(base64.b64decode(each["embedding"]), "<f4")
+        for each in answer["data"]
+    ]
+    head = wanted[:, :4]
+    np.testing.assert_allclose(got, head / np.linalg.norm(head, axis=1, keepdims=True), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ({"input": []}, '"input" must be a string'),
+        ({"input": ["a", 1]}, '"input" must be a string'),
+        ({"input": [[1], []]}, '"input" must be a string'),
+        ({"input": [[True]]}, '"input" must be a string'),
+        ({"input": 3}, "is not an embeddings request"),
+        ({}, "is not an embeddings request"),
+        ({"input": "a", "encoding_format": "int8"}, "is not an embeddings request"),
+        ({"input": "a", "dimensions": DIMENSION + 1}, f"from 1 to {DIMENSION}"),
+        ({"input": "a", "prompt_name": "query"}, "has no prompt"),
+        ({"input": [len(VOCABULARY)]}, "input_ids must lie between 0 and"),
+        ({"input": [-1]}, "input_ids must lie between 0 and"),
+        ({"input": [2**70]}, "a token id is beyond INT64"),
+        ({"input": [1] * 49}, "49 tokens are more than the model's 48"),
+        ({"input": "good " * 60, "truncation": False}, "text 0 has more than 48 tokens"),
+        ({"input": "a", "model": "m"}, "m is not a model for text-embedding"),
+    ],
+)
+def test_what_the_client_can_mend_is_told_in_openais_form(
+    app: RestApp, body: dict[str, Any], complaint: str
+) -> None:
+    response = request(app, "POST", PATH, json={"model": "e", **body})
+    assert response.status_code == 400, response.text
+    error = response.json()["error"]
+    assert complaint in error.pop("message")
+    assert error == {"type": "invalid_request_error", "param": None, "code": None}
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "kind"),
+    [
+        (b"{", {}, "invalid_request"),
+        (b"", {"x-request-timeout-ms": "soon"}, "invalid_request"),
+        (b'{"model": "other", "input": "a"}', {}, "unknown_model"),
+        (b"x" * (9 << 20), {}, "too_large"),
+    ],
+)
+@pytest.mark.parametrize(("path", "protocol"), [(PATH, "rest-openai"), ("/rerank", "rest-rerank")])
+def test_what_is_refused_before_its_model_is_known_is_counted(
+    app: RestApp, path: str, protocol: str, content: bytes, headers: dict[str, str], kind: str
+) -> None:
+    if path == "/rerank":
+        content = content.replace(b"input", b"query")
+    labels = {"model_name": "", "protocol": protocol, "kind": kind}
+    name = "warmstart_request_errors_total"
+    before = REGISTRY.get_sample_value(name, labels) or 0
+    assert request(app, "POST", path, content=content, headers=headers).status_code >= 400
+    assert REGISTRY.get_sample_value(name, labels) == before + 1
+
+
+def test_an_unknown_model_has_openais_code(app: RestApp) -> None:
+    for response in (
+        request(app, "POST", PATH, json={"model": "other", "input": "a"}),
+        request(app, "GET", "/openai/v1/models/other"),
+    ):
+        assert response.status_code == 404
+        assert response.json()["error"]["code"] == "model_not_found"
+
+
+def test_a_model_that_is_not_ready_is_503(tmp_path: Path) -> None:
+    settings = Settings("e", tmp_path)
+    loading = RestApp(Repository([ServedModel(settings)], settings), others)
+    response = request(loading, "POST", PATH, json={"model": "e", "input": "a"})
+    assert response.status_code == 503
+    assert response.json()["error"]["type"] == "server_error"
+    assert request(loading, "GET", "/openai/v1/models").json()["data"] == []
+
+
+def test_limits_are_told_in_openais_form(app: RestApp, prepared_embedder: Path) -> None:
+    small = Settings("e", prepared_embedder, variant="fp32", lanes=1, max_request_texts=1)
+    model = ServedModel(small)
+    model.load()
+    limited = RestApp(Repository([model], small), others, bodies=Bodies(64, 64))
+    many = request(limited, "POST", PATH, json={"input": ["a", "b"]})
+    long = request(limited, "POST", PATH, json={"input": "a" * 100})
+    model.stop()
+    assert many.status_code == long.status_code == 413
+    assert "2 texts are more than the 1" in many.json()["error"]["message"]
+    assert "more than 64 bytes" in long.json()["error"]["message"]
+
+
+def test_models_are_listed(app: RestApp) -> None:
+    listed = request(app, "GET", "/openai/v1/models").json()
+    assert listed["object"] == "list"
+    assert [model["id"] for model in listed["data"]] == ["m", "e"]
+    assert request(app, "GET", "/openai/v1/models/e").json() in listed["data"]
+
+
+def test_what_there_is_not_is_told_in_openais_form(app: RestApp) -> None:
+    chat = request(app, "POST", "/openai/v1/chat/completions")
+    assert chat.status_code == 404
+    assert chat.json()["error"]["message"] == "there is nothing at /openai/v1/chat/completions"
+    wrong = request(app, "GET", PATH)
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+    assert wrong.json()["error"]["message"] == f"{PATH} takes POST, not GET"
+
+
+def test_requests_are_counted(app: RestApp) -> None:
+    labels = {"model_name": "e", "protocol": "rest-openai"}
+
+    def answered() -> float:
+        return REGISTRY.get_sample_value("warmstart_request_seconds_count", labels) or 0.0
+
+    before = answered()
+    embeddings(app, input=TEXTS)
+    assert answered() == before + 1
+
+
+def test_a_failure_of_ours_is_told_in_openais_form(
+    app: RestApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise OSError("no disk")
+
+    monkeypatch.setattr(ServedModel, "answer", fail)
+    response = request(app, "POST", PATH, json={"model": "e", "input": "a"})
+    assert response.status_code == 500
+    assert response.json()["error"]["message"] == "the request failed: no disk"

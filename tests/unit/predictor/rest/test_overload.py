@@ -1,0 +1,189 @@
+"""Which requests are refused by their head alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from prometheus_client import REGISTRY
+
+from predictor.errors import DeadlineError, OverloadedError
+from predictor.rest.overload import Shedding
+from predictor.serving.in_flight import Traffic
+from predictor.serving.model import ServedModel
+from predictor.serving.repository import Repository
+from predictor.settings import Settings
+from predictor.telemetry import metrics
+from predictor.telemetry.requests import REST_V2, Exchanges
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+INFER = "/v2/models/m/infer"
+EMBEDDINGS = "/openai/v1/embeddings"
+RERANK = ("/openai/v1/rerank", "/v1/rerank", "/v2/rerank", "/rerank")
+ROOM = 3
+
+
+class Model:
+    """Has room for three more; knows which deadlines and how many others it was asked about."""
+
+    name = "m"
+    crowded = True
+    error: Exception = OverloadedError("the queue is full", 7)
+
+    def __init__(self) -> None:
+        self.deadlines: list[float | None] = []
+
+    @property
+    def current(self) -> Model:
+        return self
+
+    def check_queue(self, deadline: float | None, coming: int) -> None:
+        self.deadlines.append(deadline)
+        if coming >= ROOM:
+            raise self.error
+
+
+def scope(path: str = INFER, method: str = "POST", **headers: str) -> dict[str, Any]:
+    pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return {"type": "http", "method": method, "path": path, "headers": pairs}
+
+
+def shedding(model: Model, traffic: Traffic | None = None) -> Shedding:
+    models = cast("dict[str, ServedModel]", {"m": model})
+    return Shedding(models, Exchanges(models), traffic or Traffic())
+
+
+def statuses(shed: Shedding, asked: dict[str, Any], times: int = ROOM + 2) -> list[int | None]:
+    """What becomes of requests that are read in one moment of the loop."""
+
+    async def ask() -> list[int | None]:
+        replies = [shed.refuse(asked) for _ in range(times)]
+        return [reply.status if reply else None for reply in replies]
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("path", [INFER, "/v2/models/m/versions/1/infer", "/v1/models/m:predict"])
+def test_as_many_go_on_as_there_is_room_for_and_the_others_are_refused(path: str) -> None:
+    assert statuses(shedding(Model()), scope(path)) == [None] * ROOM + [503] * 2
+
+
+def test_those_let_in_are_in_their_queue_when_more_is_read() -> None:
+    shed = shedding(Model())
+    assert statuses(shed, scope()) == statuses(shed, scope())
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        scope("/v2/models/other/infer"),
+        scope("/v2/models/m"),
+        scope("/metrics"),
+        scope(method="GET"),
+    ],
+)
+def test_nothing_else_is_refused(asked: dict[str, Any]) -> None:
+    assert statuses(shedding(Model()), asked) == [None] * (ROOM + 2)
+
+
+def test_nothing_is_refused_while_nothing_waits() -> None:
+    model = Model()
+    model.crowded = False
+    assert statuses(shedding(model), scope()) == [None] * (ROOM + 2)
+    assert not model.deadlines
+
+
+def test_a_leaving_server_tells_clients_so_in_its_answers() -> None:
+    traffic = Traffic()
+    traffic.leaving = True
+    assert statuses(shedding(Model(), traffic), scope()) == [None] * (ROOM + 2)
+
+
+def test_the_deadline_counts_and_a_wrong_one_is_said_where_all_else_is_said() -> None:
+    model = Model()
+    statuses(shedding(model), scope(x_request_timeout_ms="100"), 1)
+    assert model.deadlines[0] is not None
+    assert statuses(shedding(model), scope(x_request_timeout_ms="soon"), 1) == [None]
+    model.error = DeadlineError("over")
+    assert statuses(shedding(model), scope()) == [None] * (ROOM + 2)
+
+
+def test_a_refusal_says_when_to_ask_again_and_is_counted() -> None:
+    counter = metrics.errors("m", REST_V2, "overloaded")
+    before = counter._value.get()
+    shed = shedding(Model())
+
+    async def last() -> Any:
+        return [shed.refuse(scope()) for _ in range(ROOM + 1)][-1]
+
+    reply = asyncio.run(last())
+    assert (b"retry-after", b"7") in reply.headers
+    assert reply.body == b'{"error":"the queue is full"}'
+    assert counter._value.get() == before + 1
+
+
+@pytest.fixture(scope="module")
+def models(
+    served: ServedModel, prepared_embedder: Path, prepared_reranker: Path
+) -> Iterator[Repository]:
+    """The classifier, an embedder, a reranker and its twin."""
+    folders = {"e": prepared_embedder, "r": prepared_reranker, "twin": prepared_reranker}
+    made = [ServedModel(Settings(n, f, variant="fp32", lanes=1)) for n, f in folders.items()]
+    for model in made:
+        model.load()
+    yield Repository([served, *made], served.settings)
+    for model in made:
+        model.stop()
+
+
+def fill(monkeypatch: pytest.MonkeyPatch, models: Repository, **seconds: int) -> None:
+    """So many seconds' texts wait for each of these, and no request is let in."""
+    full = [models[name] for name in seconds]
+    monkeypatch.setattr(ServedModel, "crowded", property(lambda model: model in full))
+    for model in full:
+
+        def refuse(_: float | None, __: int, wait: int = seconds[model.name]) -> None:
+            raise OverloadedError("the queue is full", wait)
+
+        monkeypatch.setattr(model.current, "check_queue", refuse)
+
+
+def counted(model: str, protocol: str) -> float:
+    labels = {"model_name": model, "protocol": protocol, "kind": "overloaded"}
+    return REGISTRY.get_sample_value("warmstart_request_errors_total", labels) or 0
+
+
+def test_embeddings_are_refused_where_the_only_embedder_is_full(
+    models: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shed = Shedding(models, Exchanges(models), Traffic())
+    fill(monkeypatch, models, m=1)
+    assert shed.refuse(scope(EMBEDDINGS)) is None
+    fill(monkeypatch, models, e=3)
+    before = counted("e", "rest-openai")
+    reply = shed.refuse(scope(EMBEDDINGS))
+    assert reply is not None
+    assert (reply.status, (b"retry-after", b"3") in reply.headers) == (503, True)
+    assert b'"type":"server_error"' in reply.body, "in the form of its route"
+    assert counted("e", "rest-openai") == before + 1
+    assert shed.refuse(scope(EMBEDDINGS, "GET")) is None
+
+
+def test_where_the_body_names_the_model_all_it_may_mean_must_be_full(
+    models: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shed = Shedding(models, Exchanges(models), Traffic())
+    fill(monkeypatch, models, r=3)
+    assert [shed.refuse(scope(path)) for path in RERANK] == [None] * 4
+    fill(monkeypatch, models, r=3, twin=2)
+    before = counted("", "rest-rerank")
+    for path in RERANK:
+        reply = shed.refuse(scope(path))
+        assert reply is not None
+        assert (b"retry-after", b"2") in reply.headers, "the one that has room first"
+    assert counted("", "rest-rerank") == before + 4
+    assert shed.refuse(scope(EMBEDDINGS)) is None

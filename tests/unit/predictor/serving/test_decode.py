@@ -1,0 +1,264 @@
+"""Tensors of any transport to texts and tokens, and what is said of those that are wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from predictor.errors import InvalidRequestError
+from predictor.protocol import decode as codec
+from predictor.protocol.messages import InputTensor, Request, TextInputs
+from predictor.protocol.parameters import Parameters
+from predictor.protocol.types import Texts, Tokens
+from tests.support.models.models import MAX_POSITIONS, VOCABULARY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from predictor.engine.engine import Engine
+
+TEXTS = ["good", "ça va 😀", ""]
+PAIRS = TextInputs(second="text_pair")
+OUTPUTS = {"label": np.zeros(1), "score": np.ones(1), "probabilities": np.ones((1, 2))}
+
+
+def text_input(
+    values: Sequence[str], shape: list[int] | None = None, name: str = "text"
+) -> InputTensor:
+    return InputTensor(name, "BYTES", [len(values)] if shape is None else shape, values)
+
+
+def tensor(name: str, rows: Any, shape: list[int] | None = None) -> InputTensor:
+    array = np.array(rows, dtype=np.int64)
+    return InputTensor(name, "INT64", list(array.shape) if shape is None else shape, array.ravel())
+
+
+def tensors(ids: list[list[int]], **others: list[list[int]]) -> list[InputTensor]:
+    """``input_ids`` and a mask of ones, or what ``others`` names."""
+    named = {"input_ids": ids, "attention_mask": [[1] * len(row) for row in ids], **others}
+    return [tensor(name, rows) for name, rows in named.items()]
+
+
+def decode_texts(*inputs: InputTensor, names: TextInputs = PAIRS, truncation: bool = True) -> Texts:
+    return codec.decode_texts(Request(inputs, Parameters(truncation=truncation)), names)
+
+
+def decode_tensors(engine: Engine, *inputs: InputTensor) -> list[Tokens]:
+    return codec.decode_tensors(Request(inputs, Parameters()), engine)
+
+
+def plain(tokens: Tokens) -> tuple[list[int], list[int] | None, list[int] | None]:
+    return (
+        list(tokens.ids),
+        None if tokens.types is None else list(tokens.types),
+        None if tokens.mask is None else tokens.mask.tolist(),
+    )
+
+
+@pytest.mark.parametrize("shape", [[3], [3, 1]], ids=["[N]", "[N, 1]"])
+def test_texts_may_stand_in_a_row_or_a_column_under_any_name(shape: list[int]) -> None:
+    assert decode_texts(text_input(TEXTS, shape, "anything")) == Texts(TEXTS)
+
+
+def test_truncation_is_the_requests_own() -> None:
+    assert decode_texts(text_input(["a"]), truncation=False) == Texts(["a"], None, truncate=False)
+
+
+def test_pairs_are_told_by_name_and_not_by_order() -> None:
+    pair, first = text_input(["b", "d"], name="text_pair"), text_input(["a", "c"], [2, 1])
+    assert decode_texts(pair, first) == Texts(["a", "c"], ["b", "d"])
+    assert decode_texts(first, pair, truncation=False) == Texts(["a", "c"], ["b", "d"], False)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "complaint"),
+    [
+        (
+            text_input(["a", "b"], [1, 2]),
+            "must have shape [N] or [N, 1] with N from 1 up, not [1, 2]",
+        ),
+        (text_input(["a"], [1, 1, 1]), "not [1, 1, 1]"),
+        (text_input([], [0]), "not [0]"),
+        (text_input(["a"], []), "not []"),
+        (text_input(["a"], [2]), "its data does not fit BYTES [2] (it has 1 values)"),
+        (text_input(["a"], [-1]), "its data does not fit BYTES [-1]"),
+        (text_input(["a"], [-1, -1]), "its data does not fit BYTES [-1, -1]"),
+    ],
+)
+def test_texts_of_another_shape_are_refused_with_the_input_named(
+    tensor: InputTensor, complaint: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        decode_texts(tensor)
+    assert str(refused.value).startswith("input text")
+    assert complaint in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "complaint"),
+    [
+        ([text_input(["a"]), text_input(["b"], name="other")], "but got text, other"),
+        ([text_input(["a"], name="text_pair")], "but got text_pair"),
+        (
+            [text_input(["a", "b"]), text_input(["c"], name="text_pair")],
+            "2 texts, but 1 in text_pair",
+        ),
+    ],
+)
+def test_inputs_that_make_no_pairs_are_refused(inputs: list[InputTensor], complaint: str) -> None:
+    with pytest.raises(InvalidRequestError, match=complaint):
+        decode_texts(*inputs)
+
+
+RANKING = TextInputs("query", "document", both=True, one_for_all=True)
+
+
+def test_one_query_goes_with_every_document() -> None:
+    documents = text_input(["a", "b", "c"], name="document")
+    assert decode_texts(text_input(["q"], name="query"), documents, names=RANKING) == Texts(
+        ["q"] * 3, ["a", "b", "c"]
+    )
+    every = text_input(["q", "r", "s"], name="query")
+    assert decode_texts(every, documents, names=RANKING).texts == ["q", "r", "s"]
+    with pytest.raises(InvalidRequestError, match="2 texts, but 3 in document"):
+        decode_texts(text_input(["q", "r"], name="query"), documents, names=RANKING)
+
+
+def test_a_model_of_single_texts_refuses_pairs() -> None:
+    with pytest.raises(InvalidRequestError, match="single texts, no text_pair"):
+        decode_texts(text_input(["a"]), text_input(["b"], name="text_pair"), names=TextInputs())
+
+
+def test_token_ids_are_texts_of_unequal_length(classifier_engine: Engine) -> None:
+    one, two = codec.decode_token_ids([[2, 5, 3], [7]], classifier_engine)
+    assert (list(one.ids), list(two.ids)) == ([2, 5, 3], [7])
+    assert one.mask is one.types is None
+
+
+@pytest.mark.parametrize("row", [[10**6], [-1], [2**64], [1] * 65])
+def test_token_ids_that_the_model_cannot_take_are_refused(
+    classifier_engine: Engine, row: list[int]
+) -> None:
+    with pytest.raises(InvalidRequestError):
+        codec.decode_token_ids([[2], row], classifier_engine)
+
+
+def test_texts_and_tensors_are_told_apart() -> None:
+    assert codec.is_text(Request([text_input(["a"]), text_input(["b"])], Parameters()))
+    assert not codec.is_text(Request(tensors([[1]]), Parameters()))
+
+
+@pytest.mark.parametrize("inputs", [[], [text_input(["a"]), *tensors([[1]])]], ids=["none", "both"])
+def test_a_request_brings_either_texts_or_tensors(inputs: list[InputTensor]) -> None:
+    with pytest.raises(InvalidRequestError, match="either BYTES texts or INT64 tensors"):
+        codec.is_text(Request(inputs, Parameters()))
+
+
+def test_tensors_become_a_text_a_row_without_the_padding_at_its_end(
+    classifier_engine: Engine,
+) -> None:
+    ids, mask, types = [[2, 9, 3], [2, 3, 0]], [[1, 1, 1], [1, 1, 0]], [[0, 1, 1], [0, 0, 0]]
+    rows = decode_tensors(
+        classifier_engine, *tensors(ids, attention_mask=mask, token_type_ids=types)
+    )
+    assert [plain(row) for row in rows] == [
+        ([2, 9, 3], [0, 1, 1], [1, 1, 1]),
+        ([2, 3], [0, 0], [1, 1]),
+    ]
+
+
+def test_a_hole_in_a_mask_is_kept(classifier_engine: Engine) -> None:
+    (row,) = decode_tensors(
+        classifier_engine, *tensors([[2, 9, 8, 3, 0]], attention_mask=[[0, 1, 0, 1, 0]])
+    )
+    assert plain(row) == ([2, 9, 8, 3], None, [0, 1, 0, 1])
+
+
+def test_a_row_that_is_padding_from_end_to_end_is_still_a_row(classifier_engine: Engine) -> None:
+    rows = decode_tensors(
+        classifier_engine, *tensors([[2, 9, 3], [0, 0, 0]], attention_mask=[[1] * 3, [0] * 3])
+    )
+    assert [plain(row) for row in rows] == [([2, 9, 3], None, [1] * 3), ([0], None, [0])]
+    assert np.isfinite(classifier_engine.run(rows)).all()
+
+
+def test_tensors_are_answered_as_the_texts_they_come_from(classifier_engine: Engine) -> None:
+    texts = Texts(["the film was good", "bad", "i would never watch this again"])
+    (tokens,) = classifier_engine.tokenize([texts])
+    assert isinstance(tokens, list)
+    feeds = classifier_engine.tokenizer.feeds(
+        classifier_engine.tokenizer.encode(texts.texts), classifier_engine.inputs
+    )
+    rows = decode_tensors(
+        classifier_engine, *(tensor(name, array) for name, array in feeds.items())
+    )
+    np.testing.assert_allclose(
+        classifier_engine.run(rows), classifier_engine.run(tokens), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "complaint"),
+    [
+        (
+            tensors([[2]], position_ids=[[0]]),
+            "unknown input position_ids; the model takes input_ids",
+        ),
+        ([InputTensor("input_ids", "INT32", [1, 1], None)], "must be INT64, not INT32"),
+        (tensors([[2]])[:1], "input attention_mask is missing"),
+        (tensors([[2]])[1:], "input input_ids is missing"),
+        ([*tensors([[2]]), *tensors([[3]])], "input input_ids is there twice"),
+        (tensors([[2, 3]], attention_mask=[[1]]), "input_ids [1, 2], attention_mask [1, 1]"),
+        (tensors([[2, 3]], token_type_ids=[[0]]), "token_type_ids [1, 1]"),
+        ([tensor(n, [2, 9, 3]) for n in ("input_ids", "attention_mask")], "not [3]"),
+        (
+            [tensor(n, [], [0, 3]) for n in ("input_ids", "attention_mask")],
+            "N and L from 1 up, not input_ids [0, 3]",
+        ),
+        (
+            [tensor(n, [], [1, 0]) for n in ("input_ids", "attention_mask")],
+            "N and L from 1 up, not input_ids [1, 0]",
+        ),
+        (
+            [tensor(n, [2, 3], [-1, -2]) for n in ("input_ids", "attention_mask")],
+            "does not fit INT64 [-1, -2]",
+        ),
+        ([tensor("input_ids", [2], [1, 2])], "does not fit INT64 [1, 2] (it has 1 values)"),
+        ([tensor("input_ids", [2, 3, 4], [1, 2])], "does not fit INT64 [1, 2] (it has 3 values)"),
+        (tensors([[2] * (MAX_POSITIONS + 1)]), "65 tokens are more than the model's 64"),
+        (tensors([[2, 3]], attention_mask=[[1, 2]]), "attention_mask must hold 0 and 1 only"),
+        (tensors([[2, 3]], attention_mask=[[1, -1]]), "attention_mask must hold 0 and 1 only"),
+        (tensors([[2, -1]]), f"input_ids must lie between 0 and {len(VOCABULARY) - 1}"),
+        (tensors([[len(VOCABULARY)]]), f"input_ids must lie between 0 and {len(VOCABULARY) - 1}"),
+    ],
+)
+def test_tensors_that_the_graph_cannot_take_are_refused(
+    inputs: list[InputTensor], complaint: str, classifier_engine: Engine
+) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        decode_tensors(classifier_engine, *inputs)
+    assert complaint in str(refused.value)
+
+
+def test_the_largest_tensors_are_taken(classifier_engine: Engine) -> None:
+    longest = [len(VOCABULARY) - 1] * MAX_POSITIONS
+    (row,) = decode_tensors(classifier_engine, *tensors([longest]))
+    assert list(row.ids) == longest
+
+
+def test_only_the_outputs_asked_for_are_given_in_that_order() -> None:
+    assert list(codec.chosen(["probabilities", "label"], OUTPUTS)) == ["probabilities", "label"]
+    assert list(codec.chosen(["score"], OUTPUTS)) == ["score"]
+
+
+def test_a_request_that_names_no_output_gets_them_all() -> None:
+    assert codec.chosen([], OUTPUTS) == OUTPUTS
+
+
+def test_an_output_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(
+        InvalidRequestError, match="unknown output logits; there are label, score, probabilities"
+    ):
+        codec.chosen(["label", "logits"], OUTPUTS)

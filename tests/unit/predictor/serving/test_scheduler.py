@@ -1,0 +1,125 @@
+"""Which of the waiting texts a lane takes, over whatever may wait."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from predictor.serving.scheduler import Limits, take
+
+LENGTHS = st.lists(st.integers(1, 512), min_size=1, max_size=60)
+RUNNING = st.integers(0, 4096)
+LIMITS = st.builds(
+    Limits,
+    lanes=st.integers(1, 8),
+    max_tokens=st.integers(1, 4096),
+    max_padding=st.integers(0, 512),
+    batches=st.booleans(),
+)
+ROOMY = Limits(lanes=1, max_tokens=10**6, max_padding=10**6)
+
+
+def without(lengths: list[int], taken: list[int]) -> list[int]:
+    return [length for index, length in enumerate(lengths) if index not in taken]
+
+
+def padded(lengths: list[int], taken: list[int]) -> int:
+    return len(taken) * max(lengths[index] for index in taken)
+
+
+@given(LENGTHS, RUNNING, LIMITS)
+def test_every_text_is_taken_once(lengths: list[int], running: int, limits: Limits) -> None:
+    waiting, taken = list(enumerate(lengths)), []
+    while waiting:
+        chosen = take([length for _, length in waiting], running, limits)
+        assert len(set(chosen)) == len(chosen)
+        taken += [waiting[index][0] for index in chosen]
+        waiting = [each for index, each in enumerate(waiting) if index not in chosen]
+    assert sorted(taken) == list(range(len(lengths)))
+
+
+@given(LENGTHS, RUNNING, LIMITS)
+def test_the_oldest_is_always_taken(lengths: list[int], running: int, limits: Limits) -> None:
+    assert 0 in take(lengths, running, limits)
+
+
+@given(LENGTHS, RUNNING, LIMITS)
+def test_company_keeps_to_the_limits(lengths: list[int], running: int, limits: Limits) -> None:
+    taken = take(lengths, running, limits)
+    if len(taken) == 1:
+        return  # a text beyond the limits must run, too
+    chosen = [lengths[index] for index in taken]
+    assert limits.batches
+    assert padded(lengths, taken) <= limits.max_tokens
+    assert max(chosen) - min(chosen) <= limits.max_padding
+    share = math.ceil((sum(lengths) + running) / limits.lanes)
+    assert sum(chosen) <= share, "the other lanes are left their part"
+
+
+@given(LENGTHS, RUNNING, LIMITS)
+def test_company_is_next_in_length(lengths: list[int], running: int, limits: Limits) -> None:
+    taken = take(lengths, running, limits)
+    chosen = [lengths[index] for index in taken]
+    assert not [n for n in without(lengths, taken) if min(chosen) < n < max(chosen)]
+
+
+@given(LENGTHS, RUNNING, LIMITS)
+def test_nobody_is_left_behind_who_would_fit_on_either_side(
+    lengths: list[int], running: int, limits: Limits
+) -> None:
+    taken = take(lengths, running, limits)
+    chosen, left = [lengths[index] for index in taken], without(lengths, taken)
+    budget = min(limits.max_tokens, math.ceil((sum(lengths) + running) / limits.lanes))
+    below = max((n for n in left if n <= min(chosen)), default=None)
+    above = min((n for n in left if n >= max(chosen)), default=None)
+    fits = [
+        max(chosen[0], *chosen, n) * (len(chosen) + 1) <= budget
+        and max(*chosen, n) - min(*chosen, n) <= limits.max_padding
+        for n in (below, above)
+        if n is not None
+    ]
+    assert not limits.batches or not fits or not all(fits)
+
+
+@given(st.lists(LENGTHS, min_size=1, max_size=20), RUNNING, LIMITS)
+def test_nobody_waits_for_more_inferences_than_there_were_texts_before_it(
+    arrivals: list[list[int]], running: int, limits: Limits
+) -> None:
+    waiting: list[tuple[int, int]] = []  # length, and the turn by which it must be taken
+    everything = [*arrivals, *[[]] * sum(map(len, arrivals))]
+    for turn, arrived in enumerate(everything, start=1):
+        for length in arrived:
+            waiting.append((length, turn + len(waiting)))
+        if not waiting:
+            break
+        taken = take([length for length, _ in waiting], running, limits)
+        waiting = [each for index, each in enumerate(waiting) if index not in taken]
+        assert all(deadline > turn for _, deadline in waiting)
+
+
+def test_without_batches_the_oldest_runs_alone() -> None:
+    assert take([5, 5, 5], 0, Limits(lanes=1, max_tokens=99, max_padding=99, batches=False)) == [0]
+
+
+def test_what_fits_runs_together() -> None:
+    assert sorted(take([9, 9, 9, 9], 0, ROOMY)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("running", "taken"), [(0, 4), (40, 8)], ids=["the other lane is free", "the other is busy"]
+)
+def test_a_lane_leaves_the_others_their_share(running: int, taken: int) -> None:
+    limits = Limits(lanes=2, max_tokens=1000, max_padding=16)
+    assert len(take([5] * 8, running, limits)) == taken
+
+
+def test_the_nearest_in_length_come_first() -> None:
+    limits = Limits(lanes=1, max_tokens=3 * 12, max_padding=100)
+    assert sorted(take([10, 40, 9, 12, 5], 0, limits)) == [0, 2, 3]
+
+
+def test_a_text_beyond_the_budget_runs_alone() -> None:
+    assert take([100, 100], 0, Limits(lanes=1, max_tokens=64, max_padding=16)) == [0]

@@ -1,0 +1,167 @@
+"""One version of a model: what it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+from prometheus_client import REGISTRY
+
+from predictor.errors import InvalidRequestError
+from predictor.protocol.messages import Request
+from predictor.protocol.parameters import Parameters
+from predictor.protocol.types import Texts
+from tests.support.clients.requests import ask, tensors, texts
+from tests.support.models.engines import rows_of
+from tests.support.models.models import DIMENSION, LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from predictor.loading.load import LoadedModel
+    from predictor.serving.model import ServedModel
+
+TEXTS = ["the film was good", "a bad book", "i would never watch this again"]
+
+
+def test_texts_are_answered_by_the_task(served: ServedModel, loaded: LoadedModel) -> None:
+    answer = ask(served, texts(*TEXTS, top_k=2))
+    assert (answer.id, answer.model_name) == ("7", "m")
+    assert answer.model_version == loaded.version
+    assert {name: array.shape for name, array in answer.outputs.items()} == {
+        "label": (3, 2),
+        "score": (3, 2),
+        "probabilities": (3, len(LABELS)),
+    }
+    exponentials = np.exp(rows_of(loaded.engine, Texts(TEXTS)))
+    wanted = exponentials / exponentials.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(answer.outputs["probabilities"], wanted, atol=1e-4)
+
+
+def test_a_request_without_an_id_is_given_one(served: ServedModel) -> None:
+    request = Request(texts("good").inputs, Parameters())
+    first, second = (ask(served, request).id for _ in range(2))
+    assert uuid.UUID(first) != uuid.UUID(second)
+
+
+def test_tensors_are_answered_with_the_graphs_own_output(
+    served: ServedModel, loaded: LoadedModel
+) -> None:
+    encoding = loaded.engine.tokenizer.encode(["a bad book"])[0]
+    answer = ask(served, tensors(encoding.ids))
+    assert list(answer.outputs) == ["logits"]
+    wanted = rows_of(loaded.engine, Texts(["a bad book"]))
+    np.testing.assert_allclose(answer.outputs["logits"], wanted, atol=1e-5)
+
+
+def test_only_the_outputs_asked_for_are_given(served: ServedModel) -> None:
+    answer = ask(served, texts("good", outputs=("probabilities", "label")))
+    assert list(answer.outputs) == ["probabilities", "label"]
+    with pytest.raises(InvalidRequestError, match="unknown output logits"):
+        ask(served, texts("good", outputs=("logits",)))
+
+
+def test_v1_and_v2_answer_alike(served: ServedModel) -> None:
+    v2 = ask(served, texts("the film was good", "a bad book")).outputs
+    body = {"instances": ["the film was good", {"text": "a bad book"}]}
+    first, second = asyncio.run(served.current.predict(body))["predictions"]
+    assert [first["label"].encode(), second["label"].encode()] == v2["label"].tolist()
+    np.testing.assert_allclose([first["score"], second["score"]], v2["score"], rtol=1e-5)
+
+
+def test_a_text_that_is_too_long_is_the_clients_error(served: ServedModel) -> None:
+    complaint = "text 1 has more than 64 tokens, and truncation is false"
+    with pytest.raises(InvalidRequestError, match=complaint):
+        ask(served, texts("good", "good " * 100, truncation=False))
+    body = {"instances": ["good", "good " * 100], "parameters": {"truncation": False}}
+    with pytest.raises(InvalidRequestError, match=complaint):
+        asyncio.run(served.current.predict(body))
+
+
+def test_tensors_that_the_graph_refuses_are_the_clients_error(served: ServedModel) -> None:
+    # The model knows two token types.
+    with pytest.raises(InvalidRequestError, match="the model refuses these tensors"):
+        ask(served, tensors([2, 9, 3], token_type_ids=[0, 7, 0]))
+    assert ask(served, texts("good")).outputs, "and the next is answered"
+
+
+def test_settings_reach_the_lanes(make: Callable[..., ServedModel]) -> None:
+    def inferences(**flags: Any) -> float:
+        model = make(variant="fp32", lanes=1, **flags)
+        model.load()
+        name, labels = "warmstart_inference_seconds_count", {"model_name": "m"}
+        before = REGISTRY.get_sample_value(name, labels) or 0
+        ask(model, texts(*["good"] * 8))
+        model.stop()
+        return (REGISTRY.get_sample_value(name, labels) or 0) - before
+
+    # Three tokens a text.
+    assert inferences() == 1
+    assert inferences(max_batch_tokens=6) == 4
+    assert inferences(max_batch_tokens=1) == 8
+    # Not even fp32 moves by less than nothing.
+    assert inferences(max_batch_move=-1.0) == 8
+
+
+def test_texts_of_unequal_length_share_an_inference_as_padding_allows(
+    make: Callable[..., ServedModel],
+) -> None:
+    def padding(max_padding: int) -> float:
+        model = make(variant="fp32", lanes=1, max_padding=max_padding)
+        model.load()
+        name, labels = "warmstart_padding_tokens_total", {"model_name": "m"}
+        before = REGISTRY.get_sample_value(name, labels) or 0
+        ask(model, texts(*["good", "good film"] * 8))
+        model.stop()
+        return (REGISTRY.get_sample_value(name, labels) or 0) - before
+
+    assert padding(0) == 0
+    assert padding(16) > 0
+
+
+def test_a_half_precision_export_is_answered_in_the_fp32_that_metadata_promises(
+    embedder: Path, tmp_path: Path, make: Callable[..., ServedModel]
+) -> None:
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copyfile(embedder / name, tmp_path / name)
+    graph = onnx.parser.parse_model(
+        """
+        <ir_version: 8, opset_import: ["" : 18]>
+        model (int64[N, L] input_ids, int64[N, L] attention_mask)
+            => (float16[N, L, D] last_hidden_state) {
+            last_axis = Constant <value = int64[1] {2}> ()
+            column = Unsqueeze (input_ids, last_axis)
+            last_hidden_state = Cast <to = 10> (column)
+        }
+        """
+    )
+    onnx.save(graph, tmp_path / "model.onnx")
+    model = make(tmp_path)
+    model.load()
+    embedding = ask(model, texts("good")).outputs["embedding"]
+    assert embedding.dtype == np.float32
+    assert embedding.shape == (1, 1)
+
+
+def test_metadata_names_texts_and_tensors(
+    served: ServedModel, prepared_embedder: Path, make: Callable[..., ServedModel]
+) -> None:
+    metadata = served.current.metadata()
+    assert (metadata["name"], metadata["platform"]) == ("m", "onnx_onnxv1")
+    assert metadata["versions"] == [served.loaded.version]
+    inputs = [(t["name"], t["datatype"], t["shape"]) for t in metadata["inputs"]]
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    assert inputs[:2] == [("text", "BYTES", [-1]), ("text_pair", "BYTES", [-1])]
+    assert inputs[2:] == [(name, "INT64", [-1, -1]) for name in names]
+    embedder = make(prepared_embedder)
+    embedder.load()
+    assert [t["name"] for t in embedder.current.input_types()] == ["text", *names]
+    assert embedder.current.output_types() == [
+        {"name": "embedding", "datatype": "FP32", "shape": [-1, DIMENSION]}
+    ]

@@ -1,0 +1,82 @@
+"""Names from elsewhere that become paths here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage_init.base.errors import SourceError
+from storage_init.base.uris import check_names, check_no_clash, name_problem
+
+WHERE = "s3://bucket/model"
+ANY = st.one_of(
+    st.text(max_size=40),
+    st.lists(st.sampled_from(["..", ".", "", "a", ".fetch", "~", "\\", "\0"]), max_size=5).map(
+        "/".join
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("config.json", "1_Pooling/config.json", "a/b/c/d", ".gitattributes", "..a", "a..b"),
+        *("héé.json", "模型.onnx", "with space.json", "a/.fetch/b", "~", "-rf", "a:b"),
+    ],
+)
+def test_ordinary_names_pass(name: str) -> None:
+    assert name_problem(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("", "has no name"),
+        ("/etc/passwd", "absolute path"),
+        ("../a", r"'\.\.' folder"),
+        ("a/../b", r"'\.\.' folder"),
+        ("a//b", "empty"),
+        ("a/", "empty"),
+        ("./a", r"'\.'"),
+        ("a\\b", "backslash"),
+        ("a\0b", "cannot be printed"),
+        ("a\nb", "cannot be printed"),
+        ("a\u202eb", "cannot be printed"),
+        ("a\ud800b", "cannot be printed"),
+        (".fetch/x", "keeps for itself"),
+        (".incoming", "keeps for itself"),
+        ("a" * 256, "too long"),
+        ("é" * 128, "too long"),
+        ("/".join(["abc"] * 300), "too long"),
+    ],
+)
+def test_others_are_refused_by_name_with_the_reason(name: str, problem: str) -> None:
+    with pytest.raises(SourceError, match=problem) as caught:
+        check_names(["config.json", name], WHERE)
+    assert str(caught.value).startswith(f"{WHERE} is refused: its file {name!r} ")
+
+
+@given(ANY)
+def test_whatever_passes_stays_below_its_folder(name: str) -> None:
+    if name_problem(name):
+        return
+    joined = os.path.normpath(os.path.join("/base/folder", name))  # noqa: PTH118
+    assert joined == f"/base/folder/{name}"
+    assert PurePosixPath("/base/folder", name).parts[:3] == ("/", "base", "folder")
+    assert len(PurePosixPath(name).parts) == name.count("/") + 1
+    name.encode()
+
+
+def test_a_name_listed_twice_is_refused() -> None:
+    with pytest.raises(SourceError, match="'a' is listed twice"):
+        check_names(["a", "b", "a"], WHERE)
+
+
+def test_a_file_that_is_a_folder_of_another_is_refused() -> None:
+    check_no_clash(["a/b", "a/c", "ab"], WHERE)
+    with pytest.raises(SourceError, match="'a/b' is both a file and a folder"):
+        check_no_clash(["a/b/c/d", "a/b"], WHERE)

@@ -1,0 +1,60 @@
+"""Hard links, reflinks and copies, whichever the file systems allow."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+from storage_init.fetch.hardlinks import link_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILES = {"package.json": b"{}", "int8/model.onnx.data": b"weights"}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    for path, content in FILES.items():
+        (tmp_path / "store" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "store" / path).write_bytes(content)
+    return tmp_path / "store"
+
+
+def refuse(code: int) -> object:
+    def link(*_: object) -> NoReturn:
+        raise OSError(code, os.strerror(code))
+
+    return link
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path: (folder / path).read_bytes() for path in FILES}
+
+
+def test_one_file_system_shares_the_files(source: Path, tmp_path: Path) -> None:
+    assert link_files(source, FILES, tmp_path / "pod") == {"hard link": 2}
+    assert contents(tmp_path / "pod") == FILES
+    assert (tmp_path / "pod" / "package.json").stat().st_nlink == 2
+
+
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK])
+def test_where_links_do_not_work_the_content_is_brought(
+    code: int, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", refuse(code))
+    methods = link_files(source, FILES, tmp_path / "pod")
+    assert set(methods) <= {"reflink", "copy"}
+    assert contents(tmp_path / "pod") == FILES
+    assert (tmp_path / "pod" / "package.json").stat().st_nlink == 1
+
+
+def test_a_full_destination_is_an_error(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", refuse(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space left"):
+        link_files(source, FILES, tmp_path / "pod")

@@ -1,0 +1,249 @@
+"""``package.json``: what is written is what is read, and nothing else is read at all."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from storage_init.base.errors import PackageError, VerificationError
+from storage_init.format import package as packages
+from storage_init.format.package import FileEntry, Packed, Requires, TextEmbedding
+from tests.unit.storage_init.fakes import entries, fake_package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+VALID = fake_package(entries())
+CONTENT = packages.encode(VALID)
+
+Document = dict[str, Any]
+
+
+def changed(change: Callable[[Document], object]) -> bytes:
+    """The valid package's JSON after a change."""
+    document = json.loads(CONTENT)
+    change(document)
+    return json.dumps(document).encode()
+
+
+def refusal(content: bytes) -> str:
+    with pytest.raises(PackageError) as caught:
+        packages.decode(content, "/models/m/package.json")
+    return str(caught.value)
+
+
+def test_a_package_survives_a_round_trip() -> None:
+    assert packages.decode(CONTENT) == VALID
+
+
+def test_a_default_prompt_must_be_one_of_the_prompts() -> None:
+    embedder = {"name": "text-embedding", "dimension": 8, "pooling": "mean", "normalize": True}
+    prompted = {**embedder, "prompts": {"query": "query: "}}
+    task = packages.decode(changed(lambda d: d.update(task=prompted))).task
+    assert isinstance(task, TextEmbedding)
+    assert task.prompts == {"query": "query: "}
+    message = refusal(changed(lambda d: d.update(task={**prompted, "default_prompt": "other"})))
+    assert "there is no prompt other" in message
+
+
+def test_canonical_bytes_do_not_depend_on_the_order_of_a_mapping() -> None:
+    other = msgspec.structs.replace(VALID, tools=dict(reversed(VALID.tools.items())))
+    assert packages.encode(other) == CONTENT
+    assert CONTENT.endswith(b"}\n")
+
+
+def test_the_canonical_bytes_of_format_version_2_stay_as_they_are() -> None:
+    # A published version is named by these bytes: if they change, so must FORMAT_VERSION.
+    assert packages.version_of(CONTENT) == "89442a7b6d1035e0"
+
+
+def test_a_version_is_the_head_of_the_digest_that_sha256sum_checks() -> None:
+    line = packages.digest_line(CONTENT).decode()
+    assert line == f"{packages.digest(CONTENT)}  package.json\n"
+    assert line.startswith(packages.version_of(CONTENT))
+    assert len(packages.version_of(CONTENT)) == packages.VERSION_LENGTH
+
+
+def test_another_format_version_is_refused_with_both_versions_named() -> None:
+    message = refusal(b'{"format_version": 3, "a field of the future": {}}')
+    assert "/models/m/package.json has format version 3; this build reads version 2" in message
+
+
+@pytest.mark.parametrize("version", [b"{}", b'{"format_version": "1"}', b'{"format_version": 1.0}'])
+def test_a_package_without_a_proper_format_version_is_refused(version: bytes) -> None:
+    assert "format_version" in refusal(version)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda d: d.update(surprise=1), "surprise"),
+        (lambda d: d["source"].update(surprise=1), "`surprise` - at `$.source`"),
+        (lambda d: d["variants"][1]["requires"].update(surprise=1), "`$.variants[1].requires`"),
+        (lambda d: d.pop("limits"), "limits"),
+        (lambda d: d["files"][0].pop("sha256"), "sha256"),
+        (lambda d: d["limits"].update(max_length="9"), "$.limits.max_length"),
+        (lambda d: d.update(pad_token_id=-1), "$.pad_token_id"),
+        (lambda d: d["files"][0].update(size=-1), "$.files[0].size"),
+        (lambda d: d["files"][0].update(size=1.5), "$.files[0].size"),
+        (lambda d: d["files"][0].update(sha256="B" * 64), "$.files[0].sha256"),
+        (lambda d: d["files"][0].update(sha256="b" * 64 + "\n"), "$.files[0].sha256"),
+        (lambda d: d["task"].update(name="text-generation"), "text-generation"),
+        (lambda d: d["task"].update(labels=[]), "$.task.labels"),
+        (lambda d: d["limits"].update(max_length=3), "$.limits.max_length"),
+        (lambda d: d["inputs"][0].update(datatype="STRING"), "$.inputs[0].datatype"),
+        (lambda d: d["variants"][0].update(tolerance=0), "$.variants[0].tolerance"),
+        (lambda d: d.update(variants=[]), "$.variants"),
+        (lambda d: d.update(name="../m"), "$.name"),
+        (lambda d: d.update(name="m\n"), "$.name"),
+    ],
+)
+def test_what_the_schema_does_not_allow_is_refused_with_the_field_named(
+    change: Callable[[Document], object], named: str
+) -> None:
+    message = refusal(changed(change))
+    assert message.startswith("/models/m/package.json is not a valid package description: ")
+    assert named in message
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("", ".", "..", "../x", "a/../x", "a/..", "./x", "/x", "a//b", "a/", "a/./b"),
+        *("x\n", "x\r", "a\\b", "..\\x", "C:x", "x\0", ".hidden", "-rf", "a b", "ä", "x" * 256),
+    ],
+)
+def test_a_path_that_is_not_plainly_inside_the_package_is_refused(path: str) -> None:
+    extra = {"path": path, "size": 1, "sha256": "b" * 64}
+    assert "$.files[7].path" in refusal(changed(lambda d: d["files"].append(extra)))
+    assert "$.variants[0].graph" in refusal(changed(lambda d: d["variants"][0].update(graph=path)))
+
+
+@pytest.mark.parametrize(
+    "path", ["x", "a/b/c", "model.onnx.data", "1_Pooling/config.json", "_a-b.c"]
+)
+def test_a_plain_path_is_accepted(path: str) -> None:
+    listed = packages.decode(
+        changed(lambda d: d["files"].append({"path": path, "size": 0, "sha256": "b" * 64}))
+    )
+    assert listed.files[-1].path == path
+
+
+@pytest.mark.parametrize("path", ["tokenizer.json", "selftest.npz", "int8/model.onnx"])
+def test_a_package_that_does_not_list_a_file_it_needs_is_refused(path: str) -> None:
+    def drop(document: Document) -> None:
+        document["files"] = [entry for entry in document["files"] if entry["path"] != path]
+
+    assert f"{path} is needed but not listed" in refusal(changed(drop))
+
+
+def test_a_packed_graph_must_be_listed_and_is_served_with_its_variant() -> None:
+    int8 = VALID.variants[1]
+    packed = Packed(graph="int8/packed.onnx", requires=Requires(cpu_exactly=["avx2"]))
+    variants = [VALID.variants[0], msgspec.structs.replace(int8, packed=packed)]
+    with pytest.raises(ValueError, match=r"int8/packed\.onnx is needed but not listed"):
+        msgspec.structs.replace(VALID, variants=variants)
+    entry = FileEntry(path="int8/packed.onnx", size=1, sha256="b" * 64)
+    package = msgspec.structs.replace(VALID, variants=variants, files=[*VALID.files, entry])
+    assert entry in package.served_files(package.variants[1])
+    assert entry not in package.served_files(package.variants[0])
+
+
+def test_a_file_or_variant_listed_twice_is_refused() -> None:
+    twice = changed(lambda d: d["files"].append(d["files"][0]))
+    assert "a file is listed twice" in refusal(twice)
+    twice = changed(lambda d: d["variants"].append(d["variants"][0]))
+    assert "a variant is listed twice" in refusal(twice)
+
+
+@pytest.mark.parametrize("path", ["package.json", "package.json.sha256", "package.sig"])
+def test_a_package_cannot_list_its_own_description(path: str) -> None:
+    entry = {"path": path, "size": 1, "sha256": "b" * 64}
+    assert path in refusal(changed(lambda d: d["files"].append(entry)))
+
+
+def test_a_served_variant_leaves_the_other_variants_files_out() -> None:
+    fp32 = VALID.variants[0]
+    served = {entry.path for entry in VALID.served_files(fp32)}
+    assert {"fp32/model.onnx", "fp32/model.onnx.data", "tokenizer.json", "selftest.npz"} <= served
+    assert not any(path.startswith("int8/") for path in served)
+    assert "report.html" not in served
+
+
+def test_variants_that_share_a_graph_are_served_from_its_files() -> None:
+    fp32, int8 = VALID.variants
+    shared = msgspec.structs.replace(fp32, name="bf16-openvino", precision="bf16")
+    package = msgspec.structs.replace(VALID, variants=[fp32, int8, shared])
+    assert package.served_files(shared) == package.served_files(fp32)
+    assert package.served_files(shared) == VALID.served_files(fp32)
+    assert not {"fp32/model.onnx.data"} & {entry.path for entry in package.served_files(int8)}
+
+
+def test_a_folder_is_read_with_its_version(published: Path) -> None:
+    package, version = packages.read_package(published)
+    assert (package.name, version) == ("m", published.name)
+
+
+@pytest.mark.parametrize("name", ["package.json", "package.json.sha256"])
+def test_a_missing_description_is_named(published: Path, name: str) -> None:
+    (published / name).unlink()
+    with pytest.raises(PackageError, match=f"/{name} cannot be read: No such file"):
+        packages.read_package(published)
+    assert packages.is_package(published)
+
+
+@pytest.mark.parametrize("name", ["package.json", "package.json.sha256"])
+def test_a_huge_description_is_refused_unread(published: Path, name: str) -> None:
+    (published / name).unlink()
+    with (published / name).open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(PackageError, match=f"/{name} is larger than {packages.MAX_PACKAGE_BYTES}"):
+        packages.read_package(published)
+
+
+def test_a_description_of_the_largest_size_is_read(tmp_path: Path) -> None:
+    content = CONTENT + b" " * (packages.MAX_PACKAGE_BYTES - len(CONTENT))
+    (tmp_path / "package.json").write_bytes(content)
+    (tmp_path / "package.json.sha256").write_bytes(packages.digest_line(content))
+    assert packages.read_package(tmp_path)[0] == VALID
+
+
+@pytest.mark.parametrize("name", ["package.json", "package.json.sha256"])
+@pytest.mark.parametrize("offset", [0, 17, -1])
+def test_a_flipped_byte_in_the_description_is_found(
+    published: Path, name: str, offset: int
+) -> None:
+    content = bytearray((published / name).read_bytes())
+    content[offset] ^= 1
+    (published / name).unlink()
+    (published / name).write_bytes(content)
+    with pytest.raises(
+        VerificationError, match=r"package\.json does not have the digest in package\.json\.sha256"
+    ):
+        packages.read_package(published)
+
+
+def test_threads_that_read_their_first_package_together_read_it() -> None:
+    code = """
+import sys, threading
+from storage_init import package
+content, ready, read = sys.stdin.buffer.read(), threading.Barrier(8), []
+def run():
+    ready.wait()
+    read.append(package.decode(content))
+threads = [threading.Thread(target=run) for _ in range(8)]
+sys.setswitchinterval(1e-6)
+for each in threads: each.start()
+for each in threads: each.join()
+print(len(read))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=CONTENT, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, b"8\n"), done.stderr

@@ -1,0 +1,213 @@
+"""The self-test: one file format without pickles, one notion of distance."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import zipfile
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from storage_init.base.errors import PackageError
+from storage_init.format.package import TextClassification, TextEmbedding
+from storage_init.format.selftest import Array, SelfTest, distances
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLASSIFIER = TextClassification(labels=["a", "b"], activation="softmax")
+EMBEDDER = TextEmbedding(dimension=2, pooling="mean", normalize=False)
+SELFTEST = SelfTest(["good", "schlecht, 悪い 😀", ""], np.arange(6, dtype=np.float32).reshape(3, 2))
+
+
+def matrix(*rows: list[float]) -> Array:
+    return np.array(rows, dtype=np.float32)
+
+
+def npz(**arrays: object) -> bytes:
+    target = io.BytesIO()
+    np.savez(target, **arrays)  # type: ignore[arg-type]
+    return target.getvalue()
+
+
+def npy(array: object) -> bytes:
+    target = io.BytesIO()
+    np.save(target, np.asarray(array), allow_pickle=True)
+    return target.getvalue()
+
+
+def not_inflating() -> bytes:
+    """An npz with a deflated member whose first block is of no known type."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("texts.npy", npy(["a"] * 100))
+    content = bytearray(target.getvalue())
+    content[30 + len("texts.npy")] |= 0b110
+    return bytes(content)
+
+
+def test_a_self_test_survives_a_round_trip(tmp_path: Path) -> None:
+    SELFTEST.save(tmp_path / "selftest.npz")
+    loaded = SelfTest.load(tmp_path / "selftest.npz")
+    assert loaded.texts == SELFTEST.texts
+    assert loaded.reference.dtype == np.float32
+    np.testing.assert_array_equal(loaded.reference, SELFTEST.reference)
+
+
+def test_equal_self_tests_are_equal_bytes_at_any_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SELFTEST.save(tmp_path / "one.npz")
+    monkeypatch.setattr("time.time", lambda: 2_000_000_000.0)
+    SELFTEST.save(tmp_path / "two.npz")
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+
+
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (self.folder,)
+
+
+@pytest.mark.parametrize("container", ["pickle", "npy", "npz"])
+def test_a_pickle_is_refused_and_not_run(tmp_path: Path, container: str) -> None:
+    trap = np.array([Trap(str(tmp_path / "sprung"))], dtype=object)
+    content = {
+        "pickle": lambda: pickle.dumps(trap),
+        "npy": lambda: npy(trap),
+        "npz": lambda: npz(texts=trap, reference=matrix([1, 2])),
+    }[container]()
+    path = tmp_path / "selftest.npz"
+    path.write_bytes(content)
+    with pytest.raises(PackageError, match=f"{path} is not a self-test"):
+        SelfTest.load(path)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"not a zip file", id="text"),
+        pytest.param(b"PK\x05\x06" + bytes(18), id="zip without members"),
+        pytest.param(npz(texts=["a"]), id="no reference"),
+        pytest.param(npz(reference=matrix([1, 2])), id="no texts"),
+        pytest.param(npz(texts=["a"], reference=["x"]), id="reference of strings"),
+        pytest.param(npz(texts="a", reference=matrix([1, 2])), id="a single text"),
+        pytest.param(npy([1.0, 2.0]), id="npy instead of npz"),
+        pytest.param(not_inflating(), id="broken deflate stream"),
+    ],
+)
+def test_what_is_not_a_self_test_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "selftest.npz"
+    path.write_bytes(content)
+    with pytest.raises(PackageError, match=f"{path} is not a self-test: "):
+        SelfTest.load(path)
+
+
+def test_a_missing_self_test_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PackageError, match=r"selftest\.npz is not a self-test: .*No such file"):
+        SelfTest.load(tmp_path / "selftest.npz")
+
+
+def loads(path: Path, content: bytes) -> bool:
+    """Whether it loads; anything but a self-test or a PackageError goes through."""
+    path.write_bytes(content)
+    try:
+        SelfTest.load(path)
+    except PackageError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
+def test_a_self_test_with_a_flipped_byte_loads_or_is_a_package_error(
+    tmp_path: Path, mask: int
+) -> None:
+    path = tmp_path / "selftest.npz"
+    SELFTEST.save(path)
+    content = path.read_bytes()
+    flipped = [
+        content[:at] + bytes([byte ^ mask]) + content[at + 1 :] for at, byte in enumerate(content)
+    ]
+    assert sum(not loads(path, damaged) for damaged in flipped)
+
+
+def test_a_self_test_that_is_cut_short_is_refused_at_any_length(tmp_path: Path) -> None:
+    path = tmp_path / "selftest.npz"
+    SELFTEST.save(path)
+    content = path.read_bytes()
+    assert not any(loads(path, content[:length]) for length in range(len(content)))
+
+
+@pytest.mark.parametrize(
+    ("texts", "reference"),
+    [([], matrix()), (["a"], matrix([1], [2])), (["a", "b"], np.zeros(2, dtype=np.float32))],
+)
+def test_texts_and_reference_must_match(texts: list[str], reference: Array) -> None:
+    with pytest.raises(PackageError, match=f"has {len(texts)} texts but a reference of shape"):
+        SelfTest(texts, reference)
+
+
+def test_the_distance_of_logits_is_the_largest_difference_in_each_row() -> None:
+    far = distances(CLASSIFIER, matrix([1, 2], [3, 4]), matrix([1, 2], [3.5, 2]))
+    np.testing.assert_allclose(far, [0, 2])
+
+
+def test_the_distance_of_embeddings_is_one_minus_their_cosine() -> None:
+    got = matrix([1, 0], [1, 0], [1, 0], [2, 2])
+    far = distances(EMBEDDER, got, matrix([3, 0], [0, 1], [-1, 0], [1, 1]))
+    np.testing.assert_allclose(far, [0, 1, 2, 0], atol=1e-12)
+
+
+def test_an_embedding_of_nothing_is_not_close_to_anything() -> None:
+    np.testing.assert_allclose(distances(EMBEDDER, matrix([0, 0]), matrix([1, 0])), [1])
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("task", [CLASSIFIER, EMBEDDER])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_an_output_that_is_not_finite_is_infinitely_far(
+    task: TextClassification | TextEmbedding, value: float
+) -> None:
+    want = matrix([1, 1], [1, 1])
+    np.testing.assert_array_equal(distances(task, matrix([1, value], [1, 1]), want)[0], np.inf)
+    assert distances(task, want, want)[1] < 1e-12
+
+
+def test_outputs_of_another_shape_are_refused_with_both_shapes() -> None:
+    with pytest.raises(PackageError, match=r"answers shape \(1, 3\), the reference has \(1, 2\)"):
+        distances(CLASSIFIER, matrix([1, 2, 3]), matrix([1, 2]))
+
+
+def test_rows_of_tokens_and_contexts_survive_a_round_trip(tmp_path: Path) -> None:
+    reference = matrix([1, 2], [3, 4], [5, 6])
+    kept = SelfTest(["who", "what"], reference, rows=[1, 2], pairs=["a", "b c"])
+    kept.save(tmp_path / "selftest.npz")
+    loaded = SelfTest.load(tmp_path / "selftest.npz")
+    assert (loaded.texts, loaded.rows, loaded.pairs) == (kept.texts, [1, 2], ["a", "b c"])
+    np.testing.assert_array_equal(loaded.reference, reference)
+
+
+def test_a_row_is_traced_to_its_text() -> None:
+    kept = SelfTest(["a", "b", "c"], np.zeros((5, 2), dtype=np.float32), rows=[2, 0, 3])
+    assert [kept.text_of(row) for row in range(5)] == [0, 0, 2, 2, 2]
+    assert [SELFTEST.text_of(row) for row in range(len(SELFTEST.texts))] == [
+        *range(len(SELFTEST.texts))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "pairs"),
+    [([3], None), ([1, 1], None), ([4, -1], None), ([1, 2], ["a"]), ([1, 2], [])],
+)
+def test_rows_and_contexts_must_match_too(rows: list[int], pairs: list[str] | None) -> None:
+    with pytest.raises(PackageError, match=r"2 texts but a reference of shape \(3, 2\)"):
+        SelfTest(["a", "b"], matrix([1, 2], [3, 4], [5, 6]), rows, pairs)

@@ -1,0 +1,192 @@
+"""Texts to token ids to a session's inputs, with a real tokenizer and a real session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+import tokenizers
+from onnx import TensorProto, helper, numpy_helper
+from tokenizers import models, pre_tokenizers, processors
+
+from storage_init.base.errors import PackageError
+from storage_init.format.package import (
+    FillMask,
+    QuestionAnswering,
+    Task,
+    TextClassification,
+    TokenClassification,
+)
+from storage_init.running.runtime import (
+    QuestionTooLongError,
+    TextTooLongError,
+    Tokenizer,
+    cut_of,
+    input_names,
+    open_session,
+    places_of,
+    run_answer,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UNKNOWN = "[UNK]"
+VOCABULARY = {"[CLS]": 0, "[SEP]": 1, "[PAD]": 2, UNKNOWN: 3, "good": 4, "bad": 5}
+CLS, SEP, PAD, UNK, GOOD, BAD = VOCABULARY.values()
+MAX_LENGTH = 6
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """Of words; its file asks for padding and a truncation that are not wanted here."""
+    made = tokenizers.Tokenizer(models.WordLevel(VOCABULARY, UNKNOWN))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)],
+    )
+    made.enable_padding(length=32)
+    made.enable_truncation(4)
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    made.save(str(path))
+    return Tokenizer(path, MAX_LENGTH, PAD)
+
+
+def test_a_text_is_encoded_with_its_special_tokens_and_no_padding(tokenizer: Tokenizer) -> None:
+    (encoding,) = tokenizer.encode(["good film"])
+    assert encoding.ids == [CLS, GOOD, UNK, SEP]
+    assert tokenizer.vocabulary_size == len(VOCABULARY)
+
+
+def test_a_pair_is_one_encoding_with_two_types(tokenizer: Tokenizer) -> None:
+    (encoding,) = tokenizer.encode(["good"], ["bad"])
+    assert encoding.ids == [CLS, GOOD, SEP, BAD, SEP]
+    assert encoding.type_ids == [0, 0, 0, 1, 1]
+
+
+def test_texts_and_pairs_of_different_numbers_are_refused(tokenizer: Tokenizer) -> None:
+    with pytest.raises(ValueError, match="argument"):
+        tokenizer.encode(["good", "bad"], ["bad"])
+
+
+def test_a_long_text_is_cut_at_max_length_and_keeps_its_end_token(tokenizer: Tokenizer) -> None:
+    fits, longer = tokenizer.encode(["good " * 4, "good " * 5])
+    assert fits.ids == longer.ids == [CLS, *[GOOD] * 4, SEP]
+
+
+def test_without_truncation_the_first_text_that_is_too_long_is_named(tokenizer: Tokenizer) -> None:
+    assert len(tokenizer.encode(["good " * 4], truncate=False)[0]) == MAX_LENGTH
+    with pytest.raises(TextTooLongError, match="text 1 has more than 6 tokens"):
+        tokenizer.encode(["good", "good " * 5, "good " * 9], truncate=False)
+
+
+def test_feeds_are_padded_on_the_right_to_the_longest_text(tokenizer: Tokenizer) -> None:
+    encodings = tokenizer.encode(["good bad", "bad"])
+    feeds = tokenizer.feeds(encodings, ["attention_mask", "input_ids", "token_type_ids"])
+    assert list(feeds) == ["attention_mask", "input_ids", "token_type_ids"]
+    assert all(array.dtype == np.int64 for array in feeds.values())
+    assert feeds["input_ids"].tolist() == [[CLS, GOOD, BAD, SEP], [CLS, BAD, SEP, PAD]]
+    assert feeds["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 1, 0]]
+    assert feeds["token_type_ids"].tolist() == [[0] * 4, [0] * 4]
+
+
+def test_an_input_that_no_tokenizer_makes_is_refused_by_name(tokenizer: Tokenizer) -> None:
+    with pytest.raises(PackageError, match="pixel_values"):
+        tokenizer.feeds(tokenizer.encode(["good"]), ["pixel_values"])
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"\xff"])
+def test_what_is_not_a_tokenizer_is_refused_by_name(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "tokenizer.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(PackageError, match=f"{path} is not a fast tokenizer: "):
+        Tokenizer(path, MAX_LENGTH, PAD)
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    """Adds two inputs and multiplies by weights that lie in a file of their own."""
+    shape = ["batch", "length"]
+    weights = numpy_helper.from_array(np.array([3], dtype=np.int64), "weights")
+    made = helper.make_graph(
+        [
+            helper.make_node("Add", ["input_ids", "attention_mask"], ["sum"]),
+            helper.make_node("Mul", ["sum", "weights"], ["product"]),
+        ],
+        "graph",
+        [
+            helper.make_tensor_value_info(name, TensorProto.INT64, shape)
+            for name in ("input_ids", "attention_mask")
+        ],
+        [
+            helper.make_tensor_value_info(name, TensorProto.INT64, shape)
+            for name in ("product", "sum")
+        ],
+        [weights],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path = tmp_path / "model.onnx"
+    onnx.save_model(
+        model, path, save_as_external_data=True, location="model.onnx.data", size_threshold=0
+    )
+    return path
+
+
+@pytest.mark.parametrize("optimized", [True, False])
+def test_a_session_runs_a_graph_over_its_external_weights(
+    graph: Path, tokenizer: Tokenizer, optimized: bool
+) -> None:
+    session = open_session(graph, optimized=optimized)
+    assert input_names(session) == ["input_ids", "attention_mask"]
+    feeds = tokenizer.feeds(tokenizer.encode(["good", "good bad"]), input_names(session))
+    expected = (feeds["input_ids"] + feeds["attention_mask"]) * 3
+    np.testing.assert_array_equal(run_answer(session, feeds), expected)
+
+
+@pytest.mark.parametrize("damage", ["missing", "garbage", "no weights"])
+def test_a_graph_that_cannot_be_loaded_is_named(graph: Path, damage: str) -> None:
+    if damage == "garbage":
+        graph.write_bytes(b"not a graph")
+    else:
+        (graph if damage == "missing" else graph.with_name("model.onnx.data")).unlink()
+    with pytest.raises(PackageError, match=f"ONNX Runtime cannot load {graph}: "):
+        open_session(graph)
+
+
+def test_of_a_question_and_its_context_the_context_is_cut(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    tokenizer.model.save(str(tmp_path / "tokenizer.json"))
+    reader = Tokenizer(
+        tmp_path / "tokenizer.json", MAX_LENGTH, PAD, cut_of(QuestionAnswering(stride=1))
+    )
+    (encoding,) = reader.encode_aligned([("good bad", "bad bad good")])
+    assert encoding.ids == [CLS, GOOD, BAD, SEP, BAD, SEP]
+    assert encoding.offsets[1:3] == [(0, 4), (5, 8)]
+    assert [rest.ids[4] for rest in encoding.overflowing] == [BAD, GOOD]
+    (longest_first,) = tokenizer.encode(["good bad"], ["bad bad good"])
+    assert longest_first.ids != encoding.ids
+    for encode in (reader.encode_aligned, reader.encode_batch):
+        with pytest.raises(QuestionTooLongError, match="no room for its context in 6 tokens"):
+            encode([("good", "bad"), ("good " * 6, "bad")])
+
+
+@pytest.mark.parametrize(
+    ("task", "places"),
+    [
+        (TextClassification(labels=["a"], activation="softmax"), None),
+        (TokenClassification(labels=["a"]), [[0, 1, 2], [0]]),
+        (QuestionAnswering(stride=1), [[0, 1, 2], [0]]),
+        (FillMask(mask_token="bad"), [[0, 2], []]),
+    ],
+)
+def test_an_answer_is_made_of_every_token_or_of_the_masks(
+    tokenizer: Tokenizer, task: Task, places: list[list[int]] | None
+) -> None:
+    found = places_of(task, tokenizer, [[BAD, GOOD, BAD], [GOOD]])
+    assert (None if found is None else [each.tolist() for each in found]) == places

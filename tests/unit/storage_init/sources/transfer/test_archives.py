@@ -1,0 +1,256 @@
+"""Archives: what a decent one becomes, and what a hostile one does not."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import shutil
+import stat
+import tarfile
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from storage_init.base import space
+from storage_init.base.errors import SourceError
+from storage_init.format.verify import list_files
+from storage_init.sources.transfer import archives
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+WHERE = "https://host/m"
+MODEL = {"config.json": b"{}", "1_Pooling/config.json": b"{}", "model.onnx": bytes(5000)}
+KINDS = [".tar", ".tar.gz", ".tgz", ".zip"]
+HOSTILE_NAMES = [
+    *("../evil", "a/../../evil", "/evil", "//evil", "a/./../../evil", "..", "a//b"),
+    *("..\\evil", "C:\\evil", "e\nvil", "e\x1b[2Jvil", ".fetch/evil", "n" * 256, "a/" * 600 + "b"),
+]
+
+
+def make(folder: Path, kind: str, files: Mapping[str, bytes]) -> Path:
+    path = folder / f"archive{kind}"
+    if kind == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in files.items():
+                info = zipfile.ZipInfo("x")
+                info.filename = name  # as it is: the constructor cleans names
+                info.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(info, content)
+        return path
+    with tarfile.open(path, "w" if kind == ".tar" else "w:gz") as tar:
+        for name, content in files.items():
+            info_ = tarfile.TarInfo(name)
+            info_.size = len(content)
+            tar.addfile(info_, io.BytesIO(content))
+    return path
+
+
+def tar_with(folder: Path, *members: tarfile.TarInfo) -> Path:
+    path = folder / "archive.tar"
+    with tarfile.open(path, "w") as tar:
+        for member in members:
+            tar.addfile(member, io.BytesIO(bytes(member.size)) if member.isreg() else None)
+    return path
+
+
+def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path: (folder / path).read_bytes() for path in list_files(folder)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("top", ["", "model/", "./", "./model/"])
+def test_an_archive_becomes_the_folder_of_its_model(tmp_path: Path, kind: str, top: str) -> None:
+    path = make(tmp_path, kind, {top + name: content for name, content in MODEL.items()})
+    folder = archives.extract(path, tmp_path / "new" / "out", WHERE)
+    assert contents(folder) == MODEL
+    assert folder.name == ("model" if "model" in top else "out")
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_folders_are_members_too(tmp_path: Path, kind: str) -> None:
+    if kind == "tar":
+        folders = [special(name, tarfile.DIRTYPE) for name in (".", "m", "m/sub")]
+        path = tar_with(tmp_path, *folders, tarfile.TarInfo("m/config.json"))
+    else:
+        path = make(tmp_path, ".zip", {"m/": b"", "m/sub/": b"", "m/config.json": b""})
+    folder = archives.extract(path, tmp_path / "out", WHERE)
+    assert contents(folder) == {"config.json": b""}
+    assert (folder / "sub").is_dir()
+
+
+@pytest.mark.parametrize("kind", [".tar", ".tgz", ".zip"])
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_a_name_that_is_not_safe_is_refused(tmp_path: Path, kind: str, name: str) -> None:
+    path = make(tmp_path, kind, {"config.json": b"{}", name: b"evil"})
+    with pytest.raises(SourceError, match=f"{WHERE} is refused: its file ") as caught:
+        archives.extract(path, tmp_path / "a" / "out", WHERE)
+    assert repr(name)[1:9] in str(caught.value)
+    assert list_files(tmp_path / "a") <= {"out/config.json"}
+    assert list_files(tmp_path) <= {path.name, "a/out/config.json"}
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../evil", "config.json", "."])
+def test_a_link_is_refused_wherever_it_points(tmp_path: Path, kind: bytes, target: str) -> None:
+    path = tar_with(tmp_path, tarfile.TarInfo("config.json"), special("link", kind, target))
+    with pytest.raises(SourceError, match="'link' in it is a link"):
+        archives.extract(path, tmp_path / "out", WHERE)
+    assert not (tmp_path / "out" / "link").is_symlink()
+
+
+def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "archive.zip"
+    info = zipfile.ZipInfo("link")
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(info, "/etc/passwd")
+    with pytest.raises(SourceError, match="'link' in it is a link"):
+        archives.extract(path, tmp_path / "out", WHERE)
+
+
+@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+def test_a_device_is_refused(tmp_path: Path, kind: bytes) -> None:
+    with pytest.raises(SourceError, match="'null' in it is a device or another special file"):
+        archives.extract(tar_with(tmp_path, special("null", kind)), tmp_path / "out", WHERE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_file_that_is_in_it_twice_is_refused(tmp_path: Path, kind: str) -> None:
+    path = make(tmp_path, kind, {"a/config.json": b"{}", "./a/config.json": b"[]"})
+    with pytest.raises(SourceError, match=r"'a/config.json' is in it twice"):
+        archives.extract(path, tmp_path / "out", WHERE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a")])
+def test_a_file_that_is_a_folder_too_is_refused(
+    tmp_path: Path, kind: str, names: tuple[str, str]
+) -> None:
+    path = make(tmp_path, kind, dict.fromkeys(names, b"x"))
+    with pytest.raises(SourceError, match="is in it twice"):
+        archives.extract(path, tmp_path / "out", WHERE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_modes_and_owners_are_not_taken_over(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"archive{kind}"
+    if kind == ".zip":
+        info = zipfile.ZipInfo("run")
+        info.external_attr = 0o106777 << 16
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(info, "x")
+    else:
+        with tarfile.open(path, "w" if kind == ".tar" else "w:gz") as tar:
+            member = tarfile.TarInfo("run")
+            member.mode, member.uid, member.size = 0o6777, 12345, 1
+            tar.addfile(member, io.BytesIO(b"x"))
+    found = (archives.extract(path, tmp_path / "out", WHERE) / "run").stat()
+    assert not found.st_mode & 0o7111
+    assert found.st_uid != 12345
+
+
+@pytest.mark.parametrize("kind", [".tar.gz", ".zip"])
+def test_a_bomb_is_refused_before_it_has_filled_the_disk(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make(tmp_path, kind, {f"{n}.json": bytes(1_000_000) for n in range(20)})
+    assert path.stat().st_size < 100_000
+    monkeypatch.setenv("WARMSTART_MAX_MODEL_BYTES", "5000000")
+    with pytest.raises(SourceError, match=r"is larger \(6.0 MB\) than the limit of 5.0 MB"):
+        archives.extract(path, tmp_path / "out", WHERE)
+    assert space.used_bytes(tmp_path / "out") <= 5_000_000
+
+
+def test_a_member_that_is_larger_than_it_says_is_cut_off(tmp_path: Path) -> None:
+    path = make(tmp_path, ".zip", {"a.json": bytes(1_000_000)})
+    content = path.read_bytes()
+    lie = content.replace((1_000_000).to_bytes(4, "little"), (1000).to_bytes(4, "little"))
+    path.write_bytes(lie)
+    with pytest.raises(SourceError, match=WHERE):
+        archives.extract(path, tmp_path / "out", WHERE)
+    assert space.used_bytes(tmp_path / "out") <= 4096
+
+
+def test_more_files_than_a_model_has_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(space, "MAX_FILES", 10)
+    path = make(tmp_path, ".tar.gz", {f"{n}.json": b"" for n in range(11)})
+    with pytest.raises(SourceError, match="more than 10 files"):
+        archives.extract(path, tmp_path / "out", WHERE)
+
+
+def test_a_member_that_does_not_fit_is_refused_before_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    path = make(tmp_path, ".tar", {"a.json": bytes(1001)})
+    with pytest.raises(SourceError, match=r"needs 1.0 kB more, but .* has only 1.0 kB free"):
+        archives.extract(path, tmp_path / "out", WHERE)
+    assert list_files(tmp_path / "out") == set()
+
+
+def test_a_header_that_explodes_in_memory_is_refused(tmp_path: Path) -> None:
+    member = tarfile.TarInfo("PaxHeader")
+    member.type, member.size = tarfile.XHDTYPE, 1 << 30
+    path = tmp_path / "archive.tar.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(member.tobuf())
+        file.write(bytes(archives.MAX_HEADER_BYTES + (1 << 20)))
+    with pytest.raises(SourceError, match="a header of 1073741824 bytes"):
+        archives.extract(path, tmp_path / "out", WHERE)
+
+
+def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
+    path = make(tmp_path, ".zip", {"a.json": b"{}"})
+    content = bytearray(path.read_bytes())
+    content[6] |= 1
+    content[content.index(b"PK\1\2") + 8] |= 1
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"is not a whole archive: .*password"):
+        archives.extract(path, tmp_path / "out", WHERE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_something_else_is_no_archive(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"archive{kind}"
+    path.write_bytes(b"<html>Sign in</html>" * 100)
+    with pytest.raises(SourceError, match=f"{WHERE} is not a whole archive"):
+        archives.extract(path, tmp_path / "out", WHERE)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    kind=st.sampled_from([".tar", ".tar.gz", ".zip"]),
+    at=st.integers(min_value=0, max_value=20_000),
+    change=st.binary(min_size=1, max_size=8),
+    cut=st.booleans(),
+)
+def test_a_damaged_archive_is_refused_or_stays_in_its_folder(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, at: int, change: bytes, cut: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    path = make(folder, kind, {**MODEL, "noise.json": random.Random(0).randbytes(5000)})
+    content = bytearray(path.read_bytes())
+    at %= len(content)
+    content[at:] = content[at : at + 1] if cut else change + content[at + len(change) :]
+    path.write_bytes(content)
+    try:
+        archives.extract(path, folder / "out" / "deep", WHERE)
+    except SourceError as error:
+        assert str(error).startswith(WHERE)
+    assert {name for name in list_files(folder) if not name.startswith("out/deep/")} == {path.name}

@@ -1,0 +1,214 @@
+"""Downloads in blocks: whatever breaks off, what arrives is what was sent."""
+
+from __future__ import annotations
+
+import random
+import resource
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage_init.base.errors import SourceError
+from storage_init.format.verify import list_files
+from storage_init.sources.transfer import ranges
+from storage_init.sources.transfer.ranges import PARTS, download
+from storage_init.sources.transfer.remote import RemoteFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+BLOCK = 1000
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "BLOCK_BYTES", BLOCK)
+    monkeypatch.setattr(ranges, "NOTE_BYTES", 3 * BLOCK)
+
+
+class Server:
+    """Content that is read in chunks and breaks off where ``cuts`` say, one for each read."""
+
+    def __init__(self, content: dict[str, bytes], cuts: Sequence[int] = (), chunk: int = 170):
+        self.content, self.cuts, self.chunk = content, list(cuts), chunk
+        self.sent = 0
+
+    def read(self, file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
+        part = self.content[file.path][start:end]
+        cut = self.cuts.pop(0) if self.cuts else len(part)
+        for at in range(0, min(cut, len(part)), self.chunk):
+            chunk = part[at : min(at + self.chunk, cut)]
+            self.sent += len(chunk)
+            yield chunk
+        if cut < len(part):
+            raise ConnectionError("cut")
+
+    def files(self, *, ranges: bool = True) -> list[RemoteFile]:
+        return [
+            RemoteFile(path, len(content), tag="1", ranges=ranges)
+            for path, content in self.content.items()
+        ]
+
+
+def noise(size: int, seed: int = 0) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+def attempts(server: Server, folder: Path, files: list[RemoteFile] | None = None) -> int:
+    """How many calls it takes."""
+    count = 1
+    while True:
+        try:
+            download(files or server.files(), folder, server.read)
+        except ConnectionError:  # noqa: PERF203
+            count += 1
+        else:
+            return count
+
+
+def arrived(folder: Path) -> dict[str, bytes]:
+    paths = [path for path in list_files(folder) if not path.startswith(PARTS)]
+    return {path: (folder / path).read_bytes() for path in paths}
+
+
+@pytest.mark.parametrize("size", [1, 999, 1000, 1001, 5000, 5001])
+def test_a_file_arrives_whatever_its_size(tmp_path: Path, size: int) -> None:
+    server = Server({"a/b.bin": noise(size)})
+    download(server.files(), tmp_path, server.read)
+    assert arrived(tmp_path) == server.content
+    assert list((tmp_path / PARTS).iterdir()) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 4500), min_size=1, max_size=4),
+    cuts=st.lists(st.integers(0, BLOCK), max_size=12),
+)
+def test_nothing_is_read_twice_wherever_it_breaks_off(sizes: list[int], cuts: list[int]) -> None:
+    server = Server({f"f{n}/x": noise(size, n) for n, size in enumerate(sizes)}, cuts)
+    with tempfile.TemporaryDirectory() as name:
+        while True:
+            try:
+                # What is whole is not asked for again: that is the caller's part.
+                missing = [f for f in server.files() if not (Path(name) / f.path).exists()]
+                download(missing, Path(name), server.read)
+                break
+            except ConnectionError:
+                continue
+        assert arrived(Path(name)) == server.content
+    assert server.sent == sum(sizes)
+
+
+def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    server = Server({"a": noise(5000)}, cuts=[500])
+    with pytest.raises(ConnectionError):
+        download(server.files(), tmp_path, server.read)
+    assert arrived(tmp_path) == {}
+
+
+def test_a_part_of_another_content_is_not_continued(tmp_path: Path) -> None:
+    server = Server({"a": noise(5000)}, cuts=[500, 500, 500, 500, 500])
+    with pytest.raises(ConnectionError):
+        download(server.files(), tmp_path, server.read)
+    server.content["a"] = noise(5000, seed=1)
+    server.cuts.clear()
+    download([RemoteFile("a", 5000, tag="2")], tmp_path, server.read)
+    assert arrived(tmp_path) == server.content
+
+
+@pytest.mark.parametrize(
+    "note", [b"", b"{", b"[1]", b'{"0":5000}', b'{"0":-1}', b'{"7":10}', b'{"0":"a"}', b'{"9e9":1}']
+)
+def test_a_note_that_cannot_be_is_not_believed(tmp_path: Path, note: bytes) -> None:
+    server = Server({"a": noise(3000)}, cuts=[500, 500, 500])
+    with pytest.raises(ConnectionError):
+        download(server.files(), tmp_path, server.read)
+    (path,) = (tmp_path / PARTS).glob("*.json")
+    path.write_bytes(note)
+    server.cuts.clear()
+    download(server.files(), tmp_path, server.read)
+    assert arrived(tmp_path) == server.content
+
+
+def test_a_killed_process_loses_at_most_what_is_not_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        """Ends it with nothing tidied up."""
+
+    server = Server({"a": noise(20 * BLOCK)})
+    original = server.read
+
+    def read(file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
+        if start >= 15 * BLOCK:
+            raise Killed
+        yield from original(file, start, end)
+
+    monkeypatch.setattr(ranges, "CONNECTIONS", 1)
+    with monkeypatch.context() as killed, pytest.raises(Killed):
+        killed.setattr(ranges._Part, "close", lambda _: None)
+        download(server.files(), tmp_path, read)
+    assert server.sent == 15 * BLOCK
+    download(server.files(), tmp_path, server.read)
+    assert arrived(tmp_path) == server.content
+    assert server.sent <= 20 * BLOCK + ranges.NOTE_BYTES
+
+
+def test_without_ranges_a_file_starts_over(tmp_path: Path) -> None:
+    server = Server({"a": noise(5000)}, cuts=[4000, 4999])
+    assert attempts(server, tmp_path, server.files(ranges=False)) == 3
+    assert arrived(tmp_path) == server.content
+    assert server.sent == 4000 + 4999 + 5000
+
+
+def test_more_than_was_asked_is_refused(tmp_path: Path) -> None:
+    def read(file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
+        yield bytes(end - start + 1)
+
+    with pytest.raises(SourceError, match="the server sends more of a than was asked"):
+        download([RemoteFile("a", 100)], tmp_path, read)
+    assert arrived(tmp_path) == {}
+
+
+def test_a_connection_that_ends_too_early_without_an_error_is_noticed(tmp_path: Path) -> None:
+    def read(file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
+        yield bytes(40)
+
+    with pytest.raises(ConnectionError, match="broke off in a at byte 40"):
+        download([RemoteFile("a", 100)], tmp_path, read)
+
+
+def test_the_first_error_ends_the_others_soon(tmp_path: Path) -> None:
+    server = Server({"a": noise(400 * BLOCK)}, cuts=[1000, 0])
+    with pytest.raises(ConnectionError):
+        download(server.files(), tmp_path, server.read)
+    assert server.sent < 200 * BLOCK
+
+
+def test_there_may_be_more_files_than_may_be_open(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    server = Server({f"{n}.json": b"{}" for n in range(300)})
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+    try:
+        download(server.files(), tmp_path, server.read)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert arrived(tmp_path) == server.content
+
+
+def test_a_process_killed_when_all_was_there_leaves_nothing_to_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server({"a": noise(5 * BLOCK)})
+    with monkeypatch.context() as killed:
+        killed.setattr(ranges._Part, "_settle", lambda _: None)
+        download(server.files(), tmp_path, server.read)
+    assert arrived(tmp_path) == {}
+    download(server.files(), tmp_path, server.read)
+    assert arrived(tmp_path) == server.content
+    assert server.sent == 5 * BLOCK
+    assert list((tmp_path / PARTS).iterdir()) == []

@@ -1,0 +1,213 @@
+"""Who holds a file open or mapped: as /proc tells, as the kernel tells, and what is in doubt."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storage_init.store.gc import openers, processes
+from storage_init.store.gc.processes import Process, snapshot
+from storage_init.store.gc.readers import Readers, readers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HOLD = """
+import mmap, os, sys
+handle = os.open(sys.argv[1], os.O_RDONLY)
+if sys.argv[2] == "mapped":
+    mapping = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
+    os.close(handle)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+KERNEL_THREAD, USER = 0x00200040, 0x00400000
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "data" / "weights"
+    path.parent.mkdir()
+    path.write_bytes(b"weights")
+    return path
+
+
+@contextmanager
+def held(path: Path, how: str) -> Iterator[int]:
+    """Another process holds a file; its id."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path), how],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process.pid
+        process.communicate()
+
+
+def device(path: Path) -> int:
+    return path.stat().st_dev
+
+
+@pytest.mark.parametrize("how", ["open", "mapped"])
+def test_a_file_that_another_process_holds_is_found_through_any_of_its_links(
+    file: Path, how: str
+) -> None:
+    link = file.with_name("linked")
+    link.hardlink_to(file)
+    readers = readers_of(file.parent, None)
+    with held(link, how) as pid:
+        assert readers.of(file.parent) == f"linked is held open by process {pid} ({COMMAND})"
+        found = snapshot(device(file)).holder(file.stat())
+        assert found is not None
+        assert found.pid == pid
+    assert snapshot(device(file)).holder(file.stat()) is None
+
+
+COMMAND = (processes.PROC / "self" / "comm").read_text().strip()
+
+
+@pytest.mark.parametrize("how", ["open", "mapped"])
+def test_the_kernel_tells_of_a_holder_that_proc_does_not_show(
+    file: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not openers.can_tell(file.parent):
+        pytest.skip("this file system does not tell who has a file open")
+    monkeypatch.setattr(processes, "PROC", file.parent / "no processes")
+    monkeypatch.setattr(processes, "snapshot", lambda _: processes.Snapshot())
+    readers = Readers(device(file), leases=True)
+    with held(file, how):
+        assert openers.is_open(file) is True
+        found = readers.of(file.parent)
+        assert found == "weights is held open by a process that cannot be seen from here"
+    assert openers.is_open(file) is False
+    assert readers.of(file.parent) is None
+
+
+def test_asking_the_kernel_leaves_nothing_and_does_not_hinder_a_reader(file: Path) -> None:
+    for _ in range(50):
+        openers.is_open(file)
+        assert file.read_bytes() == b"weights"
+    openers.can_tell(file.parent)
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_the_kernel_says_nothing_of_what_is_not_there_or_a_link(file: Path) -> None:
+    link = file.with_name("link")
+    link.symlink_to(file)
+    assert openers.is_open(file.with_name("none")) is None
+    assert openers.is_open(link) is None
+
+
+def fake_process(
+    proc: Path, pid: int, *, state: str = "S", flags: int = USER, mounts: set[int] | None = None
+) -> Path:
+    """A process of a fake /proc that holds nothing."""
+    folder = proc / str(pid)
+    (folder / "fd").mkdir(parents=True)
+    (folder / "maps").write_text(
+        "7f00-7f01 rw-p 00000000 00:00 0 \n7f02-7f03 rw-p 0 00:00 0 [heap]\n"
+    )
+    (folder / "comm").write_text("a (b) c\n")
+    (folder / "stat").write_text(f"{pid} (a (b) c) {state} 1 1 1 0 -1 {flags} 0 0\n")
+    lines = [
+        f"36 35 {os.major(d)}:{os.minor(d)} / /mnt rw,noatime - ext4 /dev/x rw\n"
+        for d in mounts or ()
+    ]
+    (folder / "mountinfo").write_text("".join(lines))
+    return folder
+
+
+def forbid(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a fake process one that may not be looked into, for root, too."""
+    look = processes._look_into
+
+    def refuse(looked: Path, process: Process, found: processes.Snapshot) -> None:
+        if looked == folder:
+            raise PermissionError
+        look(looked, process, found)
+
+    monkeypatch.setattr(processes, "_look_into", refuse)
+
+
+STORE = os.makedev(8, 1)
+ELSEWHERE = os.makedev(8, 2)
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A process that may not be looked into, what its files are and what we see mounted."""
+
+    mounts: set[int] | None
+    own: set[int] = field(default_factory=lambda: {STORE})
+    state: str = "S"
+    flags: int = USER
+
+
+@pytest.mark.parametrize(
+    ("hidden", "possible"),
+    [
+        (Hidden({STORE, ELSEWHERE}), True),
+        (Hidden({ELSEWHERE}), False),
+        (Hidden({ELSEWHERE}, own={ELSEWHERE}), True),  # we do not see the store mounted either
+        (Hidden(None), True),
+        (Hidden(None, flags=KERNEL_THREAD), False),
+        (Hidden(None, state="Z"), False),
+    ],
+)
+def test_a_process_that_may_not_be_looked_into_counts_unless_it_is_excluded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: Hidden, possible: bool
+) -> None:
+    proc = tmp_path / "proc"
+    fake_process(proc, 1, mounts=hidden.own)
+    (proc / "self").symlink_to("1")
+    folder = fake_process(proc, 2, state=hidden.state, flags=hidden.flags, mounts=hidden.mounts)
+    forbid(folder, monkeypatch)
+    assert snapshot(STORE, proc).unseen == ([Process(2, "a (b) c")] if possible else [])
+
+
+def test_a_doubt_counts_only_where_the_kernel_does_not_tell(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unseen = [Process(1, "init"), Process(2, "sshd")]
+    monkeypatch.setattr(processes, "snapshot", lambda _: processes.Snapshot(unseen=unseen))
+    found = Readers(device(file), leases=False).of(file.parent)
+    assert found == (
+        "process 1 (init) and 1 more may hold it open and cannot be looked into by this user"
+    )
+    if openers.can_tell(file.parent):
+        assert Readers(device(file), leases=True).of(file.parent) is None
+
+
+def test_a_link_in_a_folder_raises_no_doubt(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unseen = processes.Snapshot(unseen=[Process(1, "init")])
+    monkeypatch.setattr(processes, "snapshot", lambda _: unseen)
+    folder = file.with_name("links")
+    folder.mkdir()
+    (folder / "link").symlink_to(file)
+    assert Readers(device(file), leases=False).of(folder) is None
+
+
+def test_on_an_anonymous_device_the_inode_of_a_mapping_suffices(file: Path) -> None:
+    info = os.stat_result((0o100644, 42, os.makedev(0, 50), 1, 0, 0, 0, 0, 0, 0))
+    found = processes.Snapshot(mapped_inodes={42: Process(3, "x")})
+    assert found.holder(info) == Process(3, "x")
+
+
+def test_our_own_mapping_counts(file: Path) -> None:
+    with file.open("rb") as handle:
+        mapping = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+    found = snapshot(device(file)).holder(file.stat())
+    mapping.close()
+    assert found is not None
+    assert found.pid == os.getpid()
