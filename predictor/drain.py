@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-    from predictor.serving.in_flight import Traffic
+    from predictor.serving.in_flight import InFlight
 
 # A request that is on its way has arrived by then.
 QUIET_SECONDS = 0.2
@@ -32,7 +32,7 @@ class Ports:
     grpc: Any
 
 
-async def drain(ports: Ports, traffic: Traffic, *, delay: float, grace: float) -> int:
+async def drain(ports: Ports, in_flight: InFlight, *, delay: float, grace: float) -> int:
     """Stop without losing a request that was accepted; how many had to be cut off.
 
     1. For ``delay`` seconds all goes on, but connections are closed behind their next answer.
@@ -42,9 +42,9 @@ async def drain(ports: Ports, traffic: Traffic, *, delay: float, grace: float) -
        Connections that have asked for nothing yet are given ``FIRST_SECONDS``.
     """
     end = time.monotonic() + grace
-    traffic.leaving = True
+    in_flight.draining = True
     await asyncio.sleep(min(delay, grace))
-    traffic.closed = True
+    in_flight.rejecting = True
     refuse_new(ports.listener)
     await asyncio.sleep(SETTLE_SECONDS)
     while has_waiting(ports.listener) and time.monotonic() < end:
@@ -53,10 +53,12 @@ async def drain(ports: Ports, traffic: Traffic, *, delay: float, grace: float) -
         server.close()
     first = time.monotonic() + FIRST_SECONDS
     while time.monotonic() < end:
-        if traffic.quiet_for(QUIET_SECONDS) and (not traffic.silent or time.monotonic() > first):
+        if in_flight.quiet_for(QUIET_SECONDS) and (
+            not in_flight.idle_connections or time.monotonic() > first
+        ):
             break
         await asyncio.sleep(CHECK_SECONDS)
-    cut_off = traffic.under_way
+    cut_off = in_flight.under_way
     ports.http.should_exit = True
     if ports.grpc:
         await ports.grpc.stop(None)

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from predictor.loading.load import LoadedModel
-    from predictor.serving.model import ServedModel
+    from predictor.serving.model import Model
 
 
 class ModelCollector(Collector):
     """Collects over every mapping of models that it was shown; of one name the latest counts."""
 
     def __init__(self) -> None:
-        self._watched: list[Mapping[str, ServedModel]] = []
+        self._watched: list[Mapping[str, Model]] = []
 
-    def watch(self, models: Mapping[str, ServedModel]) -> None:
+    def watch(self, models: Mapping[str, Model]) -> None:
         """Collect over these, too, whatever they are at the time of a scrape."""
         self._watched.append(models)
 
@@ -41,7 +41,7 @@ class ModelCollector(Collector):
         yield from _loads(loaded)
 
 
-def _loaded(model: ServedModel) -> LoadedModel | None:
+def _loaded(model: Model) -> LoadedModel | None:
     try:
         return model.loaded
     except NotReadyError:
@@ -52,7 +52,7 @@ def _family(name: str, documentation: str, *labels: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"warmstart_{name}", documentation, labels=["model_name", *labels])
 
 
-def _states(models: Mapping[str, ServedModel]) -> GaugeMetricFamily:
+def _states(models: Mapping[str, Model]) -> GaugeMetricFamily:
     states = _family("model_state", "1 for the state that a model is in, 0 for others.", "state")
     for name, model in models.items():
         for state in State:

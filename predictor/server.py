@@ -21,11 +21,11 @@ from predictor.protocol.body_budget import Bodies
 from predictor.rest.app import RestApp
 from predictor.rest.http.protocol import RefusingProtocol
 from predictor.rest.pages import pages
-from predictor.serving.in_flight import Traffic
-from predictor.serving.model import ServedModel
+from predictor.serving.in_flight import InFlight
+from predictor.serving.model import Model
 from predictor.serving.repository import Repository
 from predictor.telemetry import metrics, tracing
-from predictor.telemetry.requests import Exchanges
+from predictor.telemetry.requests import RequestRecorder
 from storage_init.base.errors import WarmstartError
 from storage_init.base.logs import event
 
@@ -83,25 +83,25 @@ def serve(
 async def _serve(
     settings: Settings, loads: Loads, start: Start, tokenizers: TokenizerCache | None
 ) -> int:
-    models = Repository([ServedModel(each) for each, _ in loads], settings, loads, tokenizers)
+    models = Repository([Model(each) for each, _ in loads], settings, loads, tokenizers)
     MODELS.watch(models)
-    traffic = Traffic()
-    exchanges = Exchanges(
+    in_flight = InFlight()
+    recorder = RequestRecorder(
         models, logs=settings.enable_latency_logging, tracer=tracing.from_environment()
     )
     others = KServeApp(settings, models.values())
     shown = pages(models, settings, start)
     bodies = Bodies(settings.max_body_bytes, settings.max_pending_bytes)
     metrics.PENDING_BYTES.set_function(lambda: bodies.held)
-    app = RestApp(models, others, traffic, bodies, exchanges, shown)
-    http = _http_server(app, traffic)
+    app = RestApp(models, others, in_flight, bodies, recorder, shown)
+    http = _http_server(app, in_flight)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with listen(settings.http_port) as listener:
         grpc = None
         if settings.enable_grpc:
-            grpc = _grpc_server(settings.grpc_port, models, traffic, bodies, exchanges)
+            grpc = _grpc_server(settings.grpc_port, models, in_flight, bodies, recorder)
             await grpc.start()
         http_task = asyncio.create_task(http.serve(sockets=[listener]))
         start.mark("listening")
@@ -112,7 +112,7 @@ async def _serve(
         for served in models.values():
             served.drain()
         ports = Ports(listener, http, grpc)
-        cut_off = await drain(ports, traffic, delay=delay, grace=settings.grace_seconds)
+        cut_off = await drain(ports, in_flight, delay=delay, grace=settings.grace_seconds)
         await http_task
     if cut_off:
         log.warning("%d requests were cut off (--grace_seconds)", cut_off)
@@ -121,8 +121,8 @@ async def _serve(
     return code
 
 
-def _http_server(app: RestApp, traffic: Traffic) -> _HttpServer:
-    protocol: Any = partial(RefusingProtocol, traffic=traffic)
+def _http_server(app: RestApp, in_flight: InFlight) -> _HttpServer:
+    protocol: Any = partial(RefusingProtocol, in_flight=in_flight)
     return _HttpServer(
         uvicorn.Config(
             app,
@@ -160,14 +160,14 @@ async def _until_stopped(
     return 0
 
 
-async def _all_loaded(models: Mapping[str, ServedModel], loads: Loads) -> bool:
+async def _all_loaded(models: Mapping[str, Model], loads: Loads) -> bool:
     """Serve each model when its load is done; whether there is any."""
     mine = [(models[settings.model_name], load) for settings, load in loads]
     results = await asyncio.gather(*(_serve_when_loaded(*each, loads) for each in mine))
     return any(results)
 
 
-async def _serve_when_loaded(served: ServedModel, load: Future[LoadedModel], loads: Loads) -> bool:
+async def _serve_when_loaded(served: Model, load: Future[LoadedModel], loads: Loads) -> bool:
     try:
         served.serve(await asyncio.wrap_future(load))
     except WarmstartError as error:
@@ -187,9 +187,9 @@ async def _serve_when_loaded(served: ServedModel, load: Future[LoadedModel], loa
 
 
 def _grpc_server(
-    port: int, models: Repository, traffic: Traffic, bodies: Bodies, exchanges: Exchanges
+    port: int, models: Repository, in_flight: InFlight, bodies: Bodies, recorder: RequestRecorder
 ) -> Any:
     try:
-        return grpc_server(models, port, traffic, bodies, exchanges)
+        return grpc_server(models, port, in_flight, bodies, recorder)
     except RuntimeError as error:
         raise PortError(f"port {port} cannot be listened on for gRPC: {error}") from error

@@ -10,7 +10,6 @@ import msgspec
 import psutil
 
 from storage_init.base import cpus
-from storage_init.running import host
 
 PACKAGES = (
     *("warmstart", "kserve", "onnxruntime", "tokenizers", "numpy", "uvicorn", "uvloop", "grpcio"),
@@ -47,7 +46,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 def describe() -> Machine:
     """This machine, as this process sees it."""
-    known = host.cpu_features()
+    known = cpus.cpu_features()
     return Machine(
         cpu=cpus.cpu_model(),
         cpus=cpus.usable_cpus(),

@@ -59,7 +59,7 @@ class Findings:
 def render(package: Package, findings: Findings) -> str:
     """The page as HTML. Texts and names in it are somebody else's, and all escaped."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline", "."),
+        loader=jinja2.PackageLoader("pipeline.report", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )

@@ -14,12 +14,12 @@ from predictor.grpc.extras import extra_services
 from predictor.grpc.protobuf import pb2, pb2_grpc
 from predictor.protocol.body_budget import Bodies
 from predictor.protocol.metadata import server_metadata
-from predictor.serving.in_flight import Traffic
+from predictor.serving.in_flight import InFlight
 from predictor.settings import Settings
-from predictor.telemetry.requests import GRPC_V2, Exchange, Exchanges
+from predictor.telemetry.requests import GRPC_V2, RequestRecorder, RequestRecording
 
 if TYPE_CHECKING:
-    from predictor.serving.model import ServedModel
+    from predictor.serving.model import Model
     from predictor.serving.repository import Repository
 
 # By which a server tells a client's retry policy when to ask again (gRFC A6).
@@ -29,15 +29,15 @@ log = logging.getLogger(__name__)
 
 
 class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
-    """Answers for ``models`` by name; ``traffic`` and ``bodies`` note what is under way."""
+    """Answers for ``models`` by name; ``in_flight`` and ``bodies`` note what is under way."""
 
     def __init__(
-        self, models: Repository, traffic: Traffic, bodies: Bodies, exchanges: Exchanges
+        self, models: Repository, in_flight: InFlight, bodies: Bodies, recorder: RequestRecorder
     ) -> None:
         self._models = models
-        self._traffic = traffic
+        self._in_flight = in_flight
         self._bodies = bodies
-        self._exchanges = exchanges
+        self._recorder = recorder
 
     async def ServerLive(self, _: Any, __: Any) -> Any:  # noqa: N802 - the protocol's names
         return pb2.ServerLiveResponse(live=True)
@@ -63,11 +63,11 @@ class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
         return pb2.ModelMetadataResponse(**metadata)
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
-        self._traffic.begin()
+        self._in_flight.begin()
         try:
             headers = self._headers(context)
             with (
-                self._exchanges.begin(request.model_name, GRPC_V2, headers) as exchange,
+                self._recorder.begin(request.model_name, GRPC_V2, headers) as exchange,
                 self._bodies.holding(request.ByteSize()),
             ):
                 return await self._infer(request, context, exchange)
@@ -77,7 +77,7 @@ class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
             log.exception("%s failed", request.model_name)
             return await _abort(context, RequestError(f"the inference failed: {error}"))
         finally:
-            self._traffic.end()
+            self._in_flight.end()
 
     async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:  # noqa: N802
         name = request.model_name
@@ -95,8 +95,8 @@ class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
             return await _abort(context, error)
         return pb2.RepositoryModelUnloadResponse(model_name=name, isUnloaded=True)
 
-    async def _infer(self, request: Any, context: Any, exchange: Exchange) -> Any:
-        if self._traffic.closed:
+    async def _infer(self, request: Any, context: Any, exchange: RequestRecording) -> Any:
+        if self._in_flight.rejecting:
             raise StoppingError
         model = self._find(request.model_name, request.model_version)
         left = context.time_remaining()
@@ -109,9 +109,9 @@ class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
         return grpc_codec.encode(answer, raw=bool(request.raw_input_contents))
 
     def _headers(self, context: Any) -> Any:
-        return context.invocation_metadata() if self._exchanges.reads_headers else ()
+        return context.invocation_metadata() if self._recorder.reads_headers else ()
 
-    def _find(self, name: str, version: str) -> ServedModel:
+    def _find(self, name: str, version: str) -> Model:
         model = self._models.get(name)
         if model is None:
             raise UnknownModelError(name)
@@ -129,18 +129,18 @@ async def _abort(context: Any, error: RequestError) -> None:
 def grpc_server(
     models: Repository,
     port: int,
-    traffic: Traffic | None = None,
+    in_flight: InFlight | None = None,
     bodies: Bodies | None = None,
-    exchanges: Exchanges | None = None,
+    recorder: RequestRecorder | None = None,
 ) -> Any:
     """A server that listens on ``port`` once it is started.
 
     Args:
         models: what is served.
         port: on all addresses.
-        traffic: notes what is under way.
+        in_flight: notes what is under way.
         bodies: how many bytes there may be; of one message gRPC itself refuses more.
-        exchanges: where inference requests begin and end.
+        recorder: where inference requests begin and end.
 
     Raises:
         RuntimeError: the port is taken.
@@ -152,7 +152,9 @@ def grpc_server(
         ("grpc.so_reuseport", 0),
     )
     server = grpc.aio.server(options=options)
-    service = InferenceService(models, traffic or Traffic(), bodies, exchanges or Exchanges(models))
+    service = InferenceService(
+        models, in_flight or InFlight(), bodies, recorder or RequestRecorder(models)
+    )
     pb2_grpc.add_GRPCInferenceServiceServicer_to_server(service, server)
     server.add_generic_rpc_handlers(extra_services(models))
     server.add_insecure_port(f"[::]:{port}")

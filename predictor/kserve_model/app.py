@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from predictor.rest.app import ASGIApp, Receive, Scope, Send
-    from predictor.serving.model import ServedModel
+    from predictor.serving.model import Model
     from predictor.settings import Settings
 
 # These write up to four lines a request.
@@ -38,7 +38,7 @@ def _command_line() -> Iterator[None]:
 class KServeApp:
     """What only ``kserve.ModelServer`` answers, over the same served models."""
 
-    def __init__(self, settings: Settings, models: Iterable[ServedModel]) -> None:
+    def __init__(self, settings: Settings, models: Iterable[Model]) -> None:
         self._settings = settings
         self._models = models
         self._importing = asyncio.Lock()

@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from kserve import InferRequest, InferResponse, Model
+import kserve
+from kserve import InferRequest, InferResponse
 from kserve.errors import InvalidInput, ModelNotReady
 
 from predictor.errors import InvalidRequestError, NotReadyError
 from predictor.kserve_model import codec as kserve_codec
 from predictor.model_metrics import MODELS
-from predictor.serving.model import ServedModel
+from predictor.serving.model import Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
     from predictor.settings import Settings
 
 
-class PreparedModel(Model):
+class PreparedModel(kserve.Model):
     """Serves one prepared model; ready only after every check of ``load``.
 
     ``python -m predictor`` answers V2 and V1 inference by itself and uses this for KServe's other
     routes; with ``kserve.ModelServer().start([model])`` it serves in a server of one's own.
     """
 
-    def __init__(self, settings: Settings, served: ServedModel | None = None) -> None:
+    def __init__(self, settings: Settings, served: Model | None = None) -> None:
         super().__init__(settings.model_name)
         self._served = served or _of_ones_own(settings)
         self.ready = self._served.ready
@@ -82,9 +83,9 @@ class PreparedModel(Model):
         self._served.stop()
 
 
-def _of_ones_own(settings: Settings) -> ServedModel:
+def _of_ones_own(settings: Settings) -> Model:
     """For a server of one's own, whose metrics are its models', too."""
-    served = ServedModel(settings)
+    served = Model(settings)
     MODELS.watch(WeakValueDictionary({served.name: served}))
     return served
 

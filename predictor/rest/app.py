@@ -28,9 +28,9 @@ from predictor.rest.inference.v2 import MODEL_V1, ModelRoutes
 from predictor.rest.overload import Shedding
 from predictor.rest.repository import repository_routes
 from predictor.rest.server_info import server_routes
-from predictor.serving.in_flight import Traffic
+from predictor.serving.in_flight import InFlight
 from predictor.settings import Settings
-from predictor.telemetry.requests import Exchanges
+from predictor.telemetry.requests import RequestRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -57,9 +57,9 @@ class RestApp:
     Args:
         models: what is served.
         others: the application that has all other routes.
-        traffic: notes what is under way; says when connections are to be closed.
+        in_flight: notes what is under way; says when connections are to be closed.
         bodies: how many bytes of bodies there may be.
-        exchanges: where inference requests begin and end.
+        recorder: where inference requests begin and end.
         pages: further ones by their path.
 
     ``shedding`` is for a server that would rather not make a task for a request that is refused.
@@ -69,20 +69,20 @@ class RestApp:
         self,
         models: Repository,
         others: ASGIApp,
-        traffic: Traffic | None = None,
+        in_flight: InFlight | None = None,
         bodies: Bodies | None = None,
-        exchanges: Exchanges | None = None,
+        recorder: RequestRecorder | None = None,
         pages: Pages | None = None,
     ) -> None:
         self._others = others
-        self._traffic = traffic or Traffic()
+        self._in_flight = in_flight or InFlight()
         self._bodies = bodies or Bodies(Settings.max_body_bytes, Settings.max_pending_bytes)
-        exchanges = exchanges or Exchanges(models)
-        self.shedding = Shedding(models, exchanges, self._traffic)
+        recorder = recorder or RequestRecorder(models)
+        self.shedding = Shedding(models, recorder, self._in_flight)
         self._finders: list[Callable[[str], Routes | None]] = [
-            ModelRoutes(models, exchanges).find,
-            partial(openai_routes, models, exchanges),
-            partial(rerank_routes, models, exchanges),
+            ModelRoutes(models, recorder).find,
+            partial(openai_routes, models, recorder),
+            partial(rerank_routes, models, recorder),
             partial(repository_routes, models),
             server_routes(models, pages or {}).get,
         ]
@@ -92,12 +92,12 @@ class RestApp:
         if scope["type"] != "http":
             await self._others(scope, receive, send)
             return
-        traffic = self._traffic
-        traffic.begin()
+        in_flight = self._in_flight
+        in_flight.begin()
         try:
-            await self._answer(scope, receive, _closing(send) if traffic.leaving else send)
+            await self._answer(scope, receive, _closing(send) if in_flight.draining else send)
         finally:
-            traffic.end()
+            in_flight.end()
 
     def _found(self, path: str) -> Routes:
         return next((routes for find in self._finders if (routes := find(path))), {})
@@ -117,7 +117,7 @@ class RestApp:
         except asyncio.CancelledError:
             if client.gone:
                 return
-            if not self._traffic.closed:
+            if not self._in_flight.rejecting:
                 raise
             # Past the time that the server gives requests to end.
             reply = refused_at(scope["path"], StoppingError())

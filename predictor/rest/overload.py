@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from predictor.rest.http.response import Reply
-    from predictor.serving.in_flight import Traffic
-    from predictor.serving.model import ServedModel
-    from predictor.telemetry.requests import Exchanges
+    from predictor.serving.in_flight import InFlight
+    from predictor.serving.model import Model
+    from predictor.telemetry.requests import RequestRecorder
 
 INFERENCE = re.compile(r"/v2/models/([^/]+)(?:/versions/[^/]+)?/infer|/v1/models/([^/:]+):predict")
 
@@ -34,17 +34,17 @@ class Shedding:
     """Says of requests whose head was read whether they may go on; for an event loop's thread."""
 
     def __init__(
-        self, models: Mapping[str, ServedModel], exchanges: Exchanges, traffic: Traffic
+        self, models: Mapping[str, Model], recorder: RequestRecorder, in_flight: InFlight
     ) -> None:
         self._models = models
-        self._exchanges = exchanges
-        self._traffic = traffic
+        self._recorder = recorder
+        self._in_flight = in_flight
         # Let in since the loop last ran what was due: they are not in their queue yet.
         self._coming: Counter[str] = Counter()
 
     def refuse(self, scope: Mapping[str, Any]) -> Reply | None:
         """What a request is told that would wait for too long; None where it may go on."""
-        if scope["method"] != "POST" or self._traffic.leaving:
+        if scope["method"] != "POST" or self._in_flight.draining:
             return None
         path = scope["path"]
         protocol, models = self._meant(path)
@@ -60,10 +60,10 @@ class Shedding:
             if name:
                 self._let_in(name)
             return None
-        self._exchanges.refuse(name, protocol, scope["headers"], error)
+        self._recorder.refuse(name, protocol, scope["headers"], error)
         return refused_at(path, error)
 
-    def _meant(self, path: str) -> tuple[str, list[ServedModel]]:
+    def _meant(self, path: str) -> tuple[str, list[Model]]:
         """The protocol of a path that waits in a queue, and the models that it may be about."""
         if match := INFERENCE.fullmatch(path):
             model = self._models.get(match[1] or match[2])
@@ -74,9 +74,7 @@ class Shedding:
             return REST_RERANK, models_for(self._models, TextRankingTask)
         return "", []
 
-    def _overload(
-        self, models: Sequence[ServedModel], deadline: float | None
-    ) -> OverloadedError | None:
+    def _overload(self, models: Sequence[Model], deadline: float | None) -> OverloadedError | None:
         """Why all of them are full, said of the one that is so for the shortest time, or None."""
         errors = []
         for model in models:
@@ -86,7 +84,7 @@ class Shedding:
             errors.append(error)
         return min(errors, key=lambda error: error.retry_after or 0)
 
-    def _full(self, model: ServedModel, deadline: float | None) -> OverloadedError | None:
+    def _full(self, model: Model, deadline: float | None) -> OverloadedError | None:
         try:
             model.current.check_queue(deadline, self._coming[model.name])
         except OverloadedError as error:

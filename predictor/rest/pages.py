@@ -12,7 +12,7 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from predictor.serving.model import ServedModel
+    from predictor.serving.model import Model
     from predictor.settings import Settings
     from predictor.telemetry.startup import Start
 
@@ -41,7 +41,7 @@ SWAGGER = b"""<!DOCTYPE html>
 """
 
 
-def pages(models: Mapping[str, ServedModel], settings: Settings, start: Start) -> Pages:
+def pages(models: Mapping[str, Model], settings: Settings, start: Start) -> Pages:
     """Each page by its path, made when it is asked for."""
 
     def status() -> tuple[bytes, bytes]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from predictor.loading.load import LoadedModel
     from predictor.loading.variants import Choice
-    from predictor.serving.model import ServedModel
+    from predictor.serving.model import Model
     from predictor.settings import Settings
     from predictor.telemetry.startup import Start
     from storage_init.format.package import Package
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LIMITS = ("lanes", "threads", "drain_seconds", "grace_seconds")
 
 
-def status(models: Mapping[str, ServedModel], settings: Settings, start: Start) -> dict[str, Any]:
+def status(models: Mapping[str, Model], settings: Settings, start: Start) -> dict[str, Any]:
     """The whole server as JSON takes it.
 
     Args:
@@ -50,7 +50,7 @@ def _limits(settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in names}
 
 
-def _model(model: ServedModel) -> dict[str, Any]:
+def _model(model: Model) -> dict[str, Any]:
     told: dict[str, Any] = {
         "name": model.name,
         "state": model.state.value,

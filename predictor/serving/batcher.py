@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from predictor.protocol.types import Texts, Tokens
 from predictor.serving.delivery import deliver, expire
-from predictor.serving.queue import Backlog, Entry, Job
+from predictor.serving.queue import Entry, Job, RequestQueue
 from predictor.serving.scheduler import Limits, take
-from predictor.serving.service_time import Pace
-from predictor.telemetry.metrics import Ran
+from predictor.serving.service_time import ServiceTime
+from predictor.telemetry.metrics import BatchStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,15 +37,15 @@ class Batcher:
     """Runs requests over an engine on ``limits.lanes`` threads until it is stopped."""
 
     def __init__(
-        self, engine: Engine, limits: Limits, observe: Callable[[Ran], None] | None = None
+        self, engine: Engine, limits: Limits, observe: Callable[[BatchStats], None] | None = None
     ) -> None:
         self._engine = engine
         self._limits = limits
         self._observe = observe
         self._changed = threading.Condition()
-        self._backlog = Backlog()
+        self._backlog = RequestQueue()
         self._running_tokens = 0
-        self._pace = Pace()
+        self._pace = ServiceTime()
         self._stopping = False
         self._lanes = [
             threading.Thread(target=self._lane, name=f"lane-{index}", daemon=True)
@@ -178,7 +178,7 @@ class Batcher:
         deliver(done)
         if self._observe:
             waited = [start - entry.job.since for entry in batch]
-            self._observe(Ran(sum(tokens), max(tokens) * len(tokens), seconds, waited))
+            self._observe(BatchStats(sum(tokens), max(tokens) * len(tokens), seconds, waited))
 
     def _rows(self, batch: list[Entry]) -> Iterable[Rows | Exception]:
         try:

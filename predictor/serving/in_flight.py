@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 
 
-class Traffic:
-    """``leaving``: clients are asked to go elsewhere next time. ``closed``: nothing new is begun.
+class InFlight:
+    """``draining``: clients are asked to go elsewhere next time. ``rejecting``: nothing new is begun.
 
-    A request counts from when it was read to when its answer was handed over. ``silent``: the
+    A request counts from when it was read to when its answer was handed over. ``idle_connections``: the
     connections that were made and have asked for nothing yet; their first request may be on its
     way.
     """
 
     def __init__(self) -> None:
-        self.leaving = False
-        self.closed = False
+        self.draining = False
+        self.rejecting = False
         self.under_way = 0
-        self.silent: set[object] = set()
+        self.idle_connections: set[object] = set()
         self._last = time.monotonic()
 
     def begin(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from predictor.errors import NotReadyError
 from predictor.loading import load as loading
 from predictor.serving.batcher import StoppedError
-from predictor.serving.version import Version
+from predictor.serving.version import ModelVersion
 from storage_init.base.logs import event
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from predictor.loading.load import LoadedModel
     from predictor.protocol.parameters import Parameters
     from predictor.protocol.types import Texts, Tokens
-    from predictor.serving.version import Counted
+    from predictor.serving.version import InferenceResult
     from predictor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class State(str, Enum):
     STOPPED = "stopped"
 
 
-class ServedModel:
+class Model:
     """Serves one model; ready only after every check of its load.
 
     ``reason``: why the last load failed. ``wanted``: whether the server is not ready without it.
@@ -51,7 +51,7 @@ class ServedModel:
         self.reason: str | None = None
         self.wanted = wanted
         self.settings = settings
-        self._current: Version | None = None
+        self._current: ModelVersion | None = None
 
     @property
     def ready(self) -> bool:
@@ -68,7 +68,7 @@ class ServedModel:
         return self._current.waiting if self._current else 0
 
     @property
-    def current(self) -> Version:
+    def current(self) -> ModelVersion:
         """The version that answers. It may be another one after the event loop had a turn.
 
         Raises:
@@ -92,12 +92,12 @@ class ServedModel:
         asked: Texts | Sequence[Tokens],
         parameters: Parameters,
         deadline: float | None = None,
-    ) -> Counted:
-        """As :meth:`Version.answer`, by the next version where one was replaced meanwhile.
+    ) -> InferenceResult:
+        """As :meth:`ModelVersion.answer`, by the next version where one was replaced meanwhile.
 
         Raises:
             NotReadyError: the model is not loaded, or not any more.
-            RequestError: as :meth:`Version.answer`.
+            RequestError: as :meth:`ModelVersion.answer`.
         """
         while True:
             # What is served after that is another version, or none.
@@ -127,13 +127,13 @@ class ServedModel:
         if self._current is None:
             self.state = State.FAILED
 
-    def serve(self, loaded: LoadedModel) -> Version | None:
+    def serve(self, loaded: LoadedModel) -> ModelVersion | None:
         """Be ready with what was loaded elsewhere.
 
         Returns the version it replaces, if it does: it is to be stopped, and answers what was asked
         of it before it ends.
         """
-        before, self._current = self._current, Version(self.settings, loaded)
+        before, self._current = self._current, ModelVersion(self.settings, loaded)
         self.state, self.reason = State.READY, None
         event(
             log,
@@ -146,7 +146,7 @@ class ServedModel:
         )
         return before
 
-    def unload(self) -> Version | None:
+    def unload(self) -> ModelVersion | None:
         """Serve nothing any more; its version, if any, is to be stopped as :meth:`serve` says."""
         return self._end(State.UNLOADED)
 
@@ -161,7 +161,7 @@ class ServedModel:
         if version:
             version.stop()
 
-    def _end(self, state: State) -> Version | None:
+    def _end(self, state: State) -> ModelVersion | None:
         ended, self._current = self._current, None
         self.state = state
         return ended

@@ -58,7 +58,7 @@ class Entry:
     index: int
 
 
-class Backlog:
+class RequestQueue:
     """``texts``: how many wait. ``taken``: when a lane last took some, or the first one came."""
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ from predictor.errors import (
 from predictor.loading import load as loading
 from predictor.loading.discovery import discover
 from predictor.loading.tokenizer_cache import TokenizerCache
-from predictor.serving.model import ServedModel, State
+from predictor.serving.model import Model, State
 from storage_init.base.errors import WarmstartError
 from storage_init.base.logs import event
 from storage_init.format.package import is_package, read_package
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from predictor.loading.load import LoadedModel
-    from predictor.serving.version import Version
+    from predictor.serving.version import ModelVersion
     from predictor.settings import Settings
 
     Loads = MutableSequence[tuple[Settings, Future[LoadedModel]]]
@@ -50,7 +50,7 @@ STATES = {
 log = logging.getLogger(__name__)
 
 
-class Repository(Mapping[str, ServedModel]):
+class Repository(Mapping[str, Model]):
     """Models by name.
 
     Args:
@@ -62,7 +62,7 @@ class Repository(Mapping[str, ServedModel]):
 
     def __init__(
         self,
-        models: Iterable[ServedModel],
+        models: Iterable[Model],
         settings: Settings,
         loads: Loads | None = None,
         tokenizers: TokenizerCache | None = None,
@@ -76,7 +76,7 @@ class Repository(Mapping[str, ServedModel]):
         self._loader = ThreadPoolExecutor(settings.lanes, thread_name_prefix="load")
         self._stopping = False
 
-    def __getitem__(self, name: str) -> ServedModel:
+    def __getitem__(self, name: str) -> Model:
         return self._models[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -106,7 +106,7 @@ class Repository(Mapping[str, ServedModel]):
         ]
         return [row for row in rows if not ready_only or row["state"] == "READY"]
 
-    async def load(self, name: str) -> ServedModel:
+    async def load(self, name: str) -> Model:
         """Serve what the model's folder holds now.
 
         What is served already goes on until the new version has passed every check. The version
@@ -143,7 +143,7 @@ class Repository(Mapping[str, ServedModel]):
         task.add_done_callback(self._changes.discard)
         await asyncio.shield(task)
 
-    async def _load(self, model: ServedModel) -> None:
+    async def _load(self, model: Model) -> None:
         async with self._changing[model.name]:
             if model.state is State.LOADING:
                 raise ChangeRefusedError(f"{model.name} is being loaded already")
@@ -158,7 +158,7 @@ class Repository(Mapping[str, ServedModel]):
             model.wanted = True
             await _end(replaced)
 
-    async def _unload(self, model: ServedModel) -> None:
+    async def _unload(self, model: Model) -> None:
         async with self._changing[model.name]:
             if model.state is State.LOADING:
                 raise ChangeRefusedError(f"{model.name} is being loaded")
@@ -166,7 +166,7 @@ class Repository(Mapping[str, ServedModel]):
             await _end(model.unload())
             event(log, "model unloaded", model=model.name)
 
-    async def _is_current(self, model: ServedModel) -> bool:
+    async def _is_current(self, model: Model) -> bool:
         """Whether the folder holds the version that is served; of a plain one nobody can tell."""
         folder = model.settings.model_dir
         if model.loaded.package is None or not is_package(folder):
@@ -183,12 +183,12 @@ class Repository(Mapping[str, ServedModel]):
         finally:
             self._loads.remove(under_way)
 
-    def _add(self, name: str) -> ServedModel:
+    def _add(self, name: str) -> Model:
         """A model that has come into the folder since the start."""
         settings = self._found().get(name)
         if settings is None:
             raise UnknownModelError(name)
-        model = ServedModel(settings, wanted=False)
+        model = Model(settings, wanted=False)
         model.unload()
         self._models[name] = model
         self._changing[name] = asyncio.Lock()
@@ -203,13 +203,13 @@ class Repository(Mapping[str, ServedModel]):
             return {}
 
 
-def _row(model: ServedModel) -> dict[str, str]:
+def _row(model: Model) -> dict[str, str]:
     reason = model.reason or ("unloaded" if model.state is State.UNLOADED else "")
     version = model.loaded.version if model.ready else ""
     return {"name": model.name, "version": version, "state": STATES[model.state], "reason": reason}
 
 
-def _refused(model: ServedModel, error: Exception) -> ChangeRefusedError:
+def _refused(model: Model, error: Exception) -> ChangeRefusedError:
     """Note why a load failed, and say what is served now."""
     known = isinstance(error, WarmstartError)
     reason = str(error) if known else f"{type(error).__name__}: {error}"
@@ -220,7 +220,7 @@ def _refused(model: ServedModel, error: Exception) -> ChangeRefusedError:
     return ChangeRefusedError(message)
 
 
-async def _end(version: Version | None) -> None:
+async def _end(version: ModelVersion | None) -> None:
     if version:
         await asyncio.to_thread(version.stop)
         await asyncio.to_thread(process.release_memory)

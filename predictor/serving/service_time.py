@@ -6,7 +6,7 @@ from __future__ import annotations
 FADING = 0.97
 
 
-class Pace:
+class ServiceTime:
     """``seconds``: of a lane's time that a text takes, companions shared; 0 before the first.
 
     A ratio of fading sums, so that inferences of many texts count for each of them.

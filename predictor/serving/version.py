@@ -36,14 +36,14 @@ PLATFORM = "onnx_onnxv1"
 
 
 @dataclass(frozen=True)
-class Counted:
+class InferenceResult:
     """What a task answers, and the ``tokens`` that it was asked, special ones included."""
 
     outputs: dict[str, NDArray[Any]]
     tokens: int
 
 
-class Version:
+class ModelVersion:
     """Answers for what was loaded, until it is stopped; a request keeps to the one it began with.
 
     ``loaded``: what it serves.
@@ -118,7 +118,7 @@ class Version:
         asked: Texts | Sequence[Tokens],
         parameters: Parameters,
         deadline: float | None = None,
-    ) -> Counted:
+    ) -> InferenceResult:
         """Answer texts, also those that are tokens already, and count their tokens.
 
         Further arguments and errors are those of :meth:`infer`.
@@ -138,7 +138,7 @@ class Version:
                 raise _too_long(found) from found
             tokens = found
         rows = await self._run(tokens, len(tokens), deadline)
-        return Counted(task.answer(texts, rows, parameters), sum(map(len, tokens)))
+        return InferenceResult(task.answer(texts, rows, parameters), sum(map(len, tokens)))
 
     def metadata(self) -> dict[str, Any]:
         """V2 model metadata."""

@@ -53,7 +53,7 @@ PENDING_BYTES = Gauge("warmstart_pending_bytes", "Bytes of the bodies of all req
 
 
 @dataclass(frozen=True)
-class Ran:
+class BatchStats:
     """One inference, for the metrics: its texts, their tokens without and with padding, seconds.
 
     ``waited``: seconds from a text's arrival to the start of its inference, one a text.
@@ -95,13 +95,13 @@ def record_start(phases: dict[str, float]) -> None:
         START_SECONDS.labels(phase).set(seconds)
 
 
-def observer(model_name: str) -> Callable[[Ran], None]:
+def observer(model_name: str) -> Callable[[BatchStats], None]:
     """What a batcher calls after each inference."""
     inference, queue = INFERENCE_SECONDS.labels(model_name), QUEUE_SECONDS.labels(model_name)
     texts, tokens = BATCH_TEXTS.labels(model_name), TOKENS.labels(model_name)
     padding = PADDING.labels(model_name)
 
-    def observe(ran: Ran) -> None:
+    def observe(ran: BatchStats) -> None:
         inference.observe(ran.seconds)
         texts.observe(len(ran.waited))
         tokens.inc(ran.tokens)

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Finished:
+class RequestRecord:
     """What became of a request.
 
     ``error``: its kind, None where it was answered. ``status``: an HTTP status or a gRPC code's
@@ -54,11 +54,11 @@ class Finished:
 class Tracer(Protocol):
     """Makes a trace of a request that is over."""
 
-    def record(self, finished: Finished) -> None:
+    def record(self, finished: RequestRecord) -> None:
         """Called on the event loop."""
 
 
-class Exchanges:
+class RequestRecorder:
     """Begins requests.
 
     Args:
@@ -79,12 +79,12 @@ class Exchanges:
         """Whether anybody looks at a request's headers."""
         return self._logs or self._tracer is not None
 
-    def begin(self, model: str, protocol: str, headers: Headers = ()) -> Exchange:
+    def begin(self, model: str, protocol: str, headers: Headers = ()) -> RequestRecording:
         """A request has arrived; enter the exchange, and leave it when the answer is there.
 
-        ``model``: "" where only the body says which; :meth:`Exchange.about` does then.
+        ``model``: "" where only the body says which; :meth:`RequestRecording.about` does then.
         """
-        return Exchange(self, self.series(model, protocol), headers)
+        return RequestRecording(self, self.series(model, protocol), headers)
 
     def series(self, model: str, protocol: str) -> metrics.RequestSeries:
         """Where a model's requests are counted."""
@@ -98,7 +98,7 @@ class Exchanges:
         with suppress(type(error)), self.begin(model, protocol, headers):
             raise error
 
-    def finish(self, finished: Finished) -> None:
+    def finish(self, finished: RequestRecord) -> None:
         """Say what became of a request."""
         if self._logs:
             _log(finished)
@@ -106,25 +106,25 @@ class Exchanges:
             self._tracer.record(finished)
 
 
-class Exchange:
+class RequestRecording:
     """A request that is under way; a context manager that watches what it ends with.
 
     ``id``: the client's or the server's name for it.
     """
 
-    __slots__ = ("_exchanges", "_headers", "_series", "_timeline", "_token", "id")
+    __slots__ = ("_headers", "_recorder", "_series", "_timeline", "_token", "id")
 
     def __init__(
-        self, exchanges: Exchanges, series: metrics.RequestSeries, headers: Headers
+        self, recorder: RequestRecorder, series: metrics.RequestSeries, headers: Headers
     ) -> None:
         self.id = ""
-        self._exchanges = exchanges
+        self._recorder = recorder
         self._series = series
         self._headers = headers
         self._timeline = Timeline()
         self._token: Token[Timeline | None] | None = None
 
-    def __enter__(self) -> Exchange:
+    def __enter__(self) -> RequestRecording:
         self._series.in_flight.inc()
         self._token = CURRENT.set(self._timeline)
         return self
@@ -132,7 +132,7 @@ class Exchange:
     def about(self, model: str) -> None:
         """The body was read: it is this model that is asked."""
         self._series.in_flight.dec()
-        self._series = self._exchanges.series(model, self._series.protocol)
+        self._series = self._recorder.series(model, self._series.protocol)
         self._series.in_flight.inc()
 
     def answered(self, id_: str = "") -> None:
@@ -153,11 +153,11 @@ class Exchange:
             series.seconds.observe(ended - self._timeline.arrived)
         else:
             metrics.errors(series.model_name, series.protocol, kind).inc()
-        if self._exchanges.reads_headers:
+        if self._recorder.reads_headers:
             given = self._headers.items() if isinstance(self._headers, Mapping) else self._headers
             headers = {_text(name).lower(): _text(value) for name, value in given}
-            self._exchanges.finish(
-                Finished(
+            self._recorder.finish(
+                RequestRecord(
                     model=series.model_name,
                     protocol=series.protocol,
                     id=(self.id or headers.get("x-request-id", ""))[:ID_CHARACTERS],
@@ -195,7 +195,7 @@ def _status(error: BaseException | None, protocol: str) -> str:
     return told.grpc_code if grpc else str(told.status)
 
 
-def _log(finished: Finished) -> None:
+def _log(finished: RequestRecord) -> None:
     moments = finished.timeline
     fields: dict[str, Any] = {
         "model": finished.model,

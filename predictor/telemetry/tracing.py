@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from predictor.telemetry.requests import Finished
+    from predictor.telemetry.requests import RequestRecord
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -35,7 +35,7 @@ class SpanMaker:
         self._tracer = provider.get_tracer("warmstart")
         self._propagator = TraceContextTextMapPropagator()
 
-    def record(self, finished: Finished) -> None:
+    def record(self, finished: RequestRecord) -> None:
         """Hand a request's spans to the exporter, which sends them in a thread of its own."""
         # Moments are of the monotonic clock, spans of the calendar's.
         shift = time.time_ns() - int(time.perf_counter() * NANOSECONDS)
@@ -96,7 +96,7 @@ def _exporter(environ: Mapping[str, str]) -> Any:
     return OTLPSpanExporter()
 
 
-def _attributes(finished: Finished) -> dict[str, Any]:
+def _attributes(finished: RequestRecord) -> dict[str, Any]:
     return {
         "warmstart.model": finished.model,
         "warmstart.protocol": finished.protocol,
@@ -106,7 +106,7 @@ def _attributes(finished: Finished) -> dict[str, Any]:
     }
 
 
-def _parts(finished: Finished) -> Iterator[tuple[str, float, float]]:
+def _parts(finished: RequestRecord) -> Iterator[tuple[str, float, float]]:
     """Name, start and end of each part that the request came to; waiting for a lane is one."""
     moments = finished.timeline
     if moments.tokenized:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from storage_init.base.cpus import cpu_features
+from storage_init.base import cpus
 
 if TYPE_CHECKING:
     from storage_init.format.package import Requires
@@ -30,7 +30,7 @@ KERNEL_FEATURES = frozenset(
 
 def kernel_features() -> list[str]:
     """The features that decide which kernels multiply here, in order; empty if unknown."""
-    return sorted(KERNEL_FEATURES & cpu_features())
+    return sorted(KERNEL_FEATURES & cpus.cpu_features())
 
 
 def unmet(requires: Requires, onnxruntime: str | None = None) -> str | None:
@@ -41,7 +41,7 @@ def unmet(requires: Requires, onnxruntime: str | None = None) -> str | None:
         onnxruntime: the version that would run it.
     """
     wanted = requires.cpu_any_of
-    if wanted and cpu_features().isdisjoint(wanted):
+    if wanted and cpus.cpu_features().isdisjoint(wanted):
         return f"this CPU has none of {', '.join(wanted)}"
     if requires.cpu_exactly and requires.cpu_exactly != (have := kernel_features()):
         differ = sorted(set(requires.cpu_exactly).symmetric_difference(have))

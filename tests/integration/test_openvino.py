@@ -21,6 +21,7 @@ from predictor.errors import NoVariantError
 from predictor.loading.load import load
 from predictor.protocol.types import Texts
 from predictor.settings import Settings
+from storage_init.base import cpus
 from storage_init.format.package import read_package
 from storage_init.format.verify import verify
 from storage_init.running import host, providers
@@ -75,7 +76,7 @@ def test_it_is_served_by_openvino_with_a_stream_a_lane(package: Path) -> None:
     assert config["CPU"]["INFERENCE_PRECISION_HINT"] == "bf16"
     assert (config["CPU"]["NUM_STREAMS"], config["CPU"]["INFERENCE_NUM_THREADS"]) == ("3", "6")
     full = rows_of(load(Settings(model_dir=package, variant="fp32")).engine, TEXTS)
-    rounding = 0.1 if host.cpu_features().intersection(host.BF16) else 1e-4
+    rounding = 0.1 if cpus.cpu_features().intersection(host.BF16) else 1e-4
     for answer in rows:
         np.testing.assert_allclose(answer, full, atol=rounding)
 
@@ -133,8 +134,8 @@ def _load_as_if_fastest(package: Path, *, installed: bool) -> tuple[str, list[st
 
     if not installed:
         vars(providers)["_PLUGIN"] = "onnxruntime_ep_nowhere"
-    features = host.cpu_features() | {"avx512_bf16"}
-    host.cpu_features = lambda *_: features
+    features = cpus.cpu_features() | {"avx512_bf16"}
+    cpus.cpu_features = lambda *_: features
 
     def slower(folder: Path) -> Any:
         found, version = read_package(folder)
@@ -177,8 +178,8 @@ def test_a_recipe_that_requires_it_is_refused_before_any_work(
 
 
 def _refused(features: set[str], classifier: Path, store: Path) -> str:
-    have = host.cpu_features() | features
-    host.cpu_features = lambda *_: have
+    have = cpus.cpu_features() | features
+    cpus.cpu_features = lambda *_: have
     try:
         prepare(classifier, "m", store, RECIPE)
     except (RecipeError, StepError) as error:

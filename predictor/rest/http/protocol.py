@@ -12,31 +12,31 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 if TYPE_CHECKING:
     from predictor.rest.http.response import Reply
-    from predictor.serving.in_flight import Traffic
+    from predictor.serving.in_flight import InFlight
 
 
 class RefusingProtocol(HttpToolsProtocol):
     """Asks the application's ``shedding`` first, by the request's head alone.
 
-    ``traffic``: is told which connections have asked for nothing yet. All else is uvicorn's.
+    ``in_flight``: is told which connections have asked for nothing yet. All else is uvicorn's.
     """
 
-    def __init__(self, *args: Any, traffic: Traffic, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, in_flight: InFlight, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._traffic = traffic
+        self._in_flight = in_flight
 
     def connection_made(self, transport: Any) -> None:
         """Called by the event loop."""
         super().connection_made(transport)
-        self._traffic.silent.add(self)
+        self._in_flight.idle_connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop."""
-        self._traffic.silent.discard(self)
+        self._in_flight.idle_connections.discard(self)
         super().connection_lost(exc)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        self._traffic.silent.discard(self)
+        self._in_flight.idle_connections.discard(self)
         shedding = getattr(app, "shedding", None)
         reply = shedding.refuse(cycle.scope) if shedding else None
         if reply is None:

@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from predictor.protocol.types import Tokens
     from predictor.rest.http.request import Client
     from predictor.rest.http.response import Routes
-    from predictor.serving.model import ServedModel
-    from predictor.serving.version import Counted
-    from predictor.telemetry.requests import Exchanges
+    from predictor.serving.model import Model
+    from predictor.serving.version import InferenceResult
+    from predictor.telemetry.requests import RequestRecorder
 
-    Models = Mapping[str, ServedModel]
+    Models = Mapping[str, Model]
 
 PREFIX = "/openai/"
 EMBEDDINGS = "/openai/v1/embeddings"
@@ -63,10 +63,10 @@ class _Embeddings(msgspec.Struct):
         return Parameters.parse({**given, "truncation": self.truncation})
 
 
-def openai_routes(models: Models, exchanges: Exchanges, path: str) -> Routes | None:
+def openai_routes(models: Models, recorder: RequestRecorder, path: str) -> Routes | None:
     """What answers a path of OpenAI's client, by method; None if it is none."""
     if path == EMBEDDINGS:
-        return {"POST": partial(_embeddings, models, exchanges)}
+        return {"POST": partial(_embeddings, models, recorder)}
     if path == MODELS:
         return {"GET": partial(_list, models)}
     if path.startswith(f"{MODELS}/"):
@@ -86,8 +86,8 @@ def openai_error(error: RequestError) -> dict[str, Any]:
     return {"error": {"message": str(error), "type": kind, "param": None, "code": code}}
 
 
-async def _embeddings(models: Models, exchanges: Exchanges, client: Client) -> Reply:
-    with exchanges.begin("", REST_OPENAI, client.headers) as exchange:
+async def _embeddings(models: Models, recorder: RequestRecorder, client: Client) -> Reply:
+    with recorder.begin("", REST_OPENAI, client.headers) as exchange:
         deadline = client.deadline
         request = decode(await client.body(), _Embeddings, "an embeddings request")
         model = model_for(models, request.model, TextEmbeddingTask, "text-embedding")
@@ -99,7 +99,7 @@ async def _embeddings(models: Models, exchanges: Exchanges, client: Client) -> R
         return json_reply(_encoded(request, model.name, answer))
 
 
-def _encoded(request: _Embeddings, model: str, answer: Counted) -> dict[str, Any]:
+def _encoded(request: _Embeddings, model: str, answer: InferenceResult) -> dict[str, Any]:
     in_base64 = request.encoding_format == "base64"
     data = [
         {"object": "embedding", "index": i, "embedding": _in_base64(row) if in_base64 else row}

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
     from predictor.rest.http.request import Client
     from predictor.rest.http.response import Routes
-    from predictor.serving.model import ServedModel
-    from predictor.serving.version import Counted
-    from predictor.telemetry.requests import Exchanges
+    from predictor.serving.model import Model
+    from predictor.serving.version import InferenceResult
+    from predictor.telemetry.requests import RequestRecorder
 
-    Models = Mapping[str, ServedModel]
+    Models = Mapping[str, Model]
 
 PATHS = ("/openai/v1/rerank", "/v1/rerank", "/v2/rerank", "/rerank")
 
@@ -63,13 +63,13 @@ class _Request(msgspec.Struct):
         return [each if isinstance(each, str) else each.text for each in self.documents or []]
 
 
-def rerank_routes(models: Models, exchanges: Exchanges, path: str) -> Routes | None:
+def rerank_routes(models: Models, recorder: RequestRecorder, path: str) -> Routes | None:
     """What answers one of ``PATHS``, by method; None if it is none."""
-    return {"POST": partial(_rerank, models, exchanges)} if path in PATHS else None
+    return {"POST": partial(_rerank, models, recorder)} if path in PATHS else None
 
 
-async def _rerank(models: Models, exchanges: Exchanges, client: Client) -> Reply:
-    with exchanges.begin("", REST_RERANK, client.headers) as exchange:
+async def _rerank(models: Models, recorder: RequestRecorder, client: Client) -> Reply:
+    with recorder.begin("", REST_RERANK, client.headers) as exchange:
         deadline = client.deadline
         request = decode(await client.body(), _Request, "a rerank request")
         model = model_for(models, request.model, TextRankingTask, "text-ranking")
@@ -88,7 +88,7 @@ def _pairs(request: _Request) -> Texts:
     return Texts([request.query] * len(documents), documents, request.truncate)
 
 
-def _encoded(request: _Request, model: str, answer: Counted) -> Any:
+def _encoded(request: _Request, model: str, answer: InferenceResult) -> Any:
     scores = answer.outputs["score"]
     best = np.argsort(-scores, kind="stable")[: request.top_n].tolist()
     if request.texts is not None:
@@ -101,7 +101,9 @@ def _of_tei(request: _Request, index: int, score: float) -> dict[str, Any]:
     return {"index": index, "score": score, **text}
 
 
-def _of_cohere(request: _Request, model: str, answer: Counted, best: list[int]) -> dict[str, Any]:
+def _of_cohere(
+    request: _Request, model: str, answer: InferenceResult, best: list[int]
+) -> dict[str, Any]:
     documents, scores = request.listed, answer.outputs["score"]
     results: list[dict[str, Any]] = [
         {"index": index, "relevance_score": float(scores[index])} for index in best

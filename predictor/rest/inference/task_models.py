@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from predictor.engine.tasks import Task
-    from predictor.serving.model import ServedModel
+    from predictor.serving.model import Model
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -29,14 +29,12 @@ def decode(body: bytes, kind: type[T], what: str) -> T:
         raise InvalidRequestError(f"the body is not {what}: {error}") from error
 
 
-def models_for(models: Mapping[str, ServedModel], kind: type[Task]) -> list[ServedModel]:
+def models_for(models: Mapping[str, Model], kind: type[Task]) -> list[Model]:
     """Those that are ready and have such a task."""
     return [m for m in models.values() if m.ready and isinstance(m.loaded.engine.task, kind)]
 
 
-def model_for(
-    models: Mapping[str, ServedModel], name: str | None, kind: type[Task], what: str
-) -> ServedModel:
+def model_for(models: Mapping[str, Model], name: str | None, kind: type[Task], what: str) -> Model:
     """The model of that name, or the only one of its kind where a request names none.
 
     Args:

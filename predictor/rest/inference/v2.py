@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from predictor.rest.http.request import Client
     from predictor.rest.http.response import Route, Routes
-    from predictor.serving.model import ServedModel
-    from predictor.telemetry.requests import Exchanges
+    from predictor.serving.model import Model
+    from predictor.telemetry.requests import RequestRecorder
 
 MODEL = re.compile(
     r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?:/(?P<what>infer|ready))?"
@@ -27,11 +27,11 @@ MODEL_V1 = re.compile(r"/v1/models/(?P<name>[^/:]+)(?::(?P<verb>predict|explain)
 
 
 class ModelRoutes:
-    """The routes of ``models`` by name; inference begins and ends at ``exchanges``."""
+    """The routes of ``models`` by name; inference begins and ends at ``recorder``."""
 
-    def __init__(self, models: Mapping[str, ServedModel], exchanges: Exchanges) -> None:
+    def __init__(self, models: Mapping[str, Model], recorder: RequestRecorder) -> None:
         self._models = models
-        self._exchanges = exchanges
+        self._recorder = recorder
 
     def find(self, path: str) -> Routes | None:
         """What answers a path of a model, by method; None if it is none."""
@@ -48,7 +48,7 @@ class ModelRoutes:
             return {"POST": self._predict(name) if verb == "predict" else self._explain(name)}
         return None
 
-    def _find(self, name: str, version: str | None) -> ServedModel:
+    def _find(self, name: str, version: str | None) -> Model:
         model = self._models.get(name)
         if model is None:
             raise UnknownModelError(name)
@@ -58,7 +58,7 @@ class ModelRoutes:
 
     def _infer(self, name: str, version: str | None) -> Route:
         async def infer(client: Client) -> Reply:
-            with self._exchanges.begin(name, REST_V2, client.headers) as exchange:
+            with self._recorder.begin(name, REST_V2, client.headers) as exchange:
                 model = self._find(name, version)
                 deadline = client.deadline
                 model.current.check_queue(deadline)
@@ -76,7 +76,7 @@ class ModelRoutes:
 
     def _predict(self, name: str) -> Route:
         async def predict(client: Client) -> Reply:
-            with self._exchanges.begin(name, REST_V1, client.headers) as exchange:
+            with self._recorder.begin(name, REST_V1, client.headers) as exchange:
                 model = self._find(name, None)
                 deadline = client.deadline
                 model.current.check_queue(deadline)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from predictor.rest.openapi.schema import Schema
-    from predictor.serving.model import ServedModel
+    from predictor.serving.model import Model
 
 QUERY = "Is the film good?"
 USAGE = obj(prompt_tokens=INTEGER, total_tokens=INTEGER)
@@ -41,7 +41,7 @@ MODEL = obj(id=STRING, object=STRING, created=INTEGER, owned_by=STRING)
 DOCUMENT = {"oneOf": [STRING, obj(required=["text"], text=STRING)]}
 
 
-def client_paths(models: Mapping[str, ServedModel]) -> Schema:
+def client_paths(models: Mapping[str, Model]) -> Schema:
     """Those that are of use with these models."""
     ready = [model.name for model in models.values() if model.ready]
     paths: Schema = {

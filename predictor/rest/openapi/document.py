@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from predictor.rest.openapi.schema import Schema
-    from predictor.serving.model import ServedModel
+    from predictor.serving.model import Model
 
 HTML = "text/html"
 STATES = ["READY", "LOADING", "UNLOADING", "UNAVAILABLE"]
 
 
-def document(models: Mapping[str, ServedModel], *, docs: bool = False) -> Schema:
+def document(models: Mapping[str, Model], *, docs: bool = False) -> Schema:
     """OpenAPI 3.0 for these models; of one that is not ready it tells that it is not.
 
     ``docs``: whether there is a page that shows it.

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from predictor.protocol.messages import TextInputs
     from predictor.rest.openapi.schema import Schema
     from predictor.rest.openapi.tasks import Example
-    from predictor.serving.model import ServedModel
+    from predictor.serving.model import Model
 
 READY = obj(name=STRING, ready=BOOLEAN)
 SHAPE = array(INTEGER, minItems=1, maxItems=2)
 BINARY = "application/octet-stream"
 
 
-def model_paths(model: ServedModel) -> Schema:
+def model_paths(model: Model) -> Schema:
     """All paths of a model; of one that is not ready, those that say so."""
     name = model.name
     paths = {

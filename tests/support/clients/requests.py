@@ -11,7 +11,7 @@ from predictor.protocol.messages import Answer, InputTensor, Request
 from predictor.protocol.parameters import Parameters
 
 if TYPE_CHECKING:
-    from predictor.serving.model import ServedModel
+    from predictor.serving.model import Model
 
 
 def texts(*values: str, outputs: tuple[str, ...] = (), **parameters: Any) -> Request:
@@ -28,9 +28,9 @@ def tensors(ids: list[int], **others: list[int]) -> Request:
     return Request(inputs, Parameters())
 
 
-async def infer(model: ServedModel, request: Request) -> Answer:
+async def infer(model: Model, request: Request) -> Answer:
     return await model.current.infer(request)
 
 
-def ask(model: ServedModel, request: Request) -> Answer:
+def ask(model: Model, request: Request) -> Answer:
     return asyncio.run(infer(model, request))

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from storage_init.running import host
+from storage_init.base import cpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +43,8 @@ def pretend() -> None:
     """
     import onnxruntime as ort
 
-    features = host.cpu_features() | {"avx512_bf16"}
-    host.cpu_features = lambda *_: features
+    features = cpus.cpu_features() | {"avx512_bf16"}
+    cpus.cpu_features = lambda *_: features
     device = ort.get_ep_devices()[0].device
     record = ctypes.c_void_p.from_address(id(device) + object.__basicsize__).value
     assert record is not None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from predictor.loading.load import LoadedModel, load
-from predictor.serving.model import ServedModel
+from predictor.serving.model import Model
 from predictor.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def embedder_engine(prepared_embedder: Path) -> Engine:
 
 
 @pytest.fixture(scope="session")
-def served(prepared_classifier: Path) -> Iterator[ServedModel]:
+def served(prepared_classifier: Path) -> Iterator[Model]:
     """The classifier, ready under the name "m"; read only: make another to stop it."""
-    model = ServedModel(Settings("m", prepared_classifier, variant="fp32", lanes=2))
+    model = Model(Settings("m", prepared_classifier, variant="fp32", lanes=2))
     model.load()
     yield model
     model.stop()
@@ -51,12 +51,12 @@ def gate() -> Iterator[threading.Event]:
 
 
 @pytest.fixture
-def make(prepared_classifier: Path) -> Iterator[Callable[..., ServedModel]]:
+def make(prepared_classifier: Path) -> Iterator[Callable[..., Model]]:
     """Makes models that are stopped when the test is over."""
-    made: list[ServedModel] = []
+    made: list[Model] = []
 
-    def make(model_dir: Path = prepared_classifier, **flags: Any) -> ServedModel:
-        made.append(ServedModel(Settings("m", model_dir, **flags)))
+    def make(model_dir: Path = prepared_classifier, **flags: Any) -> Model:
+        made.append(Model(Settings("m", model_dir, **flags)))
         return made[-1]
 
     yield make

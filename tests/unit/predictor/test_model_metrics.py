@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry
 
 from predictor.model_metrics import ModelCollector
-from predictor.serving.model import ServedModel, State
+from predictor.serving.model import Model, State
 from predictor.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from predictor.loading.load import LoadedModel
 
 
-def scrape(*models: ServedModel) -> Any:
+def scrape(*models: Model) -> Any:
     """A function that gives a figure's value."""
     collector, registry = ModelCollector(), CollectorRegistry()
     collector.watch({model.name: model for model in models})
@@ -27,7 +27,7 @@ def scrape(*models: ServedModel) -> Any:
     return lambda name, **labels: registry.get_sample_value(f"warmstart_{name}", labels)
 
 
-def test_a_loads_figures(served: ServedModel) -> None:
+def test_a_loads_figures(served: Model) -> None:
     value, loaded = scrape(served), served.loaded
     for phase, seconds in loaded.phases.seconds.items():
         assert value("load_seconds", model_name="m", phase=phase) == seconds
@@ -40,7 +40,7 @@ def test_a_loads_figures(served: ServedModel) -> None:
 
 
 def test_exactly_one_state_is_the_models(tmp_path: Path) -> None:
-    model = ServedModel(Settings("m", tmp_path))
+    model = Model(Settings("m", tmp_path))
     value = scrape(model)
     for state in State:
         model.state = state
@@ -48,7 +48,7 @@ def test_exactly_one_state_is_the_models(tmp_path: Path) -> None:
         assert states == {s.value: float(s is state) for s in State}
 
 
-def test_nothing_outlives_its_model(served: ServedModel) -> None:
+def test_nothing_outlives_its_model(served: Model) -> None:
     models = {"m": served}
     collector, registry = ModelCollector(), CollectorRegistry()
     collector.watch(models)
@@ -61,7 +61,7 @@ def test_nothing_outlives_its_model(served: ServedModel) -> None:
 def test_a_model_without_a_selftest_has_no_distance(
     loaded: LoadedModel, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    model = ServedModel(Settings("m", tmp_path, lanes=1))
+    model = Model(Settings("m", tmp_path, lanes=1))
     request.addfinalizer(model.stop)
     model.serve(replace(loaded, selftest_distance=None))
     value = scrape(model)
@@ -70,6 +70,6 @@ def test_a_model_without_a_selftest_has_no_distance(
 
 
 def test_a_model_that_is_not_loaded_has_a_state_and_no_figures(tmp_path: Path) -> None:
-    value = scrape(ServedModel(Settings("m", tmp_path)))
+    value = scrape(Model(Settings("m", tmp_path)))
     assert value("model_state", model_name="m", state="loading") == 1
     assert value("load_seconds", model_name="m", phase="total") is None

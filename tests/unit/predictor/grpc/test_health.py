@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from benchmarks.harness.process import free_port
 from predictor.grpc.service import grpc_server
-from predictor.serving.model import ServedModel, State
+from predictor.serving.model import Model, State
 from predictor.serving.repository import Repository
 from predictor.settings import Settings
 
@@ -28,7 +28,7 @@ ALL = ("", "inference.GRPCInferenceService")
 class Models(Repository):
     """To which a model may come."""
 
-    def add(self, name: str, model: ServedModel) -> None:
+    def add(self, name: str, model: Model) -> None:
         self._models[name] = model
 
 
@@ -49,7 +49,7 @@ def ask(models: Repository, call: Callable[[Any], Awaitable[Any]]) -> Any:
 @pytest.fixture
 def models(tmp_path: Path) -> Models:
     """Two of them, of which one is ready."""
-    models = [ServedModel(Settings(name, tmp_path)) for name in ("a", "b")]
+    models = [Model(Settings(name, tmp_path)) for name in ("a", "b")]
     made = Models(models, Settings())
     made["a"].state = State.READY
     return made

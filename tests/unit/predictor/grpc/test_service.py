@@ -12,7 +12,7 @@ from benchmarks.harness.process import free_port
 from predictor.grpc.protobuf import pb2, pb2_grpc
 from predictor.grpc.service import grpc_server
 from predictor.protocol.body_budget import Bodies
-from predictor.serving.model import ServedModel
+from predictor.serving.model import Model
 from predictor.serving.repository import Repository
 from predictor.settings import Settings
 from tests.support.models.models import LABELS
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TEXTS = ["the film was good", "a bad book"]
 
 
-def ask(served: ServedModel, call: Callable[[Any], Awaitable[Any]]) -> Any:
+def ask(served: Model, call: Callable[[Any], Awaitable[Any]]) -> Any:
     """What one call of a stub gives, in a loop of its own."""
 
     async def run() -> Any:
@@ -41,15 +41,15 @@ def ask(served: ServedModel, call: Callable[[Any], Awaitable[Any]]) -> Any:
     return asyncio.run(run())
 
 
-def refused(served: ServedModel, call: Callable[[Any], Awaitable[Any]]) -> tuple[Any, str]:
+def refused(served: Model, call: Callable[[Any], Awaitable[Any]]) -> tuple[Any, str]:
     with pytest.raises(grpc.aio.AioRpcError) as error:
         ask(served, call)
     return error.value.code(), error.value.details()
 
 
 @pytest.fixture
-def loading(tmp_path: Path) -> ServedModel:
-    return ServedModel(Settings("m", tmp_path))
+def loading(tmp_path: Path) -> Model:
+    return Model(Settings("m", tmp_path))
 
 
 def infer_request(*texts: str, name: str = "m", version: str = "", **fields: Any) -> Any:
@@ -59,7 +59,7 @@ def infer_request(*texts: str, name: str = "m", version: str = "", **fields: Any
     return request
 
 
-def test_texts_are_answered(served: ServedModel) -> None:
+def test_texts_are_answered(served: Model) -> None:
     answer = ask(served, lambda stub: stub.ModelInfer(infer_request(*TEXTS, id="7")))
     assert (answer.model_name, answer.model_version) == ("m", served.loaded.version)
     assert answer.id == "7"
@@ -71,7 +71,7 @@ def test_texts_are_answered(served: ServedModel) -> None:
     assert {label.decode() for label in answer.outputs[0].contents.bytes_contents} <= set(LABELS)
 
 
-def test_the_server_and_the_model_say_what_they_are(served: ServedModel) -> None:
+def test_the_server_and_the_model_say_what_they_are(served: Model) -> None:
     async def call(stub: Any) -> Any:
         return (
             await stub.ServerLive(pb2.ServerLiveRequest()),
@@ -92,7 +92,7 @@ def test_the_server_and_the_model_say_what_they_are(served: ServedModel) -> None
 
 
 def test_before_a_model_is_ready_the_server_lives_and_requests_are_unavailable(
-    loading: ServedModel,
+    loading: Model,
 ) -> None:
     async def call(stub: Any) -> Any:
         return (
@@ -114,7 +114,7 @@ def test_before_a_model_is_ready_the_server_lives_and_requests_are_unavailable(
     [("other", "", "there is no model other here"), ("m", "0", "m has no version 0 here")],
 )
 def test_an_unknown_model_or_version_is_not_found(
-    served: ServedModel, name: str, version: str, message: str
+    served: Model, name: str, version: str, message: str
 ) -> None:
     not_found = (grpc.StatusCode.NOT_FOUND, message)
     infer = infer_request(*TEXTS, name=name, version=version)
@@ -125,7 +125,7 @@ def test_an_unknown_model_or_version_is_not_found(
     assert refused(served, lambda stub: stub.ModelMetadata(metadata)) == not_found
 
 
-def test_bad_input_is_an_invalid_argument_with_the_reason(served: ServedModel) -> None:
+def test_bad_input_is_an_invalid_argument_with_the_reason(served: Model) -> None:
     request = infer_request(*TEXTS)
     request.inputs[0].shape[0] = 3
     code, details = refused(served, lambda stub: stub.ModelInfer(request))
@@ -134,7 +134,7 @@ def test_bad_input_is_an_invalid_argument_with_the_reason(served: ServedModel) -
 
 
 def test_what_nobody_foresaw_is_internal_with_the_reason_and_is_logged(
-    served: ServedModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    served: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any) -> Any:
         raise RuntimeError("the disk is on fire")
@@ -146,14 +146,14 @@ def test_what_nobody_foresaw_is_internal_with_the_reason_and_is_logged(
     assert "Traceback" in caplog.text
 
 
-def test_messages_may_be_as_long_as_kserves_own_server_takes(served: ServedModel) -> None:
+def test_messages_may_be_as_long_as_kserves_own_server_takes(served: Model) -> None:
     # gRPC's own limit is 4 MiB, KServe's 8.
     long = infer_request("good " * 1_300_000)
     answer = ask(served, lambda stub: stub.ModelInfer(long))
     assert len(answer.outputs) == 3
 
 
-def test_messages_are_refused_that_would_hold_too_much_together(served: ServedModel) -> None:
+def test_messages_are_refused_that_would_hold_too_much_together(served: Model) -> None:
     bodies = Bodies(10_000, 10_000)
     bodies.held = 9_990
 
@@ -177,7 +177,7 @@ def test_messages_are_refused_that_would_hold_too_much_together(served: ServedMo
     assert bodies.held == 0
 
 
-def test_two_servers_never_share_a_port(served: ServedModel) -> None:
+def test_two_servers_never_share_a_port(served: Model) -> None:
     async def run() -> None:
         port = free_port()
         models = Repository([served], served.settings)

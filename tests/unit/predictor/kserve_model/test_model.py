@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from predictor.serving.model import ServedModel
+    from predictor.serving.model import Model
 
 
 @pytest.fixture
-def model(served: ServedModel, prepared_classifier: Path) -> PreparedModel:
+def model(served: Model, prepared_classifier: Path) -> PreparedModel:
     return PreparedModel(Settings("m", prepared_classifier), served)
 
 
@@ -74,7 +74,7 @@ def test_a_load_that_fails_leaves_it_not_ready(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_served_already_is_as_ready_as_it(
-    served: ServedModel, model: PreparedModel
+    served: Model, model: PreparedModel
 ) -> None:
     assert served.ready
     assert model.ready
@@ -151,6 +151,6 @@ def test_what_the_client_can_mend_is_kserves_error_for_that(
         ask(model, payload)
 
 
-def test_metadata_is_the_served_models_own(served: ServedModel, model: PreparedModel) -> None:
+def test_metadata_is_the_served_models_own(served: Model, model: PreparedModel) -> None:
     assert model.get_input_types() == served.current.input_types()
     assert model.get_output_types() == served.current.output_types()

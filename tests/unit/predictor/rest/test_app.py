@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 
 from predictor.protocol.body_budget import Bodies
 from predictor.rest.app import RestApp
-from predictor.serving.model import ServedModel
+from predictor.serving.model import Model
 from predictor.serving.repository import Repository
 from predictor.settings import Settings
 from tests.support.clients.asgi import others, request
@@ -30,7 +30,7 @@ INFER = "/v2/models/m/infer"
 
 
 @pytest.fixture(scope="module")
-def app(served: ServedModel) -> RestApp:
+def app(served: Model) -> RestApp:
     return RestApp(Repository([served], served.settings), others)
 
 
@@ -38,7 +38,7 @@ def app(served: ServedModel) -> RestApp:
 def loading(tmp_path: Path) -> RestApp:
     """Over a model that is not loaded."""
     settings = Settings("m", tmp_path)
-    return RestApp(Repository([ServedModel(settings)], settings), others)
+    return RestApp(Repository([Model(settings)], settings), others)
 
 
 def test_texts_are_answered(app: RestApp) -> None:
@@ -63,7 +63,7 @@ def test_a_body_needs_no_content_type_and_may_come_in_pieces(app: RestApp) -> No
     assert whole.json() == cut.json()
 
 
-def test_a_version_may_be_named(app: RestApp, served: ServedModel) -> None:
+def test_a_version_may_be_named(app: RestApp, served: Model) -> None:
     version = served.loaded.version
     path = f"/v2/models/m/versions/{version}"
     assert request(app, "POST", f"{path}/infer", json=text_request(TEXTS)).status_code == 200
@@ -160,7 +160,7 @@ def test_a_server_without_a_ready_model_is_alive(loading: RestApp, path: str) ->
     assert request(loading, "GET", path).status_code == 200
 
 
-def test_the_server_and_the_model_say_what_they_are(app: RestApp, served: ServedModel) -> None:
+def test_the_server_and_the_model_say_what_they_are(app: RestApp, served: Model) -> None:
     assert request(app, "GET", "/").json() == {"status": "alive"}
     assert request(app, "GET", "/v2/health/live").json() == {"live": True}
     assert request(app, "GET", "/v2/health/ready").json() == {"ready": True}
@@ -185,7 +185,7 @@ def test_metrics_come_in_the_form_that_was_asked_for(app: RestApp) -> None:
     assert open_metrics.text.endswith("# EOF\n")
 
 
-def test_requests_are_refused_that_would_hold_too_much_together(served: ServedModel) -> None:
+def test_requests_are_refused_that_would_hold_too_much_together(served: Model) -> None:
     bodies = Bodies(1000, 1000)
     app = RestApp(Repository([served], served.settings), others, bodies=bodies)
     labels = {"model_name": "m", "protocol": "rest-v2", "kind": "pending_bytes"}
@@ -270,7 +270,7 @@ def test_explaining_is_501_for_a_model_that_is_ready(app: RestApp, loading: Rest
 @pytest.mark.parametrize("path", [INFER, "/v1/models/m:predict"])
 def test_what_nobody_foresaw_is_500_with_the_reason_and_is_logged(
     app: RestApp,
-    served: ServedModel,
+    served: Model,
     path: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

@@ -10,12 +10,12 @@ from prometheus_client import REGISTRY
 
 from predictor.errors import DeadlineError, OverloadedError
 from predictor.rest.overload import Shedding
-from predictor.serving.in_flight import Traffic
-from predictor.serving.model import ServedModel
+from predictor.serving.in_flight import InFlight
+from predictor.serving.model import Model
 from predictor.serving.repository import Repository
 from predictor.settings import Settings
 from predictor.telemetry import metrics
-from predictor.telemetry.requests import REST_V2, Exchanges
+from predictor.telemetry.requests import REST_V2, RequestRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ RERANK = ("/openai/v1/rerank", "/v1/rerank", "/v2/rerank", "/rerank")
 ROOM = 3
 
 
-class Model:
+class FakeModel:
     """Has room for three more; knows which deadlines and how many others it was asked about."""
 
     name = "m"
@@ -38,7 +38,7 @@ class Model:
         self.deadlines: list[float | None] = []
 
     @property
-    def current(self) -> Model:
+    def current(self) -> FakeModel:
         return self
 
     def check_queue(self, deadline: float | None, coming: int) -> None:
@@ -52,9 +52,9 @@ def scope(path: str = INFER, method: str = "POST", **headers: str) -> dict[str, 
     return {"type": "http", "method": method, "path": path, "headers": pairs}
 
 
-def shedding(model: Model, traffic: Traffic | None = None) -> Shedding:
-    models = cast("dict[str, ServedModel]", {"m": model})
-    return Shedding(models, Exchanges(models), traffic or Traffic())
+def shedding(model: FakeModel, in_flight: InFlight | None = None) -> Shedding:
+    models = cast("dict[str, Model]", {"m": model})
+    return Shedding(models, RequestRecorder(models), in_flight or InFlight())
 
 
 def statuses(shed: Shedding, asked: dict[str, Any], times: int = ROOM + 2) -> list[int | None]:
@@ -69,11 +69,11 @@ def statuses(shed: Shedding, asked: dict[str, Any], times: int = ROOM + 2) -> li
 
 @pytest.mark.parametrize("path", [INFER, "/v2/models/m/versions/1/infer", "/v1/models/m:predict"])
 def test_as_many_go_on_as_there_is_room_for_and_the_others_are_refused(path: str) -> None:
-    assert statuses(shedding(Model()), scope(path)) == [None] * ROOM + [503] * 2
+    assert statuses(shedding(FakeModel()), scope(path)) == [None] * ROOM + [503] * 2
 
 
 def test_those_let_in_are_in_their_queue_when_more_is_read() -> None:
-    shed = shedding(Model())
+    shed = shedding(FakeModel())
     assert statuses(shed, scope()) == statuses(shed, scope())
 
 
@@ -87,24 +87,24 @@ def test_those_let_in_are_in_their_queue_when_more_is_read() -> None:
     ],
 )
 def test_nothing_else_is_refused(asked: dict[str, Any]) -> None:
-    assert statuses(shedding(Model()), asked) == [None] * (ROOM + 2)
+    assert statuses(shedding(FakeModel()), asked) == [None] * (ROOM + 2)
 
 
 def test_nothing_is_refused_while_nothing_waits() -> None:
-    model = Model()
+    model = FakeModel()
     model.crowded = False
     assert statuses(shedding(model), scope()) == [None] * (ROOM + 2)
     assert not model.deadlines
 
 
 def test_a_leaving_server_tells_clients_so_in_its_answers() -> None:
-    traffic = Traffic()
-    traffic.leaving = True
-    assert statuses(shedding(Model(), traffic), scope()) == [None] * (ROOM + 2)
+    in_flight = InFlight()
+    in_flight.draining = True
+    assert statuses(shedding(FakeModel(), in_flight), scope()) == [None] * (ROOM + 2)
 
 
 def test_the_deadline_counts_and_a_wrong_one_is_said_where_all_else_is_said() -> None:
-    model = Model()
+    model = FakeModel()
     statuses(shedding(model), scope(x_request_timeout_ms="100"), 1)
     assert model.deadlines[0] is not None
     assert statuses(shedding(model), scope(x_request_timeout_ms="soon"), 1) == [None]
@@ -115,7 +115,7 @@ def test_the_deadline_counts_and_a_wrong_one_is_said_where_all_else_is_said() ->
 def test_a_refusal_says_when_to_ask_again_and_is_counted() -> None:
     counter = metrics.errors("m", REST_V2, "overloaded")
     before = counter._value.get()
-    shed = shedding(Model())
+    shed = shedding(FakeModel())
 
     async def last() -> Any:
         return [shed.refuse(scope()) for _ in range(ROOM + 1)][-1]
@@ -127,12 +127,10 @@ def test_a_refusal_says_when_to_ask_again_and_is_counted() -> None:
 
 
 @pytest.fixture(scope="module")
-def models(
-    served: ServedModel, prepared_embedder: Path, prepared_reranker: Path
-) -> Iterator[Repository]:
+def models(served: Model, prepared_embedder: Path, prepared_reranker: Path) -> Iterator[Repository]:
     """The classifier, an embedder, a reranker and its twin."""
     folders = {"e": prepared_embedder, "r": prepared_reranker, "twin": prepared_reranker}
-    made = [ServedModel(Settings(n, f, variant="fp32", lanes=1)) for n, f in folders.items()]
+    made = [Model(Settings(n, f, variant="fp32", lanes=1)) for n, f in folders.items()]
     for model in made:
         model.load()
     yield Repository([served, *made], served.settings)
@@ -143,7 +141,7 @@ def models(
 def fill(monkeypatch: pytest.MonkeyPatch, models: Repository, **seconds: int) -> None:
     """So many seconds' texts wait for each of these, and no request is let in."""
     full = [models[name] for name in seconds]
-    monkeypatch.setattr(ServedModel, "crowded", property(lambda model: model in full))
+    monkeypatch.setattr(Model, "crowded", property(lambda model: model in full))
     for model in full:
 
         def refuse(_: float | None, __: int, wait: int = seconds[model.name]) -> None:
@@ -160,7 +158,7 @@ def counted(model: str, protocol: str) -> float:
 def test_embeddings_are_refused_where_the_only_embedder_is_full(
     models: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shed = Shedding(models, Exchanges(models), Traffic())
+    shed = Shedding(models, RequestRecorder(models), InFlight())
     fill(monkeypatch, models, m=1)
     assert shed.refuse(scope(EMBEDDINGS)) is None
     fill(monkeypatch, models, e=3)
@@ -176,7 +174,7 @@ def test_embeddings_are_refused_where_the_only_embedder_is_full(
 def test_where_the_body_names_the_model_all_it_may_mean_must_be_full(
     models: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shed = Shedding(models, Exchanges(models), Traffic())
+    shed = Shedding(models, RequestRecorder(models), InFlight())
     fill(monkeypatch, models, r=3)
     assert [shed.refuse(scope(path)) for path in RERANK] == [None] * 4
     fill(monkeypatch, models, r=3, twin=2)

@@ -8,7 +8,7 @@ import orjson
 
 from predictor.loading.load import load
 from predictor.rest.status import status
-from predictor.serving.model import ServedModel
+from predictor.serving.model import Model
 from predictor.settings import Settings
 from predictor.telemetry.startup import Start
 from storage_init.base.hashing import sha256_file
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def test_a_served_model_says_where_it_is_from_and_what_was_found(
-    served: ServedModel, prepared_classifier: Path
+    served: Model, prepared_classifier: Path
 ) -> None:
     start = Start()
     start.mark("listening")
@@ -50,7 +50,7 @@ def test_a_served_model_says_where_it_is_from_and_what_was_found(
 
 
 def test_each_other_variant_has_a_reason(prepared_classifier: Path) -> None:
-    model = ServedModel(Settings("m", prepared_classifier, variant="fp32", lanes=1))
+    model = Model(Settings("m", prepared_classifier, variant="fp32", lanes=1))
     model.load()
     (told,) = status({"m": model}, model.settings, Start())["models"]
     model.stop()
@@ -60,7 +60,7 @@ def test_each_other_variant_has_a_reason(prepared_classifier: Path) -> None:
 
 
 def test_a_model_that_failed_says_why(tmp_path: Path) -> None:
-    model = ServedModel(Settings("m", tmp_path))
+    model = Model(Settings("m", tmp_path))
     model.fail("the disk is on fire")
     (told,) = status({"m": model}, model.settings, Start())["models"]
     assert (told["state"], told["ready"]) == ("failed", False)
@@ -74,7 +74,7 @@ def test_a_plain_folder_has_no_package_to_tell_of(
 
     folder = export_onnx(classifier, tmp_path / "plain")
     settings = Settings("m", folder, lanes=1)
-    model = ServedModel(settings)
+    model = Model(settings)
     model.serve(load(settings))
     request.addfinalizer(model.stop)
     (told,) = status({"m": model}, settings, Start())["models"]

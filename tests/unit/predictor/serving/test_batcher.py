@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from predictor.engine.engine import Engine
     from predictor.serving.batcher import Batcher
-    from predictor.telemetry.metrics import Ran
+    from predictor.telemetry.metrics import BatchStats
 
 WORDS = st.text("abc", min_size=1, max_size=9)
 REQUESTS = st.lists(st.lists(WORDS, min_size=1, max_size=6), min_size=1, max_size=12)
@@ -216,7 +216,7 @@ def test_a_request_of_which_one_text_fails_is_told_so_once_and_the_lane_goes_on(
 
 
 def test_each_inference_is_told_with_its_tokens_and_its_padding() -> None:
-    seen: list[Ran] = []
+    seen: list[BatchStats] = []
     with running(Letters(), ONE_LANE, seen.append) as batcher:
         asyncio.run(batcher.run(Texts(["aaaa", "bbbb", "c" * 3])))
     texts = sum(len(ran.waited) for ran in seen)

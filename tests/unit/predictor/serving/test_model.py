@@ -10,7 +10,7 @@ import pytest
 from predictor.errors import NotReadyError
 from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts
-from predictor.serving.model import ServedModel, State
+from predictor.serving.model import Model, State
 from storage_init.base.errors import WarmstartError
 from tests.support.clients.requests import ask, infer, texts
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TEXTS = ["the film was good", "a bad book", "i would never watch this again"]
 
 
-def test_only_a_load_makes_it_ready(make: Callable[..., ServedModel]) -> None:
+def test_only_a_load_makes_it_ready(make: Callable[..., Model]) -> None:
     model = make()
     assert (model.state, model.ready) == (State.LOADING, False)
     model.load()
@@ -34,9 +34,7 @@ def test_only_a_load_makes_it_ready(make: Callable[..., ServedModel]) -> None:
     assert (model.state, model.ready) == (State.STOPPED, False)
 
 
-def test_a_load_that_fails_leaves_it_not_ready(
-    make: Callable[..., ServedModel], tmp_path: Path
-) -> None:
+def test_a_load_that_fails_leaves_it_not_ready(make: Callable[..., Model], tmp_path: Path) -> None:
     model = make(tmp_path)
     with pytest.raises(WarmstartError):
         model.load()
@@ -44,7 +42,7 @@ def test_a_load_that_fails_leaves_it_not_ready(
 
 
 def test_a_load_that_is_under_way_is_waited_for(
-    make: Callable[..., ServedModel], loaded: LoadedModel
+    make: Callable[..., Model], loaded: LoadedModel
 ) -> None:
     model = make()
     model.serve(loaded)
@@ -52,9 +50,9 @@ def test_a_load_that_is_under_way_is_waited_for(
     assert ask(model, texts("good")).model_version == loaded.version
 
 
-@pytest.mark.parametrize("end", [ServedModel.drain, ServedModel.stop])
+@pytest.mark.parametrize("end", [Model.drain, Model.stop])
 def test_before_it_is_ready_everything_is_told_so(
-    make: Callable[..., ServedModel], end: Callable[[ServedModel], None]
+    make: Callable[..., Model], end: Callable[[Model], None]
 ) -> None:
     model = make()
     for _ in range(2):
@@ -68,7 +66,7 @@ def test_before_it_is_ready_everything_is_told_so(
 
 
 def test_a_draining_model_answers_and_says_that_it_is_not_ready(
-    make: Callable[..., ServedModel],
+    make: Callable[..., Model],
 ) -> None:
     model = make()
     model.load()
@@ -77,7 +75,7 @@ def test_a_draining_model_answers_and_says_that_it_is_not_ready(
     assert ask(model, texts("good")).outputs["label"].shape == (1,)
 
 
-def test_after_it_was_stopped_a_request_is_told_so(make: Callable[..., ServedModel]) -> None:
+def test_after_it_was_stopped_a_request_is_told_so(make: Callable[..., Model]) -> None:
     model = make()
     model.load()
     model.stop()
@@ -86,7 +84,7 @@ def test_after_it_was_stopped_a_request_is_told_so(make: Callable[..., ServedMod
     model.stop()  # once more does no harm
 
 
-def test_requests_that_stopping_overtakes_are_answered(make: Callable[..., ServedModel]) -> None:
+def test_requests_that_stopping_overtakes_are_answered(make: Callable[..., Model]) -> None:
     model = make()
     model.load()
 
@@ -100,7 +98,7 @@ def test_requests_that_stopping_overtakes_are_answered(make: Callable[..., Serve
 
 
 def test_texts_whose_version_is_replaced_while_they_get_tokens_are_answered_by_the_next(
-    make: Callable[..., ServedModel], loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., Model], loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = make(variant="fp32")
     model.serve(loaded)
@@ -119,7 +117,7 @@ def test_texts_whose_version_is_replaced_while_they_get_tokens_are_answered_by_t
 
 
 def test_texts_whose_model_is_unloaded_while_they_get_tokens_are_told_so(
-    make: Callable[..., ServedModel], loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., Model], loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = make(variant="fp32")
     model.serve(loaded)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from predictor.protocol.types import Texts, Tokens
-from predictor.serving.queue import Backlog, Job
+from predictor.serving.queue import Job, RequestQueue
 from predictor.serving.scheduler import LOOK_AHEAD
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ def job(loop: asyncio.AbstractEventLoop, texts: int = 1) -> Job:
     return Job(Texts(["a"] * texts), loop.create_future(), loop)
 
 
-def entered(backlog: Backlog, *jobs: Job) -> None:
+def entered(backlog: RequestQueue, *jobs: Job) -> None:
     for each in jobs:
         backlog.add(each)
     for each in backlog.arrivals():
         backlog.enter(each, [Tokens([1])] * each.waiting)
 
 
-def leave(backlog: Backlog, who: Job) -> None:
+def leave(backlog: RequestQueue, who: Job) -> None:
     who.future.cancel()
     backlog.forget(who)
 
@@ -42,7 +42,7 @@ def leave(backlog: Backlog, who: Job) -> None:
 def test_texts_count_from_their_arrival_until_a_lane_takes_them(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
-    backlog = Backlog()
+    backlog = RequestQueue()
     assert not backlog
     backlog.add(job(loop, 3))
     backlog.add(Job([Tokens([1, 2])] * 2, loop.create_future(), loop))
@@ -61,7 +61,7 @@ def test_texts_count_from_their_arrival_until_a_lane_takes_them(
 def test_a_text_that_becomes_several_rows_counts_as_so_many(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
-    backlog, one = Backlog(), job(loop)
+    backlog, one = RequestQueue(), job(loop)
     backlog.add(one)
     (arrived,) = backlog.arrivals()
     backlog.enter(arrived, [Tokens([1])] * 4)
@@ -73,7 +73,7 @@ def test_a_text_that_becomes_several_rows_counts_as_so_many(
 def test_who_leaves_is_counted_out_at_once_and_never_handed_to_a_lane(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
-    backlog, left, kept, early = Backlog(), job(loop, 5), job(loop), job(loop, 2)
+    backlog, left, kept, early = RequestQueue(), job(loop, 5), job(loop), job(loop, 2)
     entered(backlog, left, kept)
     leave(backlog, left)
     backlog.add(early)
@@ -84,7 +84,7 @@ def test_who_leaves_is_counted_out_at_once_and_never_handed_to_a_lane(
 
 
 def test_when_all_have_left_nothing_is_there(loop: asyncio.AbstractEventLoop) -> None:
-    backlog, jobs = Backlog(), [job(loop) for _ in range(3)]
+    backlog, jobs = RequestQueue(), [job(loop) for _ in range(3)]
     entered(backlog, *jobs)
     for each in jobs:
         leave(backlog, each)
@@ -93,7 +93,7 @@ def test_when_all_have_left_nothing_is_there(loop: asyncio.AbstractEventLoop) ->
 
 
 def test_those_who_left_take_no_room_behind_one_who_stays(loop: asyncio.AbstractEventLoop) -> None:
-    backlog, first = Backlog(), job(loop)
+    backlog, first = RequestQueue(), job(loop)
     entered(backlog, first)
     for _ in range(50 * LOOK_AHEAD):
         each = job(loop)
@@ -105,7 +105,7 @@ def test_those_who_left_take_no_room_behind_one_who_stays(loop: asyncio.Abstract
 
 
 def test_a_jobs_rows_come_in_the_order_of_its_texts(loop: asyncio.AbstractEventLoop) -> None:
-    backlog, two = Backlog(), job(loop, 2)
+    backlog, two = RequestQueue(), job(loop, 2)
     entered(backlog, two)
     assert two.settle(1, np.array([1.0])) is None
     rows = two.settle(0, np.array([0.0]))
@@ -116,7 +116,7 @@ def test_a_jobs_rows_come_in_the_order_of_its_texts(loop: asyncio.AbstractEventL
 def test_a_queue_that_was_empty_has_stood_still_for_no_time(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
-    backlog, first, second = Backlog(), job(loop), job(loop)
+    backlog, first, second = RequestQueue(), job(loop), job(loop)
     backlog.taken -= 100
     backlog.add(first)
     assert backlog.taken == first.since

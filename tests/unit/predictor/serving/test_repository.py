@@ -18,7 +18,7 @@ from predictor.errors import (
 )
 from predictor.protocol.messages import Answer, InputTensor, Request
 from predictor.protocol.parameters import Parameters
-from predictor.serving.model import ServedModel, State
+from predictor.serving.model import Model, State
 from predictor.serving.repository import Repository
 from predictor.settings import Settings
 from tests.support.models.packages import describe_again, flip_byte, writable_copy
@@ -44,7 +44,7 @@ def make(folder: Path) -> Iterator[Make]:
 
     def make(*, load: bool = True) -> Repository:
         settings = Settings(models_dir=folder, variant="fp32", lanes=1)
-        model = ServedModel(Settings("m", folder / "m", variant="fp32", lanes=1))
+        model = Model(Settings("m", folder / "m", variant="fp32", lanes=1))
         if load:
             model.load()
         made.append(Repository([model], settings))
@@ -63,12 +63,12 @@ def change(folder: Path) -> None:
     describe_again(folder)
 
 
-async def infer(model: ServedModel, request: Request) -> Answer:
+async def infer(model: Model, request: Request) -> Answer:
     """By the version that is served when the task runs, as the transports do."""
     return await model.current.infer(request)
 
 
-def ask(model: ServedModel) -> Answer:
+def ask(model: Model) -> Answer:
     tensor = InputTensor("text", "BYTES", [1], ["good"])
     return asyncio.run(infer(model, Request([tensor], Parameters())))
 

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from predictor.loading.load import LoadedModel
-    from predictor.serving.model import ServedModel
+    from predictor.serving.model import Model
 
 TEXTS = ["the film was good", "a bad book", "i would never watch this again"]
 
 
-def test_texts_are_answered_by_the_task(served: ServedModel, loaded: LoadedModel) -> None:
+def test_texts_are_answered_by_the_task(served: Model, loaded: LoadedModel) -> None:
     answer = ask(served, texts(*TEXTS, top_k=2))
     assert (answer.id, answer.model_name) == ("7", "m")
     assert answer.model_version == loaded.version
@@ -44,14 +44,14 @@ def test_texts_are_answered_by_the_task(served: ServedModel, loaded: LoadedModel
     np.testing.assert_allclose(answer.outputs["probabilities"], wanted, atol=1e-4)
 
 
-def test_a_request_without_an_id_is_given_one(served: ServedModel) -> None:
+def test_a_request_without_an_id_is_given_one(served: Model) -> None:
     request = Request(texts("good").inputs, Parameters())
     first, second = (ask(served, request).id for _ in range(2))
     assert uuid.UUID(first) != uuid.UUID(second)
 
 
 def test_tensors_are_answered_with_the_graphs_own_output(
-    served: ServedModel, loaded: LoadedModel
+    served: Model, loaded: LoadedModel
 ) -> None:
     encoding = loaded.engine.tokenizer.encode(["a bad book"])[0]
     answer = ask(served, tensors(encoding.ids))
@@ -60,14 +60,14 @@ def test_tensors_are_answered_with_the_graphs_own_output(
     np.testing.assert_allclose(answer.outputs["logits"], wanted, atol=1e-5)
 
 
-def test_only_the_outputs_asked_for_are_given(served: ServedModel) -> None:
+def test_only_the_outputs_asked_for_are_given(served: Model) -> None:
     answer = ask(served, texts("good", outputs=("probabilities", "label")))
     assert list(answer.outputs) == ["probabilities", "label"]
     with pytest.raises(InvalidRequestError, match="unknown output logits"):
         ask(served, texts("good", outputs=("logits",)))
 
 
-def test_v1_and_v2_answer_alike(served: ServedModel) -> None:
+def test_v1_and_v2_answer_alike(served: Model) -> None:
     v2 = ask(served, texts("the film was good", "a bad book")).outputs
     body = {"instances": ["the film was good", {"text": "a bad book"}]}
     first, second = asyncio.run(served.current.predict(body))["predictions"]
@@ -75,7 +75,7 @@ def test_v1_and_v2_answer_alike(served: ServedModel) -> None:
     np.testing.assert_allclose([first["score"], second["score"]], v2["score"], rtol=1e-5)
 
 
-def test_a_text_that_is_too_long_is_the_clients_error(served: ServedModel) -> None:
+def test_a_text_that_is_too_long_is_the_clients_error(served: Model) -> None:
     complaint = "text 1 has more than 64 tokens, and truncation is false"
     with pytest.raises(InvalidRequestError, match=complaint):
         ask(served, texts("good", "good " * 100, truncation=False))
@@ -84,14 +84,14 @@ def test_a_text_that_is_too_long_is_the_clients_error(served: ServedModel) -> No
         asyncio.run(served.current.predict(body))
 
 
-def test_tensors_that_the_graph_refuses_are_the_clients_error(served: ServedModel) -> None:
+def test_tensors_that_the_graph_refuses_are_the_clients_error(served: Model) -> None:
     # The model knows two token types.
     with pytest.raises(InvalidRequestError, match="the model refuses these tensors"):
         ask(served, tensors([2, 9, 3], token_type_ids=[0, 7, 0]))
     assert ask(served, texts("good")).outputs, "and the next is answered"
 
 
-def test_settings_reach_the_lanes(make: Callable[..., ServedModel]) -> None:
+def test_settings_reach_the_lanes(make: Callable[..., Model]) -> None:
     def inferences(**flags: Any) -> float:
         model = make(variant="fp32", lanes=1, **flags)
         model.load()
@@ -110,7 +110,7 @@ def test_settings_reach_the_lanes(make: Callable[..., ServedModel]) -> None:
 
 
 def test_texts_of_unequal_length_share_an_inference_as_padding_allows(
-    make: Callable[..., ServedModel],
+    make: Callable[..., Model],
 ) -> None:
     def padding(max_padding: int) -> float:
         model = make(variant="fp32", lanes=1, max_padding=max_padding)
@@ -126,7 +126,7 @@ def test_texts_of_unequal_length_share_an_inference_as_padding_allows(
 
 
 def test_a_half_precision_export_is_answered_in_the_fp32_that_metadata_promises(
-    embedder: Path, tmp_path: Path, make: Callable[..., ServedModel]
+    embedder: Path, tmp_path: Path, make: Callable[..., Model]
 ) -> None:
     for name in ("config.json", "tokenizer.json"):
         shutil.copyfile(embedder / name, tmp_path / name)
@@ -150,7 +150,7 @@ def test_a_half_precision_export_is_answered_in_the_fp32_that_metadata_promises(
 
 
 def test_metadata_names_texts_and_tensors(
-    served: ServedModel, prepared_embedder: Path, make: Callable[..., ServedModel]
+    served: Model, prepared_embedder: Path, make: Callable[..., Model]
 ) -> None:
     metadata = served.current.metadata()
     assert (metadata["name"], metadata["platform"]) == ("m", "onnx_onnxv1")

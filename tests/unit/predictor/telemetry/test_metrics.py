@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client import REGISTRY
 
-from predictor.telemetry.metrics import Ran, observer, record_start
+from predictor.telemetry.metrics import BatchStats, observer, record_start
 
 
 def value(name: str, **labels: str) -> float | None:
@@ -20,8 +20,8 @@ def test_the_phases_of_a_start_are_published() -> None:
 
 def test_each_inference_is_counted_with_its_texts_tokens_and_padding() -> None:
     observe = observer("lanes")
-    observe(Ran(tokens=10, padded=12, seconds=0.002, waited=[0.001, 0.003]))
-    observe(Ran(tokens=5, padded=5, seconds=0.004, waited=[0.02]))
+    observe(BatchStats(tokens=10, padded=12, seconds=0.002, waited=[0.001, 0.003]))
+    observe(BatchStats(tokens=5, padded=5, seconds=0.004, waited=[0.02]))
     figures = {
         "inference_seconds_count": 2,
         "inference_seconds_sum": 0.006,

@@ -21,8 +21,8 @@ from predictor.telemetry.requests import (
     REST_OPENAI,
     REST_V1,
     REST_V2,
-    Exchanges,
-    Finished,
+    RequestRecord,
+    RequestRecorder,
     kind_of,
 )
 from predictor.telemetry.timeline import CURRENT, Timeline
@@ -32,9 +32,9 @@ class Notes:
     """A tracer that keeps what it is told."""
 
     def __init__(self) -> None:
-        self.finished: list[Finished] = []
+        self.finished: list[RequestRecord] = []
 
-    def record(self, finished: Finished) -> None:
+    def record(self, finished: RequestRecord) -> None:
         self.finished.append(finished)
 
 
@@ -44,7 +44,7 @@ def value(name: str, **labels: str) -> float:
 
 def test_an_answer_is_timed_and_no_longer_in_flight() -> None:
     labels = {"model_name": "timed", "protocol": REST_V2}
-    with Exchanges({"timed"}).begin("timed", REST_V2) as exchange:
+    with RequestRecorder({"timed"}).begin("timed", REST_V2) as exchange:
         assert value("requests_in_flight", **labels) == 1
         exchange.answered("7")
     assert value("requests_in_flight", **labels) == 0
@@ -52,9 +52,9 @@ def test_an_answer_is_timed_and_no_longer_in_flight() -> None:
 
 
 def test_an_error_is_counted_by_its_kind_and_not_timed() -> None:
-    exchanges = Exchanges({"wrong"})
+    recorder = RequestRecorder({"wrong"})
     for error in (InvalidRequestError("no"), NotReadyError("wrong"), RuntimeError("oh")):
-        with pytest.raises(type(error)), exchanges.begin("wrong", GRPC_V2):
+        with pytest.raises(type(error)), recorder.begin("wrong", GRPC_V2):
             raise error
     labels = {"model_name": "wrong", "protocol": GRPC_V2}
     for kind in ("invalid_request", "not_ready", "internal"):
@@ -64,15 +64,15 @@ def test_an_error_is_counted_by_its_kind_and_not_timed() -> None:
 
 
 def test_a_request_whose_body_names_the_model_is_counted_before_and_after() -> None:
-    exchanges = Exchanges({"named"})
+    recorder = RequestRecorder({"named"})
     unknown = {"model_name": "", "protocol": REST_OPENAI}
     named = {"model_name": "named", "protocol": REST_OPENAI}
     before = value("request_errors_total", kind="invalid_request", **unknown)
-    with pytest.raises(InvalidRequestError), exchanges.begin("", REST_OPENAI):
+    with pytest.raises(InvalidRequestError), recorder.begin("", REST_OPENAI):
         assert value("requests_in_flight", **unknown) == 1
         raise InvalidRequestError("no JSON")
     assert value("request_errors_total", kind="invalid_request", **unknown) == before + 1
-    with exchanges.begin("", REST_OPENAI) as exchange:
+    with recorder.begin("", REST_OPENAI) as exchange:
         exchange.about("named")
         assert value("requests_in_flight", **unknown) == 0
         assert value("requests_in_flight", **named) == 1
@@ -83,7 +83,7 @@ def test_a_request_whose_body_names_the_model_is_counted_before_and_after() -> N
 def test_names_that_clients_invent_share_one_series() -> None:
     before = value("request_errors_total", model_name="", protocol=REST_V1, kind="unknown_model")
     for name in ("invented", "and another"):
-        with pytest.raises(UnknownModelError), Exchanges({"m"}).begin(name, REST_V1):
+        with pytest.raises(UnknownModelError), RequestRecorder({"m"}).begin(name, REST_V1):
             raise UnknownModelError(name)
     after = value("request_errors_total", model_name="", protocol=REST_V1, kind="unknown_model")
     assert after == before + 2
@@ -128,7 +128,7 @@ def test_statuses_are_the_transports(
 ) -> None:
     notes = Notes()
     try:
-        with Exchanges({"m"}, tracer=notes).begin("m", protocol):
+        with RequestRecorder({"m"}, tracer=notes).begin("m", protocol):
             if error:
                 raise error
     except BaseException as raised:  # noqa: BLE001 - whatever it was
@@ -139,13 +139,13 @@ def test_statuses_are_the_transports(
 
 def test_the_id_is_the_answers_or_the_proxys() -> None:
     notes = Notes()
-    exchanges = Exchanges({"m"}, tracer=notes)
+    recorder = RequestRecorder({"m"}, tracer=notes)
     headers: list[Any] = [(b"X-Request-Id", b"proxy"), ("other", "x")]
-    with exchanges.begin("m", REST_V2, headers) as exchange:
+    with recorder.begin("m", REST_V2, headers) as exchange:
         exchange.answered("mine")
-    with exchanges.begin("m", REST_V1, headers) as exchange:
+    with recorder.begin("m", REST_V1, headers) as exchange:
         exchange.answered()
-    with exchanges.begin("m", REST_V2) as exchange:
+    with recorder.begin("m", REST_V2) as exchange:
         exchange.id = "x" * 1000
     assert [finished.id for finished in notes.finished] == ["mine", "proxy", "x" * 128]
     assert notes.finished[0].headers == {"x-request-id": "proxy", "other": "x"}
@@ -153,7 +153,7 @@ def test_the_id_is_the_answers_or_the_proxys() -> None:
 
 def test_a_request_is_one_line_without_its_texts(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    with Exchanges({"m"}, logs=True).begin("m", REST_V2) as exchange:
+    with RequestRecorder({"m"}, logs=True).begin("m", REST_V2) as exchange:
         timeline = CURRENT.get()
         assert timeline is not None
         timeline.tokenize(timeline.arrived + 0.001, timeline.arrived + 0.003)
@@ -178,7 +178,7 @@ def test_a_request_is_one_line_without_its_texts(caplog: pytest.LogCaptureFixtur
 
 def test_nothing_is_logged_unasked(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    with Exchanges({"m"}).begin("m", REST_V2) as exchange:
+    with RequestRecorder({"m"}).begin("m", REST_V2) as exchange:
         exchange.answered()
     assert caplog.records == []
 
@@ -191,7 +191,7 @@ def test_several_inferences_make_one_run() -> None:
 
 
 def test_a_refusal_at_the_door_is_counted() -> None:
-    Exchanges({"full"}).refuse("full", REST_V2, (), OverloadedError("the queue is full", 1))
+    RequestRecorder({"full"}).refuse("full", REST_V2, (), OverloadedError("the queue is full", 1))
     labels = {"model_name": "full", "protocol": REST_V2}
     assert value("request_errors_total", kind="overloaded", **labels) == 1
     assert value("request_seconds_count", **labels) == 0

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from predictor.errors import InvalidRequestError
 from predictor.telemetry import tracing
-from predictor.telemetry.requests import REST_V2, Exchanges
+from predictor.telemetry.requests import REST_V2, RequestRecorder
 from predictor.telemetry.timeline import CURRENT
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -26,14 +26,14 @@ def exporter() -> InMemorySpanExporter:
 
 
 @pytest.fixture
-def exchanges(exporter: InMemorySpanExporter) -> Exchanges:
+def recorder(exporter: InMemorySpanExporter) -> RequestRecorder:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    return Exchanges({"m"}, tracer=tracing.SpanMaker(provider))
+    return RequestRecorder({"m"}, tracer=tracing.SpanMaker(provider))
 
 
-def answer(exchanges: Exchanges, headers: dict[str, str]) -> None:
-    with exchanges.begin("m", REST_V2, headers.items()) as exchange:
+def answer(recorder: RequestRecorder, headers: dict[str, str]) -> None:
+    with recorder.begin("m", REST_V2, headers.items()) as exchange:
         timeline = CURRENT.get()
         assert timeline is not None
         timeline.tokenize(timeline.arrived + 0.001, timeline.arrived + 0.002)
@@ -42,9 +42,9 @@ def answer(exchanges: Exchanges, headers: dict[str, str]) -> None:
 
 
 def test_a_request_is_a_span_with_its_parts_in_the_clients_trace(
-    exchanges: Exchanges, exporter: InMemorySpanExporter
+    recorder: RequestRecorder, exporter: InMemorySpanExporter
 ) -> None:
-    answer(exchanges, SAMPLED)
+    answer(recorder, SAMPLED)
     spans: dict[str, Any] = {span.name: span for span in exporter.get_finished_spans()}
     assert set(spans) == {"tokenize", "queue", "run", "encode", "rest-v2 m"}
     request = spans.pop("rest-v2 m")
@@ -61,16 +61,16 @@ def test_a_request_is_a_span_with_its_parts_in_the_clients_trace(
 
 
 def test_a_client_that_samples_nothing_gets_no_spans(
-    exchanges: Exchanges, exporter: InMemorySpanExporter
+    recorder: RequestRecorder, exporter: InMemorySpanExporter
 ) -> None:
-    answer(exchanges, {"traceparent": f"00-{TRACE}-{PARENT}-00"})
+    answer(recorder, {"traceparent": f"00-{TRACE}-{PARENT}-00"})
     assert exporter.get_finished_spans() == ()
 
 
 def test_an_error_is_one_and_has_no_parts_that_never_were(
-    exchanges: Exchanges, exporter: InMemorySpanExporter
+    recorder: RequestRecorder, exporter: InMemorySpanExporter
 ) -> None:
-    with pytest.raises(InvalidRequestError), exchanges.begin("m", REST_V2):
+    with pytest.raises(InvalidRequestError), recorder.begin("m", REST_V2):
         raise InvalidRequestError("no")
     (span,) = exporter.get_finished_spans()
     assert not span.status.is_ok

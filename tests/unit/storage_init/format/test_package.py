@@ -232,7 +232,7 @@ def test_a_flipped_byte_in_the_description_is_found(
 def test_threads_that_read_their_first_package_together_read_it() -> None:
     code = """
 import sys, threading
-from storage_init import package
+from storage_init.format import package
 content, ready, read = sys.stdin.buffer.read(), threading.Barrier(8), []
 def run():
     ready.wait()

@@ -46,7 +46,7 @@ def cpuinfo(folder: Path, text: str) -> Path:
 def test_features_are_read_as_linux_lists_them(
     tmp_path: Path, text: str, features: set[str]
 ) -> None:
-    assert host.cpu_features(cpuinfo(tmp_path, text)) == features
+    assert cpus.cpu_features(cpuinfo(tmp_path, text)) == features
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_without_cpuinfo_only_what_every_such_machine_has_is_assumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str, features: set[str]
 ) -> None:
     monkeypatch.setattr(platform, "machine", lambda: machine)
-    assert host.cpu_features(tmp_path / "none") == features
+    assert cpus.cpu_features(tmp_path / "none") == features
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_without_cpuinfo_only_what_every_such_machine_has_is_assumed(
 def test_int8_runs_only_where_its_arithmetic_is_exact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, exact: bool
 ) -> None:
-    features = host.cpu_features(cpuinfo(tmp_path, text))
-    monkeypatch.setattr(host, "cpu_features", lambda: features)
+    features = cpus.cpu_features(cpuinfo(tmp_path, text))
+    monkeypatch.setattr(cpus, "cpu_features", lambda: features)
     assert host.unmet(Requires()) is None
     reason = None if exact else "this CPU has none of avx512_vnni, avx_vnni, asimd"
     assert host.unmet(Requires(cpu_any_of=host.EXACT_INT8)) == reason
@@ -75,8 +75,8 @@ def test_int8_runs_only_where_its_arithmetic_is_exact(
 @pytest.fixture
 def packed_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Requires:
     """What was packed on the VNNI machine; the host is that machine until a test moves it."""
-    path, read = cpuinfo(tmp_path, X86_VNNI), host.cpu_features
-    monkeypatch.setattr(host, "cpu_features", lambda: read(path))
+    path, read = cpuinfo(tmp_path, X86_VNNI), cpus.cpu_features
+    monkeypatch.setattr(cpus, "cpu_features", lambda: read(path))
     return Requires(cpu_exactly=host.kernel_features(), onnxruntime="1.32.0")
 
 
@@ -128,7 +128,7 @@ def _many_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_many_cpus")
 @pytest.mark.parametrize(
-    ("quota", "cpus"),
+    ("quota", "count"),
     [
         ("max 100000", 8),
         ("200000 100000", 2),
@@ -141,18 +141,18 @@ def _many_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
         ("", 8),
     ],
 )
-def test_a_cgroup_v2_quota_limits_the_cpus(tmp_path: Path, quota: str, cpus: int) -> None:
+def test_a_cgroup_v2_quota_limits_the_cpus(tmp_path: Path, quota: str, count: int) -> None:
     (tmp_path / "cpu.max").write_text(f"{quota}\n")
-    assert cpus.usable_cpus(tmp_path) == cpus
+    assert cpus.usable_cpus(tmp_path) == count
 
 
 @pytest.mark.usefixtures("_many_cpus")
-@pytest.mark.parametrize(("quota", "cpus"), [("-1", 8), ("250000", 3), ("5000", 1)])
-def test_a_cgroup_v1_quota_limits_the_cpus(tmp_path: Path, quota: str, cpus: int) -> None:
+@pytest.mark.parametrize(("quota", "count"), [("-1", 8), ("250000", 3), ("5000", 1)])
+def test_a_cgroup_v1_quota_limits_the_cpus(tmp_path: Path, quota: str, count: int) -> None:
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(f"{quota}\n")
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
-    assert cpus.usable_cpus(tmp_path) == cpus
+    assert cpus.usable_cpus(tmp_path) == count
 
 
 @pytest.mark.usefixtures("_many_cpus")

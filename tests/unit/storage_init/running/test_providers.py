@@ -104,7 +104,7 @@ def test_cudas_libraries_are_loaded_from_their_packages_before_a_session_wants_t
 
 def test_importing_it_imports_no_runtime_and_no_plugin() -> None:
     code = (
-        "import sys; from storage_init import providers; "
+        "import sys; from storage_init.running import providers; "
         "providers.not_installed('OpenVINOExecutionProvider'); "
         "print({'onnxruntime', 'onnxruntime_ep_openvino'} & set(sys.modules))"
     )

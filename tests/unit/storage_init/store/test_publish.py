@@ -121,7 +121,7 @@ def test_a_version_can_be_read_by_anyone_and_written_by_nobody(published: Path) 
 
 def test_a_restrictive_umask_does_not_lock_readers_out(store: Store) -> None:
     code = (
-        "import sys, pathlib; from storage_init.store import Store;"
+        "import sys, pathlib; from storage_init.store.layout import Store;"
         "from tests.unit.storage_init.fakes import publish_fake;"
         "publish_fake(Store(pathlib.Path(sys.argv[1])))"
     )

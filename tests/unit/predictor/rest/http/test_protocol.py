@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 from predictor.errors import OverloadedError
 from predictor.rest.http.protocol import RefusingProtocol
 from predictor.rest.http.response import Reply, refusal
-from predictor.serving.in_flight import Traffic
+from predictor.serving.in_flight import InFlight
 
 if TYPE_CHECKING:
     from predictor.rest.app import Receive, Scope, Send
@@ -26,7 +26,7 @@ class App:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        self.traffic = Traffic()
+        self.in_flight = InFlight()
 
     @property
     def shedding(self) -> App:
@@ -53,7 +53,7 @@ def talk(app: App, *requests: bytes) -> bytes:
     async def run() -> bytes:
         config = uvicorn.Config(
             app,
-            http=cast("type[asyncio.Protocol]", partial(RefusingProtocol, traffic=app.traffic)),
+            http=cast("type[asyncio.Protocol]", partial(RefusingProtocol, in_flight=app.in_flight)),
             lifespan="off",
             port=0,
             log_config=None,
@@ -65,11 +65,11 @@ def talk(app: App, *requests: bytes) -> bytes:
             await asyncio.sleep(0.001)
         port = server.servers[0].sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while not app.traffic.silent:
+        while not app.in_flight.idle_connections:
             await asyncio.sleep(0.001)
         writer.write(b"".join(requests))
         received: Any = await asyncio.wait_for(reader.read(), 10)
-        assert not app.traffic.silent, "it has asked for something"
+        assert not app.in_flight.idle_connections, "it has asked for something"
         writer.close()
         server.should_exit = True
         await serving
@@ -104,13 +104,13 @@ def test_a_refused_request_closes_its_connection_where_the_client_does(request_:
 
 
 def test_a_connection_that_never_asks_is_forgotten_when_it_is_closed() -> None:
-    traffic = Traffic()
+    in_flight = InFlight()
     loop = asyncio.new_event_loop()
     config = uvicorn.Config(App(), http="httptools", lifespan="off", log_config=None)
     config.load()
-    protocol = RefusingProtocol(config, ServerState(), {}, loop, traffic=traffic)
+    protocol = RefusingProtocol(config, ServerState(), {}, loop, in_flight=in_flight)
     protocol.connection_made(asyncio.Transport({"peername": ("::1", 1), "sockname": ("::1", 2)}))
-    assert traffic.silent == {protocol}
+    assert in_flight.idle_connections == {protocol}
     protocol.connection_lost(ConnectionResetError())
-    assert not traffic.silent
+    assert not in_flight.idle_connections
     loop.close()

@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 
 from predictor.protocol.body_budget import Bodies
 from predictor.rest.app import RestApp
-from predictor.serving.model import ServedModel
+from predictor.serving.model import Model
 from predictor.serving.repository import Repository
 from predictor.settings import Settings
 from tests.support.clients.asgi import others, request
@@ -27,8 +27,8 @@ PATH = "/openai/v1/embeddings"
 
 
 @pytest.fixture(scope="module")
-def app(served: ServedModel, prepared_embedder: Path) -> Iterator[RestApp]:
-    embedder = ServedModel(Settings("e", prepared_embedder, variant="fp32", lanes=1))
+def app(served: Model, prepared_embedder: Path) -> Iterator[RestApp]:
+    embedder = Model(Settings("e", prepared_embedder, variant="fp32", lanes=1))
     embedder.load()
     yield RestApp(Repository([served, embedder], served.settings), others)
     embedder.stop()
@@ -165,7 +165,7 @@ def test_an_unknown_model_has_openais_code(app: RestApp) -> None:
 
 def test_a_model_that_is_not_ready_is_503(tmp_path: Path) -> None:
     settings = Settings("e", tmp_path)
-    loading = RestApp(Repository([ServedModel(settings)], settings), others)
+    loading = RestApp(Repository([Model(settings)], settings), others)
     response = request(loading, "POST", PATH, json={"model": "e", "input": "a"})
     assert response.status_code == 503
     assert response.json()["error"]["type"] == "server_error"
@@ -174,7 +174,7 @@ def test_a_model_that_is_not_ready_is_503(tmp_path: Path) -> None:
 
 def test_limits_are_told_in_openais_form(app: RestApp, prepared_embedder: Path) -> None:
     small = Settings("e", prepared_embedder, variant="fp32", lanes=1, max_request_texts=1)
-    model = ServedModel(small)
+    model = Model(small)
     model.load()
     limited = RestApp(Repository([model], small), others, bodies=Bodies(64, 64))
     many = request(limited, "POST", PATH, json={"input": ["a", "b"]})
@@ -218,7 +218,7 @@ def test_a_failure_of_ours_is_told_in_openais_form(
     async def fail(*_: Any) -> None:
         raise OSError("no disk")
 
-    monkeypatch.setattr(ServedModel, "answer", fail)
+    monkeypatch.setattr(Model, "answer", fail)
     response = request(app, "POST", PATH, json={"model": "e", "input": "a"})
     assert response.status_code == 500
     assert response.json()["error"]["message"] == "the request failed: no disk"

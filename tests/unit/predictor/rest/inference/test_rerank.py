@@ -9,7 +9,7 @@ import pytest
 
 from predictor.rest.app import RestApp
 from predictor.rest.inference.rerank import PATHS
-from predictor.serving.model import ServedModel
+from predictor.serving.model import Model
 from predictor.serving.repository import Repository
 from predictor.settings import Settings
 from tests.support.clients.asgi import others, request
@@ -25,8 +25,8 @@ DOCUMENTS = ["a bad film", "the book was very good", "battery lasts two days", "
 
 
 @pytest.fixture(scope="module")
-def app(served: ServedModel, prepared_reranker: Path) -> Iterator[RestApp]:
-    reranker = ServedModel(Settings("r", prepared_reranker, variant="fp32", lanes=1))
+def app(served: Model, prepared_reranker: Path) -> Iterator[RestApp]:
+    reranker = Model(Settings("r", prepared_reranker, variant="fp32", lanes=1))
     reranker.load()
     yield RestApp(Repository([served, reranker], served.settings), others)
     reranker.stop()

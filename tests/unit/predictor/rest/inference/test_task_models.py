@@ -11,7 +11,7 @@ from predictor.engine.tasks.text_classification import TextClassificationTask
 from predictor.engine.tasks.text_embedding import TextEmbeddingTask
 from predictor.errors import InvalidRequestError, NotReadyError, UnknownModelError
 from predictor.rest.inference.task_models import decode, model_for
-from predictor.serving.model import ServedModel
+from predictor.serving.model import Model
 from predictor.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,29 +34,29 @@ def test_a_body_that_is_wrong_is_refused_with_what_it_should_be(body: bytes) -> 
 
 @pytest.mark.parametrize("name", ["m", None])
 def test_a_model_is_found_by_its_name_or_by_being_the_only_one(
-    served: ServedModel, tmp_path: Path, name: str | None
+    served: Model, tmp_path: Path, name: str | None
 ) -> None:
-    models = {"m": served, "other": ServedModel(Settings("other", tmp_path))}
+    models = {"m": served, "other": Model(Settings("other", tmp_path))}
     assert model_for(models, name, TextClassificationTask, "text-classification") is served
 
 
-def test_a_model_of_another_task_is_refused(served: ServedModel) -> None:
+def test_a_model_of_another_task_is_refused(served: Model) -> None:
     with pytest.raises(InvalidRequestError, match="m is not a model for text-embedding"):
         model_for({"m": served}, "m", TextEmbeddingTask, "text-embedding")
     with pytest.raises(InvalidRequestError, match="no model here is for text-embedding"):
         model_for({"m": served}, None, TextEmbeddingTask, "text-embedding")
 
 
-def test_two_models_of_a_kind_must_be_told_apart(served: ServedModel) -> None:
+def test_two_models_of_a_kind_must_be_told_apart(served: Model) -> None:
     models = {"m": served, "n": served}
     with pytest.raises(InvalidRequestError, match=r'name the model in "model": m, m are for'):
         model_for(models, None, TextClassificationTask, "text-classification")
 
 
 def test_an_unknown_model_and_one_that_is_not_ready_are_told_apart(
-    served: ServedModel, tmp_path: Path
+    served: Model, tmp_path: Path
 ) -> None:
-    models = {"m": served, "loading": ServedModel(Settings("loading", tmp_path))}
+    models = {"m": served, "loading": Model(Settings("loading", tmp_path))}
     with pytest.raises(UnknownModelError, match="there is no model other here"):
         model_for(models, "other", TextEmbeddingTask, "text-embedding")
     for name in ("loading", None):

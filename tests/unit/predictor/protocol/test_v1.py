@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from predictor.engine.tasks.base import objects
 from predictor.errors import InvalidRequestError
 from predictor.protocol import v1
 from predictor.protocol.messages import TextInputs
@@ -79,7 +80,7 @@ def test_predictions_are_json_objects_one_a_row() -> None:
         "label": np.array([[b"no", "ça".encode()], [b"no", b"no"]], dtype=np.object_),
         "score": np.array([0.25, 0.5], dtype=np.float32),
     }
-    assert json.loads(json.dumps(v1.objects(outputs))) == [
+    assert json.loads(json.dumps(objects(outputs))) == [
         {"label": ["no", "ça"], "score": 0.25},
         {"label": ["no", "no"], "score": 0.5},
     ]
