@@ -6,11 +6,10 @@ import time
 
 
 class InFlight:
-    """``draining``: clients are asked to go elsewhere next time. ``rejecting``: nothing new is begun.
+    """The requests under way, and the connections that have not asked for anything yet.
 
-    A request counts from when it was read to when its answer was handed over. ``idle_connections``: the
-    connections that were made and have asked for nothing yet; their first request may be on its
-    way.
+    ``draining``: answers ask clients to go elsewhere next time. ``rejecting``: new requests are
+    refused. A request counts from when it was read to when its answer was handed over.
     """
 
     def __init__(self) -> None:
