@@ -10,61 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from storage_init.base.cpus import usable_cpus
 from storage_init.base.values import FLAG, FOLDER, KEY_FILE, NUMBER, SECONDS, TEXT, Kind, at_least
-from storage_init.running.providers import CUDA, PROVIDERS
+from storage_init.running.providers import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from storage_init.format.package import BatchSensitivity, Variant
-
 PREFIX = "WARMSTART_"
 AUTO = "auto"
-# The variant whose operators a GPU's provider has, too, and whose figures it keeps.
-FULL_PRECISION = "fp32"
-
-
-@dataclass(frozen=True)
-class QueueLimits:
-    """``request_texts``: of one request. ``texts``: that wait. ``seconds``: of waiting."""
-
-    request_texts: int
-    texts: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A variant's name and an execution provider's; "auto" for whichever is fastest."""
-
-    variant: str = AUTO
-    provider: str = AUTO
-
-    def provider_of(self, variant: Variant) -> str | None:
-        """Where a variant would run, None if not where it is wanted."""
-        own = variant.requires.provider
-        if self.provider in (AUTO, own):
-            return own
-        on_gpu = self.provider == CUDA and variant.name == FULL_PRECISION
-        return self.provider if on_gpu else None
-
-
-@dataclass(frozen=True)
-class BatchLimits:
-    """How far an answer may move through its batch: a probability or cosine distance, labels."""
-
-    largest_move: float
-    flipped_labels: float
-
-    def allow(self, variant: Variant) -> bool:
-        """Whether texts may share a batch without moving each other's answers."""
-        return self.allow_move(variant.batch_sensitivity)
-
-    def allow_move(self, sensitivity: BatchSensitivity) -> bool:
-        """Whether answers that move so far are near enough."""
-        return (
-            sensitivity.largest_move <= self.largest_move
-            and sensitivity.flipped_labels <= self.flipped_labels
-        )
 
 
 def _one_worker(text: str) -> int:
@@ -83,14 +35,14 @@ def _setting(
     choices: Sequence[str] = (),
     shown: str | None = None,
 ) -> Any:
-    """``shown``: the default in words, where it depends on the host."""
+    """A field of Settings; ``shown`` is the default in words, where it depends on the host."""
     metadata = {"help": text, "type": kind, "choices": choices or None, "shown": shown}
     return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a predictor process is told; each field's help is its documentation."""
+    """The settings of a predictor process; each field's help text documents it."""
 
     model_name: str = _setting(
         "model", "name of the model in URLs and requests; the manifests give the service's"
@@ -204,24 +156,9 @@ class Settings:
         "INFO", "least severe level logged", choices=("DEBUG", "INFO", "WARNING", "ERROR")
     )
 
-    @property
-    def wanted(self) -> Wanted:
-        """Which variant to serve, and on what."""
-        return Wanted(self.variant, self.provider)
-
-    @property
-    def queue_limits(self) -> QueueLimits:
-        """Who may join the queue."""
-        return QueueLimits(self.max_request_texts, self.max_queue_texts, self.max_queue_seconds)
-
-    @property
-    def batch_limits(self) -> BatchLimits:
-        """How far an answer may move through its batch."""
-        return BatchLimits(self.max_batch_move, self.max_batch_flips)
-
 
 def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read settings from flags, then the environment, then defaults; exits on a wrong one."""
+    """Read settings from flags, else the environment, else defaults; exit on a wrong value."""
     parser = argparse.ArgumentParser(
         prog="warmstart-serve",
         description="Serve a prepared model over the V2 and V1 inference protocols.",
@@ -239,7 +176,7 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
             default=default,
             help=f"{item.metadata['help']} (default: %(default)s; {variable})",
         )
-    # KServe's flag, which manifests may have: not a setting, but worth an answer.
+    # KServe's flag, which manifests may set. The predictor has no such setting, but explains why.
     parser.add_argument("--workers", type=_one_worker, help=argparse.SUPPRESS)
     known = parser.parse_args(argv)
     del known.workers
@@ -251,7 +188,7 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
 def _from_environment(
     parser: argparse.ArgumentParser, variable: str, text: str, metadata: Mapping[str, Any]
 ) -> Any:
-    """As argparse reads a flag, but an error names the variable."""
+    """The value of a variable, read as argparse reads a flag; errors name the variable."""
     choices = metadata["choices"]
     if choices and text not in choices:
         parser.error(f"{variable}={text}: choose from {', '.join(choices)}")

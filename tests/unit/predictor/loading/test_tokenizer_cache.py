@@ -1,4 +1,4 @@
-"""Tokenizers shared by models: only where they are the same, and only while one is used."""
+"""The cache of tokenizers that models share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def path(prepared_classifier: Path) -> Path:
     return prepared_classifier / TOKENIZER_FILE
 
 
-def test_one_content_is_parsed_once_wherever_it_lies(path: Path, tmp_path: Path) -> None:
+def test_files_of_the_same_content_share_a_tokenizer(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.json"
     copy.write_bytes(path.read_bytes())
     cache = TokenizerCache()
@@ -30,7 +30,7 @@ def test_one_content_is_parsed_once_wherever_it_lies(path: Path, tmp_path: Path)
     assert {id(tokenizer) for tokenizer in found} == {id(found[0])}
 
 
-def test_other_limits_have_a_tokenizer_of_their_own(path: Path) -> None:
+def test_other_limits_have_their_own_tokenizer(path: Path) -> None:
     cache = TokenizerCache()
     short, long = cache.open(path, 4, 0), cache.open(path, 16, 0)
     text = "the film was good and the book was bad"
@@ -39,7 +39,7 @@ def test_other_limits_have_a_tokenizer_of_their_own(path: Path) -> None:
     assert cache.open(path, 16, 0, "only_second") is not long
 
 
-def test_a_file_that_has_changed_is_parsed_anew(path: Path, tmp_path: Path) -> None:
+def test_a_changed_file_is_parsed_again(path: Path, tmp_path: Path) -> None:
     file = tmp_path / TOKENIZER_FILE
     file.write_bytes(path.read_bytes())
     cache = TokenizerCache()
@@ -48,7 +48,7 @@ def test_a_file_that_has_changed_is_parsed_anew(path: Path, tmp_path: Path) -> N
     assert cache.open(file, 16, 0) is not first
 
 
-def test_what_no_model_uses_any_more_is_let_go(path: Path) -> None:
+def test_a_tokenizer_that_no_model_uses_is_freed(path: Path) -> None:
     cache = TokenizerCache()
     tokenizer = cache.open(path, 16, 0)
     assert len(cache) == 1

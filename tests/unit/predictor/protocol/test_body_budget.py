@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from predictor.errors import PendingBytesError, TooLargeError
-from predictor.protocol.body_budget import Bodies
+from predictor.protocol.body_budget import BodyBudget
 
 
 def test_one_body_has_its_limit_and_all_have_theirs() -> None:
-    bodies = Bodies(each=10, total=15)
+    bodies = BodyBudget(each=10, total=15)
     with pytest.raises(TooLargeError, match="more than 10 bytes"):
         bodies.check(4, 7)
     bodies.check(4, 6)
@@ -20,11 +20,11 @@ def test_one_body_has_its_limit_and_all_have_theirs() -> None:
 
 
 def test_a_body_that_is_alone_is_taken_up_to_its_own_limit() -> None:
-    Bodies(each=10, total=1).check(0, 10)
+    BodyBudget(each=10, total=1).check(0, 10)
 
 
 def test_what_is_held_is_let_go_of_whatever_comes() -> None:
-    bodies = Bodies(each=10, total=15)
+    bodies = BodyBudget(each=10, total=15)
     with pytest.raises(RuntimeError), bodies.holding(9):
         assert bodies.held == 9
         with pytest.raises(PendingBytesError), bodies.holding(7):

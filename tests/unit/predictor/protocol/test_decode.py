@@ -249,16 +249,19 @@ def test_the_largest_tensors_are_taken(classifier_engine: Engine) -> None:
 
 
 def test_only_the_outputs_asked_for_are_given_in_that_order() -> None:
-    assert list(codec.chosen(["probabilities", "label"], OUTPUTS)) == ["probabilities", "label"]
-    assert list(codec.chosen(["score"], OUTPUTS)) == ["score"]
+    assert list(codec.select_outputs(["probabilities", "label"], OUTPUTS)) == [
+        "probabilities",
+        "label",
+    ]
+    assert list(codec.select_outputs(["score"], OUTPUTS)) == ["score"]
 
 
 def test_a_request_that_names_no_output_gets_them_all() -> None:
-    assert codec.chosen([], OUTPUTS) == OUTPUTS
+    assert codec.select_outputs([], OUTPUTS) == OUTPUTS
 
 
 def test_an_output_that_there_is_not_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(
         InvalidRequestError, match="unknown output logits; there are label, score, probabilities"
     ):
-        codec.chosen(["label", "logits"], OUTPUTS)
+        codec.select_outputs(["label", "logits"], OUTPUTS)

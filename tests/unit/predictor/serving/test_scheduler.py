@@ -1,8 +1,9 @@
-"""Which of the waiting texts a lane takes, over whatever may wait."""
+"""The texts of an inference, for any queue."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -42,32 +43,34 @@ def test_every_text_is_taken_once(lengths: list[int], running: int, limits: Limi
 
 
 @given(LENGTHS, RUNNING, LIMITS)
-def test_the_oldest_is_always_taken(lengths: list[int], running: int, limits: Limits) -> None:
+def test_the_oldest_text_is_always_taken(lengths: list[int], running: int, limits: Limits) -> None:
     assert 0 in take(lengths, running, limits)
 
 
 @given(LENGTHS, RUNNING, LIMITS)
-def test_company_keeps_to_the_limits(lengths: list[int], running: int, limits: Limits) -> None:
+def test_an_inference_keeps_to_the_limits(lengths: list[int], running: int, limits: Limits) -> None:
     taken = take(lengths, running, limits)
     if len(taken) == 1:
-        return  # a text beyond the limits must run, too
+        return  # a text beyond the limits runs alone
     chosen = [lengths[index] for index in taken]
     assert limits.batches
     assert padded(lengths, taken) <= limits.max_tokens
     assert max(chosen) - min(chosen) <= limits.max_padding
     share = math.ceil((sum(lengths) + running) / limits.lanes)
-    assert sum(chosen) <= share, "the other lanes are left their part"
+    assert sum(chosen) <= share, "the other lanes get their share"
 
 
 @given(LENGTHS, RUNNING, LIMITS)
-def test_company_is_next_in_length(lengths: list[int], running: int, limits: Limits) -> None:
+def test_the_texts_of_an_inference_are_neighbours_in_length(
+    lengths: list[int], running: int, limits: Limits
+) -> None:
     taken = take(lengths, running, limits)
     chosen = [lengths[index] for index in taken]
     assert not [n for n in without(lengths, taken) if min(chosen) < n < max(chosen)]
 
 
 @given(LENGTHS, RUNNING, LIMITS)
-def test_nobody_is_left_behind_who_would_fit_on_either_side(
+def test_no_text_that_fits_on_either_side_is_left_behind(
     lengths: list[int], running: int, limits: Limits
 ) -> None:
     taken = take(lengths, running, limits)
@@ -85,7 +88,7 @@ def test_nobody_is_left_behind_who_would_fit_on_either_side(
 
 
 @given(st.lists(LENGTHS, min_size=1, max_size=20), RUNNING, LIMITS)
-def test_nobody_waits_for_more_inferences_than_there_were_texts_before_it(
+def test_no_text_waits_for_more_inferences_than_there_were_texts_before_it(
     arrivals: list[list[int]], running: int, limits: Limits
 ) -> None:
     waiting: list[tuple[int, int]] = []  # length, and the turn by which it must be taken
@@ -100,26 +103,19 @@ def test_nobody_waits_for_more_inferences_than_there_were_texts_before_it(
         assert all(deadline > turn for _, deadline in waiting)
 
 
-def test_without_batches_the_oldest_runs_alone() -> None:
-    assert take([5, 5, 5], 0, Limits(lanes=1, max_tokens=99, max_padding=99, batches=False)) == [0]
-
-
-def test_what_fits_runs_together() -> None:
-    assert sorted(take([9, 9, 9, 9], 0, ROOMY)) == [0, 1, 2, 3]
-
-
 @pytest.mark.parametrize(
-    ("running", "taken"), [(0, 4), (40, 8)], ids=["the other lane is free", "the other is busy"]
+    ("lengths", "running", "limits", "taken"),
+    [
+        ([5, 5, 5], 0, replace(ROOMY, batches=False), [0]),
+        ([9, 9, 9, 9], 0, ROOMY, [0, 1, 2, 3]),
+        # The nearest in length come first.
+        ([10, 40, 9, 12, 5], 0, replace(ROOMY, max_tokens=3 * 12), [0, 2, 3]),
+        # A text beyond the budget runs alone.
+        ([100, 100], 0, replace(ROOMY, max_tokens=64), [0]),
+        # Another lane is idle and gets its share, or is busy.
+        ([5] * 8, 0, replace(ROOMY, lanes=2), [0, 1, 2, 3]),
+        ([5] * 8, 40, replace(ROOMY, lanes=2), [0, 1, 2, 3, 4, 5, 6, 7]),
+    ],
 )
-def test_a_lane_leaves_the_others_their_share(running: int, taken: int) -> None:
-    limits = Limits(lanes=2, max_tokens=1000, max_padding=16)
-    assert len(take([5] * 8, running, limits)) == taken
-
-
-def test_the_nearest_in_length_come_first() -> None:
-    limits = Limits(lanes=1, max_tokens=3 * 12, max_padding=100)
-    assert sorted(take([10, 40, 9, 12, 5], 0, limits)) == [0, 2, 3]
-
-
-def test_a_text_beyond_the_budget_runs_alone() -> None:
-    assert take([100, 100], 0, Limits(lanes=1, max_tokens=64, max_padding=16)) == [0]
+def test_examples(lengths: list[int], running: int, limits: Limits, taken: list[int]) -> None:
+    assert sorted(take(lengths, running, limits)) == taken

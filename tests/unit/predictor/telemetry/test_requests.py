@@ -17,15 +17,16 @@ from predictor.errors import (
     UnknownModelError,
 )
 from predictor.telemetry.requests import (
+    CURRENT,
     GRPC_V2,
     REST_OPENAI,
     REST_V1,
     REST_V2,
     RequestRecord,
     RequestRecorder,
+    Timeline,
     kind_of,
 )
-from predictor.telemetry.timeline import CURRENT, Timeline
 
 
 class Notes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from predictor.protocol.types import Texts
 from predictor.serving.batcher import Batcher
 from predictor.serving.scheduler import Limits
-from predictor.telemetry.timeline import CURRENT, Timeline
+from predictor.telemetry.requests import CURRENT, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from predictor.errors import InvalidRequestError
 from predictor.telemetry import tracing
-from predictor.telemetry.requests import REST_V2, RequestRecorder
-from predictor.telemetry.timeline import CURRENT
+from predictor.telemetry.requests import CURRENT, REST_V2, RequestRecorder
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
