@@ -44,7 +44,7 @@ def test_a_key_needs_a_file_name_and_digests(capsys: pytest.CaptureFixture[str])
     assert parse_settings([], variable).verify_key == Path("/keys/key.pub")
     assert parse_settings(["--verify=served"], variable).verify == "served"
     said = refused(["--verify=size"], variable, capsys)
-    assert "--verify=size cannot be had with --verify_key" in said
+    assert "--verify=size excludes --verify_key" in said
     said = refused([], {"WARMSTART_VERIFY_KEY": ""}, capsys)
     assert "WARMSTART_VERIFY_KEY=: name a PEM file, or do not set it" in said
 
@@ -52,7 +52,7 @@ def test_a_key_needs_a_file_name_and_digests(capsys: pytest.CaptureFixture[str])
 def test_several_workers_are_refused_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
     assert parse_settings(["--workers=1"], {}) == Settings()
     said = refused(["--workers=4"], {}, capsys)
-    assert "--workers: '4' processes are not served: one uses all of its CPUs (--lanes)" in said
+    assert "--workers: '4' processes are not supported: one uses all CPUs (--lanes)" in said
     assert "Scale with replicas" in said
 
 
