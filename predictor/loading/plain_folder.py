@@ -60,11 +60,11 @@ def check_graph(graph: Path, facts: ModelFacts, inputs: Collection[str], rank: i
     for name in inputs:
         if name not in TOKENIZER_INPUTS:
             raise UnsupportedModelError(
-                f"{graph} wants an input {name}; served are graphs that take "
+                f"{graph} wants an input {name}, which a tokenizer does not make; it may take "
                 f"{', '.join(TOKENIZER_INPUTS)}"
             )
     if facts.dense and rank != VECTORS:
         raise UnsupportedModelError(
-            f"{graph} gives token states, but the model has a layer over the pooled vector "
+            f"{graph} returns token states, but the model has a layer over the pooled vector "
             f"({facts.dense[0].folder}): prepare it with: python -m pipeline run"
         )

@@ -97,7 +97,7 @@ def decode_tensors(request: Request, engine: TensorModel) -> list[Tokens]:
         if tensor.datatype != "INT64":
             raise InvalidRequestError(f"input {tensor.name} must be INT64, not {tensor.datatype}")
         if tensor.name in arrays:
-            raise InvalidRequestError(f"input {tensor.name} is there twice")
+            raise InvalidRequestError(f"input {tensor.name} is given twice")
         arrays[tensor.name] = _integers(tensor)
     for name in ("input_ids", "attention_mask"):
         if name not in arrays:

@@ -50,26 +50,16 @@ def take(lengths: Sequence[int], running: int, limits: Limits) -> list[int]:
     low = high = order.index(0)
     total = lengths[0]
     while True:
-        for first, last, index in _neighbours(order, low, high, lengths):
+        ends = [end for end in (low - 1, high + 1) if 0 <= end < len(order)]
+        for end in sorted(ends, key=lambda end: abs(lengths[order[end]] - lengths[0])):
+            first, last, added = min(low, end), max(high, end), lengths[order[end]]
             longest = lengths[order[last]]
             if (
                 longest - lengths[order[first]] <= limits.max_padding
                 and longest * (last - first + 1) <= limits.max_tokens
-                and total + lengths[index] <= share
+                and total + added <= share
             ):
-                low, high, total = first, last, total + lengths[index]
+                low, high, total = first, last, total + added
                 break
         else:
             return order[low : high + 1]
-
-
-def _neighbours(
-    order: Sequence[int], low: int, high: int, lengths: Sequence[int]
-) -> list[tuple[int, int, int]]:
-    """The ranges with one text more than ``low``..``high``, and that text; the nearest first."""
-    ranges = []
-    if low:
-        ranges.append((low - 1, high, order[low - 1]))
-    if high + 1 < len(order):
-        ranges.append((low, high + 1, order[high + 1]))
-    return sorted(ranges, key=lambda each: abs(lengths[each[2]] - lengths[0]))

@@ -49,7 +49,7 @@ REQUESTS_IN_FLIGHT = Gauge(
     "Requests that have arrived and are not answered yet.",
     ["model_name", "protocol"],
 )
-PENDING_BYTES = Gauge("warmstart_pending_bytes", "Bytes of the bodies of all requests under way.")
+PENDING_BYTES = Gauge("warmstart_pending_bytes", "Bytes of the bodies of all requests in flight.")
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ def test_tensors_give_the_rows_of_the_texts_they_come_from(classifier_engine: En
         ([InputTensor("input_ids", "INT32", [1, 1], None)], "must be INT64, not INT32"),
         (tensors([[2]])[:1], "input attention_mask is missing"),
         (tensors([[2]])[1:], "input input_ids is missing"),
-        ([*tensors([[2]]), *tensors([[3]])], "input input_ids is there twice"),
+        ([*tensors([[2]]), *tensors([[3]])], "input input_ids is given twice"),
         (tensors([[2, 3]], attention_mask=[[1]]), "input_ids [1, 2], attention_mask [1, 1]"),
         (tensors([[2, 3]], token_type_ids=[[0]]), "token_type_ids [1, 1]"),
         ([tensor(n, [2, 9, 3]) for n in ("input_ids", "attention_mask")], "not [3]"),

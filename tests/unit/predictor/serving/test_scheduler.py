@@ -117,5 +117,7 @@ def test_no_text_waits_for_more_inferences_than_there_were_texts_before_it(
         ([5] * 8, 40, replace(ROOMY, lanes=2), [0, 1, 2, 3, 4, 5, 6, 7]),
     ],
 )
-def test_examples(lengths: list[int], running: int, limits: Limits, taken: list[int]) -> None:
+def test_examples_of_inferences(
+    lengths: list[int], running: int, limits: Limits, taken: list[int]
+) -> None:
     assert sorted(take(lengths, running, limits)) == taken
