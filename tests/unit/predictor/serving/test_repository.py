@@ -16,16 +16,17 @@ from predictor.errors import (
     StoppingError,
     UnknownModelError,
 )
-from predictor.protocol.messages import Answer, InputTensor, Request
-from predictor.protocol.parameters import Parameters
 from predictor.serving.model import Model, State
 from predictor.serving.repository import Repository
 from predictor.settings import Settings
+from tests.support.clients.requests import ask, infer, texts
 from tests.support.models.packages import describe_again, flip_byte, writable_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from predictor.protocol.messages import Answer
 
     Make = Callable[..., Repository]
 
@@ -63,16 +64,6 @@ def change(folder: Path) -> None:
     describe_again(folder)
 
 
-async def infer(model: Model, request: Request) -> Answer:
-    """Answer by the version that is served when the task runs, as the transports do."""
-    return await model.current.infer(request)
-
-
-def ask(model: Model) -> Answer:
-    tensor = InputTensor("text", "BYTES", [1], ["good"])
-    return asyncio.run(infer(model, Request([tensor], Parameters())))
-
-
 def states(repository: Repository, **which: Any) -> dict[str, tuple[str, str]]:
     return {row["name"]: (row["state"], row["reason"]) for row in repository.index(**which)}
 
@@ -80,10 +71,10 @@ def states(repository: Repository, **which: Any) -> dict[str, tuple[str, str]]:
 def test_a_new_version_replaces_the_old_one(make: Make, folder: Path) -> None:
     repository = make()
     model = repository["m"]
-    before = ask(model)
+    before = ask(model, texts("good"))
     change(folder / "m")
     assert asyncio.run(repository.load("m")) is model
-    after = ask(model)
+    after = ask(model, texts("good"))
     assert before.model_version != after.model_version == model.loaded.version
     np.testing.assert_allclose(after.outputs["score"], before.outputs["score"], atol=1e-5)
     assert model.ready
@@ -103,8 +94,7 @@ def test_requests_in_flight_keep_the_version_they_began_with(make: Make, folder:
     change(folder / "m")
 
     async def swap() -> list[Answer]:
-        tensor = InputTensor("text", "BYTES", [64], ["good"] * 64)
-        request = Request([tensor], Parameters())
+        request = texts(*["good"] * 64)
         swapping = asyncio.ensure_future(repository.load("m"))
         asked = []
         while not swapping.done():
@@ -141,7 +131,7 @@ def test_a_version_that_fails_to_load_leaves_the_old_one_serving(
         asyncio.run(repository.load("m"))
     assert model.ready
     assert reason in states(repository)["m"][1]
-    assert ask(model).model_version == old
+    assert ask(model, texts("good")).model_version == old
 
 
 def test_unload_answers_queued_requests_and_frees_the_model(make: Make) -> None:
@@ -150,10 +140,8 @@ def test_unload_answers_queued_requests_and_frees_the_model(make: Make) -> None:
     session = weakref.ref(model.loaded.engine.session)
 
     async def unload() -> list[Answer]:
-        tensor = InputTensor("text", "BYTES", [64], ["good"] * 64)
-        asked = [
-            asyncio.ensure_future(infer(model, Request([tensor], Parameters()))) for _ in range(8)
-        ]
+        request = texts(*["good"] * 64)
+        asked = [asyncio.ensure_future(infer(model, request)) for _ in range(8)]
         await asyncio.sleep(0)
         await repository.unload("m")
         return await asyncio.gather(*asked)
@@ -165,9 +153,9 @@ def test_unload_answers_queued_requests_and_frees_the_model(make: Make) -> None:
     assert states(repository) == {"m": ("UNAVAILABLE", "unloaded")}
     assert states(repository, ready_only=True) == {}
     with pytest.raises(NotReadyError):
-        ask(model)
+        ask(model, texts("good"))
     asyncio.run(repository.load("m"))
-    assert ask(model).outputs
+    assert ask(model, texts("good")).outputs
     assert repository.ready
 
 
@@ -195,7 +183,7 @@ def test_a_model_put_into_the_folder_later_is_found_by_its_name(
         asyncio.run(repository.unload("new"))
     asyncio.run(repository.load("new"))
     assert list(repository) == ["m", "new"]
-    assert ask(repository["new"]).outputs["embedding"].shape[0] == 1
+    assert ask(repository["new"], texts("good")).outputs["embedding"].shape[0] == 1
     assert states(repository) == {"m": ("READY", ""), "new": ("READY", "")}
 
 

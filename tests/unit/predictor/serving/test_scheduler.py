@@ -23,14 +23,6 @@ LIMITS = st.builds(
 ROOMY = Limits(lanes=1, max_tokens=10**6, max_padding=10**6)
 
 
-def without(lengths: list[int], taken: list[int]) -> list[int]:
-    return [length for index, length in enumerate(lengths) if index not in taken]
-
-
-def padded(lengths: list[int], taken: list[int]) -> int:
-    return len(taken) * max(lengths[index] for index in taken)
-
-
 @given(LENGTHS, RUNNING, LIMITS)
 def test_every_text_is_taken_once(lengths: list[int], running: int, limits: Limits) -> None:
     waiting, taken = list(enumerate(lengths)), []
@@ -43,48 +35,30 @@ def test_every_text_is_taken_once(lengths: list[int], running: int, limits: Limi
 
 
 @given(LENGTHS, RUNNING, LIMITS)
-def test_the_oldest_text_is_always_taken(lengths: list[int], running: int, limits: Limits) -> None:
-    assert 0 in take(lengths, running, limits)
-
-
-@given(LENGTHS, RUNNING, LIMITS)
-def test_an_inference_keeps_to_the_limits(lengths: list[int], running: int, limits: Limits) -> None:
+def test_an_inference_holds_neighbours_in_length_up_to_the_limits(
+    lengths: list[int], running: int, limits: Limits
+) -> None:
     taken = take(lengths, running, limits)
-    if len(taken) == 1:
-        return  # a text beyond the limits runs alone
+    assert 0 in taken, "the oldest text is always taken"
     chosen = [lengths[index] for index in taken]
-    assert limits.batches
-    assert padded(lengths, taken) <= limits.max_tokens
-    assert max(chosen) - min(chosen) <= limits.max_padding
+    left = [length for index, length in enumerate(lengths) if index not in taken]
+    shortest, longest = min(chosen), max(chosen)
+    assert not [n for n in left if shortest < n < longest]
     share = math.ceil((sum(lengths) + running) / limits.lanes)
-    assert sum(chosen) <= share, "the other lanes get their share"
-
-
-@given(LENGTHS, RUNNING, LIMITS)
-def test_the_texts_of_an_inference_are_neighbours_in_length(
-    lengths: list[int], running: int, limits: Limits
-) -> None:
-    taken = take(lengths, running, limits)
-    chosen = [lengths[index] for index in taken]
-    assert not [n for n in without(lengths, taken) if min(chosen) < n < max(chosen)]
-
-
-@given(LENGTHS, RUNNING, LIMITS)
-def test_no_text_that_fits_on_either_side_is_left_behind(
-    lengths: list[int], running: int, limits: Limits
-) -> None:
-    taken = take(lengths, running, limits)
-    chosen, left = [lengths[index] for index in taken], without(lengths, taken)
-    budget = min(limits.max_tokens, math.ceil((sum(lengths) + running) / limits.lanes))
-    below = max((n for n in left if n <= min(chosen)), default=None)
-    above = min((n for n in left if n >= max(chosen)), default=None)
+    if len(taken) > 1:  # a text beyond the limits runs alone
+        assert limits.batches
+        assert longest * len(chosen) <= limits.max_tokens
+        assert longest - shortest <= limits.max_padding
+        assert sum(chosen) <= share, "the other lanes get their share"
+    below = max((n for n in left if n <= shortest), default=None)
+    above = min((n for n in left if n >= longest), default=None)
     fits = [
-        max(chosen[0], *chosen, n) * (len(chosen) + 1) <= budget
-        and max(*chosen, n) - min(*chosen, n) <= limits.max_padding
+        max(longest, n) * (len(chosen) + 1) <= min(limits.max_tokens, share)
+        and max(longest, n) - min(shortest, n) <= limits.max_padding
         for n in (below, above)
         if n is not None
     ]
-    assert not limits.batches or not fits or not all(fits)
+    assert not limits.batches or not fits or not all(fits), "no text that fits is left behind"
 
 
 @given(st.lists(LENGTHS, min_size=1, max_size=20), RUNNING, LIMITS)
