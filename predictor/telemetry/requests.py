@@ -13,14 +13,14 @@ from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from predictor.errors import ClientGoneError, RequestError
 from predictor.telemetry import metrics
 from storage_init.base.logs import event
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from contextvars import Token
     from types import TracebackType
 
@@ -83,13 +83,6 @@ class RequestRecord:
     headers: Mapping[str, str]
 
 
-class Tracer(Protocol):
-    """Makes a trace of a request that is over."""
-
-    def record(self, record: RequestRecord) -> None:
-        """Trace a request; called on the event loop."""
-
-
 class RequestRecorder:
     """Starts the recording of each request.
 
@@ -97,11 +90,15 @@ class RequestRecorder:
         models: names that have metrics of their own; all other names share one series, because
             clients invent them.
         logs: whether to log a line per request.
-        tracer: receives every request that is over.
+        tracer: called on the event loop with every request that is over.
     """
 
     def __init__(
-        self, models: Collection[str] = (), *, logs: bool = False, tracer: Tracer | None = None
+        self,
+        models: Collection[str] = (),
+        *,
+        logs: bool = False,
+        tracer: Callable[[RequestRecord], None] | None = None,
     ) -> None:
         self._models = models
         self._logs = logs
@@ -136,7 +133,7 @@ class RequestRecorder:
         if self._logs:
             _log(record)
         if self._tracer:
-            self._tracer.record(record)
+            self._tracer(record)
 
 
 class RequestRecording:

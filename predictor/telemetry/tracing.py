@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class SpanMaker:
-    """Makes the spans of requests; a ``predictor.telemetry.requests.Tracer``."""
+    """Makes the spans of requests that are over."""
 
     def __init__(self, provider: Any) -> None:
         from opentelemetry import trace
@@ -34,7 +34,7 @@ class SpanMaker:
         self._tracer = provider.get_tracer("warmstart")
         self._propagator = TraceContextTextMapPropagator()
 
-    def record(self, record: RequestRecord) -> None:
+    def __call__(self, record: RequestRecord) -> None:
         """Hand a request's spans to the exporter, which sends them from its own thread."""
         # Timelines use the monotonic clock, spans the wall clock.
         shift = time.time_ns() - int(time.perf_counter() * NANOSECONDS)

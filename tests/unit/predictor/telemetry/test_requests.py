@@ -31,16 +31,6 @@ from predictor.telemetry.requests import (
 )
 
 
-class Notes:
-    """A tracer that keeps the records."""
-
-    def __init__(self) -> None:
-        self.records: list[RequestRecord] = []
-
-    def record(self, record: RequestRecord) -> None:
-        self.records.append(record)
-
-
 def value(name: str, model: str, protocol: str, **labels: str) -> float:
     labels |= {"model_name": model, "protocol": protocol}
     return REGISTRY.get_sample_value(f"warmstart_{name}", labels) or 0.0
@@ -107,18 +97,19 @@ def test_names_that_clients_invent_share_one_series() -> None:
 def test_a_record_has_the_transports_status_and_the_kind_of_error(
     protocol: str, error: BaseException | None, status: str, kind: str | None
 ) -> None:
-    notes = Notes()
-    with suppress(BaseException), RequestRecorder({"m"}, tracer=notes).begin("m", protocol):
+    records: list[RequestRecord] = []
+    recorder = RequestRecorder({"m"}, tracer=records.append)
+    with suppress(BaseException), recorder.begin("m", protocol):
         if error:
             raise error
-    (record,) = notes.records
+    (record,) = records
     assert (record.status, record.error) == (status, kind)
     assert error is None or kind_of(error) == kind
 
 
 def test_the_id_comes_from_the_answer_or_from_the_proxy() -> None:
-    notes = Notes()
-    recorder = RequestRecorder({"m"}, tracer=notes)
+    records: list[RequestRecord] = []
+    recorder = RequestRecorder({"m"}, tracer=records.append)
     headers: list[Any] = [(b"X-Request-Id", b"proxy"), ("other", "x")]
     with recorder.begin("m", REST_V2, headers) as recording:
         recording.answered("mine")
@@ -127,8 +118,8 @@ def test_the_id_comes_from_the_answer_or_from_the_proxy() -> None:
     with recorder.begin("m", REST_V2) as recording:
         recording.id = "x" * 1000
     recorder.refuse("m", REST_V2, headers, OverloadedError("the queue is full", 1))
-    assert [each.id for each in notes.records] == ["mine", "proxy", "x" * 128, "proxy"]
-    assert notes.records[0].headers == {"x-request-id": "proxy", "other": "x"}
+    assert [each.id for each in records] == ["mine", "proxy", "x" * 128, "proxy"]
+    assert records[0].headers == {"x-request-id": "proxy", "other": "x"}
 
 
 def test_a_log_line_holds_times_and_no_texts(caplog: pytest.LogCaptureFixture) -> None:
