@@ -100,7 +100,13 @@ def test_the_label_of_entailment_is_found_as_in_transformers() -> None:
     assert find_entailment(["LABEL_0", "LABEL_1", "not_entailment"]) is None
 
 
-def test_metadata_leaves_the_number_of_labels_open() -> None:
-    shapes = {output["name"]: output["shape"] for output in TASK.output_types}
-    assert shapes["probabilities"] == [-1, -1]
-    assert shapes["logits"] == [-1, 3]
+def test_metadata_fixes_the_number_of_labels_only_without_entailment() -> None:
+    other = task_for(TextClassification(labels=["no", "yes"], activation="softmax"))
+    for task, probabilities, logits in ((TASK, [-1, -1], [-1, 3]), (other, [-1, 2], [-1, 2])):
+        described = {t["name"]: (t["datatype"], t["shape"]) for t in task.output_types}
+        assert described == {
+            "label": ("BYTES", [-1]),
+            "score": ("FP32", [-1]),
+            "probabilities": ("FP32", probabilities),
+            "logits": ("FP32", logits),
+        }
