@@ -75,10 +75,10 @@ def load(
         WarmstartError: names the check that failed and by how much.
     """
     start = time.perf_counter()
-    begun = prefetched or prefetch(settings)
+    fetched = prefetched or prefetch(settings)
     cache = tokenizers or TokenizerCache()
-    prepared, seconds = begun.prepared, begun.phases.seconds
-    loaded = _load_prepared(begun, prepared, cache) if prepared else _load_plain(begun, cache)
+    prepared, seconds = fetched.prepared, fetched.phases.seconds
+    loaded = _load_prepared(fetched, prepared, cache) if prepared else _load_plain(fetched, cache)
     # The read of an earlier prefetch belongs to the load; the imports since then do not.
     read = seconds.get("read", 0.0) if prefetched else 0.0
     seconds["total"] = time.perf_counter() - start + read
@@ -86,10 +86,10 @@ def load(
 
 
 def _load_prepared(
-    begun: Prefetched, prepared: Prepared, tokenizers: TokenizerCache
+    prefetched: Prefetched, prepared: Prepared, tokenizers: TokenizerCache
 ) -> LoadedModel:
-    package, folder = prepared.package, begun.folder
-    settings, phases = begun.settings, begun.phases
+    package, folder = prepared.package, prefetched.folder
+    settings, phases = prefetched.settings, prefetched.phases
     choice = choose(package, settings, Runtime(ort.__version__))
     variant, lanes = choice.variant, settings.lanes
     for name, why in choice.passed_over.items():
@@ -105,9 +105,9 @@ def _load_prepared(
             provider=choice.provider,
             precision=choice.precision,
         )
-        texts = pool.submit(_read_texts, begun, package, tokenizers)
+        texts = pool.submit(_read_texts, prefetched, package, tokenizers)
         # First, because a corrupt file explains the errors of the others.
-        begun.verify(prepared, variant)
+        prefetched.verify(prepared, variant)
         selftest, tokenizer = texts.result()
         task = task_for(package.task, tokenizer)
         engine = Engine(session.result(), tokenizer, task, choice.may_batch)
@@ -129,32 +129,32 @@ def _load_prepared(
 
 
 def _read_texts(
-    begun: Prefetched, package: Package, tokenizers: TokenizerCache
+    prefetched: Prefetched, package: Package, tokenizers: TokenizerCache
 ) -> tuple[SelfTest, Tokenizer]:
-    selftest = SelfTest.load(begun.folder / SELFTEST_FILE)
+    selftest = SelfTest.load(prefetched.folder / SELFTEST_FILE)
     # Parsing a tokenizer holds the GIL. The session needs the GIL once more after reading its
     # graph and would wait until the tokenizer is parsed; from then on it runs without the GIL.
     time.sleep(HEAD_START_SECONDS)
-    return selftest, _open_tokenizer(begun, package, tokenizers)
+    return selftest, _open_tokenizer(prefetched, package, tokenizers)
 
 
 def _open_tokenizer(
-    begun: Prefetched, model: Package | ModelFacts, tokenizers: TokenizerCache
+    prefetched: Prefetched, model: Package | ModelFacts, tokenizers: TokenizerCache
 ) -> Tokenizer:
-    return begun.phases.time(
+    return prefetched.phases.time(
         "tokenizer",
         tokenizers.open,
-        begun.folder / TOKENIZER_FILE,
+        prefetched.folder / TOKENIZER_FILE,
         model.limits.max_length,
         model.pad_token_id,
         cut_of(model.task),
     )
 
 
-def _load_plain(begun: Prefetched, tokenizers: TokenizerCache) -> LoadedModel:
+def _load_plain(prefetched: Prefetched, tokenizers: TokenizerCache) -> LoadedModel:
     from predictor.loading.plain_folder import check_graph, read_plain_folder
 
-    folder, settings, phases = begun.folder, begun.settings, begun.phases
+    folder, settings, phases = prefetched.folder, prefetched.settings, prefetched.phases
     graph, facts = phases.time("read", read_plain_folder, folder)
     log.warning(
         "%s is not a prepared model: serving %s as it is, unverified and without a self-test. "
@@ -162,7 +162,7 @@ def _load_plain(begun: Prefetched, tokenizers: TokenizerCache) -> LoadedModel:
         folder,
         graph.name,
     )
-    tokenizer = _open_tokenizer(begun, facts, tokenizers)
+    tokenizer = _open_tokenizer(prefetched, facts, tokenizers)
     session = phases.time(
         "session",
         open_session,

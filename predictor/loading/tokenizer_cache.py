@@ -28,9 +28,6 @@ class TokenizerCache:
             WeakValueDictionary()
         )
 
-    def __len__(self) -> int:
-        return len(self._open)
-
     def open(
         self, path: Path, max_length: int, pad_token_id: int, cut: Cut = "longest_first"
     ) -> Tokenizer:

@@ -38,9 +38,9 @@ def test_the_files_to_be_served_are_checked_behind_a_link(
     prepared_classifier: Path, verify: Literal["served", "size", "all"]
 ) -> None:
     current = prepared_classifier.parents[1] / "current"
-    begun = prefetch(Settings(model_dir=current, variant="fp32", verify=verify))
-    assert begun.folder == prepared_classifier
-    prepared = begun.prepared
+    prefetched = prefetch(Settings(model_dir=current, variant="fp32", verify=verify))
+    assert prefetched.folder == prepared_classifier
+    prepared = prefetched.prepared
     assert prepared is not None
     assert prepared.version == prepared_classifier.name
     served = prepared.package.served_files(fp32_of(prepared.package))
@@ -74,11 +74,11 @@ def test_every_problem_is_raised_also_of_files_that_were_not_foreseen(
     folder = writable_copy(prepared_classifier, tmp_path / "package")
     flip_byte(folder / "fp32" / "model.onnx.data")
     flip_byte(folder / "tokenizer.json")
-    begun = prefetch(Settings(model_dir=folder, variant=wanted))
-    assert begun.prepared is not None
-    assert ("fp32/model.onnx.data" in begun.prepared.checking) == (wanted == "fp32")
+    prefetched = prefetch(Settings(model_dir=folder, variant=wanted))
+    assert prefetched.prepared is not None
+    assert ("fp32/model.onnx.data" in prefetched.prepared.checking) == (wanted == "fp32")
     with pytest.raises(VerificationError) as refused:
-        begun.verify(begun.prepared, fp32_of(begun.prepared.package))
+        prefetched.verify(prefetched.prepared, fp32_of(prefetched.prepared.package))
     assert sorted(problem.split()[0] for problem in refused.value.problems) == [
         "fp32/model.onnx.data",
         "tokenizer.json",

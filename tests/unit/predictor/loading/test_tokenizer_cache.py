@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
+from predictor.loading.load import load
 from predictor.loading.tokenizer_cache import TokenizerCache
+from predictor.settings import Settings
 from storage_init.base.errors import PackageError
 from storage_init.format.package import TOKENIZER_FILE
 
@@ -48,13 +51,17 @@ def test_a_changed_file_is_parsed_again(path: Path, tmp_path: Path) -> None:
     assert cache.open(file, 16, 0) is not first
 
 
+def test_models_that_are_loaded_share_a_tokenizer(prepared_classifier: Path) -> None:
+    settings, cache = Settings(model_dir=prepared_classifier), TokenizerCache()
+    first, second = (load(settings, None, cache).engine.tokenizer for _ in range(2))
+    assert first is second
+
+
 def test_a_tokenizer_that_no_model_uses_is_freed(path: Path) -> None:
     cache = TokenizerCache()
-    tokenizer = cache.open(path, 16, 0)
-    assert len(cache) == 1
-    del tokenizer
+    tokenizer = weakref.ref(cache.open(path, 16, 0))
     gc.collect()
-    assert len(cache) == 0
+    assert tokenizer() is None
 
 
 @pytest.mark.parametrize("content", [None, "{}"])
