@@ -15,7 +15,7 @@ from benchmarks import models
 from benchmarks.bare.plan import Graph
 from benchmarks.harness.texts import TextMaker
 from predictor.loading.variants import Runtime, choose
-from predictor.settings import Settings, Wanted
+from predictor.settings import Settings
 from storage_init.format.package import TOKENIZER_FILE, Package, TextEmbedding, read_package
 from storage_init.running.runtime import Tokenizer
 from storage_init.store.layout import Store
@@ -62,7 +62,7 @@ class Prepared:
     def bare(self, variant: Variant) -> Graph:
         """A variant's graph for a bare session: the form that the predictor would load here."""
         runtime = Runtime(onnxruntime.__version__)
-        choice = choose(self.package, Wanted(variant.name), runtime, Settings().batch_limits)
+        choice = choose(self.package, Settings(variant=variant.name), runtime)
         return Graph(
             path=str(self.folder / choice.graph),
             provider=choice.provider,

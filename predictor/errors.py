@@ -1,4 +1,4 @@
-"""What goes wrong while loading, one class a check, and while answering, one class an outcome."""
+"""The errors of a load, one class per check, and of a request, one class per status."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from storage_init.base.errors import WarmstartError
 
 
 class NoVariantError(WarmstartError):
-    """No variant of the package can run on this host."""
+    """No variant of the package runs on this host."""
 
 
 class SelfTestError(WarmstartError):
-    """The model does not answer as it did when it was prepared; the message says by how much."""
+    """The model's answers differ from those it gave when it was prepared."""
 
 
 class WarmupError(WarmstartError):
-    """An inference failed before the first request was let in."""
+    """An inference of the warm-up failed."""
 
 
 class UnsupportedModelError(WarmstartError):
-    """A folder holds nothing this predictor can serve."""
+    """A folder holds no model that the predictor can serve."""
 
 
 class RequestError(WarmstartError):
-    """A request that gets no answer; ``status`` and ``grpc_code`` are what the client is told.
+    """A request that cannot be answered.
 
-    ``retry_after``: seconds after which it is worth asking again, None where it is not.
+    ``status`` and ``grpc_code``: what the client receives. ``retry_after``: seconds after which a
+    retry may succeed, None if it cannot.
     """
 
     status: ClassVar[int] = 500
@@ -35,14 +36,14 @@ class RequestError(WarmstartError):
 
 
 class InvalidRequestError(RequestError):
-    """The client can mend it; the message says how."""
+    """The request is wrong; the message says what to change."""
 
     status = 400
     grpc_code = "INVALID_ARGUMENT"
 
 
 class UnknownModelError(RequestError):
-    """There is no model, or no version, of that name here."""
+    """The server has no model, or no version, of that name."""
 
     status = 404
     grpc_code = "NOT_FOUND"
@@ -53,7 +54,7 @@ class UnknownModelError(RequestError):
 
 
 class UnknownPathError(RequestError):
-    """There is nothing at this path."""
+    """The server has no such path."""
 
     status = 404
     grpc_code = "UNIMPLEMENTED"
@@ -63,14 +64,14 @@ class UnknownPathError(RequestError):
 
 
 class WrongMethodError(RequestError):
-    """The path has other methods, which the message names."""
+    """The path does not have this method; the message names those it has."""
 
     status = 405
     grpc_code = "UNIMPLEMENTED"
 
 
 class NotReadyError(RequestError):
-    """The model is not loaded yet, or not any more."""
+    """The model is not loaded yet, or no longer."""
 
     status = 503
     grpc_code = "UNAVAILABLE"
@@ -81,14 +82,14 @@ class NotReadyError(RequestError):
 
 
 class TooLargeError(RequestError):
-    """More than one request may bring; the message names the limit and its setting."""
+    """The request exceeds a limit; the message names the limit and its setting."""
 
     status = 413
     grpc_code = "INVALID_ARGUMENT"
 
 
 class OverloadedError(RequestError):
-    """The queue is full: refused at once, before any work was done for it."""
+    """The queue is full; the request is refused before any work is done for it."""
 
     status = 503
     grpc_code = "RESOURCE_EXHAUSTED"
@@ -99,7 +100,7 @@ class OverloadedError(RequestError):
 
 
 class PendingBytesError(RequestError):
-    """Requests under way hold as many bytes as they may; once some are answered, there is room."""
+    """The requests in flight hold as many bytes as they may."""
 
     status = 503
     grpc_code = "RESOURCE_EXHAUSTED"
@@ -107,15 +108,18 @@ class PendingBytesError(RequestError):
 
 
 class DeadlineError(RequestError):
-    """The time that the client gives its request is over."""
+    """The request's deadline has passed."""
 
     status = 503
     grpc_code = "DEADLINE_EXCEEDED"
     retry_after = 1
 
+    def __init__(self) -> None:
+        super().__init__("the request's time was over before its answer came")
+
 
 class StoppingError(RequestError):
-    """The server is about to end and takes nothing new; another one may."""
+    """The server is stopping and takes no new requests; another replica may."""
 
     status = 503
     grpc_code = "UNAVAILABLE"
@@ -126,11 +130,11 @@ class StoppingError(RequestError):
 
 
 class ChangeRefusedError(RequestError):
-    """A model was not loaded or unloaded as asked; what was served before still is."""
+    """A model could not be loaded or unloaded; the version served before stays."""
 
     status = 409
     grpc_code = "FAILED_PRECONDITION"
 
 
 class ClientGoneError(Exception):
-    """The connection was closed before the whole body had come: there is nobody to answer."""
+    """The client closed its connection before the whole body had arrived."""

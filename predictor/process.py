@@ -1,4 +1,4 @@
-"""What a process must be told before numpy and ONNX Runtime are imported, and after a load."""
+"""Tunes the process before its first imports, and returns memory after a load or an unload."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ import gc
 import os
 import sys
 
-# Threads that hash, load and run beside the imports need the GIL for moments only, but many times.
+# Threads that hash and load during the imports need the GIL often, but each time only briefly.
 SWITCH_SECONDS = 0.0005
-# The lanes are the threads. A tokenizer's pool would compete with them; OpenBLAS's, which nothing
-# here calls, spins from numpy's import on and takes a CPU from the load for a tenth of a second.
+# A tokenizer's thread pool would compete with the lanes. OpenBLAS's pool, which nothing here uses,
+# spins when numpy is imported and takes a CPU from the load for a tenth of a second.
 ENVIRONMENT = {"TOKENIZERS_PARALLELISM": "false", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def tune() -> None:
-    """Keep threads that serve nobody from starting; to be called before numpy is imported."""
+    """Disable thread pools that nothing uses; call it before numpy is imported."""
     sys.setswitchinterval(SWITCH_SECONDS)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 
 def settle() -> None:
-    """Behind a load: what there is now lives as long as the process.
+    """After loading, freeze surviving objects and trim the heap.
 
-    Python does not look through it for garbage again, which it would do time after time under
-    load. What the load needed for moments only, as scratch memory for weights, goes back to the
-    system where the C library can.
+    The garbage collector no longer scans frozen objects, which it would do again and again under
+    load. Trimming returns the load's scratch memory to the system where the C library can.
     """
     gc.freeze()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -35,7 +34,7 @@ def settle() -> None:
 
 
 def release_memory() -> None:
-    """Behind an unload: what was kept and is garbage now goes back to the system."""
+    """After an unload, collect frozen objects that are garbage now and trim the heap."""
     gc.unfreeze()
     gc.collect()
     settle()

@@ -17,7 +17,7 @@ from predictor.grpc.service import grpc_server
 from predictor.kserve_model.app import KServeApp
 from predictor.listener import PortError, listen
 from predictor.model_metrics import MODELS
-from predictor.protocol.body_budget import Bodies
+from predictor.protocol.body_budget import BodyBudget
 from predictor.rest.app import RestApp
 from predictor.rest.http.protocol import RefusingProtocol
 from predictor.rest.pages import pages
@@ -91,7 +91,7 @@ async def _serve(
     )
     others = KServeApp(settings, models.values())
     shown = pages(models, settings, start)
-    bodies = Bodies(settings.max_body_bytes, settings.max_pending_bytes)
+    bodies = BodyBudget(settings.max_body_bytes, settings.max_pending_bytes)
     metrics.PENDING_BYTES.set_function(lambda: bodies.held)
     app = RestApp(models, others, in_flight, bodies, recorder, shown)
     http = _http_server(app, in_flight)
@@ -187,7 +187,11 @@ async def _serve_when_loaded(served: Model, load: Future[LoadedModel], loads: Lo
 
 
 def _grpc_server(
-    port: int, models: Repository, in_flight: InFlight, bodies: Bodies, recorder: RequestRecorder
+    port: int,
+    models: Repository,
+    in_flight: InFlight,
+    bodies: BodyBudget,
+    recorder: RequestRecorder,
 ) -> Any:
     try:
         return grpc_server(models, port, in_flight, bodies, recorder)

@@ -10,68 +10,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from storage_init.base.cpus import usable_cpus
 from storage_init.base.values import FLAG, FOLDER, KEY_FILE, NUMBER, SECONDS, TEXT, Kind, at_least
-from storage_init.running.providers import CUDA, PROVIDERS
+from storage_init.running.providers import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from storage_init.format.package import BatchSensitivity, Variant
-
 PREFIX = "WARMSTART_"
 AUTO = "auto"
-# The variant whose operators a GPU's provider has, too, and whose figures it keeps.
-FULL_PRECISION = "fp32"
-
-
-@dataclass(frozen=True)
-class QueueLimits:
-    """``request_texts``: of one request. ``texts``: that wait. ``seconds``: of waiting."""
-
-    request_texts: int
-    texts: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A variant's name and an execution provider's; "auto" for whichever is fastest."""
-
-    variant: str = AUTO
-    provider: str = AUTO
-
-    def provider_of(self, variant: Variant) -> str | None:
-        """Where a variant would run, None if not where it is wanted."""
-        own = variant.requires.provider
-        if self.provider in (AUTO, own):
-            return own
-        on_gpu = self.provider == CUDA and variant.name == FULL_PRECISION
-        return self.provider if on_gpu else None
-
-
-@dataclass(frozen=True)
-class BatchLimits:
-    """How far an answer may move through its batch: a probability or cosine distance, labels."""
-
-    largest_move: float
-    flipped_labels: float
-
-    def allow(self, variant: Variant) -> bool:
-        """Whether texts may share a batch without moving each other's answers."""
-        return self.allow_move(variant.batch_sensitivity)
-
-    def allow_move(self, sensitivity: BatchSensitivity) -> bool:
-        """Whether answers that move so far are near enough."""
-        return (
-            sensitivity.largest_move <= self.largest_move
-            and sensitivity.flipped_labels <= self.flipped_labels
-        )
 
 
 def _one_worker(text: str) -> int:
     if text != "1":
         raise argparse.ArgumentTypeError(
-            f"{text!r} processes are not served: one uses all of its CPUs (--lanes), and several "
-            "would divide its queue, its limits and its metrics. Scale with replicas"
+            f"{text!r} processes are not supported: one uses all CPUs (--lanes), and several would "
+            "divide its queue, its limits and its metrics. Scale with replicas"
         )
     return 1
 
@@ -83,17 +35,17 @@ def _setting(
     choices: Sequence[str] = (),
     shown: str | None = None,
 ) -> Any:
-    """``shown``: the default in words, where it depends on the host."""
+    """A field of Settings; ``shown`` is the default in words, where it depends on the host."""
     metadata = {"help": text, "type": kind, "choices": choices or None, "shown": shown}
     return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a predictor process is told; each field's help is its documentation."""
+    """The settings of a predictor process; each field's help text documents it."""
 
     model_name: str = _setting(
-        "model", "name of the model in URLs and requests; the manifests give the service's"
+        "model", "name of the model in URLs and requests; the manifests set the service's name"
     )
     model_dir: Path = _setting(
         Path("/mnt/models"), "folder of the prepared model, or of a plain ONNX export", FOLDER
@@ -101,127 +53,112 @@ class Settings:
     models_dir: Path | None = _setting(
         None,
         "serve every model of this store, or of this folder of model folders, under its folder's "
-        "name; model_name and model_dir are not used then",
+        "name, instead of model_name and model_dir",
         FOLDER,
     )
     http_port: int = _setting(8080, "port of REST, /metrics and /status", at_least(0))
     grpc_port: int = _setting(8081, "gRPC port", at_least(0))
     enable_grpc: bool = _setting(True, "serve gRPC as well as REST", FLAG)
     enable_docs_url: bool = _setting(
-        False, "serve Swagger UI at /docs, without any other server", FLAG
+        False, "serve Swagger UI at /docs, with files of this server only", FLAG
     )
     enable_latency_logging: bool = _setting(
-        False, "log one line an inference request, with its times and none of its texts", FLAG
+        False, "log one line per inference request, with its times and without its texts", FLAG
     )
     variant: str = _setting(
-        AUTO, "variant to serve; auto takes the fastest measured that this host can run"
+        AUTO, "variant to serve; auto chooses the fastest measured one that runs on this host"
     )
     provider: str = _setting(
         AUTO,
-        "ONNX Runtime's execution provider to serve on; auto takes what each variant was made for",
+        "ONNX Runtime's execution provider; auto chooses the one that each variant was made for",
         choices=(AUTO, *PROVIDERS),
     )
     verify: Literal["all", "served", "size"] = _setting(
         "served",
-        "before serving, check SHA-256 of all files, of those that are served, or sizes only",
+        "before serving, check the SHA-256 of all files or of served files, or only their sizes",
         choices=("all", "served", "size"),
     )
     verify_key: Path | None = _setting(
         None,
-        "PEM file of a public key: serve only what is signed with its private key, and no plain "
-        "folder; needs the extra signing, and not --verify=size",
+        "PEM file of a public key: serve only models signed with its private key, and no plain "
+        "folder; needs the extra signing, and --verify=all or served",
         KEY_FILE,
     )
     warmup_inferences: int = _setting(
         2,
-        "inferences before the model is ready, after the self-test: a paragraph, four sentences, a "
-        "sentence, a short text, and again",
+        "inferences after the self-test and before the model is ready: a paragraph, four "
+        "sentences, a sentence, a short text, and so on",
         at_least(0),
     )
     lanes: int = _setting(
         usable_cpus(),
-        "inferences that run side by side, each on as many CPUs as it has threads",
+        "inferences that run at the same time, each on as many CPUs as it has threads",
         at_least(1),
         shown="the container's CPUs",
     )
     threads: int = _setting(
-        1, "threads of one inference; more of them, and fewer lanes, for one client", at_least(1)
+        1, "threads of one inference; use more, and fewer lanes, for a single client", at_least(1)
     )
     max_batch_tokens: int = _setting(
-        256, "tokens, padding included, of one inference; longer requests are split", at_least(1)
+        256, "tokens of one inference, padding included; larger requests are split", at_least(1)
     )
     max_padding: int = _setting(
-        4, "texts share an inference while their lengths differ by no more tokens", at_least(0)
+        4, "tokens by which texts that share an inference may differ in length", at_least(0)
     )
     max_body_bytes: int = _setting(
         8 * 1024 * 1024,
-        "bytes of a request's body over REST, of a message over gRPC; larger is refused",
+        "bytes of a request's body over REST or of a message over gRPC; larger ones are refused",
         at_least(1),
     )
     max_pending_bytes: int = _setting(
         64 * 1024 * 1024,
-        "bytes of all requests under way, over REST and gRPC; a request that would be above is "
+        "bytes of all requests in flight, over REST and gRPC; a request that exceeds them is "
         "refused",
         at_least(1),
     )
     max_request_texts: int = _setting(
-        1024, "texts of one request; one with more is refused", at_least(1)
+        1024, "texts of one request; larger requests are refused", at_least(1)
     )
     max_queue_texts: int = _setting(
-        4096, "texts that may wait; a request that would be above is refused", at_least(1)
+        4096, "texts that may wait; a request that exceeds them is refused", at_least(1)
     )
     max_queue_seconds: float = _setting(
         5.0,
-        "seconds that a request may have to wait before it begins; one that would for longer is "
-        "refused at once",
+        "seconds that a request may be expected to wait; one that would wait longer is refused at "
+        "once",
         SECONDS,
     )
     drain_seconds: float = _setting(
         0.5,
-        "after SIGTERM, seconds to go on as before, but not ready: what a cluster takes to send "
-        "requests elsewhere",
+        "after SIGTERM, seconds to serve as before but report not ready, while the cluster stops "
+        "sending requests",
         SECONDS,
     )
     grace_seconds: float = _setting(
         25.0,
-        "after SIGTERM, seconds in all until what is still running is cut off; keep it below the "
+        "after SIGTERM, seconds in total until running requests are cut off; keep it below the "
         "pod's terminationGracePeriodSeconds",
         SECONDS,
     )
     max_batch_move: float = _setting(
         0.01,
-        "a variant whose answers move by more when a text shares a batch runs each text alone: "
-        "a probability, or a cosine distance",
+        "largest difference in probability or cosine distance that sharing an inference may make; "
+        "a variant that exceeds it runs each text alone",
         NUMBER,
     )
     max_batch_flips: float = _setting(
         0.001, "the same limit for the share of labels that change", NUMBER
     )
     log_format: Literal["text", "json"] = _setting(
-        "text", "one line an event, as text or as JSON", choices=("text", "json")
+        "text", "format of log lines, one per event", choices=("text", "json")
     )
     log_level: str = _setting(
         "INFO", "least severe level logged", choices=("DEBUG", "INFO", "WARNING", "ERROR")
     )
 
-    @property
-    def wanted(self) -> Wanted:
-        """Which variant to serve, and on what."""
-        return Wanted(self.variant, self.provider)
-
-    @property
-    def queue_limits(self) -> QueueLimits:
-        """Who may join the queue."""
-        return QueueLimits(self.max_request_texts, self.max_queue_texts, self.max_queue_seconds)
-
-    @property
-    def batch_limits(self) -> BatchLimits:
-        """How far an answer may move through its batch."""
-        return BatchLimits(self.max_batch_move, self.max_batch_flips)
-
 
 def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read settings from flags, then the environment, then defaults; exits on a wrong one."""
+    """Read settings from flags, else the environment, else defaults; exit on a wrong value."""
     parser = argparse.ArgumentParser(
         prog="warmstart-serve",
         description="Serve a prepared model over the V2 and V1 inference protocols.",
@@ -239,19 +176,19 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
             default=default,
             help=f"{item.metadata['help']} (default: %(default)s; {variable})",
         )
-    # KServe's flag, which manifests may have: not a setting, but worth an answer.
+    # KServe's flag, which manifests may set. The predictor has no such setting, but explains why.
     parser.add_argument("--workers", type=_one_worker, help=argparse.SUPPRESS)
     known = parser.parse_args(argv)
     del known.workers
     if known.verify_key and known.verify == "size":
-        parser.error("--verify=size cannot be had with --verify_key: a signature is of digests")
+        parser.error("--verify=size excludes --verify_key: a signature covers digests")
     return Settings(**vars(known))
 
 
 def _from_environment(
     parser: argparse.ArgumentParser, variable: str, text: str, metadata: Mapping[str, Any]
 ) -> Any:
-    """As argparse reads a flag, but an error names the variable."""
+    """The value of a variable, read as argparse reads a flag; errors name the variable."""
     choices = metadata["choices"]
     if choices and text not in choices:
         parser.error(f"{variable}={text}: choose from {', '.join(choices)}")

@@ -10,6 +10,7 @@ from benchmarks.harness.figures import quantile, ratio, summarize
 from benchmarks.harness.report import Target
 from benchmarks.parts import several
 from benchmarks.parts.throughput_result import BARE_BATCHES, JSON, JUDGED
+from predictor.loading import variants
 from predictor.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 NO_INT8 = "no int8 variant runs here; this is {}"
 NOT_MEASURED = "not measured"
 # The predictor's own defaults: above them a variant runs every text alone.
-LIMITS = Settings().batch_limits
+LIMITS = Settings()
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _small(int8: str | None, automatic: str) -> tuple[str, str | None]:
 
 def may_batch(result: Throughput, variant: str) -> bool:
     """Whether the predictor batches a variant across requests, by its default limits."""
-    return LIMITS.allow_move(result.sensitivity[variant])
+    return variants.may_batch(result.sensitivity[variant], LIMITS)
 
 
 def _best_bare(result: Throughput, variant: str) -> ByRound:
@@ -192,10 +193,10 @@ def _chosen_by_hand(result: Throughput) -> list[str]:
 def _independence(result: Throughput) -> Target:
     found = result.independence
     text = "answers alone and among 15 others"
-    limit = f"move at most {LIMITS.largest_move}, {LIMITS.flipped_labels:.1%} flip"
+    limit = f"move at most {LIMITS.max_batch_move}, {LIMITS.max_batch_flips:.1%} flip"
     if found is None:
         return Target("6", text, limit, NOT_MEASURED, None)
     flipped = found.flipped / found.texts
     measured = f"move {found.largest_move:.6f}, {flipped:.2%} of {found.texts} flip"
-    met = found.largest_move <= LIMITS.largest_move and flipped <= LIMITS.flipped_labels
+    met = found.largest_move <= LIMITS.max_batch_move and flipped <= LIMITS.max_batch_flips
     return Target("6", text, limit, measured, met)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from predictor.engine.windows import windows
+from predictor.engine import windows
 from predictor.protocol.types import Texts, TokenRows, Tokens
 from storage_init.running.runtime import Feeds, TextTooLongError, Tokenizer, input_names, run_answer
 
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     import tokenizers
     from numpy.typing import NDArray
 
-    from predictor.engine.tasks import Task
+    from predictor.engine.tasks.base import Task
+    from predictor.protocol.types import Rows
 
 
 @dataclass(frozen=True)
 class Engine:
-    """Thread-safe: any number of lanes may call it at once.
+    """A model that is ready to run; any number of threads may call it at once.
 
-    ``batches``: whether texts may share an inference; False where an answer would depend on who
-    shares it (DESIGN, rule 7).
+    ``batches``: whether texts may share an inference; False where an answer would depend on the
+    texts that share it.
     """
 
     session: ort.InferenceSession
@@ -41,7 +42,7 @@ class Engine:
         return input_names(self.session)
 
     def tokenize(self, requests: Sequence[Texts]) -> list[list[Tokens] | TextTooLongError]:
-        """The tokens of each request's texts, or why it has none; one pass for all of them."""
+        """The tokens of each request's texts, or its error; one tokenizer call for all of them."""
         flat: list[str | tuple[str, str]] = []
         for request in requests:
             texts = request.texts
@@ -65,29 +66,25 @@ class Engine:
         if not self.task.per_token:
             return [Tokens(e.ids, e.type_ids if typed else None) for e in encodings]
         paired = request.pairs is not None
-        cut = [
-            window
-            for text, encoding in enumerate(encodings)
-            for window in windows(encoding, text, stride=request.stride, paired=paired)
-        ]
         return [
             Tokens(
                 window.ids,
                 window.types if typed else None,
                 window=window,
-                kept=self.task.kept(window.ids),
+                row_indices=self.task.row_indices(window.ids),
             )
-            for window in cut
+            for text, encoding in enumerate(encodings)
+            for window in windows.split(encoding, text, stride=request.stride, paired=paired)
         ]
 
-    def run(self, batch: Sequence[Tokens]) -> NDArray[Any]:
-        """What the graph says of the texts of one inference, in their order.
+    def run(self, batch: Sequence[Tokens]) -> Rows:
+        """The graph's rows for the texts of one inference, in their order.
 
-        Rows [N, D]; where the task is about tokens, [N] objects, each the ``TokenRows`` of a text.
+        FP32 [N, D]; where the task works on tokens, [N] objects, each the ``TokenRows`` of a text.
         """
         feeds = self._feeds(batch)
         output = run_answer(self.session, {name: feeds[name] for name in self.inputs})
-        rows = self.task.reduce(output.astype(np.float32, copy=False), feeds["attention_mask"])
+        rows = self.task.pool(output.astype(np.float32, copy=False), feeds["attention_mask"])
         return _token_rows(batch, rows) if self.task.per_token else rows
 
     def _feeds(self, batch: Sequence[Tokens]) -> Feeds:
@@ -105,11 +102,11 @@ class Engine:
         return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
 
 
-def _token_rows(batch: Sequence[Tokens], output: NDArray[Any]) -> NDArray[Any]:
-    """[N, L, C] as [N] objects: rows of unequal length are no array."""
+def _token_rows(batch: Sequence[Tokens], output: NDArray[Any]) -> Rows:
+    """[N, L, C] as [N] objects, because rows of unequal length make no array."""
     rows = np.empty(len(batch), dtype=np.object_)
     for index, tokens in enumerate(batch):
-        kept = output[index, : len(tokens)] if tokens.kept is None else output[index, tokens.kept]
-        # A copy, or the padding of the whole batch would stay as long as this text's rows.
-        rows[index] = TokenRows(tokens, kept.copy())
+        wanted = slice(len(tokens)) if tokens.row_indices is None else tokens.row_indices
+        # A copy: a view would keep the padded output of the whole batch in memory.
+        rows[index] = TokenRows(tokens, output[index, wanted].copy())
     return rows

@@ -1,6 +1,6 @@
-"""Long texts as overlapping windows, and where a window's tokens lie in its text.
+"""Splits long texts into overlapping windows and maps their tokens to characters.
 
-Only tasks whose answers are about tokens need this: the others' tokenizer makes no offsets.
+Only tasks on tokens need this; the tokenizer makes no offsets for the others.
 Source: Devlin et al., "BERT" (2019), the "doc stride" of its SQuAD code.
 """
 
@@ -13,36 +13,35 @@ import numpy as np
 from predictor.protocol.types import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import tokenizers
 
 
-def windows(
+def split(
     encoding: tokenizers.Encoding, text: int, *, stride: int | None, paired: bool
 ) -> list[Window]:
-    """The windows of a text that was cut, or the one that it fits into.
+    """The windows of a text that is too long, or the one that it fits into.
 
     Args:
-        encoding: what the text was cut to, and in ``overflowing`` what was cut off.
-        text: its place in its request.
-        stride: tokens of the text that neighbours share, but at most three quarters of a window's,
-            so that no text becomes more than four times as much work; None leaves out what was cut.
-        paired: the second text of a pair is what is cut; the first is in each window.
+        encoding: the text's first tokens, and the others in ``overflowing``.
+        text: index of the text in its request.
+        stride: tokens of the text that neighbours share, reduced to at most three quarters of a
+            window, so that a text becomes at most four times the work; None drops the tokens that
+            do not fit.
+        paired: split the second text of a pair and repeat the first in each window.
     """
     first = _window(encoding, text, paired=paired)
-    room, rest = len(first.places), encoding.overflowing
+    room, rest = len(first.positions), encoding.overflowing
     if stride is None or not rest or not room:
         return [first]
-    before = first.at(np.arange(first.places[0]))
-    after = first.at(np.arange(first.places[-1] + 1, len(first.ids)))
+    before = first.select(np.arange(first.positions[0]))
+    after = first.select(np.arange(first.positions[-1] + 1, len(first.ids)))
     parts = [first, *(_window(each, text, paired=paired) for each in rest)]
-    whole = _joined([part.at(part.places) for part in parts])
+    whole = Window.join([part.select(part.positions) for part in parts])
     length, shared = len(whole.ids), min(stride, room * 3 // 4)
-    # The window before the one that would start there reaches the end if only ``shared`` are left.
+    # A window that would hold only tokens shared with the one before it adds nothing.
     starts = range(0, length - shared, room - shared)
     ranges = [np.arange(start, min(start + room, length)) for start in starts]
-    return [_joined([before, whole.at(places), after]) for places in ranges]
+    return [Window.join([before, whole.select(positions), after]) for positions in ranges]
 
 
 def _window(encoding: tokenizers.Encoding, text: int, *, paired: bool) -> Window:
@@ -56,16 +55,4 @@ def _window(encoding: tokenizers.Encoding, text: int, *, paired: bool) -> Window
         np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2),
         np.array(words, dtype=np.int64),
         np.array(inside, dtype=np.bool_),
-    )
-
-
-def _joined(parts: Sequence[Window]) -> Window:
-    return Window(
-        parts[0].text,
-        np.concatenate([part.ids for part in parts]),
-        np.concatenate([part.types for part in parts]),
-        np.concatenate([part.pieces for part in parts]),
-        np.concatenate([part.offsets for part in parts]),
-        np.concatenate([part.words for part in parts]),
-        np.concatenate([part.inside for part in parts]),
     )

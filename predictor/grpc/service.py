@@ -12,7 +12,7 @@ from predictor.errors import RequestError, StoppingError, UnknownModelError
 from predictor.grpc import codec as grpc_codec
 from predictor.grpc.extras import extra_services
 from predictor.grpc.protobuf import pb2, pb2_grpc
-from predictor.protocol.body_budget import Bodies
+from predictor.protocol.body_budget import BodyBudget
 from predictor.protocol.metadata import server_metadata
 from predictor.serving.in_flight import InFlight
 from predictor.settings import Settings
@@ -32,7 +32,7 @@ class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
     """Answers for ``models`` by name; ``in_flight`` and ``bodies`` note what is under way."""
 
     def __init__(
-        self, models: Repository, in_flight: InFlight, bodies: Bodies, recorder: RequestRecorder
+        self, models: Repository, in_flight: InFlight, bodies: BodyBudget, recorder: RequestRecorder
     ) -> None:
         self._models = models
         self._in_flight = in_flight
@@ -130,7 +130,7 @@ def grpc_server(
     models: Repository,
     port: int,
     in_flight: InFlight | None = None,
-    bodies: Bodies | None = None,
+    bodies: BodyBudget | None = None,
     recorder: RequestRecorder | None = None,
 ) -> Any:
     """A server that listens on ``port`` once it is started.
@@ -145,7 +145,7 @@ def grpc_server(
     Raises:
         RuntimeError: the port is taken.
     """
-    bodies = bodies or Bodies(Settings.max_body_bytes, Settings.max_pending_bytes)
+    bodies = bodies or BodyBudget(Settings.max_body_bytes, Settings.max_pending_bytes)
     options = (
         ("grpc.max_receive_message_length", bodies.each),
         # Two servers on one port would take turns unnoticed.

@@ -1,4 +1,4 @@
-"""From a folder to an engine that may serve: session, tokenizer, checks, self-test, warm-up."""
+"""Loads a model from a folder: session, tokenizer, verification, self-test, warm-up."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import onnxruntime as ort
 
 from predictor.engine.engine import Engine
-from predictor.engine.tasks import task_for
+from predictor.engine.tasks.registry import task_for
 from predictor.loading.prefetch import Phases, Prefetched, Prepared, prefetch
-from predictor.loading.self_test import Warmup, replay_selftest, warm_up
+from predictor.loading.self_test import replay_selftest
 from predictor.loading.storage_origin import Origin, origin_of
 from predictor.loading.tokenizer_cache import TokenizerCache
 from predictor.loading.variants import Choice, Runtime, choose
+from predictor.loading.warmup import Warmup, warm_up
 from predictor.settings import AUTO
 from storage_init.base.logs import event
 from storage_init.format.package import SELFTEST_FILE, TOKENIZER_FILE, Package
@@ -28,21 +29,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from predictor.settings import Settings
+    from storage_init.raw.hf_config import ModelFacts
     from storage_init.running.runtime import Tokenizer
 
 log = logging.getLogger(__name__)
 
 UNPREPARED: Origin = "unprepared"
-# Twice what a session takes to read a graph whose weights lie elsewhere.
+# Twice the time that a session needs to read a graph whose weights are in another file.
 HEAD_START_SECONDS = 0.006
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that passed every check there was for it.
+    """A model that has passed all checks of its load.
 
-    ``package`` is None and ``variant`` "unprepared" for a plain folder; ``selftest_distance`` and
-    ``choice`` are then None, too. ``folder`` is where its files are, links resolved.
+    For a plain ONNX export, ``version`` and ``variant`` are "unprepared" and ``package``,
+    ``selftest_distance`` and ``choice`` are None. ``folder``: of its files, links resolved.
     """
 
     engine: Engine
@@ -66,30 +68,30 @@ def load(
 
     Args:
         settings: the model's.
-        prefetched: what was begun before ONNX Runtime could be imported.
+        prefetched: the result of :func:`prefetch` for these settings, if it ran already.
         tokenizers: those of the server's other models.
 
     Raises:
         WarmstartError: names the check that failed and by how much.
     """
     start = time.perf_counter()
-    begun = prefetched or prefetch(settings)
-    prepared, phases = begun.prepared, begun.phases
+    fetched = prefetched or prefetch(settings)
     cache = tokenizers or TokenizerCache()
-    loaded = _load_prepared(begun, prepared, cache) if prepared else _load_plain(begun, cache)
-    # What was read in a prefetch is a part of the load; what was imported since is not.
-    read = phases.seconds.get("read", 0.0) if prefetched else 0.0
-    phases.seconds["total"] = time.perf_counter() - start + read
+    prepared, seconds = fetched.prepared, fetched.phases.seconds
+    loaded = _load_prepared(fetched, prepared, cache) if prepared else _load_plain(fetched, cache)
+    # The read of an earlier prefetch belongs to the load; the imports since then do not.
+    read = seconds.get("read", 0.0) if prefetched else 0.0
+    seconds["total"] = time.perf_counter() - start + read
     return loaded
 
 
 def _load_prepared(
-    begun: Prefetched, prepared: Prepared, tokenizers: TokenizerCache
+    prefetched: Prefetched, prepared: Prepared, tokenizers: TokenizerCache
 ) -> LoadedModel:
-    package, folder = prepared.package, begun.folder
-    settings, phases = begun.settings, begun.phases
-    choice = choose(package, settings.wanted, Runtime(ort.__version__), settings.batch_limits)
-    variant = choice.variant
+    package, folder = prepared.package, prefetched.folder
+    settings, phases = prefetched.settings, prefetched.phases
+    choice = choose(package, settings, Runtime(ort.__version__))
+    variant, lanes = choice.variant, settings.lanes
     for name, why in choice.passed_over.items():
         event(log, "variant passed over", model=settings.model_name, variant=name, why=why)
     with ThreadPoolExecutor(2, thread_name_prefix="load") as pool:
@@ -99,28 +101,26 @@ def _load_prepared(
             open_session,
             folder / choice.graph,
             threads=settings.threads,
-            lanes=settings.lanes,
+            lanes=lanes,
             provider=choice.provider,
             precision=choice.precision,
         )
-        texts = pool.submit(_read_texts, folder, package, phases, tokenizers)
-        # First: what a corrupt file does to the others is of no interest.
-        begun.verified(prepared, variant)
+        texts = pool.submit(_read_texts, prefetched, package, tokenizers)
+        # First, because a corrupt file explains the errors of the others.
+        prefetched.verify(prepared, variant)
         selftest, tokenizer = texts.result()
         task = task_for(package.task, tokenizer)
         engine = Engine(session.result(), tokenizer, task, choice.may_batch)
-    lanes = settings.lanes
     distance = phases.time(
         "selftest", replay_selftest, engine, selftest, package.task, variant, lanes
     )
-    warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences, lanes)
     return LoadedModel(
         engine,
         package,
         prepared.version,
         variant.name,
         distance,
-        warmup,
+        phases.time("warmup", warm_up, engine, settings.warmup_inferences, lanes),
         phases,
         folder,
         origin_of(folder, prepared=True),
@@ -129,26 +129,32 @@ def _load_prepared(
 
 
 def _read_texts(
-    folder: Path, package: Package, phases: Phases, tokenizers: TokenizerCache
+    prefetched: Prefetched, package: Package, tokenizers: TokenizerCache
 ) -> tuple[SelfTest, Tokenizer]:
-    selftest = SelfTest.load(folder / SELFTEST_FILE)
-    # A tokenizer is parsed with the GIL held. A session needs it once more after reading its graph,
-    # and would wait for the whole of that; from then on it works without.
+    selftest = SelfTest.load(prefetched.folder / SELFTEST_FILE)
+    # Parsing a tokenizer holds the GIL. The session needs the GIL once more after reading its
+    # graph and would wait until the tokenizer is parsed; from then on it runs without the GIL.
     time.sleep(HEAD_START_SECONDS)
-    return selftest, phases.time(
+    return selftest, _open_tokenizer(prefetched, package, tokenizers)
+
+
+def _open_tokenizer(
+    prefetched: Prefetched, model: Package | ModelFacts, tokenizers: TokenizerCache
+) -> Tokenizer:
+    return prefetched.phases.time(
         "tokenizer",
         tokenizers.open,
-        folder / TOKENIZER_FILE,
-        package.limits.max_length,
-        package.pad_token_id,
-        cut_of(package.task),
+        prefetched.folder / TOKENIZER_FILE,
+        model.limits.max_length,
+        model.pad_token_id,
+        cut_of(model.task),
     )
 
 
-def _load_plain(begun: Prefetched, tokenizers: TokenizerCache) -> LoadedModel:
-    from predictor.loading.plain_folder import check_answer, check_inputs, read_plain_folder
+def _load_plain(prefetched: Prefetched, tokenizers: TokenizerCache) -> LoadedModel:
+    from predictor.loading.plain_folder import check_graph, read_plain_folder
 
-    folder, settings, phases = begun.folder, begun.settings, begun.phases
+    folder, settings, phases = prefetched.folder, prefetched.settings, prefetched.phases
     graph, facts = phases.time("read", read_plain_folder, folder)
     log.warning(
         "%s is not a prepared model: serving %s as it is, unverified and without a self-test. "
@@ -156,14 +162,7 @@ def _load_plain(begun: Prefetched, tokenizers: TokenizerCache) -> LoadedModel:
         folder,
         graph.name,
     )
-    tokenizer = phases.time(
-        "tokenizer",
-        tokenizers.open,
-        folder / TOKENIZER_FILE,
-        facts.limits.max_length,
-        facts.pad_token_id,
-        cut_of(facts.task),
-    )
+    tokenizer = _open_tokenizer(prefetched, facts, tokenizers)
     session = phases.time(
         "session",
         open_session,
@@ -173,8 +172,7 @@ def _load_plain(begun: Prefetched, tokenizers: TokenizerCache) -> LoadedModel:
         provider=CPU if settings.provider == AUTO else settings.provider,
         optimized=False,
     )
-    check_inputs(graph, input_names(session))
-    check_answer(graph, facts, len(session.get_outputs()[0].shape))
+    check_graph(graph, facts, input_names(session), len(session.get_outputs()[0].shape))
     engine = Engine(session, tokenizer, task_for(facts.task, tokenizer))
     warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences, settings.lanes)
     return LoadedModel(

@@ -1,7 +1,7 @@
-"""Serving a folder that nobody prepared: a plain ONNX export with its tokenizer.
+"""Reads a folder that was not prepared: a plain ONNX export with its tokenizer.
 
-This is what KServe's default initializer leaves. It works, but unverified, untested and optimised
-anew at every start.
+KServe's default initializer downloads such folders. They are served without verification and
+self-test, and ONNX Runtime optimises their graph anew at every start.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from predictor.errors import UnsupportedModelError
 from storage_init.format.package import TOKENIZER_FILE
-from storage_init.raw import onnx_files as plain
+from storage_init.raw import onnx_files
 from storage_init.raw.hf_config import ModelFacts, read_facts
 from storage_init.running.runtime import TOKENIZER_INPUTS
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-# The rank of an output that has one vector a text.
+# Rank of an output with one vector per text.
 VECTORS = 2
 
 
 def read_plain_folder(folder: Path) -> tuple[Path, ModelFacts]:
-    """The graph of a plain export and what its ``config.json`` says.
+    """The graph of a plain export and the facts in its ``config.json``.
 
     Raises:
-        UnsupportedModelError: no graph, several to choose from, or no fast tokenizer.
+        UnsupportedModelError: there is no graph, no fast tokenizer, or more than one graph.
         SourceError: ``config.json`` is missing or names no supported task.
     """
     if not folder.is_dir():
         raise UnsupportedModelError(f"there is no folder {folder} (--model_dir)")
-    graphs = plain.graphs(folder)
+    graphs = onnx_files.graphs(folder)
     if not graphs:
         raise UnsupportedModelError(
             f"{folder} holds neither a prepared model (package.json) nor an ONNX graph "
@@ -45,28 +45,26 @@ def read_plain_folder(folder: Path) -> tuple[Path, ModelFacts]:
     return graphs[0], read_facts(folder)
 
 
-def check_answer(graph: Path, facts: ModelFacts, rank: int) -> None:
-    """Refuse token states that a model's own layers would have to go over.
+def check_graph(graph: Path, facts: ModelFacts, inputs: Collection[str], rank: int) -> None:
+    """Check that a graph takes only what a tokenizer makes and returns what the task can read.
+
+    Args:
+        graph: named in errors.
+        facts: of the model.
+        inputs: names of the graph's inputs.
+        rank: number of dimensions of the graph's output.
 
     Raises:
-        UnsupportedModelError: names the layer.
+        UnsupportedModelError: names the input, or the layer that the graph lacks.
     """
-    if facts.dense and rank != VECTORS:
-        raise UnsupportedModelError(
-            f"{graph} gives token states, but the model has a layer over the pooled vector "
-            f"({facts.dense[0].folder}): prepare it with: python -m pipeline run"
-        )
-
-
-def check_inputs(graph: Path, names: Collection[str]) -> None:
-    """Refuse a graph that wants more than a tokenizer gives.
-
-    Raises:
-        UnsupportedModelError: names the input.
-    """
-    for name in names:
+    for name in inputs:
         if name not in TOKENIZER_INPUTS:
             raise UnsupportedModelError(
-                f"{graph} wants an input {name}; served are graphs that take "
+                f"{graph} wants an input {name}, which a tokenizer does not make; it may take "
                 f"{', '.join(TOKENIZER_INPUTS)}"
             )
+    if facts.dense and rank != VECTORS:
+        raise UnsupportedModelError(
+            f"{graph} returns token states, but the model has a layer over the pooled vector "
+            f"({facts.dense[0].folder}): prepare it with: python -m pipeline run"
+        )

@@ -1,7 +1,7 @@
-"""The first thing a start does: read what a folder holds, and have threads check its files.
+"""Reads what a folder holds and starts to verify its files, before anything heavy is imported.
 
-Nothing here needs numpy or ONNX Runtime. Hashing lets go of the GIL and brings the files' pages
-into memory, so both are under way while Python goes on importing.
+Nothing here needs numpy or ONNX Runtime. Hashing releases the GIL and reads the files' pages into
+memory, so both happen while Python imports the rest.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
     from predictor.settings import Settings
 
-# What can be told of ONNX Runtime without importing it. Its version decides only whether a
-# variant's packed graph is used, whose files are the variant's in any case.
-FORESEEN = Runtime("", providers.not_installed)
+# What is known of ONNX Runtime before it is imported. Its version only decides whether a variant's
+# packed graph is used, and all files of a variant are checked anyway.
+UNIMPORTED = Runtime("", providers.not_installed)
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 @dataclass
 class Phases:
-    """Seconds each phase of a load took; phases may overlap."""
+    """Seconds that each phase of a load took; phases may overlap."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     def time(self, name: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function; a phase that fails is not recorded."""
+        """Call a function as a phase; a phase that fails is not recorded."""
         start = time.perf_counter()
         result = function(*args, **kwargs)
         self.seconds[name] = time.perf_counter() - start
@@ -49,7 +49,10 @@ class Phases:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared model whose files are being checked; ``problems`` is what will be found."""
+    """A prepared model whose files are being verified.
+
+    ``checking``: paths of the files that are. ``problems``: of those files, once all are checked.
+    """
 
     package: Package
     version: str
@@ -60,19 +63,19 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Prefetched:
-    """A folder of which reading has begun; ``prepared`` is None where nobody prepared it."""
+    """A folder that is being read; ``prepared`` is None for a plain ONNX export."""
 
     folder: Path
     settings: Settings
     phases: Phases
     prepared: Prepared | None = None
 
-    def verified(self, prepared: Prepared, variant: Variant) -> None:
-        """Wait for the checks, and make up those that this variant needs beyond them.
+    def verify(self, prepared: Prepared, variant: Variant) -> None:
+        """Wait for the checks, then check those files of the variant that they left out.
 
         Raises:
-            SignatureError: a key was set, and its signature is not there or not good.
-            VerificationError: names every file that is not as described.
+            SignatureError: a key is set, and the signature is missing or wrong.
+            VerificationError: names every file that differs from its description.
         """
         if prepared.signature:
             prepared.signature.result()
@@ -84,21 +87,21 @@ class Prefetched:
 
 
 def prefetch(settings: Settings) -> Prefetched:
-    """Read what the folder says it holds and start to check it.
+    """Read the description of the model in ``settings.model_dir`` and start to check its files.
 
     Raises:
-        WarmstartError: its description cannot be read, or it is not signed and has to be.
+        WarmstartError: the description cannot be read, or a required signature is missing.
     """
     phases = Phases()
     folder = settings.model_dir
     if leads_by_name(folder):
-        # The link may be swapped to another version while we read.
+        # The link may be switched to another version at any moment.
         folder = folder.resolve()
     if not is_package(folder):
         check_signature(folder, settings.verify_key)
         return Prefetched(folder, settings, phases)
     package, version = phases.time("read", read_package, folder)
-    entries, key = _entries(package, settings), settings.verify_key
+    entries, key = _foreseen_files(package, settings), settings.verify_key
     pool = ThreadPoolExecutor(2, thread_name_prefix="verify")
     problems = pool.submit(phases.time, "verify", _problems, folder, entries, settings)
     signature = None
@@ -112,15 +115,14 @@ def prefetch(settings: Settings) -> Prefetched:
     return Prefetched(folder, settings, phases, prepared)
 
 
-def _entries(package: Package, settings: Settings) -> list[FileEntry]:
-    """The files to check before ONNX Runtime can tell which variant it will be."""
+def _foreseen_files(package: Package, settings: Settings) -> list[FileEntry]:
+    """The files to check while the variant is only a guess."""
     if settings.verify == "all":
         return list(package.files)
     try:
-        choice = choose(package, settings.wanted, FORESEEN, settings.batch_limits)
+        return package.served_files(choose(package, settings, UNIMPORTED).variant)
     except NoVariantError:
         return []
-    return package.served_files(choice.variant)
 
 
 def _problems(folder: Path, entries: list[FileEntry], settings: Settings) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where the files of a served model lie: what a start owes to the cache."""
+"""Tells where the files of a served model come from: a store, hard links to one, or copies."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ Origin = Literal["store", "linked", "copied", "unprepared"]
 
 
 def origin_of(folder: Path, *, prepared: bool) -> Origin:
-    """How a model came to its folder, links resolved.
+    """The origin of a model in ``folder``, whose links are resolved.
 
-    ``store``: it is served where its store keeps it. ``linked``: its files are a store's, too, by
-    hard links. ``copied``: they are its own. ``unprepared``: nobody prepared it.
+    ``store``: the folder is in a store. ``linked``: the files are hard links to those of a store.
+    ``copied``: the files are the folder's own. ``unprepared``: a plain ONNX export.
     """
     if not prepared:
         return "unprepared"
-    place = _place(folder)
-    if place.parent.name == "versions" and place.parents[2].name == "models":
+    path = _path_in_volume(folder)
+    if path.parent.name == "versions" and path.parents[2].name == "models":
         return "store"
     return "linked" if (folder / PACKAGE_FILE).stat().st_nlink > 1 else "copied"
 
 
-def _place(folder: Path) -> Path:
-    """Where a folder that is a mount of its own lies in its volume, else the folder itself.
+def _path_in_volume(folder: Path) -> Path:
+    """The path of a mounted folder in its volume, else the folder itself.
 
-    ``pvc://`` with a path is such a mount: the pod sees /mnt/models. proc_pid_mountinfo(5).
+    KServe mounts ``pvc://NAME/PATH`` at /mnt/models. Source: proc_pid_mountinfo(5).
     """
     if not MOUNTS.exists():  # other systems than Linux
         return folder
     mounts = (line.split() for line in MOUNTS.read_text().splitlines())
-    places = [Path(fields[3]) for fields in mounts if fields[4] == str(folder)]
-    # The last one lies over those before it.
-    return places[-1] if places else folder
+    paths = [Path(fields[3]) for fields in mounts if fields[4] == str(folder)]
+    # The last mount hides those before it.
+    return paths[-1] if paths else folder

@@ -1,4 +1,4 @@
-"""One tokenizer for all models of a server whose ``tokenizer.json`` is the same, byte by byte."""
+"""Shares one tokenizer between the models of a server whose ``tokenizer.json`` is the same."""
 
 from __future__ import annotations
 
@@ -16,20 +16,17 @@ if TYPE_CHECKING:
 
 
 class TokenizerCache:
-    """Tokenizers by content and limits, as long as a model uses them.
+    """Tokenizers by content and limits, kept as long as a model uses them.
 
-    Models of one family have one vocabulary; parsing it takes about 30 ms and 10 MB.
+    Models of one family share a vocabulary, and parsing it takes about 30 ms and 10 MB.
     """
 
     def __init__(self) -> None:
-        # Parsing holds the GIL, so that waiting for the lock costs no time of its own.
+        # Parsing holds the GIL, so waiting for this lock costs nothing extra.
         self._lock = Lock()
         self._open: WeakValueDictionary[tuple[str, int, int, Cut], Tokenizer] = (
             WeakValueDictionary()
         )
-
-    def __len__(self) -> int:
-        return len(self._open)
 
     def open(
         self, path: Path, max_length: int, pad_token_id: int, cut: Cut = "longest_first"
@@ -37,12 +34,12 @@ class TokenizerCache:
         """The tokenizer in a file; see :class:`Tokenizer`.
 
         Raises:
-            PackageError: it is not a fast tokenizer.
+            PackageError: the file is not a fast tokenizer.
         """
         try:
-            # By what it holds, not by what a package says that it holds.
+            # Hash the file itself: the package's description may be wrong.
             key = (sha256_file(path), max_length, pad_token_id, cut)
-        except OSError:  # the tokenizer says it better
+        except OSError:  # the tokenizer's error explains it better
             return Tokenizer(path, max_length, pad_token_id, cut)
         with self._lock:
             found = self._open.get(key)

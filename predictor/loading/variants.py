@@ -1,4 +1,4 @@
-"""Which variant of a package this host should serve, and in which form."""
+"""Chooses the variant of a package that this host serves, and the form of its graph."""
 
 from __future__ import annotations
 
@@ -8,18 +8,28 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from predictor.errors import NoVariantError
-from predictor.settings import AUTO, BatchLimits, Wanted
+from predictor.settings import AUTO
 from storage_init.running import host, providers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from storage_init.format.package import Package, Precision, Requires, Variant
+    from predictor.settings import Settings
+    from storage_init.format.package import (
+        BatchSensitivity,
+        Package,
+        Precision,
+        Requires,
+        Variant,
+    )
+
+# The variant that a GPU's provider can run: it has all its operators and keeps its answers.
+FULL_PRECISION = "fp32"
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """What ONNX Runtime is here: its version, and why it has not an execution provider."""
+    """The host's ONNX Runtime: its version, and why it lacks an execution provider."""
 
     version: str
     unavailable: Callable[[str], str | None] = providers.unavailable
@@ -27,10 +37,11 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Choice:
-    """A variant, the graph of it to load, how to run it, and whether its texts may share a batch.
+    """The variant to serve, its graph, and how to run it.
 
-    ``graph`` is relative to the package: the packed form where this host is the one it was packed
-    for, else the portable one. ``passed_over``: why not the variants that are faster.
+    ``graph``: relative to the package; the packed form on the kind of host it was packed for, else
+    the portable one. ``may_batch``: whether texts may share an inference. ``passed_over``: for each
+    faster variant, why it does not run here.
     """
 
     variant: Variant
@@ -42,39 +53,62 @@ class Choice:
     passed_over: Mapping[str, str]
 
 
-def choose(package: Package, wanted: Wanted, runtime: Runtime, limits: BatchLimits) -> Choice:
-    """The variant that is wanted; of several the fastest measured that runs here.
+def choose(package: Package, settings: Settings, runtime: Runtime) -> Choice:
+    """The variant that the settings name, or else the fastest measured one that runs here.
 
-    Fastest by what a variant may do: in batches if its answers stay within ``limits`` there, else
-    one text at a time. A provider is asked for only if no faster variant runs without it.
+    Speed is that of batches if texts may share them, else that of one text at a time. The runtime
+    is asked for a provider only if no faster variant runs without it.
 
     Raises:
         NoVariantError: says for each variant what it lacks.
     """
-    candidates = [v for v in package.variants if wanted.variant in (AUTO, v.name)]
+    candidates = [v for v in package.variants if settings.variant in (AUTO, v.name)]
     if not candidates:
         have = ", ".join(variant.name for variant in package.variants)
-        raise NoVariantError(f"{package.name} has no variant {wanted.variant} (it has {have})")
+        raise NoVariantError(f"{package.name} has no variant {settings.variant} (it has {have})")
 
     def milliseconds(variant: Variant) -> float:
-        speed = variant.speed
-        return speed.batched_ms if limits.allow(variant) else speed.alone_ms
+        batches = may_batch(variant.batch_sensitivity, settings)
+        return variant.speed.batched_ms if batches else variant.speed.alone_ms
 
     lacking: dict[str, str] = {}
     for variant in sorted(candidates, key=milliseconds):
-        provider = wanted.provider_of(variant)
+        provider = _provider(variant, settings)
         if provider is None:
-            lacking[variant.name] = f"it is for {variant.requires.provider}, not {wanted.provider}"
+            own = variant.requires.provider
+            lacking[variant.name] = f"it is for {own}, not {settings.provider}"
         elif why := _lacking(variant.requires, provider, runtime):
             lacking[variant.name] = why
         else:
-            return _chosen(variant, provider, runtime, limits, lacking)
+            packed = variant.packed
+            use_packed = (
+                packed is not None
+                and packed.requires.provider == provider
+                and _lacking(packed.requires, provider, runtime) is None
+            )
+            return Choice(
+                variant,
+                packed.graph if packed is not None and use_packed else variant.graph,
+                provider,
+                precision=None if variant.precision is UNSET else variant.precision,
+                packed=use_packed,
+                may_batch=may_batch(variant.batch_sensitivity, settings),
+                passed_over=lacking,
+            )
     reasons = "; ".join(f"{name}: {why}" for name, why in lacking.items())
     raise NoVariantError(f"no variant of {package.name} runs on this host ({reasons})")
 
 
+def may_batch(sensitivity: BatchSensitivity, settings: Settings) -> bool:
+    """Whether texts may share an inference: their answers stay within the settings' limits."""
+    return (
+        sensitivity.largest_move <= settings.max_batch_move
+        and sensitivity.flipped_labels <= settings.max_batch_flips
+    )
+
+
 def why_not(package: Package, choice: Choice) -> dict[str, str]:
-    """Why each variant that was not chosen was not, by its name."""
+    """For each variant that was not chosen, the reason, by its name."""
     chosen = choice.variant.speed
     return {
         variant.name: choice.passed_over.get(
@@ -88,25 +122,15 @@ def why_not(package: Package, choice: Choice) -> dict[str, str]:
     }
 
 
-def _chosen(
-    variant: Variant,
-    provider: str,
-    runtime: Runtime,
-    limits: BatchLimits,
-    passed_over: Mapping[str, str],
-) -> Choice:
-    packed = variant.packed
-    use_packed = (
-        packed is not None
-        and packed.requires.provider == provider
-        and _lacking(packed.requires, provider, runtime) is None
-    )
-    graph = packed.graph if packed is not None and use_packed else variant.graph
-    may_batch = limits.allow(variant)
-    precision = None if variant.precision is UNSET else variant.precision
-    return Choice(variant, graph, provider, precision, use_packed, may_batch, passed_over)
+def _provider(variant: Variant, settings: Settings) -> str | None:
+    """The provider to run a variant on, None if it cannot run on the one that is set."""
+    own = variant.requires.provider
+    if settings.provider in (AUTO, own):
+        return own
+    on_gpu = settings.provider == providers.CUDA and variant.name == FULL_PRECISION
+    return settings.provider if on_gpu else None
 
 
 def _lacking(requires: Requires, provider: str, runtime: Runtime) -> str | None:
-    # A provider comes last: to ask for one may mean to load it.
+    # The provider comes last, because asking for one may load it.
     return host.unmet(requires, runtime.version) or runtime.unavailable(provider)

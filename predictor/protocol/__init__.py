@@ -1,1 +1,4 @@
-"""TODO: predictor/protocol."""
+"""What a request and its answer hold, whichever transport brought them: messages, parameters,
+tensors, texts and tokens. This room imports ``errors`` only; it never knows sessions, queues, HTTP
+or gRPC.
+"""

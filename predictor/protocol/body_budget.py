@@ -1,4 +1,4 @@
-"""How many bytes of requests' bodies the server holds at this moment, and how many it may."""
+"""Bounds the bytes of request bodies that the server holds at a time."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Bodies:
-    """A request's body counts from when it comes until the request is answered.
+class BodyBudget:
+    """Counts a request's body from its arrival until the request is answered.
 
-    What it is decoded to is as large as it was; so this bounds what requests take in all.
+    Decoded, a body takes about as much memory, so this bounds the memory of all requests. For one
+    event loop.
 
     Args:
         each: bytes of one body at most.
-        total: bytes of all; a body that is alone is taken all the same, up to ``each``.
+        total: bytes of all bodies at most; a body that is alone may always have ``each``.
 
-    ``held``: bytes at this moment, of REST and of gRPC. For one event loop.
+    ``held``: bytes at this moment, over REST and gRPC.
     """
 
     def __init__(self, each: int, total: int) -> None:
@@ -29,11 +30,11 @@ class Bodies:
         self._total = max(each, total)
 
     def check(self, mine: int, more: int) -> None:
-        """Whether a body of which ``mine`` bytes are held may have ``more``.
+        """Check whether a body of which ``mine`` bytes are held may have ``more``.
 
         Raises:
-            TooLargeError: it is longer than one may be.
-            PendingBytesError: all together are more than there may be.
+            TooLargeError: the body is too large.
+            PendingBytesError: all bodies together are too large.
         """
         if mine + more > self.each:
             raise TooLargeError(f"the body has more than {self.each} bytes (--max_body_bytes)")
@@ -45,9 +46,10 @@ class Bodies:
 
     @contextmanager
     def holding(self, size: int) -> Iterator[None]:
-        """For a body that has come already.
+        """Hold a body that has already arrived.
 
         Raises:
+            TooLargeError: as :meth:`check`.
             PendingBytesError: as :meth:`check`.
         """
         self.check(0, size)

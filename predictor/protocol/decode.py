@@ -1,6 +1,6 @@
-"""The V2 protocol's tensors to texts and tokens: what every transport has in common.
+"""Decodes the V2 protocol's tensors to texts and tokens, for every transport.
 
-What does not fit becomes a clear :class:`InvalidRequestError` here, before a lane sees it.
+A tensor that does not fit raises :class:`InvalidRequestError` here, before a lane sees it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from predictor.protocol.messages import InputTensor, Request, TextInputs
+    from predictor.protocol.types import Integers, Outputs
     from storage_init.running.runtime import Tokenizer
 
-    Arrays = dict[str, NDArray[np.int64]]
+    Arrays = dict[str, Integers]
 
 PAIR_INPUT = "text_pair"
 
 
 class TensorModel(Protocol):
-    """The model's side of a request for tensors."""
+    """What tensors are checked against: a model's engine."""
 
     @property
     def inputs(self) -> list[str]:
@@ -35,14 +36,14 @@ class TensorModel(Protocol):
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Knows how many ids there are and how long a text may be."""
+        """Knows the size of the vocabulary and the maximum length of a text."""
 
 
 def is_text(request: Request) -> bool:
-    """Whether a request brings texts; else it brings tensors.
+    """Whether a request brings texts rather than tensors.
 
     Raises:
-        InvalidRequestError: it brings nothing, or both.
+        InvalidRequestError: it brings neither, or both.
     """
     are_texts = {tensor.datatype == "BYTES" for tensor in request.inputs}
     if len(are_texts) != 1:
@@ -51,10 +52,12 @@ def is_text(request: Request) -> bool:
 
 
 def decode_texts(request: Request, names: TextInputs) -> Texts:
-    """One BYTES input of any name, or two of which one has the second name; [N] or [N, 1].
+    """The texts of one BYTES input of any name, or of two; shapes [N] or [N, 1].
+
+    Of two inputs, one must have the name that the task gives its second text.
 
     Raises:
-        InvalidRequestError: says which input is wrong and what was expected.
+        InvalidRequestError: names the input that is wrong and says what was expected.
     """
     truncate = request.parameters.truncation
     second = names.second or PAIR_INPUT
@@ -79,10 +82,10 @@ def decode_texts(request: Request, names: TextInputs) -> Texts:
 
 
 def decode_tensors(request: Request, engine: TensorModel) -> list[Tokens]:
-    """INT64 [N, L] arrays for the graph, a text a row, each without the padding at its end.
+    """The rows of INT64 [N, L] tensors, one text each, without the padding at their end.
 
     Raises:
-        InvalidRequestError: says which input is wrong and what was expected.
+        InvalidRequestError: names the input that is wrong and says what was expected.
     """
     wanted = engine.inputs
     arrays: Arrays = {}
@@ -94,7 +97,7 @@ def decode_tensors(request: Request, engine: TensorModel) -> list[Tokens]:
         if tensor.datatype != "INT64":
             raise InvalidRequestError(f"input {tensor.name} must be INT64, not {tensor.datatype}")
         if tensor.name in arrays:
-            raise InvalidRequestError(f"input {tensor.name} is there twice")
+            raise InvalidRequestError(f"input {tensor.name} is given twice")
         arrays[tensor.name] = _integers(tensor)
     for name in ("input_ids", "attention_mask"):
         if name not in arrays:
@@ -104,10 +107,10 @@ def decode_tensors(request: Request, engine: TensorModel) -> list[Tokens]:
 
 
 def decode_token_ids(rows: Sequence[Sequence[int]], engine: TensorModel) -> list[Tokens]:
-    """Texts that are token ids already, each as it is.
+    """Texts that a client has tokenised itself.
 
     Raises:
-        InvalidRequestError: one has too many, or the model knows none of that number.
+        InvalidRequestError: a text has too many ids, or the vocabulary lacks an id.
     """
     made = []
     for row in rows:
@@ -120,23 +123,23 @@ def decode_token_ids(rows: Sequence[Sequence[int]], engine: TensorModel) -> list
     return made
 
 
-def chosen(asked: Sequence[str], outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The outputs that a request asked for, in that order; all if it named none.
+def select_outputs(names: Sequence[str], outputs: Mapping[str, NDArray[Any]]) -> Outputs:
+    """The outputs that a request names, in its order; all if it names none.
 
     Raises:
-        InvalidRequestError: an output was asked for that there is not.
+        InvalidRequestError: there is no output of that name.
     """
-    for name in asked:
+    for name in names:
         if name not in outputs:
             raise InvalidRequestError(f"unknown output {name}; there are {', '.join(outputs)}")
-    return {name: outputs[name] for name in asked or outputs}
+    return {name: outputs[name] for name in names or outputs}
 
 
 def check_count(tensor: InputTensor, count: int) -> None:
-    """Whether a tensor's data has as many values as its shape says.
+    """Check that a tensor's data has as many values as its shape says.
 
     Raises:
-        InvalidRequestError: it has not.
+        InvalidRequestError: it has more or fewer.
     """
     if count != math.prod(tensor.shape) or any(size < 0 for size in tensor.shape):
         raise InvalidRequestError(
@@ -156,8 +159,8 @@ def _strings(tensor: InputTensor) -> Sequence[str]:
     return values
 
 
-def _integers(tensor: InputTensor) -> NDArray[np.int64]:
-    values = cast("NDArray[np.int64]", tensor.values)
+def _integers(tensor: InputTensor) -> Integers:
+    values = cast("Integers", tensor.values)
     check_count(tensor, values.size)
     return values.reshape(tensor.shape)
 
@@ -184,7 +187,7 @@ def _check_arrays(arrays: Arrays, engine: TensorModel) -> None:
 
 
 def _rows(arrays: Arrays) -> list[Tokens]:
-    """Views of the arrays' rows, each up to its last token; a row of padding keeps one."""
+    """Views of the arrays' rows, each up to its last token; a row of padding keeps one token."""
     ids, mask, types = (
         arrays.get(name) for name in ("input_ids", "attention_mask", "token_type_ids")
     )

@@ -1,4 +1,4 @@
-"""A V2 request and its answer as the predictor sees them, whichever transport brought them."""
+"""A V2 request and its answer, independent of the transport."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from predictor.protocol.parameters import Parameters
+    from predictor.protocol.types import Outputs
 
 
 @dataclass(frozen=True)
 class TextInputs:
-    """What a task calls a request's texts; ``second`` is None where it takes no pairs.
+    """The names of a task's text inputs; ``second`` is None where it takes no pairs.
 
-    ``both``: a text without its second makes no sense. ``one_for_all``: a single first goes with
-    every second.
+    ``both``: the second text is required. ``one_for_all``: a single first text is paired with every
+    second text.
     """
 
     first: str = "text"
@@ -31,9 +32,10 @@ class TextInputs:
 
 @dataclass(frozen=True)
 class InputTensor:
-    """``values``: strings of a BYTES tensor, an array for INT64, in row-major order.
+    """A named tensor of a request.
 
-    None for a datatype that no model here takes: its data is not looked at.
+    ``values``: strings of a BYTES tensor, an array of an INT64 tensor, in row-major order; None for
+    a datatype that no model takes, whose data is not decoded.
     """
 
     name: str
@@ -44,7 +46,7 @@ class InputTensor:
 
 @dataclass(frozen=True)
 class Request:
-    """``outputs``: the names asked for, in that order; all if empty."""
+    """A V2 inference request; ``outputs`` names the outputs it wants, all if empty."""
 
     inputs: Sequence[InputTensor]
     parameters: Parameters
@@ -54,16 +56,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """``outputs``: arrays by name, BYTES as objects of ``bytes``, else int64 or float32."""
+    """The answer to a V2 inference request."""
 
     model_name: str
     model_version: str
     id: str
-    outputs: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    outputs: Outputs = field(default_factory=dict)
 
 
 def datatype_of(array: NDArray[Any]) -> str:
-    """A V2 name for an output's type."""
+    """The V2 name of an output's datatype."""
     if array.dtype == object:
         return "BYTES"
     return "INT64" if array.dtype == np.int64 else "FP32"

@@ -1,4 +1,4 @@
-"""What the server says of itself, on REST and gRPC alike."""
+"""Metadata of the server, the same over REST and gRPC."""
 
 from __future__ import annotations
 

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Parameters:
-    """``top_k``: how many labels, best first; ``truncation``: cut long texts or refuse them.
+    """The parameters of a request.
 
-    ``given``: all that the request brought, for what one task alone understands.
+    ``top_k``: number of results, best first. ``truncation``: cut long texts instead of refusing
+    them. ``given``: all parameters of the request, for those of a single task.
     """
 
     top_k: int | None = None
@@ -26,10 +27,10 @@ class Parameters:
 
     @classmethod
     def parse(cls, parameters: Mapping[str, Any]) -> Parameters:
-        """Take what is ours from a request's parameters; the protocol has others.
+        """Read a request's parameters and ignore those of the protocol.
 
         Raises:
-            InvalidRequestError: a value of the wrong type or range.
+            InvalidRequestError: a value has the wrong type or range.
         """
         given = cls(given=parameters)
         return cls(
@@ -37,15 +38,15 @@ class Parameters:
         )
 
     def number(self, name: str, *, least: int, most: int | None = None) -> int | None:
-        """A whole number, None if it was not given.
+        """A whole number, None if the request has none.
 
         Raises:
-            InvalidRequestError: it is no whole number from ``least`` to ``most``.
+            InvalidRequestError: it is not a whole number from ``least`` to ``most``.
         """
         value = self.given.get(name)
         if value is None:
             return None
-        # bool is an int in Python, but not here.
+        # JSON's true is not a number, although Python's True is an int.
         if type(value) is not int or value < least or (most is not None and value > most):
             upwards = "up" if most is None else f"to {most}"
             raise InvalidRequestError(
@@ -65,10 +66,10 @@ class Parameters:
         return value
 
     def choice(self, name: str, allowed: Sequence[str]) -> str:
-        """One of ``allowed``; the first if it was not given.
+        """One of ``allowed``; the first of them if the request has none.
 
         Raises:
-            InvalidRequestError: it is none of them.
+            InvalidRequestError: it is another value.
         """
         value = self.given.get(name, allowed[0])
         if value not in allowed:
@@ -78,10 +79,10 @@ class Parameters:
         return str(value)
 
     def texts(self, name: str) -> list[str] | None:
-        """Strings: one, a list, or, as gRPC knows no lists, a list written as JSON.
+        """Strings: one, a list, or a list written as JSON, because gRPC has no lists.
 
         Raises:
-            InvalidRequestError: it is none of these, or empty.
+            InvalidRequestError: it is something else, or an empty list.
         """
         value = self.given.get(name)
         if value is None:

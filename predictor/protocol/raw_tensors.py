@@ -1,6 +1,6 @@
-"""Tensors in the protocol's raw form, which REST's binary extension and gRPC share.
+"""Packs and unpacks tensors in the raw form that REST's binary extension and gRPC share.
 
-Numbers little-endian in row-major order; each BYTES value behind its length in 4 bytes.
+Numbers are little-endian in row-major order; each BYTES value follows its length in 4 bytes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def strings(raw: bytes | memoryview, name: str, shape: Sequence[int]) -> list[st
     """The texts of a raw BYTES tensor.
 
     Raises:
-        InvalidRequestError: it ends within a value, or a value is not UTF-8.
+        InvalidRequestError: the data ends within a value, or a value is not UTF-8.
     """
     values, at = [], 0
     while at < len(raw):
@@ -40,10 +40,10 @@ def strings(raw: bytes | memoryview, name: str, shape: Sequence[int]) -> list[st
 
 
 def integers(raw: bytes | memoryview, name: str, shape: Sequence[int]) -> NDArray[np.int64]:
-    """A view of a raw INT64 tensor, flat.
+    """A flat view of a raw INT64 tensor.
 
     Raises:
-        InvalidRequestError: it is no whole number of values.
+        InvalidRequestError: the data ends within a value.
     """
     if len(raw) % 8:
         raise InvalidRequestError(
@@ -53,22 +53,22 @@ def integers(raw: bytes | memoryview, name: str, shape: Sequence[int]) -> NDArra
 
 
 def pack(array: NDArray[Any]) -> bytes:
-    """An output's raw form."""
+    """The raw form of an output."""
     if array.dtype == object:
         return b"".join(_LENGTH.pack(len(value)) + value for value in array.ravel())
     return np.ascontiguousarray(array, dtype=number_type(array)).tobytes()
 
 
 def number_type(array: NDArray[Any]) -> str:
-    """How an output's numbers are sent: whole ones in 64 bits, all others as 32-bit floats."""
+    """NumPy's type of an output's numbers as they are sent: 64-bit integers or 32-bit floats."""
     return "<i8" if array.dtype == np.int64 else "<f4"
 
 
 def text(value: bytes, name: str) -> str:
-    """A value as text.
+    """A BYTES value as text.
 
     Raises:
-        InvalidRequestError: it is not UTF-8.
+        InvalidRequestError: the value is not UTF-8.
     """
     try:
         return value.decode()

@@ -1,9 +1,9 @@
-"""Texts, tokens and rows: what a request asks of a model, and what the model gives back."""
+"""Texts, tokens and rows: what a request asks of a model, and what the model returns."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -12,49 +12,61 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+Integers: TypeAlias = "NDArray[np.int64]"
+# Rows [N, D] of N texts, or [N] objects, each a `TokenRows`, where a task works on tokens.
+Rows: TypeAlias = "NDArray[Any]"
+# Arrays by output name: BYTES as objects of `bytes`, numbers as int64 or float32.
+Outputs: TypeAlias = "dict[str, NDArray[Any]]"
+
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """L tokens: a text, or a part of it between the markers it needs, and where they lie in it.
+    """L tokens of a text, or of a part of it with its special tokens, and their place in the text.
 
-    ``ids`` and ``types`` INT64 [L] are the graph's. ``text``: the text's place in its request.
-    ``pieces`` [L]: the tokens as the vocabulary writes them. ``offsets`` INT64 [L, 2]: a token's
-    first character and the one past its last. ``words`` INT64 [L]: the word it belongs to, -1 for
-    none. ``inside`` BOOL [L]: it is of the text itself, not a marker; of a pair's second text.
+    Attributes:
+        text: index of the text in its request.
+        ids: INT64 [L], the graph's input.
+        types: INT64 [L], the graph's token types.
+        pieces: [L], the tokens as the vocabulary spells them.
+        offsets: INT64 [L, 2], a token's first character and the one past its last.
+        words: INT64 [L], index of the word that a token belongs to, -1 for none.
+        inside: BOOL [L], False for special tokens; in a pair, True for the second text only.
     """
 
     text: int
-    ids: NDArray[np.int64]
-    types: NDArray[np.int64]
+    ids: Integers
+    types: Integers
     pieces: NDArray[Any]
-    offsets: NDArray[np.int64]
-    words: NDArray[np.int64]
+    offsets: Integers
+    words: Integers
     inside: NDArray[np.bool_]
 
     @property
-    def places(self) -> NDArray[np.int64]:
-        """Of the tokens inside."""
+    def positions(self) -> Integers:
+        """Indices of the tokens that belong to the text itself."""
         return np.flatnonzero(self.inside)
 
-    def at(self, places: NDArray[np.int64]) -> Window:
-        """The tokens at these places."""
-        return Window(
-            self.text,
-            self.ids[places],
-            self.types[places],
-            self.pieces[places],
-            self.offsets[places],
-            self.words[places],
-            self.inside[places],
-        )
+    def select(self, positions: Integers) -> Window:
+        """The window of the tokens at these positions."""
+        return replace(self, **{name: getattr(self, name)[positions] for name in _COLUMNS})
+
+    @staticmethod
+    def join(parts: Sequence[Window]) -> Window:
+        """One window of the tokens of several windows of one text."""
+        columns = {name: [getattr(part, name) for part in parts] for name in _COLUMNS}
+        joined: dict[str, Any] = {name: np.concatenate(arrays) for name, arrays in columns.items()}
+        return replace(parts[0], **joined)
+
+
+_COLUMNS = ("ids", "types", "pieces", "offsets", "words", "inside")
 
 
 @dataclass(frozen=True)
 class Texts:
-    """N texts, or N pairs of them.
+    """N texts, or N pairs of texts.
 
-    A text that is too long is refused, cut if ``truncate``, or run in windows that share ``stride``
-    tokens, if that is given; of a pair the second text is what windows are made of.
+    A text that is too long is split into windows that share ``stride`` tokens where that is given;
+    else it is cut, or refused if ``truncate`` is False. In a pair, windows split the second text.
     """
 
     texts: Sequence[str]
@@ -65,17 +77,17 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """One text as the graph takes it, unpadded: L token ids.
+    """One text as the graph takes it: L token ids without padding.
 
-    ``mask`` None stands for ones, ``types`` None for zeros, ``kept`` None for all: the places whose
-    rows are wanted of a graph that gives one a token.
+    ``mask`` None stands for ones, ``types`` None for zeros. ``row_indices``: positions of the
+    tokens whose rows the task needs from a graph that returns one row per token, None for all.
     """
 
-    ids: Sequence[int] | NDArray[np.int64]
-    types: Sequence[int] | NDArray[np.int64] | None = None
-    mask: NDArray[np.int64] | None = None
+    ids: Sequence[int] | Integers
+    types: Sequence[int] | Integers | None = None
+    mask: Integers | None = None
     window: Window | None = None
-    kept: NDArray[np.int64] | None = None
+    row_indices: Integers | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -83,9 +95,9 @@ class Tokens:
 
 @dataclass(frozen=True, eq=False)
 class TokenRows:
-    """What a graph that gives a row a token says of one text, or of one window of it.
+    """The rows of one text, or of one window of it, from a graph that returns one per token.
 
-    ``values``: FP32 [L, C] without padding, or those of the tokens kept.
+    ``values``: FP32 [L, C] without padding, or only the rows at ``tokens.row_indices``.
     """
 
     tokens: Tokens
@@ -93,13 +105,13 @@ class TokenRows:
 
     @property
     def window(self) -> Window:
-        """Where the tokens lie in their text; there is none for tensors."""
-        assert self.tokens.window is not None  # noqa: S101 - only answers to texts ask for it
+        """Where the tokens lie in their text; tokens of a tensor request have none."""
+        assert self.tokens.window is not None  # noqa: S101 - only text requests read it
         return self.tokens.window
 
 
-def values_of(rows: NDArray[Any]) -> NDArray[Any]:
-    """The numbers of rows: [N, D] as they are, those of ``TokenRows`` as one [R, C]."""
+def values_of(rows: Rows) -> NDArray[Any]:
+    """The numbers of rows: [N, D] unchanged, the values of ``TokenRows`` as one [R, C]."""
     if rows.dtype != object:
         return rows
     return np.concatenate([row.values for row in rows])

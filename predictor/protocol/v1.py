@@ -1,8 +1,8 @@
 """The V1 protocol: ``{"instances": [...]}`` in, ``{"predictions": [...]}`` out.
 
-An instance is a text, or an object with ``text`` and, for pairs, ``text_pair`` (or what the task
-calls them). A prediction is what the task makes of it, mostly an object with the V2 outputs' names.
-``{"parameters": {...}}`` beside the instances is optional.
+An instance is a text, or an object with ``text`` and, for pairs, ``text_pair``, or the names of the
+task's inputs. The task decides the form of a prediction, mostly an object with the names of the V2
+outputs. ``{"parameters": {...}}`` beside the instances is optional.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def decode(body: object, parameters: Parameters, names: TextInputs) -> Texts:
     """The texts of a V1 request.
 
     Raises:
-        InvalidRequestError: says which instance is wrong and what was expected.
+        InvalidRequestError: names the instance that is wrong and says what was expected.
     """
     instances = body.get("instances") if isinstance(body, dict) else None
     if not isinstance(instances, list) or not instances:

@@ -20,7 +20,7 @@ from predictor.errors import (
     UnknownPathError,
     WrongMethodError,
 )
-from predictor.protocol.body_budget import Bodies
+from predictor.protocol.body_budget import BodyBudget
 from predictor.rest.http.request import Client
 from predictor.rest.inference.openai import openai_routes, refused_at
 from predictor.rest.inference.rerank import rerank_routes
@@ -70,13 +70,13 @@ class RestApp:
         models: Repository,
         others: ASGIApp,
         in_flight: InFlight | None = None,
-        bodies: Bodies | None = None,
+        bodies: BodyBudget | None = None,
         recorder: RequestRecorder | None = None,
         pages: Pages | None = None,
     ) -> None:
         self._others = others
         self._in_flight = in_flight or InFlight()
-        self._bodies = bodies or Bodies(Settings.max_body_bytes, Settings.max_pending_bytes)
+        self._bodies = bodies or BodyBudget(Settings.max_body_bytes, Settings.max_pending_bytes)
         recorder = recorder or RequestRecorder(models)
         self.shedding = Shedding(models, recorder, self._in_flight)
         self._finders: list[Callable[[str], Routes | None]] = [

@@ -1,7 +1,7 @@
-"""Who may join a model's queue. Everyone else is told at once, so that who is in it is answered.
+"""Decides whether a request may join a model's queue; others are refused at once.
 
-A queue is as long as its wait: what the texts ahead will take at the pace of late. Refusing costs
-microseconds, waiting in vain costs an inference.
+The queue is bounded by the estimated wait of its texts. A refusal costs microseconds; a request
+that waits in vain costs an inference.
 """
 
 from __future__ import annotations
@@ -11,74 +11,73 @@ import time
 from typing import TYPE_CHECKING
 
 from predictor.errors import DeadlineError, OverloadedError, TooLargeError
-from predictor.serving.delivery import TOO_LATE
 
 if TYPE_CHECKING:
     from predictor.serving.batcher import Batcher
-    from predictor.settings import QueueLimits
+    from predictor.settings import Settings
 
-# How much of what is left to a request it may be expected to wait. Under overload the queue is as
-# long as it may be: at the whole, every second answer would come too late.
+# Share of a request's remaining time that it may be expected to wait. Under overload the queue is
+# always at its limit: with the whole time, every second answer would come too late.
 DEADLINE_SHARE = 0.5
 
 
 class Admission:
-    """The door of one batcher's queue."""
+    """Admits requests to one batcher's queue within the limits of the settings."""
 
-    def __init__(self, limits: QueueLimits, batcher: Batcher) -> None:
-        self._limits = limits
+    def __init__(self, settings: Settings, batcher: Batcher) -> None:
+        self._settings = settings
         self._batcher = batcher
 
     def check(self, deadline: float | None = None, coming: int = 0) -> None:
-        """Whether a request would be let in, before its body is looked at.
+        """Check whether a request would be admitted, before its body is read.
 
         Args:
-            deadline: by ``time.perf_counter()``, when nobody will be waiting any more.
-            coming: texts that will be in the queue before it.
+            deadline: when its client gives up, by ``time.perf_counter()``.
+            coming: texts that join the queue before it.
 
         Raises:
-            DeadlineError: that moment is over.
-            OverloadedError: it would wait for too long, or beyond its deadline.
+            DeadlineError: the deadline has passed.
+            OverloadedError: it would wait too long, or beyond its deadline.
         """
-        wait = self._batcher.expected_wait(coming)
-        if wait > self._limits.seconds:
-            raise self._overloaded(
-                f"a request would wait {wait:.1f} s, more than {self._limits.seconds:g} s "
-                "(--max_queue_seconds)",
+        wait, longest = self._batcher.expected_wait(coming), self._settings.max_queue_seconds
+        if wait > longest:
+            raise _overloaded(
+                f"a request would wait {wait:.1f} s, more than {longest:g} s (--max_queue_seconds)",
                 wait,
             )
         if deadline is not None:
             left = deadline - time.perf_counter()
             if left <= 0:
-                raise DeadlineError(TOO_LATE)
+                raise DeadlineError
             if wait > DEADLINE_SHARE * left:
-                raise self._overloaded(
+                raise _overloaded(
                     f"a request would wait about {wait:.2f} s and has {left:.2f} s left", wait
                 )
 
     def admit(self, texts: int, deadline: float | None = None) -> None:
-        """Let a request of so many texts in.
+        """Check whether a request of so many texts may join the queue now.
 
-        One that finds the queue empty is let in however many it brings, up to the limit a request.
+        An empty queue admits a request that is larger than the queue may be.
 
         Raises:
             TooLargeError: it has too many texts.
             DeadlineError: as :meth:`check`.
-            OverloadedError: as :meth:`check`, or too many texts wait.
+            OverloadedError: as :meth:`check`, or the queue would have too many texts.
         """
-        limits, waiting = self._limits, self._batcher.waiting
-        if texts > limits.request_texts:
+        settings, waiting = self._settings, self._batcher.waiting
+        if texts > settings.max_request_texts:
             raise TooLargeError(
-                f"{texts} texts are more than the {limits.request_texts} of one request "
+                f"{texts} texts are more than the {settings.max_request_texts} of one request "
                 "(--max_request_texts)"
             )
-        if waiting and waiting + texts > limits.texts:
-            raise self._overloaded(
-                f"{waiting} texts wait, and {texts} more are above {limits.texts} "
+        if waiting and waiting + texts > settings.max_queue_texts:
+            raise _overloaded(
+                f"{waiting} texts wait, and {texts} more are above {settings.max_queue_texts} "
                 "(--max_queue_texts)",
                 self._batcher.expected_wait(),
             )
         self.check(deadline)
 
-    def _overloaded(self, why: str, wait: float) -> OverloadedError:
-        return OverloadedError(f"the queue is full: {why}", max(1, math.ceil(wait)))
+
+def _overloaded(why: str, wait: float) -> OverloadedError:
+    return OverloadedError(f"the queue is full: {why}", max(1, math.ceil(wait)))

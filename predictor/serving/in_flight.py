@@ -1,4 +1,4 @@
-"""Which requests are under way, and whether new ones are still welcome."""
+"""Counts the requests in flight, and says whether the server takes new ones."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 
 
 class InFlight:
-    """The requests under way, and the connections that have not asked for anything yet.
+    """The requests in flight, and the connections that have not sent a request yet.
 
-    ``draining``: answers ask clients to go elsewhere next time. ``rejecting``: new requests are
-    refused. A request counts from when it was read to when its answer was handed over.
+    A request counts from when it was read until its answer was handed over. ``draining``: responses
+    ask clients to reconnect elsewhere. ``rejecting``: new requests are refused.
     """
 
     def __init__(self) -> None:
@@ -20,14 +20,14 @@ class InFlight:
         self._last = time.monotonic()
 
     def begin(self) -> None:
-        """A request was read."""
+        """Count a request that was read."""
         self.under_way += 1
 
     def end(self) -> None:
-        """Its answer was handed over, or nobody waits for it."""
+        """Count off a request that was answered, or whose client has left."""
         self.under_way -= 1
         self._last = time.monotonic()
 
     def quiet_for(self, seconds: float) -> bool:
-        """Whether nothing is, and for so long nothing was, under way."""
+        """Whether no request is in flight, nor was during the last ``seconds``."""
         return not self.under_way and time.monotonic() - self._last >= seconds

@@ -1,4 +1,4 @@
-"""One served model: its state, and which version of it answers."""
+"""A model that is served under one name: its state, and the version that answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from predictor.errors import NotReadyError
-from predictor.loading import load as loading
+from predictor.loading.load import load
 from predictor.serving.batcher import StoppedError
 from predictor.serving.version import ModelVersion
 from storage_init.base.logs import event
@@ -26,10 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class State(str, Enum):
-    """Where a model is between its process's start and end.
-
-    A draining model answers what comes, but says that it is not ready.
-    """
+    """The states of a model; a draining model still answers requests, but is not ready."""
 
     LOADING = "loading"
     READY = "ready"
@@ -40,9 +37,9 @@ class State(str, Enum):
 
 
 class Model:
-    """Serves one model; ready only after every check of its load.
+    """Serves one model; it becomes ready only after all checks of its load.
 
-    ``reason``: why the last load failed. ``wanted``: whether the server is not ready without it.
+    ``reason``: why the last load failed. ``wanted``: whether the server's readiness depends on it.
     """
 
     def __init__(self, settings: Settings, *, wanted: bool = True) -> None:
@@ -59,7 +56,7 @@ class Model:
 
     @property
     def crowded(self) -> bool:
-        """Whether a request would have to wait for others."""
+        """Whether texts wait for a lane."""
         return self.waiting > 0
 
     @property
@@ -69,10 +66,10 @@ class Model:
 
     @property
     def current(self) -> ModelVersion:
-        """The version that answers. It may be another one after the event loop had a turn.
+        """The version that answers now; it may change whenever the event loop runs other tasks.
 
         Raises:
-            NotReadyError: none does, at this moment.
+            NotReadyError: there is none.
         """
         if self._current is None:
             raise NotReadyError(self.name)
@@ -80,59 +77,55 @@ class Model:
 
     @property
     def loaded(self) -> LoadedModel:
-        """What is served.
+        """The loaded model of the version that answers now.
 
         Raises:
-            NotReadyError: nothing is, at this moment.
+            NotReadyError: there is none.
         """
         return self.current.loaded
 
     async def answer(
         self,
-        asked: Texts | Sequence[Tokens],
+        request: Texts | Sequence[Tokens],
         parameters: Parameters,
         deadline: float | None = None,
     ) -> InferenceResult:
-        """As :meth:`ModelVersion.answer`, by the next version where one was replaced meanwhile.
+        """As :meth:`ModelVersion.answer`; the next version answers if one is replaced meanwhile.
 
         Raises:
-            NotReadyError: the model is not loaded, or not any more.
+            NotReadyError: the model is not loaded, or no longer.
             RequestError: as :meth:`ModelVersion.answer`.
         """
         while True:
-            # What is served after that is another version, or none.
+            # A stopped version has been replaced by another one, or by none.
             with suppress(StoppedError):
-                return await self.current.answer(asked, parameters, deadline)
+                return await self.current.answer(request, parameters, deadline)
 
     def load(self) -> None:
-        """Load, verify, self-test and warm up; then serve.
+        """Load, verify, self-test and warm up the model, then serve it.
 
         Raises:
-            WarmstartError: names the check that failed; the model is not ready then.
+            WarmstartError: names the check that failed; the model is not ready.
         """
         try:
-            loaded = loading.load(self.settings)
+            loaded = load(self.settings)
         except BaseException as error:
             self.fail(str(error))
             raise
         self.serve(loaded)
 
     def begin(self) -> None:
-        """It is being loaded, and serves nothing meanwhile."""
+        """Note that the model is being loaded and serves nothing meanwhile."""
         self.state = State.LOADING
 
     def fail(self, reason: str) -> None:
-        """Its load has failed; a version that is served goes on being served."""
+        """Note that a load failed; a version that is being served stays."""
         self.reason = reason
         if self._current is None:
             self.state = State.FAILED
 
     def serve(self, loaded: LoadedModel) -> ModelVersion | None:
-        """Be ready with what was loaded elsewhere.
-
-        Returns the version it replaces, if it does: it is to be stopped, and answers what was asked
-        of it before it ends.
-        """
+        """Serve what was loaded; returns the version that it replaces, for the caller to stop."""
         before, self._current = self._current, ModelVersion(self.settings, loaded)
         self.state, self.reason = State.READY, None
         event(
@@ -147,16 +140,16 @@ class Model:
         return before
 
     def unload(self) -> ModelVersion | None:
-        """Serve nothing any more; its version, if any, is to be stopped as :meth:`serve` says."""
+        """Serve nothing any more; returns the version that answered, for the caller to stop."""
         return self._end(State.UNLOADED)
 
     def drain(self) -> None:
-        """Say that no more is wanted; what comes all the same is still answered."""
+        """Report not ready, and still answer requests."""
         if self.ready:
             self.state = State.DRAINING
 
     def stop(self) -> None:
-        """Answer what is queued, then end the lanes."""
+        """Answer the queued requests, then end the lanes."""
         version = self._end(State.STOPPED)
         if version:
             version.stop()

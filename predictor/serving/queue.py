@@ -1,7 +1,8 @@
-"""The texts that wait for a lane: their order, how many they are, and who still wants them.
+"""The queue of texts that wait for a lane.
 
-A lane takes from the front; whoever leaves is counted out at once and removed when a lane comes
-by, or when those who left are in the majority. Not thread-safe: the batcher's lock guards it.
+A lane takes texts from the front. A request that is cancelled is counted out at once; its texts are
+removed when a lane comes by, or once cancelled texts are the majority. Not thread-safe: the
+batcher's lock guards it.
 """
 
 from __future__ import annotations
@@ -9,31 +10,51 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from predictor.protocol.types import Texts, Tokens
 from predictor.serving.scheduler import LOOK_AHEAD
-from predictor.telemetry.timeline import CURRENT, Timeline
+from predictor.telemetry.requests import CURRENT, Timeline
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from predictor.protocol.types import Rows
 
-    Rows = NDArray[Any]
+# Weight of an inference in the average after the next one; about the last thirty count.
+FADING = 0.97
+
+
+class ServiceTime:
+    """Moving average of the time that a lane spends on a text, shared inferences divided.
+
+    ``seconds``: per text, 0 before the first inference. The ratio of two fading sums, so that an
+    inference counts once for each of its texts.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._time = 0.0
+        self._texts = 0.0
+
+    def add(self, texts: int, seconds: float) -> None:
+        """Add an inference of so many texts."""
+        self._time = FADING * self._time + seconds
+        self._texts = FADING * self._texts + texts
+        self.seconds = self._time / self._texts
 
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A request on its way: what it asks, and its rows as they become ready.
+    """A request in the queue or in the lanes, and its rows so far.
 
-    ``waiting``: how many of its texts no lane has taken yet.
+    ``missing``: texts without a row. ``waiting``: texts that no lane has taken.
     """
 
-    ask: Texts | Sequence[Tokens]
+    request: Texts | Sequence[Tokens]
     future: asyncio.Future[Rows]
     loop: asyncio.AbstractEventLoop
     since: float = field(default_factory=time.perf_counter)
@@ -42,8 +63,8 @@ class Job:
     missing: int = 0
     waiting: int = 0
 
-    def settle(self, index: int, row: Rows) -> Rows | None:
-        """Note a text's row; all of them, [N, D], once it was the last."""
+    def add_row(self, index: int, row: Rows) -> Rows | None:
+        """Add a text's row; returns all of them, [N, D], once none is missing."""
         self.rows[index] = row
         self.missing -= 1
         return None if self.missing else np.stack(self.rows)  # type: ignore[arg-type]
@@ -59,54 +80,58 @@ class Entry:
 
 
 class RequestQueue:
-    """``texts``: how many wait. ``taken``: when a lane last took some, or the first one came."""
+    """Jobs that have arrived, and the texts of those that have their tokens.
+
+    ``texts``: how many wait. ``last_taken``: when a lane last took texts from the queue, or when
+    the first text of the queue arrived if that was later; by ``time.perf_counter()``.
+    """
 
     def __init__(self) -> None:
         self.texts = 0
-        self.taken = time.perf_counter()
+        self.last_taken = time.perf_counter()
         self._arrived: deque[Job] = deque()
         self._waiting: list[Entry] = []
-        self._left = 0
+        self._cancelled = 0
 
     def __bool__(self) -> bool:
         return bool(self._arrived or self._waiting)
 
     def add(self, job: Job) -> None:
-        """A request has arrived."""
+        """Add a request that has arrived."""
         if not self.texts:
-            self.taken = job.since
-        job.waiting = len(job.ask.texts) if isinstance(job.ask, Texts) else len(job.ask)
+            self.last_taken = job.since
+        request = job.request
+        job.waiting = len(request.texts) if isinstance(request, Texts) else len(request)
         self.texts += job.waiting
         self._arrived.append(job)
 
-    def arrivals(self) -> list[Job]:
-        """Those that are to be tokenised, once each; nobody waits for the others any more."""
+    def pop_arrivals(self) -> list[Job]:
+        """Remove and return the jobs that need their tokens, without cancelled ones."""
         jobs = [job for job in self._arrived if not job.future.done()]
         self._arrived.clear()
         return jobs
 
     def enter(self, job: Job, texts: Sequence[Tokens]) -> None:
-        """A request's texts have their tokens."""
+        """Add the tokens of a job's texts."""
         job.rows, job.missing = [None] * len(texts), len(texts)
-        # A task may make more of a text than one row.
+        # A task may split a text into several windows.
         if not job.future.done():
             self.texts += len(texts) - job.waiting
             job.waiting = len(texts)
         self._waiting += [Entry(tokens, job, index) for index, tokens in enumerate(texts)]
 
     def front(self) -> list[Entry]:
-        """Those that have waited longest and are still wanted."""
+        """The texts that have waited longest, without those of cancelled or failed jobs."""
         while True:
             head = self._waiting[:LOOK_AHEAD]
-            # A client that has left, or one of whose texts has failed, wants nothing more.
             wanted = [entry for entry in head if not entry.job.future.done()]
             self._waiting[:LOOK_AHEAD] = wanted
-            self._left = max(0, self._left - len(head) + len(wanted))
+            self._cancelled = max(0, self._cancelled - len(head) + len(wanted))
             if wanted or not self._waiting:
                 return wanted
 
     def take(self, indices: Sequence[int]) -> list[Entry]:
-        """Hand over entries by their place in :meth:`front`."""
+        """Remove and return texts by their index in :meth:`front`."""
         batch = [self._waiting[index] for index in indices]
         for index in sorted(indices, reverse=True):
             del self._waiting[index]
@@ -115,14 +140,14 @@ class RequestQueue:
             if job.waiting:
                 job.waiting -= 1
                 self.texts -= 1
-        self.taken = time.perf_counter()
+        self.last_taken = time.perf_counter()
         return batch
 
-    def forget(self, job: Job) -> None:
-        """Nobody waits for a request any more; its future is done."""
+    def cancel(self, job: Job) -> None:
+        """Count out a job whose future is done."""
         self.texts -= job.waiting
-        self._left += job.waiting
+        self._cancelled += job.waiting
         job.waiting = 0
-        if self._left > max(LOOK_AHEAD, self.texts):
+        if self._cancelled > max(LOOK_AHEAD, self.texts):
             self._waiting = [entry for entry in self._waiting if not entry.job.future.done()]
-            self._left = 0
+            self._cancelled = 0

@@ -1,7 +1,7 @@
-"""The server's models by name, and their change while it serves: load, swap, unload.
+"""The server's models by name; loads, replaces and unloads them while it serves.
 
-Owns which models there are. A load runs beside what is served and takes its place in one step on
-the event loop, once every check has passed.
+A new version is loaded while the old one answers, and replaces it in one step on the event loop
+once every check has passed.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from predictor.errors import (
     UnknownModelError,
     UnsupportedModelError,
 )
-from predictor.loading import load as loading
 from predictor.loading.discovery import discover
+from predictor.loading.load import load
 from predictor.loading.tokenizer_cache import TokenizerCache
 from predictor.serving.model import Model, State
 from storage_init.base.errors import WarmstartError
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Loads = MutableSequence[tuple[Settings, Future[LoadedModel]]]
 
-# In the words of the model repository extension; what is drained is still served.
+# The states of the model repository extension; a model that is draining is still served.
 STATES = {
     State.LOADING: "LOADING",
     State.READY: "READY",
@@ -54,10 +54,10 @@ class Repository(Mapping[str, Model]):
     """Models by name.
 
     Args:
-        models: those there are from the start.
-        settings: the server's own: where further ones may be found.
-        loads: what is being loaded; loads that are asked for here are added while they last.
-        tokenizers: those that the models share.
+        models: the models from the start.
+        settings: the server's own; its folder of models may hold further models.
+        loads: the loads in progress; the loads of this repository are added while they run.
+        tokenizers: shared by the models.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Repository(Mapping[str, Model]):
 
     @property
     def ready(self) -> bool:
-        """Whether something is served, and everything that is wanted."""
+        """Whether all wanted models are ready, and at least one is."""
         models = self._models.values()
         return any(m.ready for m in models) and all(m.ready for m in models if m.wanted)
 
@@ -97,44 +97,44 @@ class Repository(Mapping[str, Model]):
         self._loader.shutdown(wait=False, cancel_futures=True)
 
     def index(self, *, ready_only: bool = False) -> list[dict[str, str]]:
-        """The extension's list: models that are known, and those of the folder that are not yet."""
+        """The extension's index: the server's models, and the folder's other models."""
         rows = [_row(model) for model in self._models.values()]
         rows += [
             {"name": name, "version": "", "state": "UNAVAILABLE", "reason": "not loaded"}
-            for name in self._found()
+            for name in self._discovered()
             if name not in self._models
         ]
         return [row for row in rows if not ready_only or row["state"] == "READY"]
 
     async def load(self, name: str) -> Model:
-        """Serve what the model's folder holds now.
+        """Serve the version that the model's folder holds now.
 
-        What is served already goes on until the new version has passed every check. The version
-        that is served is not loaded again.
+        The old version answers until the new one has passed every check. A version that is being
+        served is not loaded again.
 
         Raises:
-            UnknownModelError: there is no such model here or in the folder of models.
-            ChangeRefusedError: the load failed, or another one is under way.
-            StoppingError: the server is about to end.
+            UnknownModelError: neither the server nor its folder of models has the model.
+            ChangeRefusedError: the load failed, or another one is in progress.
+            StoppingError: the server is stopping.
         """
         model = self._models.get(name) or self._add(name)
         await self._change(self._load(model))
         return model
 
     async def unload(self, name: str) -> None:
-        """Serve a model no more: what was asked of it is answered, then its memory is freed.
+        """Answer a model's queued requests, then free its memory.
 
         Raises:
-            UnknownModelError: there is no such model here.
-            ChangeRefusedError: it is being loaded.
-            StoppingError: the server is about to end.
+            UnknownModelError: the server does not have the model.
+            ChangeRefusedError: the model is being loaded.
+            StoppingError: the server is stopping.
         """
         if name not in self._models:
             raise UnknownModelError(name)
         await self._change(self._unload(self._models[name]))
 
     async def _change(self, change: Coroutine[Any, Any, None]) -> None:
-        """See a change through, also when whoever asked for it has left."""
+        """Make a change and finish it even if its client disconnects."""
         if self._stopping:
             change.close()
             raise StoppingError
@@ -167,7 +167,7 @@ class Repository(Mapping[str, Model]):
             event(log, "model unloaded", model=model.name)
 
     async def _is_current(self, model: Model) -> bool:
-        """Whether the folder holds the version that is served; of a plain one nobody can tell."""
+        """Whether the folder holds the version that is served; False for a plain ONNX export."""
         folder = model.settings.model_dir
         if model.loaded.package is None or not is_package(folder):
             return False
@@ -175,17 +175,17 @@ class Repository(Mapping[str, Model]):
         return version == model.loaded.version
 
     async def _loaded(self, settings: Settings) -> LoadedModel:
-        future = self._loader.submit(loading.load, settings, None, self._tokenizers)
-        under_way = (settings, future)
-        self._loads.append(under_way)
+        future = self._loader.submit(load, settings, None, self._tokenizers)
+        in_progress = (settings, future)
+        self._loads.append(in_progress)
         try:
             return await asyncio.wrap_future(future)
         finally:
-            self._loads.remove(under_way)
+            self._loads.remove(in_progress)
 
     def _add(self, name: str) -> Model:
-        """A model that has come into the folder since the start."""
-        settings = self._found().get(name)
+        """Add a model that was put into the folder after the start."""
+        settings = self._discovered().get(name)
         if settings is None:
             raise UnknownModelError(name)
         model = Model(settings, wanted=False)
@@ -194,7 +194,7 @@ class Repository(Mapping[str, Model]):
         self._changing[name] = asyncio.Lock()
         return model
 
-    def _found(self) -> dict[str, Settings]:
+    def _discovered(self) -> dict[str, Settings]:
         if self._settings.models_dir is None:
             return {}
         try:
@@ -210,7 +210,7 @@ def _row(model: Model) -> dict[str, str]:
 
 
 def _refused(model: Model, error: Exception) -> ChangeRefusedError:
-    """Note why a load failed, and say what is served now."""
+    """Note and log why a load failed; the error says which version is still served."""
     known = isinstance(error, WarmstartError)
     reason = str(error) if known else f"{type(error).__name__}: {error}"
     model.fail(reason)

@@ -1,9 +1,9 @@
-"""Which of the waiting texts a free lane takes: the policy alone, on their lengths.
+"""Chooses the texts of the next inference by their lengths.
 
-An inference costs a fixed part (kernels started, weights read) and a part for each token, padding
-included. Sharing it saves the fixed part and pays for the padding, so texts share one only while
-they differ in length by less than the fixed part is worth in tokens. There is no delay: a lane
-that is free takes what is there.
+An inference has a fixed cost (starting kernels, reading weights) and a cost per token, padding
+included. Texts that share an inference save the fixed cost and pay for padding, so they share one
+only while their lengths differ by less than the fixed cost is worth in tokens. A free lane never
+waits for more texts.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# How many of the longest-waiting texts are worth looking at for company.
+# Texts from the front of the queue that are considered for an inference.
 LOOK_AHEAD = 128
 
 
 @dataclass(frozen=True)
 class Limits:
-    """``max_tokens``: of one inference, padding included. ``max_padding``: of one text in it.
+    """Limits of an inference.
 
-    ``batches`` False: every text runs alone.
+    ``max_tokens``: tokens, padding included. ``max_padding``: padding of each text. ``batches``:
+    False if every text must run alone.
     """
 
     lanes: int
@@ -32,15 +33,15 @@ class Limits:
 
 
 def take(lengths: Sequence[int], running: int, limits: Limits) -> list[int]:
-    """The next inference: indices into ``lengths``.
+    """The texts of the next inference, as indices into ``lengths``.
+
+    The text that has waited longest is always among them. Texts of similar length join it, the
+    nearest in length first, up to the limits and to an even share of all work per lane, so that no
+    lane takes everything while another is idle. A text beyond the limits runs alone.
 
     Args:
-        lengths: tokens of each waiting text, in the order of arrival; at least one.
-        running: tokens that the other lanes are busy with.
-
-    The text that waited longest is always in it. Its neighbours in length come with it, nearest
-    first, up to the limits and to a lane's even share of all the work there is, so that one lane
-    does not take everything while another goes idle. A text beyond the limits runs alone.
+        lengths: tokens of each waiting text in the order of arrival; at least one.
+        running: tokens that the other lanes are running.
     """
     if not limits.batches:
         return [0]
@@ -49,26 +50,16 @@ def take(lengths: Sequence[int], running: int, limits: Limits) -> list[int]:
     low = high = order.index(0)
     total = lengths[0]
     while True:
-        for first, last, index in _neighbours(order, low, high, lengths):
+        ends = [end for end in (low - 1, high + 1) if 0 <= end < len(order)]
+        for end in sorted(ends, key=lambda end: abs(lengths[order[end]] - lengths[0])):
+            first, last, added = min(low, end), max(high, end), lengths[order[end]]
             longest = lengths[order[last]]
             if (
                 longest - lengths[order[first]] <= limits.max_padding
                 and longest * (last - first + 1) <= limits.max_tokens
-                and total + lengths[index] <= share
+                and total + added <= share
             ):
-                low, high, total = first, last, total + lengths[index]
+                low, high, total = first, last, total + added
                 break
         else:
             return order[low : high + 1]
-
-
-def _neighbours(
-    order: Sequence[int], low: int, high: int, lengths: Sequence[int]
-) -> list[tuple[int, int, int]]:
-    """The ranges one text longer than ``low``..``high``, the one nearer in length first."""
-    ranges = []
-    if low:
-        ranges.append((low - 1, high, order[low - 1]))
-    if high + 1 < len(order):
-        ranges.append((low, high + 1, order[high + 1]))
-    return sorted(ranges, key=lambda each: abs(lengths[each[2]] - lengths[0]))

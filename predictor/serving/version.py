@@ -1,4 +1,4 @@
-"""One version of a model as it is served: requests of any transport to answers. Owns its lanes."""
+"""One loaded version of a model: answers the requests of every transport over its own lanes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from uuid import UUID
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from predictor.errors import InvalidRequestError
-from predictor.protocol import decode as codec
-from predictor.protocol import v1
+from predictor.protocol import decode, v1
 from predictor.protocol.messages import Answer, Request
 from predictor.protocol.types import Texts
 from predictor.serving.admission import Admission
@@ -24,30 +23,25 @@ from storage_init.running.runtime import QuestionTooLongError, TextTooLongError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from predictor.loading.load import LoadedModel
     from predictor.protocol.parameters import Parameters
-    from predictor.protocol.types import Tokens
+    from predictor.protocol.types import Outputs, Rows, Tokens
     from predictor.settings import Settings
 
-# The protocol's name for it.
+# The V2 protocol's name for ONNX models.
 PLATFORM = "onnx_onnxv1"
 
 
 @dataclass(frozen=True)
 class InferenceResult:
-    """What a task answers, and the ``tokens`` that it was asked, special ones included."""
+    """A task's outputs; ``tokens``: number of input tokens, special tokens included."""
 
-    outputs: dict[str, NDArray[Any]]
+    outputs: Outputs
     tokens: int
 
 
 class ModelVersion:
-    """Answers for what was loaded, until it is stopped; a request keeps to the one it began with.
-
-    ``loaded``: what it serves.
-    """
+    """Answers requests with one loaded model until it is stopped."""
 
     def __init__(self, settings: Settings, loaded: LoadedModel) -> None:
         self.loaded = loaded
@@ -59,7 +53,7 @@ class ModelVersion:
             batches=loaded.engine.batches,
         )
         self._batcher = Batcher(loaded.engine, limits, metrics.observer(self._name))
-        self._admission = Admission(settings.queue_limits, self._batcher)
+        self._admission = Admission(settings, self._batcher)
 
     @property
     def waiting(self) -> int:
@@ -67,44 +61,35 @@ class ModelVersion:
         return self._batcher.waiting
 
     def check_queue(self, deadline: float | None = None, coming: int = 0) -> None:
-        """Whether a request would be let in, before its body is looked at.
-
-        Args:
-            deadline: by ``time.perf_counter()``, when nobody will be waiting any more.
-            coming: texts that will be in the queue before it.
-
-        Raises:
-            OverloadedError: the queue is full.
-            DeadlineError: that moment is over.
-        """
+        """Check whether a request would be admitted; as :meth:`Admission.check`."""
         self._admission.check(deadline, coming)
 
     async def infer(self, request: Request, deadline: float | None = None) -> Answer:
         """Answer a V2 request; the event loop only waits.
 
         Args:
-            request: what is asked.
-            deadline: by ``time.perf_counter()``, when nobody will be waiting any more.
+            request: texts or tensors.
+            deadline: when the client gives up, by ``time.perf_counter()``.
 
         Raises:
-            InvalidRequestError: the request cannot be answered; says why.
-            TooLargeError: it brings too many texts.
+            InvalidRequestError: says what is wrong with the request.
+            TooLargeError: the request has too many texts.
             OverloadedError: the queue is full.
-            DeadlineError: the deadline was over first.
+            DeadlineError: the deadline passed first.
+            StoppedError: the version was stopped before.
         """
         loaded, engine = self.loaded, self.loaded.engine
-        if codec.is_text(request):
-            texts = codec.decode_texts(request, engine.task.inputs)
+        if decode.is_text(request):
+            texts = decode.decode_texts(request, engine.task.inputs)
             outputs = await self._outputs(texts, request.parameters, deadline)
         else:
-            tokens = codec.decode_tensors(request, engine)
+            tokens = decode.decode_tensors(request, engine)
             rows = await self._run(tokens, len(tokens), deadline)
-            outputs = engine.task.raw(rows, request.inputs[0].shape[1])
-        # The protocol wants an id; it names a request, it keeps no secret.
+            outputs = engine.task.raw_outputs(rows, request.inputs[0].shape[1])
+        # The protocol requires an id. It is no secret, so the fast generator is enough.
         request_id = request.id or str(UUID(int=getrandbits(128), version=4))
-        return Answer(
-            self._name, loaded.version, request_id, codec.chosen(request.outputs, outputs)
-        )
+        wanted = decode.select_outputs(request.outputs, outputs)
+        return Answer(self._name, loaded.version, request_id, wanted)
 
     async def predict(self, body: object, deadline: float | None = None) -> dict[str, Any]:
         """Answer a V1 request; arguments and errors are those of :meth:`infer`."""
@@ -115,30 +100,27 @@ class ModelVersion:
 
     async def answer(
         self,
-        asked: Texts | Sequence[Tokens],
+        request: Texts | Sequence[Tokens],
         parameters: Parameters,
         deadline: float | None = None,
     ) -> InferenceResult:
-        """Answer texts, also those that are tokens already, and count their tokens.
+        """Answer texts, or the tokens of texts, and count the tokens.
 
-        Further arguments and errors are those of :meth:`infer`.
-
-        Raises:
-            StoppedError: it was stopped before the texts had their tokens.
+        ``deadline`` and errors are those of :meth:`infer`.
         """
         engine, task = self.loaded.engine, self.loaded.engine.task
-        if not isinstance(asked, Texts):
-            texts, tokens = Texts([""] * len(asked)), asked
+        if not isinstance(request, Texts):
+            texts, tokens = Texts([""] * len(request)), request
         else:
-            self._admission.admit(len(asked.texts), deadline)
-            texts, wanted = asked, task.ask(asked, parameters)
-            # Here and not in a lane, which would not say how many there were.
-            (found,) = await asyncio.to_thread(engine.tokenize, [wanted])
+            self._admission.admit(len(request.texts), deadline)
+            texts, prepared = request, task.preprocess(request, parameters)
+            # Not in a lane, which does not tell the number of tokens.
+            (found,) = await asyncio.to_thread(engine.tokenize, [prepared])
             if isinstance(found, TextTooLongError):
                 raise _too_long(found) from found
             tokens = found
         rows = await self._run(tokens, len(tokens), deadline)
-        return InferenceResult(task.answer(texts, rows, parameters), sum(map(len, tokens)))
+        return InferenceResult(task.postprocess(texts, rows, parameters), sum(map(len, tokens)))
 
     def metadata(self) -> dict[str, Any]:
         """V2 model metadata."""
@@ -151,7 +133,7 @@ class ModelVersion:
         }
 
     def input_types(self) -> list[dict[str, Any]]:
-        """V2 metadata: texts first; the tensors are the other way to ask."""
+        """V2 metadata of the texts that a request may bring, then of the tensors."""
         engine = self.loaded.engine
         names = engine.task.inputs
         texts = [name for name in (names.first, names.second) if name]
@@ -160,30 +142,30 @@ class ModelVersion:
         ]
 
     def output_types(self) -> list[dict[str, Any]]:
-        """V2 metadata: what texts are answered with, then what tensors are."""
+        """V2 metadata of the outputs for texts, then of those for tensors."""
         return self.loaded.engine.task.output_types
 
     def stop(self) -> None:
-        """Answer what is queued, then end the lanes; blocks meanwhile."""
+        """Answer the queued requests, then end the lanes; blocks until they have ended."""
         self._batcher.stop()
 
     async def _outputs(
         self, texts: Texts, parameters: Parameters, deadline: float | None
-    ) -> dict[str, NDArray[Any]]:
+    ) -> Outputs:
         task = self.loaded.engine.task
-        asked = task.ask(texts, parameters)
-        rows = await self._run(asked, len(asked.texts), deadline)
+        prepared = task.preprocess(texts, parameters)
+        rows = await self._run(prepared, len(prepared.texts), deadline)
         if task.per_token:
-            # Milliseconds for a long text: nobody else's request should wait for them.
-            return await asyncio.to_thread(task.answer, texts, rows, parameters)
-        return task.answer(texts, rows, parameters)
+            # It takes milliseconds for a long text, which would block the event loop.
+            return await asyncio.to_thread(task.postprocess, texts, rows, parameters)
+        return task.postprocess(texts, rows, parameters)
 
     async def _run(
-        self, ask: Texts | Sequence[Tokens], texts: int, deadline: float | None
-    ) -> NDArray[Any]:
+        self, request: Texts | Sequence[Tokens], texts: int, deadline: float | None
+    ) -> Rows:
         self._admission.admit(texts, deadline)
         try:
-            return await self._batcher.run(ask, deadline)
+            return await self._batcher.run(request, deadline)
         except QuestionTooLongError as error:
             raise InvalidRequestError(str(error)) from error
         except TextTooLongError as error:

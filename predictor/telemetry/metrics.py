@@ -1,4 +1,4 @@
-"""What a start cost, and how requests and lanes are doing, for Prometheus."""
+"""Prometheus metrics of the start, of requests and of inferences."""
 
 from __future__ import annotations
 
@@ -49,14 +49,15 @@ REQUESTS_IN_FLIGHT = Gauge(
     "Requests that have arrived and are not answered yet.",
     ["model_name", "protocol"],
 )
-PENDING_BYTES = Gauge("warmstart_pending_bytes", "Bytes of the bodies of all requests under way.")
+PENDING_BYTES = Gauge("warmstart_pending_bytes", "Bytes of the bodies of all requests in flight.")
 
 
 @dataclass(frozen=True)
 class BatchStats:
-    """One inference, for the metrics: its texts, their tokens without and with padding, seconds.
+    """Figures of one inference.
 
-    ``waited``: seconds from a text's arrival to the start of its inference, one a text.
+    ``tokens``: without padding. ``padded``: with padding. ``waited``: for each text, seconds from
+    its arrival to the start of the inference.
     """
 
     tokens: int
@@ -67,7 +68,7 @@ class BatchStats:
 
 @dataclass(frozen=True, slots=True)
 class RequestSeries:
-    """What is kept of one model's requests over one protocol."""
+    """The metrics of one model's requests over one protocol."""
 
     model_name: str
     protocol: str
@@ -77,7 +78,7 @@ class RequestSeries:
 
 @cache
 def requests(model_name: str, protocol: str) -> RequestSeries:
-    """The series of a model that is served, or of "" for models that are not."""
+    """The series of a served model, or of "" for all other names."""
     labels = (model_name, protocol)
     seconds, in_flight = REQUEST_SECONDS.labels(*labels), REQUESTS_IN_FLIGHT.labels(*labels)
     return RequestSeries(*labels, seconds, in_flight)
@@ -85,28 +86,28 @@ def requests(model_name: str, protocol: str) -> RequestSeries:
 
 @cache
 def errors(model_name: str, protocol: str, kind: str) -> Counter:
-    """The series of one model's errors of a kind; the model as for :func:`requests`."""
+    """The series of a model's errors of one kind; the model as in :func:`requests`."""
     return REQUEST_ERRORS.labels(model_name, protocol, kind)
 
 
 def record_start(phases: dict[str, float]) -> None:
-    """Publish when the phases of the process's start were over."""
+    """Publish the seconds at which each phase of the start ended."""
     for phase, seconds in phases.items():
         START_SECONDS.labels(phase).set(seconds)
 
 
 def observer(model_name: str) -> Callable[[BatchStats], None]:
-    """What a batcher calls after each inference."""
+    """A function that publishes the figures of each inference of a model."""
     inference, queue = INFERENCE_SECONDS.labels(model_name), QUEUE_SECONDS.labels(model_name)
     texts, tokens = BATCH_TEXTS.labels(model_name), TOKENS.labels(model_name)
     padding = PADDING.labels(model_name)
 
-    def observe(ran: BatchStats) -> None:
-        inference.observe(ran.seconds)
-        texts.observe(len(ran.waited))
-        tokens.inc(ran.tokens)
-        padding.inc(ran.padded - ran.tokens)
-        for seconds in ran.waited:
+    def observe(stats: BatchStats) -> None:
+        inference.observe(stats.seconds)
+        texts.observe(len(stats.waited))
+        tokens.inc(stats.tokens)
+        padding.inc(stats.padded - stats.tokens)
+        for seconds in stats.waited:
             queue.observe(seconds)
 
     return observe

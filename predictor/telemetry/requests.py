@@ -1,5 +1,7 @@
-"""One inference request from its arrival to its answer, on every transport: counted and timed
-always, logged and traced where that was asked for."""
+"""Records each inference request from its arrival to its answer, whatever the transport.
+
+Every request is counted and timed; a log line and a trace are written only where they are enabled.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +9,18 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from predictor.errors import ClientGoneError, RequestError
 from predictor.telemetry import metrics
-from predictor.telemetry.timeline import CURRENT, Timeline
 from storage_init.base.logs import event
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from contextvars import Token
     from types import TracebackType
 
@@ -27,18 +28,49 @@ if TYPE_CHECKING:
 
 REST_V1, REST_V2, GRPC_V2 = "rest-v1", "rest-v2", "grpc-v2"
 REST_OPENAI, REST_RERANK = "rest-openai", "rest-rerank"
-# Nobody needs more of an id to find a request, and clients may send anything.
+# Long enough to find a request by, and short enough for a log, whatever a client sends.
 ID_CHARACTERS = 128
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class Timeline:
+    """The moments of one request by ``time.perf_counter()``; 0 for those that have not come.
+
+    The event loop and the lanes note them. ``started`` is the start of the first of its
+    ``inferences``, ``finished`` the end of the last.
+    """
+
+    arrived: float = field(default_factory=time.perf_counter)
+    tokenizing: float = 0.0
+    tokenized: float = 0.0
+    started: float = 0.0
+    finished: float = 0.0
+    encoding: float = 0.0
+    inferences: int = 0
+
+    def tokenize(self, start: float, end: float) -> None:
+        """Note that the request's texts were tokenised."""
+        self.tokenizing, self.tokenized = start, end
+
+    def run(self, start: float, end: float) -> None:
+        """Note an inference that ran texts of the request."""
+        self.inferences += 1
+        self.started = min(self.started or start, start)
+        self.finished = max(self.finished, end)
+
+
+# The timeline of the request that the current task answers; None where nobody records it.
+CURRENT: ContextVar[Timeline | None] = ContextVar("timeline", default=None)
+
+
 @dataclass(frozen=True)
 class RequestRecord:
-    """What became of a request.
+    """A request that is over.
 
-    ``error``: its kind, None where it was answered. ``status``: an HTTP status or a gRPC code's
-    name. ``ended`` by ``time.perf_counter()``.
+    ``status``: an HTTP status or the name of a gRPC code. ``error``: its kind, None for a request
+    that was answered. ``ended`` by ``time.perf_counter()``.
     """
 
     model: str
@@ -51,24 +83,22 @@ class RequestRecord:
     headers: Mapping[str, str]
 
 
-class Tracer(Protocol):
-    """Makes a trace of a request that is over."""
-
-    def record(self, finished: RequestRecord) -> None:
-        """Called on the event loop."""
-
-
 class RequestRecorder:
-    """Begins requests.
+    """Starts the recording of each request.
 
     Args:
-        models: names that figures may be kept by; any other is the client's invention.
-        logs: whether to log a line a request.
-        tracer: where spans go to; None for nowhere.
+        models: names that have metrics of their own; all other names share one series, because
+            clients invent them.
+        logs: whether to log a line per request.
+        tracer: called on the event loop with every request that is over.
     """
 
     def __init__(
-        self, models: Collection[str] = (), *, logs: bool = False, tracer: Tracer | None = None
+        self,
+        models: Collection[str] = (),
+        *,
+        logs: bool = False,
+        tracer: Callable[[RequestRecord], None] | None = None,
     ) -> None:
         self._models = models
         self._logs = logs
@@ -76,40 +106,40 @@ class RequestRecorder:
 
     @property
     def reads_headers(self) -> bool:
-        """Whether anybody looks at a request's headers."""
+        """Whether a request's headers are needed."""
         return self._logs or self._tracer is not None
 
     def begin(self, model: str, protocol: str, headers: Headers = ()) -> RequestRecording:
-        """A request has arrived; enter the exchange, and leave it when the answer is there.
+        """The recording of a request that has just arrived, as a context manager.
 
-        ``model``: "" where only the body says which; :meth:`RequestRecording.about` does then.
+        ``model``: "" where only the body names it; call :meth:`RequestRecording.about` then.
         """
         return RequestRecording(self, self.series(model, protocol), headers)
 
     def series(self, model: str, protocol: str) -> metrics.RequestSeries:
-        """Where a model's requests are counted."""
+        """The metrics of a model's requests."""
         return metrics.requests(model if model in self._models else "", protocol)
 
     def refuse(self, model: str, protocol: str, headers: Headers, error: RequestError) -> None:
-        """A request was refused as it came; nobody pays for more than somebody looks at."""
+        """Record a request that was refused on arrival, as cheaply as the settings allow."""
         if not self.reads_headers:
             metrics.errors(model, protocol, kind_of(error)).inc()
             return
         with suppress(type(error)), self.begin(model, protocol, headers):
             raise error
 
-    def finish(self, finished: RequestRecord) -> None:
-        """Say what became of a request."""
+    def finish(self, record: RequestRecord) -> None:
+        """Log and trace a request that is over, where that is enabled."""
         if self._logs:
-            _log(finished)
+            _log(record)
         if self._tracer:
-            self._tracer.record(finished)
+            self._tracer(record)
 
 
 class RequestRecording:
-    """A request that is under way; a context manager that watches what it ends with.
+    """Records a request that is in flight, and the error that ends it.
 
-    ``id``: the client's or the server's name for it.
+    ``id``: the client's or the server's name for the request.
     """
 
     __slots__ = ("_headers", "_recorder", "_series", "_timeline", "_token", "id")
@@ -130,13 +160,13 @@ class RequestRecording:
         return self
 
     def about(self, model: str) -> None:
-        """The body was read: it is this model that is asked."""
+        """Note the model that the body names."""
         self._series.in_flight.dec()
         self._series = self._recorder.series(model, self._series.protocol)
         self._series.in_flight.inc()
 
     def answered(self, id_: str = "") -> None:
-        """The model has answered; what follows is encoding."""
+        """Note that the model has answered and that encoding begins."""
         self.id = id_
         self._timeline.encoding = time.perf_counter()
 
@@ -154,8 +184,7 @@ class RequestRecording:
         else:
             metrics.errors(series.model_name, series.protocol, kind).inc()
         if self._recorder.reads_headers:
-            given = self._headers.items() if isinstance(self._headers, Mapping) else self._headers
-            headers = {_text(name).lower(): _text(value) for name, value in given}
+            headers = {_text(k).lower(): _text(v) for k, v in dict(self._headers).items()}
             self._recorder.finish(
                 RequestRecord(
                     model=series.model_name,
@@ -171,7 +200,7 @@ class RequestRecording:
 
 
 def kind_of(error: BaseException) -> str:
-    """An error's kind in the metrics: its class, as ``invalid_request`` of InvalidRequestError."""
+    """An error's kind in the metrics, such as ``invalid_request`` for InvalidRequestError."""
     if isinstance(error, (asyncio.CancelledError, ClientGoneError)):
         return "cancelled"
     if not isinstance(error, RequestError) or type(error) is RequestError:
@@ -189,29 +218,29 @@ def _status(error: BaseException | None, protocol: str) -> str:
     if error is None:
         return "OK" if grpc else "200"
     if isinstance(error, (asyncio.CancelledError, ClientGoneError)):
-        # As nginx has it, and others since, for clients that did not wait.
+        # 499 is nginx's status for a client that closed its connection.
         return "CANCELLED" if grpc else "499"
     told = error if isinstance(error, RequestError) else RequestError
     return told.grpc_code if grpc else str(told.status)
 
 
-def _log(finished: RequestRecord) -> None:
-    moments = finished.timeline
+def _log(record: RequestRecord) -> None:
+    timeline = record.timeline
     fields: dict[str, Any] = {
-        "model": finished.model,
-        "protocol": finished.protocol,
-        "id": finished.id,
-        "status": finished.status,
-        "seconds": round(finished.ended - moments.arrived, 6),
+        "model": record.model,
+        "protocol": record.protocol,
+        "id": record.id,
+        "status": record.status,
+        "seconds": round(record.ended - timeline.arrived, 6),
     }
-    if finished.error:
-        fields["error"] = finished.error
-    if moments.tokenized:
-        fields["tokenize_seconds"] = round(moments.tokenized - moments.tokenizing, 6)
-    if moments.started:
-        fields["queue_seconds"] = round(moments.started - moments.arrived, 6)
-        fields["run_seconds"] = round(moments.finished - moments.started, 6)
-        fields["inferences"] = moments.inferences
+    if record.error:
+        fields["error"] = record.error
+    if timeline.tokenized:
+        fields["tokenize_seconds"] = round(timeline.tokenized - timeline.tokenizing, 6)
+    if timeline.started:
+        fields["queue_seconds"] = round(timeline.started - timeline.arrived, 6)
+        fields["run_seconds"] = round(timeline.finished - timeline.started, 6)
+        fields["inferences"] = timeline.inferences
     event(log, "request", **fields)
 
 

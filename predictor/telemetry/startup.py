@@ -1,4 +1,4 @@
-"""Where the milliseconds of a start went, counted from the start of the process."""
+"""Measures the phases of a start from the start of the process."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import time
 from pathlib import Path
 
 STAT = Path("/proc/self/stat")
-# Fields of proc(5), counted behind the command's name, which may hold blanks.
+# Index of a field of proc(5) after the command's name, which may contain spaces.
 _STARTTIME = 19
 
 
 class Start:
-    """Marks phases of a start; each is known by when it ended."""
+    """The phases of a start; ``seconds``: the end of each, counted from the process's start."""
 
     def __init__(self, stat: Path = STAT) -> None:
         self._zero = time.perf_counter() - _age(stat)
         self.seconds: dict[str, float] = {}
 
     def mark(self, phase: str) -> None:
-        """A phase is over now."""
+        """Note that a phase ends now."""
         self.seconds[phase] = time.perf_counter() - self._zero
 
 
 def _age(stat: Path) -> float:
-    """Seconds since this process was started, to a hundredth; 0 where the system does not say."""
+    """Seconds since the process started, to a hundredth; 0 where the system does not tell."""
     try:
         ticks = int(stat.read_text().rpartition(")")[2].split()[_STARTTIME])
         return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")

@@ -1,8 +1,7 @@
 """OpenTelemetry traces of requests: an extra, off unless the standard variables ask for it.
 
-A request is one span, in the trace that its W3C headers name, with children for its parts. They
-are made when it is over, from the moments that were noted on its way; while it is under way
-nothing is done for them.
+A request is one span, in the trace that its W3C headers name, with a child for each of its phases.
+All spans are made when the request is over, from its timeline, so that it costs nothing before.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class SpanMaker:
-    """Makes the spans of finished requests; a ``predictor.telemetry.requests.Tracer``."""
+    """Makes the spans of requests that are over."""
 
     def __init__(self, provider: Any) -> None:
         from opentelemetry import trace
@@ -35,34 +34,34 @@ class SpanMaker:
         self._tracer = provider.get_tracer("warmstart")
         self._propagator = TraceContextTextMapPropagator()
 
-    def record(self, finished: RequestRecord) -> None:
-        """Hand a request's spans to the exporter, which sends them in a thread of its own."""
-        # Moments are of the monotonic clock, spans of the calendar's.
+    def __call__(self, record: RequestRecord) -> None:
+        """Hand a request's spans to the exporter, which sends them from its own thread."""
+        # Timelines use the monotonic clock, spans the wall clock.
         shift = time.time_ns() - int(time.perf_counter() * NANOSECONDS)
 
         def at(moment: float) -> int:
             return int(moment * NANOSECONDS) + shift
 
         span = self._tracer.start_span(
-            f"{finished.protocol} {finished.model or 'unknown'}",
-            context=self._propagator.extract(finished.headers),
+            f"{record.protocol} {record.model or 'unknown'}",
+            context=self._propagator.extract(record.headers),
             kind=self._trace.SpanKind.SERVER,
-            start_time=at(finished.timeline.arrived),
-            attributes=_attributes(finished),
+            start_time=at(record.timeline.arrived),
+            attributes=_attributes(record),
         )
-        if finished.error:
-            span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, finished.error))
+        if record.error:
+            span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, record.error))
         if span.is_recording():
             inside = self._trace.set_span_in_context(span)
-            for name, start, end in _parts(finished):
+            for name, start, end in _phases(record):
                 child = self._tracer.start_span(name, context=inside, start_time=at(start))
                 child.end(at(end))
-        span.end(at(finished.ended))
+        span.end(at(record.ended))
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> SpanMaker | None:
-    """Spans to where ``OTEL_…`` variables say; None where they say nothing."""
-    if not _asked(environ):
+    """Spans for the exporter that ``OTEL_…`` variables configure; None if they configure none."""
+    if not _enabled(environ):
         return None
     try:
         from opentelemetry.sdk.trace import TracerProvider
@@ -74,13 +73,13 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> SpanMaker | Non
             "no traces, though OTEL_ variables ask for them: %s. Install warmstart[otel]", error
         )
         return None
-    # Sampler, resource, batches and the exporter read their own variables.
+    # The sampler, the resource, the batches and the exporter read their own variables.
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return SpanMaker(provider)
 
 
-def _asked(environ: Mapping[str, str]) -> bool:
+def _enabled(environ: Mapping[str, str]) -> bool:
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip()
@@ -96,23 +95,23 @@ def _exporter(environ: Mapping[str, str]) -> Any:
     return OTLPSpanExporter()
 
 
-def _attributes(finished: RequestRecord) -> dict[str, Any]:
+def _attributes(record: RequestRecord) -> dict[str, Any]:
     return {
-        "warmstart.model": finished.model,
-        "warmstart.protocol": finished.protocol,
-        "warmstart.request_id": finished.id,
-        "warmstart.status": finished.status,
-        "warmstart.inferences": finished.timeline.inferences,
+        "warmstart.model": record.model,
+        "warmstart.protocol": record.protocol,
+        "warmstart.request_id": record.id,
+        "warmstart.status": record.status,
+        "warmstart.inferences": record.timeline.inferences,
     }
 
 
-def _parts(finished: RequestRecord) -> Iterator[tuple[str, float, float]]:
-    """Name, start and end of each part that the request came to; waiting for a lane is one."""
-    moments = finished.timeline
-    if moments.tokenized:
-        yield "tokenize", moments.tokenizing, moments.tokenized
-    if moments.started:
-        yield "queue", moments.tokenized or moments.arrived, moments.started
-        yield "run", moments.started, moments.finished
-    if moments.encoding:
-        yield "encode", moments.encoding, finished.ended
+def _phases(record: RequestRecord) -> Iterator[tuple[str, float, float]]:
+    """Name, start and end of each phase that the request reached."""
+    timeline = record.timeline
+    if timeline.tokenized:
+        yield "tokenize", timeline.tokenizing, timeline.tokenized
+    if timeline.started:
+        yield "queue", timeline.tokenized or timeline.arrived, timeline.started
+        yield "run", timeline.started, timeline.finished
+    if timeline.encoding:
+        yield "encode", timeline.encoding, record.ended

@@ -19,7 +19,7 @@ from pipeline.steps.optimize import optimize
 from pipeline.steps.snapshot import snapshot
 from pipeline.workspace.workspace import Workspace
 from predictor.engine.engine import Engine
-from predictor.engine.tasks import task_for
+from predictor.engine.tasks.registry import task_for
 from predictor.protocol.types import Texts
 from storage_init import sources
 from storage_init.format.package import TOKENIZER_FILE, Pooling

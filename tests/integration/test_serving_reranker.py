@@ -126,7 +126,7 @@ def test_an_activation_that_the_model_names_is_applied(tmp_path: Path) -> None:
     folder = prepare(model, "m", tmp_path / "store", Recipe(variants=("fp32",)))
     engine = load(Settings("m", folder)).engine
     texts = Texts([QUERY] * len(DOCUMENTS), DOCUMENTS)
-    got = engine.task.answer(texts, rows_of(engine, texts), Parameters())["score"]
+    got = engine.task.postprocess(texts, rows_of(engine, texts), Parameters())["score"]
     wanted = original_scores(model, QUERY, DOCUMENTS)
     np.testing.assert_allclose(got, wanted, atol=1e-4)
     assert wanted.min() < 0 or wanted.max() > 1, "a sigmoid's scores would pass, too"

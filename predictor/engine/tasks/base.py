@@ -1,8 +1,9 @@
-"""What tasks have in common: those whose answers are about texts, and about their tokens."""
+"""The interface of a task, and what tasks on whole texts and on tokens have in common."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -14,45 +15,73 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from predictor.protocol.parameters import Parameters
-    from predictor.protocol.types import Texts
+    from predictor.protocol.types import Integers, Outputs, Rows, Texts
 
 
-class _Plain:
-    """A task that runs what it was asked and takes what the graph gives."""
+class Task(ABC):
+    """Turns a request's texts into model input, and the graph's rows into the response's outputs.
 
+    Attributes:
+        per_token: the rows are ``TokenRows`` instead of one vector per text.
+        inputs: the names of the texts in a request.
+        output_types: V2 metadata of the outputs for texts, then of those for tensors.
+    """
+
+    per_token: ClassVar[bool]
     inputs = TextInputs()
+    output_types: list[dict[str, Any]]
 
-    def ask(self, texts: Texts, parameters: Parameters) -> Texts:  # noqa: ARG002
+    def preprocess(self, texts: Texts, parameters: Parameters) -> Texts:
+        """The texts to run for the texts of a request.
+
+        Raises:
+            InvalidRequestError: a parameter of this task is wrong.
+        """
         return texts
 
-    def kept(self, ids: NDArray[np.int64]) -> NDArray[np.int64] | None:  # noqa: ARG002
+    def row_indices(self, ids: Integers) -> Integers | None:
+        """Positions of the tokens whose rows ``postprocess`` reads; None for all."""
         return None
 
-    def reduce(self, output: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:  # noqa: ARG002
+    def pool(self, output: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+        """The graph's output for a batch as one row per text: [N, L, D] or [N, D] to [N, D]."""
         return output
 
+    @abstractmethod
+    def postprocess(self, texts: Texts, rows: Rows, parameters: Parameters) -> Outputs:
+        """Named outputs for N texts, before ``preprocess``; the first dimension of each is N.
 
-class TextTask(_Plain):
-    """A task whose graph gives a row a text: [N, D], or [N, L, D] to be reduced to it."""
+        Raises:
+            InvalidRequestError: a parameter of this task does not fit the texts.
+        """
+
+    @abstractmethod
+    def raw_outputs(self, rows: Rows, length: int) -> Outputs:
+        """Named outputs for N rows of tensors of ``length`` tokens each, padding included."""
+
+    def predictions(self, outputs: Mapping[str, NDArray[Any]]) -> list[Any]:
+        """The V1 form of the outputs: one JSON value per text."""
+        return objects(outputs)
+
+
+class TextTask(Task):
+    """A task whose graph returns one row per text, or token states that ``pool`` reduces to it."""
 
     per_token = False
     raw_name: str
 
-    def raw(self, rows: NDArray[Any], length: int) -> dict[str, NDArray[Any]]:  # noqa: ARG002
+    def raw_outputs(self, rows: Rows, length: int) -> Outputs:
         return {self.raw_name: rows}
 
-    def predictions(self, outputs: Mapping[str, NDArray[Any]]) -> list[Any]:
-        return objects(outputs)
 
-
-class TokenTask(_Plain):
-    """A task whose graph gives a row a token, [N, L, C]; an answer's rows are ``TokenRows``."""
+class TokenTask(Task):
+    """A task whose graph returns one row per token, [N, L, C]."""
 
     per_token = True
     raw_names: Sequence[str] = ("logits",)
 
-    def raw(self, rows: NDArray[Any], length: int) -> dict[str, NDArray[Any]]:
-        """[N, L, C] with zeros where the request had padding; one output, or one for each of C."""
+    def raw_outputs(self, rows: Rows, length: int) -> Outputs:
+        """[N, L, C], zeros in place of padding; as one output, or as one for each of the C."""
         count = rows[0].values.shape[1]
         padded = np.zeros((len(rows), length, count), dtype=np.float32)
         for target, row in zip(padded, rows, strict=True):
@@ -62,8 +91,20 @@ class TokenTask(_Plain):
         return {name: padded[:, :, index] for index, name in enumerate(self.raw_names)}
 
 
+def output_type(name: str, datatype: str, *shape: int) -> dict[str, Any]:
+    """V2 metadata of one output; -1 stands for a dimension of any size."""
+    return {"name": name, "datatype": datatype, "shape": list(shape)}
+
+
+def encoded(texts: Sequence[str]) -> NDArray[Any]:
+    """The values of a BYTES output, [N]."""
+    array = np.empty(len(texts), dtype=np.object_)
+    array[:] = [text.encode() for text in texts]
+    return array
+
+
 def objects(outputs: Mapping[str, NDArray[Any]]) -> list[dict[str, Any]]:
-    """One object a row, with plain JSON values."""
+    """One JSON object per row."""
     columns = {name: array.tolist() for name, array in outputs.items()}
     return [
         {name: _plain(value) for name, value in zip(columns, values, strict=True)}

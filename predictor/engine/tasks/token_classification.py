@@ -1,18 +1,18 @@
 """token-classification: labels for parts of a text, such as named entities.
 
-V2 output: ``entities`` BYTES [N], for each text a JSON list, whatever number of entities it has. V1
-prediction: the same list. An entity is an object as transformers' pipeline gives it:
-``entity_group``, ``score``, ``word``, ``start``, ``end`` (characters of the text; ``end`` is the
-one past the last). With ``aggregation_strategy`` "none" there is one for each token, with
-``entity`` in place of ``entity_group``, and ``index``, its place among the tokens. Tensors are
-answered with ``logits`` FP32 [N, L, C] of every token, zeros where the attention mask ends.
+V2 output: ``entities`` BYTES [N], a JSON list of any number of entities per text. V1 prediction:
+the same list. An entity is an object as transformers' pipeline returns it: ``entity_group``,
+``score``, ``word``, ``start``, ``end`` (characters of the text; ``end`` is the one past the last).
+With ``aggregation_strategy`` "none" there is one per token, with ``entity`` in place of
+``entity_group``, and ``index``, its position among the tokens. Tensors are answered with ``logits``
+FP32 [N, L, C] of every token, zeros where the attention mask ends.
 
 Parameters: ``aggregation_strategy`` simple (default), first, average, max or none;
 ``ignore_labels`` (O); ``stride``: run a long text in windows that share that many tokens, instead
-of cutting it. Of entities of two windows that overlap the longer one stays, of equally long ones
-the one with the higher score.
+of cutting it. Where entities of two windows overlap, the longer one stays; of equally long ones the
+one with the higher score.
 
-Source: transformers, ``TokenClassificationPipeline``, whose rules these are.
+Source: transformers, ``TokenClassificationPipeline``, with its rules.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from predictor.engine.tasks.base import TokenTask
+from predictor.engine.tasks.base import TokenTask, output_type
 from predictor.engine.tasks.words import Token, Vocabulary
 from predictor.errors import InvalidRequestError
 from storage_init.running.activations import probabilities
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from predictor.protocol.parameters import Parameters
-    from predictor.protocol.types import Texts, TokenRows
+    from predictor.protocol.types import Outputs, Rows, Texts, TokenRows
     from storage_init.format.package import TokenClassification
     from storage_init.running.runtime import Tokenizer
 
@@ -49,15 +49,12 @@ class TokenClassificationTask(TokenTask):
         self._labels = task.labels
         self._tokenizer = tokenizer
         self._vocabulary = Vocabulary(tokenizer)
-
-    @property
-    def output_types(self) -> list[dict[str, Any]]:
-        return [
-            {"name": "entities", "datatype": "BYTES", "shape": [-1]},
-            {"name": "logits", "datatype": "FP32", "shape": [-1, -1, len(self._labels)]},
+        self.output_types = [
+            output_type("entities", "BYTES", -1),
+            output_type("logits", "FP32", -1, -1, len(task.labels)),
         ]
 
-    def ask(self, texts: Texts, parameters: Parameters) -> Texts:
+    def preprocess(self, texts: Texts, parameters: Parameters) -> Texts:
         strategy = parameters.choice("aggregation_strategy", STRATEGIES)
         parameters.texts("ignore_labels")
         stride = parameters.number("stride", least=0, most=self._tokenizer.max_length // 2)
@@ -68,9 +65,7 @@ class TokenClassificationTask(TokenTask):
             )
         return replace(texts, stride=stride)
 
-    def answer(
-        self, texts: Texts, rows: NDArray[Any], parameters: Parameters
-    ) -> dict[str, NDArray[Any]]:
+    def postprocess(self, texts: Texts, rows: Rows, parameters: Parameters) -> Outputs:
         strategy = parameters.choice("aggregation_strategy", STRATEGIES)
         ignored = parameters.texts("ignore_labels") or IGNORED
         found: list[list[Entity]] = [[] for _ in texts.texts]
@@ -96,12 +91,19 @@ class TokenClassificationTask(TokenTask):
         tokens = self._vocabulary.tokens(text, row.window)
         if strategy == "none":
             return [
-                {"entity": label, "score": score, "index": token.place, **_span(token)}
+                {
+                    "entity": label,
+                    "score": score,
+                    "index": token.position,
+                    "word": token.piece,
+                    "start": token.start,
+                    "end": token.end,
+                }
                 for token in tokens
-                for label, score in [self._best(scores[token.place])]
+                for label, score in [self._best(scores[token.position])]
             ]
         labelled = (
-            [(token, *self._best(scores[token.place])) for token in tokens]
+            [(token, *self._best(scores[token.position])) for token in tokens]
             if strategy == "simple"
             else [self._word(group, scores, strategy) for group in _words(tokens)]
         )
@@ -114,8 +116,8 @@ class TokenClassificationTask(TokenTask):
     def _word(
         self, group: Sequence[Token], scores: NDArray[np.float32], strategy: str
     ) -> tuple[Token, str, float]:
-        """A word's tokens as one, with one label for all of them."""
-        rows = scores[[token.place for token in group]]
+        """The tokens of a word as one token, its label and the label's score."""
+        rows = scores[[token.position for token in group]]
         if strategy == "first":
             chosen = rows[0]
         elif strategy == "max":
@@ -138,7 +140,7 @@ class TokenClassificationTask(TokenTask):
 
 
 def without_overlaps(entities: Iterable[Entity]) -> list[Entity]:
-    """What windows that overlap found, each part of the text once, in its order."""
+    """The entities of windows that overlap, so that each part of the text is in one, in order."""
     kept: list[Entity] = []
     for entity in sorted(entities, key=lambda each: int(each["start"])):
         if not kept or not kept[-1]["start"] <= entity["start"] < kept[-1]["end"]:
@@ -156,12 +158,8 @@ def _label(entity: Entity) -> str:
     return str(entity.get("entity", entity.get("entity_group")))
 
 
-def _span(token: Token) -> Entity:
-    return {"word": token.piece, "start": token.start, "end": token.end}
-
-
 def _words(tokens: Sequence[Token]) -> list[list[Token]]:
-    """Tokens by word."""
+    """Tokens grouped by word."""
     words: list[list[Token]] = []
     for token in tokens:
         if words and token.continues:
@@ -174,7 +172,7 @@ def _words(tokens: Sequence[Token]) -> list[list[Token]]:
 def _groups(
     labelled: Iterable[tuple[Token, str, float]],
 ) -> list[list[tuple[Token, str, float]]]:
-    """Neighbours of one kind, each B- a new beginning."""
+    """Neighbours of one kind; each B- starts a new group."""
     groups: list[list[tuple[Token, str, float]]] = []
     for each in labelled:
         begins, kind = _tag(each[1])
@@ -186,7 +184,7 @@ def _groups(
 
 
 def _tag(label: str) -> tuple[bool, str]:
-    """Whether a label begins an entity, and of which kind; one without B- or I- continues."""
+    """Whether a label begins an entity, and its kind; a label without B- or I- continues one."""
     if label.startswith(("B-", "I-")):
         return label.startswith("B-"), label[2:]
     return False, label

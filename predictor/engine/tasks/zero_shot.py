@@ -1,19 +1,19 @@
-"""zero-shot classification: labels of the request's own, judged by a model of entailment (NLI).
+"""Zero-shot classification: a model trained on entailment (NLI) scores the request's own labels.
 
-Each label becomes a hypothesis; the text and the hypothesis are a pair, and how far the first
-entails the second is the label's score. Any classifier can be asked that has a label "entailment".
+Each label becomes a hypothesis. The text and the hypothesis are a pair, and the label's score says
+how far the first entails the second. Every classifier with a label "entailment" can do it.
 Parameters: ``candidate_labels``, a list or a string with commas; ``hypothesis_template``, with
-``{}`` where the label goes; ``multi_label``: judge each label by itself, entailment against
-contradiction, instead of sharing one between them.
+``{}`` in place of the label; ``multi_label``: score each label on its own, entailment against
+contradiction, instead of sharing a total of 1 between the labels.
 
-Source: Yin et al., "Benchmarking Zero-shot Text Classification" (2019); transformers,
-``ZeroShotClassificationPipeline``, whose rules and defaults these are.
+Source: Yin et al., "Benchmarking Zero-shot Text Classification" (2019); rules and defaults are
+those of transformers' ``ZeroShotClassificationPipeline``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from predictor.protocol.parameters import Parameters
-    from predictor.protocol.types import Texts
+    from predictor.protocol.types import Rows, Texts
 
 TEMPLATE = "This example is {}."
 PLACE = "{}"
@@ -34,15 +34,15 @@ PLACE = "{}"
 
 @dataclass(frozen=True)
 class ZeroShot:
-    """C candidate ``labels`` of one request, and how to ask for them."""
+    """The C candidate ``labels`` of one request, and how to score them."""
 
     labels: Sequence[str]
     template: str
     multi_label: bool
 
     @classmethod
-    def asked(cls, parameters: Parameters) -> ZeroShot | None:
-        """What a request asks for, None if it names no labels.
+    def parse(cls, parameters: Parameters) -> ZeroShot | None:
+        """The candidates that a request brings, None if it names no labels.
 
         Raises:
             InvalidRequestError: a parameter is wrong.
@@ -63,10 +63,10 @@ class ZeroShot:
         return cls(labels, template, parameters.flag("multi_label", default=False))
 
     def pairs(self, texts: Texts) -> Texts:
-        """N texts as N times C pairs, a text's beside each other.
+        """N texts as N * C pairs; the pairs of a text are neighbours.
 
         Raises:
-            InvalidRequestError: they are pairs already.
+            InvalidRequestError: the texts are pairs already.
         """
         if texts.pairs is not None:
             raise InvalidRequestError("candidate_labels take single texts, no pairs")
@@ -77,10 +77,10 @@ class ZeroShot:
             pairs=hypotheses * len(texts.texts),
         )
 
-    def scores(self, rows: NDArray[Any], entailment: int) -> NDArray[np.float32]:
-        """Logits of those pairs [N * C, L] to the labels' scores [N, C].
+    def scores(self, rows: Rows, entailment: int) -> NDArray[np.float32]:
+        """Logits of those pairs [N * C, L] to scores of the labels [N, C].
 
-        ``entailment``: that label's place among the model's L labels.
+        ``entailment``: index of that label among the model's L labels.
         """
         logits = rows.reshape(-1, len(self.labels), rows.shape[1])
         if not self.multi_label and len(self.labels) > 1:
@@ -90,7 +90,7 @@ class ZeroShot:
         return probabilities(both.reshape(-1, 2), "softmax")[:, 1].reshape(logits.shape[:2])
 
 
-def entailment_of(labels: Sequence[str]) -> int | None:
-    """Which of a model's labels says that a hypothesis follows; None if none does."""
+def find_entailment(labels: Sequence[str]) -> int | None:
+    """Index of the label that says that a hypothesis follows; None if the model has none."""
     found = (i for i, label in enumerate(labels) if label.lower().startswith("entail"))
     return next(found, None)

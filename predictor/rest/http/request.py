@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from typing import Any
 
-    from predictor.protocol.body_budget import Bodies
+    from predictor.protocol.body_budget import BodyBudget
 
     Scope = Mapping[str, Any]
     Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -33,7 +33,7 @@ class Client:
 
     __slots__ = ("_bodies", "_held", "_receive", "_task", "_timer", "_watching", "gone", "headers")
 
-    def __init__(self, scope: Scope, receive: Receive, bodies: Bodies) -> None:
+    def __init__(self, scope: Scope, receive: Receive, bodies: BodyBudget) -> None:
         self.headers: Headers = dict(scope["headers"])
         self.gone = False
         self._receive = receive

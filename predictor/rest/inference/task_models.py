@@ -11,7 +11,7 @@ from predictor.errors import InvalidRequestError, NotReadyError, UnknownModelErr
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from predictor.engine.tasks import Task
+    from predictor.engine.tasks.base import Task
     from predictor.serving.model import Model
 
 T = TypeVar("T", bound=msgspec.Struct)

@@ -19,7 +19,7 @@ from predictor.rest.openapi.schema import BOOLEAN, COUNT, INTEGER, STRING, array
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from predictor.engine.tasks import Task
+    from predictor.engine.tasks.base import Task
     from predictor.rest.openapi.schema import Schema
 
 FILM = "I would watch this film again."

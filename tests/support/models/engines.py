@@ -26,9 +26,9 @@ class Watched(TextClassificationTask):
     def shapes(self) -> list[tuple[int, ...]]:
         return [mask.shape for mask in self.masks]
 
-    def reduce(self, output: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+    def pool(self, output: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
         self.masks.append(mask)
-        return super().reduce(output, mask)
+        return super().pool(output, mask)
 
 
 def tokens_of(engine: Engine, texts: Texts) -> list[Tokens]:

@@ -1,4 +1,4 @@
-"""Engines over the tiny prepared models; read only, so one of each is enough."""
+"""Engines and models over the tiny prepared models; read only, so that tests share them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def loaded(prepared_classifier: Path) -> LoadedModel:
-    """The classifier at full precision: its answers do not depend on the batch."""
+    """The classifier at full precision, whose answers do not depend on the batch."""
     return load(Settings(model_dir=prepared_classifier, variant="fp32"))
 
 
@@ -36,7 +36,7 @@ def embedder_engine(prepared_embedder: Path) -> Engine:
 
 @pytest.fixture(scope="session")
 def served(prepared_classifier: Path) -> Iterator[Model]:
-    """The classifier, ready under the name "m"; read only: make another to stop it."""
+    """The classifier, ready under the name "m"; read only, so use ``make`` to stop a model."""
     model = Model(Settings("m", prepared_classifier, variant="fp32", lanes=2))
     model.load()
     yield model
@@ -52,7 +52,7 @@ def gate() -> Iterator[threading.Event]:
 
 @pytest.fixture
 def make(prepared_classifier: Path) -> Iterator[Callable[..., Model]]:
-    """Makes models that are stopped when the test is over."""
+    """Makes models and stops them after the test."""
     made: list[Model] = []
 
     def make(model_dir: Path = prepared_classifier, **flags: Any) -> Model:

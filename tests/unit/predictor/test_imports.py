@@ -1,4 +1,4 @@
-"""What a predictor's process must not import: it would cost a start, and an image, most of both."""
+"""Modules that the predictor must not import, because they cost start-up time and image size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process's threads and memory: what is set before the imports, what is given back after."""
+"""The threads of a process before its imports, and its memory after loads and unloads."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ def run(code: str, **environment: str) -> str:
 
 
 @pytest.mark.skipif(not TASKS.is_dir(), reason="threads are listed on Linux only")
-def test_numpy_starts_no_threads_of_its_own() -> None:
+def test_numpy_starts_no_threads() -> None:
     code = "from predictor import process; process.tune(); import os, numpy; "
     assert run(code + "print(len(os.listdir('/proc/self/task')))") == "1"
 
 
-def test_what_a_person_has_set_stays() -> None:
+def test_a_variable_that_is_set_stays() -> None:
     code = "from predictor import process; process.tune(); import os; "
     shown = run(code + "print(os.environ['OPENBLAS_NUM_THREADS'])", OPENBLAS_NUM_THREADS="3")
     assert shown == "3"
 
 
-def test_numpy_is_not_imported_before_it_is_told_so() -> None:
+def test_the_program_does_not_import_numpy_first() -> None:
     assert run("import predictor.__main__, sys; print('numpy' in sys.modules)") == "False"
 
 
-def test_what_is_there_behind_a_load_is_not_looked_through_for_garbage() -> None:
+def test_the_garbage_collector_skips_objects_that_survive_a_load() -> None:
     code = (
         "from predictor import process; import gc; process.settle(); print(len(gc.get_objects()))"
     )
     assert int(run(code)) < 100
 
 
-def test_garbage_goes_behind_an_unload_also_what_was_settled() -> None:
+def test_an_unload_frees_objects_that_were_frozen() -> None:
     code = (
         "from predictor import process; import weakref\n"
         "class Model: pass\n"

@@ -1,4 +1,4 @@
-"""Texts to tokens, tokens to the graph's inputs, and rows in the order of the texts."""
+"""The engine: texts to tokens, tokens to the graph's inputs, and rows in the order of texts."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 
 from predictor.protocol.types import Texts, Tokens
 from storage_init.running.runtime import TextTooLongError
-from tests.support.models.engines import Watched, rows_of, tokens_of
+from tests.support.models.engines import Watched, rows_of
 from tests.support.models.models import LABELS, MAX_POSITIONS
 
 if TYPE_CHECKING:
@@ -27,13 +26,16 @@ TEXTS = [
 ]
 
 
-def test_rows_come_in_the_order_of_the_texts(classifier_engine: Engine) -> None:
+def test_rows_are_float32_in_the_order_of_the_texts(classifier_engine: Engine) -> None:
     alone = np.concatenate([rows_of(classifier_engine, Texts([text])) for text in TEXTS])
-    assert np.ptp(alone[:, 0]) > 0.1, "texts must be told apart"
-    np.testing.assert_allclose(rows_of(classifier_engine, Texts(TEXTS)), alone, atol=1e-4)
+    assert np.ptp(alone[:, 0]) > 0.1, "the texts must have different answers"
+    rows = rows_of(classifier_engine, Texts(TEXTS))
+    np.testing.assert_allclose(rows, alone, atol=1e-4)
+    assert rows.dtype == np.float32
+    assert rows.shape == (len(TEXTS), len(LABELS))
 
 
-def test_requests_that_are_tokenised_together_get_what_each_gets_alone(
+def test_requests_tokenised_together_have_the_tokens_of_each_alone(
     classifier_engine: Engine,
 ) -> None:
     requests = [
@@ -46,32 +48,30 @@ def test_requests_that_are_tokenised_together_get_what_each_gets_alone(
     assert [len(tokens) for tokens in together if isinstance(tokens, list)] == [1, 2, len(TEXTS)]
 
 
-def test_shorter_texts_are_padded_on_the_right_and_masked(classifier_engine: Engine) -> None:
+def test_tokens_are_padded_on_the_right_and_may_bring_their_own_mask_and_types(
+    classifier_engine: Engine,
+) -> None:
     watched = Watched()
     engine = replace(classifier_engine, task=watched)
+    ids, types, zeros = np.array([2, 9, 8, 3]), np.array([0, 0, 1, 1]), [0, 0, 0, 0]
     engine.run([Tokens([2, 9, 3]), Tokens([2, 3])])
-    assert [mask.tolist() for mask in watched.masks] == [[[1, 1, 1], [1, 1, 0]]]
-
-
-def test_tokens_bring_a_mask_and_types_of_their_own(classifier_engine: Engine) -> None:
-    watched = Watched()
-    engine = replace(classifier_engine, task=watched)
-    ids, types = np.array([2, 9, 8, 3]), np.array([0, 0, 1, 1])
-    plain, masked, typed = (
+    plain, masked, typed, zeroed = (
         engine.run([tokens])
-        for tokens in (Tokens(ids), Tokens(ids, mask=np.array([1, 0, 1, 1])), Tokens(ids, types))
+        for tokens in (
+            Tokens(ids),
+            Tokens(ids, mask=np.array([1, 0, 1, 1])),
+            Tokens(ids, types),
+            Tokens(ids, zeros),
+        )
     )
-    assert watched.masks[1].tolist() == [[1, 0, 1, 1]]
+    assert watched.masks[0].tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert watched.masks[2].tolist() == [[1, 0, 1, 1]]
     assert np.abs(plain - masked).max() > 1e-3
     assert np.abs(plain - typed).max() > 1e-3
+    np.testing.assert_array_equal(plain, zeroed)
 
 
-def test_types_that_are_not_given_are_zeros(classifier_engine: Engine) -> None:
-    zeros = classifier_engine.run([Tokens([2, 9, 3], [0, 0, 0])])
-    np.testing.assert_array_equal(classifier_engine.run([Tokens([2, 9, 3])]), zeros)
-
-
-def test_a_pair_is_not_two_texts_in_one(classifier_engine: Engine) -> None:
+def test_a_pair_differs_from_its_texts_joined_or_swapped(classifier_engine: Engine) -> None:
     pair = rows_of(classifier_engine, Texts(["the film"], ["was good"]))
     joined = rows_of(classifier_engine, Texts(["the film was good"]))
     swapped = rows_of(classifier_engine, Texts(["was good"], ["the film"]))
@@ -79,17 +79,10 @@ def test_a_pair_is_not_two_texts_in_one(classifier_engine: Engine) -> None:
     assert np.abs(pair - swapped).max() > 1e-3
 
 
-def test_a_long_text_is_cut_to_what_the_model_takes(classifier_engine: Engine) -> None:
-    # The markers at both ends count.
-    fits, longer = "good " * (MAX_POSITIONS - 2), "good " * 500
-    (cut,) = tokens_of(classifier_engine, Texts([longer]))
-    assert len(cut) == MAX_POSITIONS
-    assert tokens_of(classifier_engine, Texts([fits])) == [cut]
-
-
-def test_a_long_text_that_may_not_be_cut_is_named_and_fails_its_own_request_alone(
+def test_a_long_text_is_cut_or_fails_its_own_request_only(
     classifier_engine: Engine,
 ) -> None:
+    # The two special tokens count.
     fits, longer = "good " * (MAX_POSITIONS - 2), "good " * (MAX_POSITIONS - 1)
     requests = [
         Texts([fits], truncate=False),
@@ -101,16 +94,10 @@ def test_a_long_text_that_may_not_be_cut_is_named_and_fails_its_own_request_alon
     assert str(refused) == "text 2 has more than 64 tokens"
     assert isinstance(kept, list)
     assert isinstance(cut, list)
-    assert len(kept[0]) == len(cut[0]) == MAX_POSITIONS
+    assert len(kept[0]) == MAX_POSITIONS
+    assert kept == cut
 
 
 def test_vectors_of_a_prepared_embedder_have_length_one(embedder_engine: Engine) -> None:
     vectors = rows_of(embedder_engine, Texts(TEXTS))
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
-
-
-@pytest.mark.parametrize("texts", [1, 3])
-def test_rows_are_float32(classifier_engine: Engine, texts: int) -> None:
-    rows = rows_of(classifier_engine, Texts(TEXTS[:texts]))
-    assert rows.dtype == np.float32
-    assert rows.shape == (texts, len(LABELS))

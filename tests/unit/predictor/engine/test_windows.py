@@ -1,4 +1,4 @@
-"""Windows over long texts: the ones that transformers' tokenizers make."""
+"""Windows of long texts, compared with those of transformers' tokenizers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from predictor.engine.windows import windows
+from predictor.engine import windows
 from storage_init.running.runtime import Tokenizer
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ def tokenizer(classifier: Path) -> Tokenizer:
 
 def cut(tokenizer: Tokenizer, text: str, stride: int | None) -> list[Window]:
     (encoding,) = tokenizer.encode_aligned([text])
-    return windows(encoding, 0, stride=stride, paired=False)
+    return windows.split(encoding, 0, stride=stride, paired=False)
 
 
 @pytest.mark.parametrize("stride", [0, 1, 5, 10])
 @pytest.mark.parametrize("words", [0, 1, 13, 14, 15, 28, 29, 61])
-def test_they_are_those_of_transformers(
+def test_windows_equal_those_of_transformers(
     original: Any, tokenizer: Tokenizer, words: int, stride: int
 ) -> None:
     text = " ".join((WORDS.split() * 5)[:words])
@@ -60,19 +60,19 @@ def test_they_are_those_of_transformers(
         assert window.pieces.tolist() == original.convert_ids_to_tokens(window.ids.tolist())
 
 
-def test_without_a_stride_what_was_cut_off_is_left_out(tokenizer: Tokenizer) -> None:
+def test_without_a_stride_the_rest_of_the_text_is_dropped(tokenizer: Tokenizer) -> None:
     (only,) = cut(tokenizer, WORDS * 3, None)
     assert len(only.ids) == LENGTH
     assert only.ids.tolist() == cut(tokenizer, WORDS * 3, 4)[0].ids.tolist()
 
 
-def test_a_stride_that_leaves_no_step_does_not_multiply_the_work(tokenizer: Tokenizer) -> None:
+def test_a_large_stride_makes_at_most_four_times_the_work(tokenizer: Tokenizer) -> None:
     text = " ".join([WORDS] * 20)
     tokens = 20 * len(WORDS.split())
     for stride in (13, 14, 10**9):
         assert tokens / 14 < len(cut(tokenizer, text, stride)) <= 4 * tokens / 14 + 1
 
 
-def test_a_marker_that_stands_in_the_text_is_text(tokenizer: Tokenizer) -> None:
+def test_a_special_token_written_in_the_text_belongs_to_the_text(tokenizer: Tokenizer) -> None:
     (window,) = cut(tokenizer, "good [SEP] film", 0)
-    assert window.pieces[window.places].tolist() == ["good", "[SEP]", "film"]
+    assert window.pieces[window.positions].tolist() == ["good", "[SEP]", "film"]

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.harness.process import free_port
 from predictor.grpc.protobuf import pb2, pb2_grpc
 from predictor.grpc.service import grpc_server
-from predictor.protocol.body_budget import Bodies
+from predictor.protocol.body_budget import BodyBudget
 from predictor.serving.model import Model
 from predictor.serving.repository import Repository
 from predictor.settings import Settings
@@ -154,7 +154,7 @@ def test_messages_may_be_as_long_as_kserves_own_server_takes(served: Model) -> N
 
 
 def test_messages_are_refused_that_would_hold_too_much_together(served: Model) -> None:
-    bodies = Bodies(10_000, 10_000)
+    bodies = BodyBudget(10_000, 10_000)
     bodies.held = 9_990
 
     async def run() -> Any:

@@ -1,4 +1,4 @@
-"""Which models a server has."""
+"""The models that a server finds."""
 
 from __future__ import annotations
 
@@ -18,31 +18,27 @@ def found(folder: Path) -> list[tuple[str, Path]]:
     return [(s.model_name, s.model_dir) for s in discover(Settings(models_dir=folder))]
 
 
-def test_without_a_folder_of_models_it_is_the_one_that_is_named(tmp_path: Path) -> None:
+def test_without_a_folder_of_models_there_is_the_one_that_is_named(tmp_path: Path) -> None:
     settings = Settings("m", tmp_path)
     assert discover(settings) == [settings]
 
 
-def test_a_folder_of_model_folders_is_served_by_their_names(tmp_path: Path) -> None:
+def test_models_are_named_after_their_folders_and_share_the_settings(tmp_path: Path) -> None:
     for name in ("b", "a", ".hidden"):
         (tmp_path / name).mkdir()
     (tmp_path / "file").touch()
     assert found(tmp_path) == [("a", tmp_path / "a"), ("b", tmp_path / "b")]
+    settings = discover(Settings(models_dir=tmp_path, lanes=3, verify="all"))
+    assert [(each.lanes, each.verify) for each in settings] == [(3, "all")] * 2
 
 
-def test_a_store_is_served_by_what_is_current(prepared_classifier: Path) -> None:
+def test_a_store_serves_the_current_versions(prepared_classifier: Path) -> None:
     model = prepared_classifier.parents[1]
     names = dict(found(model.parents[1]))
     assert names[model.name] == model / "current"
 
 
-def test_other_settings_are_every_models(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (settings,) = discover(Settings(models_dir=tmp_path, lanes=3, verify="all"))
-    assert (settings.lanes, settings.verify) == (3, "all")
-
-
-def test_a_folder_without_models_or_none_at_all_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_models_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModelError, match=r"holds no models \(--models_dir\)"):
         discover(Settings(models_dir=tmp_path))
     with pytest.raises(UnsupportedModelError, match=r"cannot be read \(--models_dir\): No such"):

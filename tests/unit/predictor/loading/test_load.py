@@ -1,11 +1,10 @@
-"""From a folder to a model that may serve: what is checked, measured and reported."""
+"""Loads: what is verified, measured and reported."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -39,7 +38,7 @@ TEXTS = Texts(["the film was good", "a bad book"])
 
 @pytest.fixture
 def folder(prepared_classifier: Path, tmp_path: Path) -> Path:
-    """A copy that may be damaged, with fp32 and a second variant "spare" whatever the host."""
+    """A writable copy with fp32 and a second variant "spare", the same on every host."""
     folder = writable_copy(prepared_classifier, tmp_path / "package")
     package, _ = read_package(folder)
     for variant in package.variants[1:]:
@@ -65,66 +64,46 @@ def folder(prepared_classifier: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def plain_folder(classifier: Path, folder: Path) -> Path:
-    folder.mkdir()
+@pytest.fixture
+def plain(classifier: Path, prepared_classifier: Path, tmp_path: Path) -> Path:
+    """A plain ONNX export of the classifier."""
+    folder = tmp_path / "plain"
+    shutil.copytree(prepared_classifier / "fp32", folder)
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(classifier / name, folder / name)
     return folder
 
 
-def test_a_prepared_model_is_loaded_with_every_phase_measured(
-    loaded: LoadedModel, prepared_classifier: Path
-) -> None:
+def test_a_prepared_model_is_loaded_with_every_phase_measured(prepared_classifier: Path) -> None:
+    current = prepared_classifier.parents[1] / "current"
+    assert current.is_symlink()
+    settings = Settings(model_dir=current, variant="fp32", threads=2, warmup_inferences=1)
+    loaded = load(settings)
     phases = loaded.phases.seconds
-    assert set(phases) == {
-        *("read", "verify", "session", "tokenizer", "selftest", "warmup", "total"),
-    }
+    names = ("read", "verify", "session", "tokenizer", "selftest", "warmup", "total")
+    assert set(phases) == set(names)
     assert all(0 < seconds <= phases["total"] for seconds in phases.values())
     assert loaded.version == prepared_classifier.name
     assert loaded.variant == "fp32"
     assert loaded.selftest_distance is not None
-    assert len(loaded.warmup.seconds) == Settings().warmup_inferences
+    assert len(loaded.warmup.seconds) == 1
+    assert loaded.engine.session.get_session_options().intra_op_num_threads == 2
     assert rows_of(loaded.engine, TEXTS).shape == (2, 3)
 
 
-def test_settings_reach_the_engine(prepared_classifier: Path) -> None:
-    settings = Settings(
-        model_dir=prepared_classifier,
-        variant="fp32",
-        threads=2,
-        warmup_inferences=1,
-    )
-    loaded = load(settings)
-    assert loaded.engine.session.get_session_options().intra_op_num_threads == 2
-    assert len(loaded.warmup.seconds) == 1
-
-
-def test_the_current_link_is_followed_to_a_version(prepared_classifier: Path) -> None:
-    current = prepared_classifier.parents[1] / "current"
-    assert current.is_symlink()
-    assert load(Settings(model_dir=current)).version == prepared_classifier.name
-
-
-def test_the_fastest_variant_is_served_unless_one_is_named(folder: Path) -> None:
-    assert load(Settings(model_dir=folder)).variant == "fp32"
-    assert load(Settings(model_dir=folder, variant="spare")).variant == "spare"
-
-
 @pytest.mark.parametrize(
-    ("variant", "limits", "batched"),
+    ("settings", "variant", "batches"),
     [
-        ("fp32", {}, True),
-        ("spare", {}, False),
-        ("spare", {"max_batch_move": 0.02}, False),
-        ("spare", {"max_batch_flips": 0.1}, False),
-        ("spare", {"max_batch_move": 0.02, "max_batch_flips": 0.1}, True),
+        ({}, "fp32", True),
+        ({"variant": "spare"}, "spare", False),
+        ({"variant": "spare", "max_batch_move": 0.02, "max_batch_flips": 0.1}, "spare", True),
     ],
 )
-def test_a_variant_that_company_moves_beyond_a_limit_is_not_batched(
-    folder: Path, variant: str, limits: dict[str, float], batched: bool
+def test_the_settings_choose_the_variant_and_whether_it_batches(
+    folder: Path, settings: dict[str, Any], variant: str, batches: bool
 ) -> None:
-    settings = replace(Settings(model_dir=folder, variant=variant), **limits)  # type: ignore[arg-type]
-    assert load(settings).engine.batches == batched
+    loaded = load(Settings(model_dir=folder, **settings))
+    assert (loaded.variant, loaded.engine.batches) == (variant, batches)
 
 
 @pytest.mark.parametrize("path", ["fp32/model.onnx", "fp32/model.onnx.data", "tokenizer.json"])
@@ -154,13 +133,13 @@ def test_an_edited_description_is_refused(folder: Path) -> None:
         load(Settings(model_dir=folder))
 
 
-def test_a_package_without_its_description_is_not_taken_for_a_plain_folder(folder: Path) -> None:
+def test_a_package_without_its_description_is_no_plain_folder(folder: Path) -> None:
     (folder / PACKAGE_FILE).unlink()
     with pytest.raises(PackageError, match=r"package\.json cannot be read"):
         load(Settings(model_dir=folder))
 
 
-def test_verifying_what_is_served_ignores_damage_elsewhere(folder: Path) -> None:
+def test_only_served_files_are_verified_unless_all_are_wanted(folder: Path) -> None:
     flip_byte(folder / "spare" / "model.onnx.data")
     assert load(Settings(model_dir=folder, verify="served", variant="fp32")).variant == "fp32"
     for settings in (
@@ -171,8 +150,8 @@ def test_verifying_what_is_served_ignores_damage_elsewhere(folder: Path) -> None
             load(settings)
 
 
-def test_verifying_sizes_hashes_nothing(folder: Path) -> None:
-    # As long as before, and the same JSON: only a digest can tell.
+def test_verifying_sizes_does_not_hash(folder: Path) -> None:
+    # The size and the JSON stay the same, so only a digest tells the difference.
     tokenizer = folder / "tokenizer.json"
     tokenizer.write_bytes(tokenizer.read_bytes().replace(b"\n", b" "))
     assert load(Settings(model_dir=folder, verify="size")).version
@@ -180,7 +159,7 @@ def test_verifying_sizes_hashes_nothing(folder: Path) -> None:
         load(Settings(model_dir=folder, verify="served"))
 
 
-def test_a_package_that_answers_otherwise_than_it_says_is_refused(folder: Path) -> None:
+def test_a_package_that_fails_its_self_test_is_refused(folder: Path) -> None:
     selftest = SelfTest.load(folder / "selftest.npz")
     SelfTest(selftest.texts, selftest.reference[::-1].copy()).save(folder / "selftest.npz")
     describe_again(folder)
@@ -189,30 +168,20 @@ def test_a_package_that_answers_otherwise_than_it_says_is_refused(folder: Path) 
 
 
 def test_a_plain_folder_is_served_with_a_warning_and_the_same_answers(
-    classifier: Path,
-    prepared_classifier: Path,
-    loaded: LoadedModel,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+    plain: Path, loaded: LoadedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = plain_folder(classifier, tmp_path / "plain")
-    for path in (prepared_classifier / "fp32").iterdir():
-        shutil.copyfile(path, folder / path.name)
     with caplog.at_level(logging.WARNING, logger="predictor.loading.load"):
-        plain = load(Settings(model_dir=folder))
-    assert f"{folder} is not a prepared model: serving model.onnx as it is" in caplog.text
-    assert (plain.version, plain.variant, plain.package) == ("unprepared", "unprepared", None)
-    assert plain.selftest_distance is None
-    assert "verify" not in plain.phases.seconds
+        served = load(Settings(model_dir=plain))
+    assert f"{plain} is not a prepared model: serving model.onnx as it is" in caplog.text
+    assert (served.version, served.variant, served.package) == ("unprepared", "unprepared", None)
+    assert served.selftest_distance is None
+    assert "verify" not in served.phases.seconds
     np.testing.assert_allclose(
-        rows_of(plain.engine, TEXTS), rows_of(loaded.engine, TEXTS), atol=1e-4
+        rows_of(served.engine, TEXTS), rows_of(loaded.engine, TEXTS), atol=1e-4
     )
 
 
-def test_a_plain_graph_that_wants_what_a_tokenizer_does_not_make_never_gets_ready(
-    classifier: Path, tmp_path: Path
-) -> None:
-    folder = plain_folder(classifier, tmp_path / "plain")
+def test_a_plain_graph_with_inputs_that_no_tokenizer_makes_is_refused(plain: Path) -> None:
     graph = onnx.parser.parse_model(
         """
         <ir_version: 8, opset_import: ["" : 18]>
@@ -224,25 +193,22 @@ def test_a_plain_graph_that_wants_what_a_tokenizer_does_not_make_never_gets_read
         }
         """
     )
-    onnx.save(graph, folder / "model.onnx")
+    onnx.save(graph, plain / "model.onnx")
     with pytest.raises(WarmstartError, match="position_ids"):
-        load(Settings(model_dir=folder))
+        load(Settings(model_dir=plain))
 
 
-def test_a_provider_that_is_not_here_is_named_with_what_to_install(
-    classifier: Path, prepared_classifier: Path, tmp_path: Path
+def test_a_missing_provider_is_named_with_the_package_to_install(
+    prepared_classifier: Path, plain: Path
 ) -> None:
-    said = f"ONNX Runtime here has no {CUDA}, only .*{CPU}.*onnxruntime-gpu"
-    with pytest.raises(NoVariantError, match=f"fp32: {said}"):
+    message = f"ONNX Runtime here has no {CUDA}, only .*{CPU}.*onnxruntime-gpu"
+    with pytest.raises(NoVariantError, match=f"fp32: {message}"):
         load(Settings(model_dir=prepared_classifier, provider=CUDA))
-    plain = plain_folder(classifier, tmp_path / "plain")
-    for path in (prepared_classifier / "fp32").iterdir():
-        shutil.copyfile(path, plain / path.name)
-    with pytest.raises(ProviderError, match=said):
+    with pytest.raises(ProviderError, match=message):
         load(Settings(model_dir=plain, provider=CUDA))
 
 
-def test_what_is_passed_over_is_logged_with_the_reason(
+def test_a_variant_that_is_passed_over_is_logged_with_the_reason(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     package, _ = read_package(folder)
@@ -259,6 +225,6 @@ def test_what_is_passed_over_is_logged_with_the_reason(
     assert (fields["variant"], fields["why"]) == ("spare", "this CPU has none of nobody-has-this")
 
 
-def test_an_empty_folder_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_an_empty_folder_is_refused_with_the_command_to_prepare(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModelError, match="pipeline run"):
         load(Settings(model_dir=tmp_path))

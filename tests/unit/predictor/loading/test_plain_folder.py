@@ -1,4 +1,4 @@
-"""Folders that nobody prepared: which graph is served, and what is missing."""
+"""Plain ONNX exports: the graph that is served, and what is missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from predictor.errors import UnsupportedModelError
-from predictor.loading.plain_folder import check_answer, read_plain_folder
+from predictor.loading.plain_folder import check_graph, read_plain_folder
 from storage_init.base.errors import SourceError
 from storage_init.format.package import TextClassification
 from storage_init.raw.hf_config import read_facts
@@ -53,38 +53,37 @@ def test_the_graph_is_found_in_the_usual_places(
     assert facts.limits.max_length == 64
 
 
-def test_several_graphs_of_which_none_is_usual_are_refused_by_name(folder: Path) -> None:
-    add(folder, "b.onnx", "a.onnx")
-    with pytest.raises(UnsupportedModelError, match=r"several graphs \(a\.onnx, b\.onnx\)"):
+@pytest.mark.parametrize(
+    ("graphs", "missing", "error", "message"),
+    [
+        (["b.onnx", "a.onnx"], "", UnsupportedModelError, r"several graphs \(a\.onnx, b\.onnx\)"),
+        ([], "", UnsupportedModelError, r"neither a prepared model .* pipeline run"),
+        (
+            ["model.onnx"],
+            "tokenizer.json",
+            UnsupportedModelError,
+            r"no fast tokenizer \(tokenizer\.json\)",
+        ),
+        (["model.onnx"], "config.json", SourceError, r"no config\.json"),
+    ],
+)
+def test_a_folder_that_cannot_be_served_is_refused_with_the_reason(
+    folder: Path, graphs: list[str], missing: str, error: type[Exception], message: str
+) -> None:
+    add(folder, *graphs)
+    if missing:
+        (folder / missing).unlink()
+    with pytest.raises(error, match=message):
         read_plain_folder(folder)
 
 
-def test_a_folder_without_a_graph_is_refused_with_what_to_do(folder: Path) -> None:
-    with pytest.raises(UnsupportedModelError, match=r"neither a prepared model .* pipeline run"):
-        read_plain_folder(folder)
-
-
-def test_a_folder_that_is_not_there_is_named_with_its_flag(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named_with_its_flag(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModelError, match=r"no folder .*absent \(--model_dir\)"):
         read_plain_folder(tmp_path / "absent")
 
 
-def test_a_graph_without_a_fast_tokenizer_is_refused(folder: Path) -> None:
-    add(folder, "model.onnx")
-    (folder / "tokenizer.json").unlink()
-    with pytest.raises(UnsupportedModelError, match=r"no fast tokenizer \(tokenizer\.json\)"):
-        read_plain_folder(folder)
-
-
-def test_a_graph_without_a_configuration_is_refused(folder: Path) -> None:
-    add(folder, "model.onnx")
-    (folder / "config.json").unlink()
-    with pytest.raises(SourceError, match=r"no config\.json"):
-        read_plain_folder(folder)
-
-
-def test_token_states_that_a_models_layer_must_go_over_are_refused(tmp_path: Path) -> None:
+def test_token_states_of_a_model_with_a_dense_layer_are_refused(tmp_path: Path) -> None:
     facts = read_facts(make_embedder(tmp_path, dense=[(16, "Tanh")]))
-    check_answer(tmp_path / "model.onnx", facts, rank=2)
+    check_graph(tmp_path / "model.onnx", facts, ["input_ids"], rank=2)
     with pytest.raises(UnsupportedModelError, match=r"layer over .*\(2_Dense\): prepare it"):
-        check_answer(tmp_path / "model.onnx", facts, rank=3)
+        check_graph(tmp_path / "model.onnx", facts, ["input_ids"], rank=3)

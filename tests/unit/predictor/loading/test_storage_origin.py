@@ -1,4 +1,4 @@
-"""How a model's files came to where they are."""
+"""The origin of a served model's files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_version_in_its_store_is_served_there(prepared_classifier: Path) -> None:
+def test_a_version_in_a_store_comes_from_the_store(prepared_classifier: Path) -> None:
     assert origin_of(prepared_classifier.resolve(), prepared=True) == "store"
 
 
@@ -22,7 +22,7 @@ def test_a_version_in_its_store_is_served_there(prepared_classifier: Path) -> No
     ("place", "origin"),
     [("/export/models/m/versions/0123456789abcdef", "store"), ("/export/models/m", "copied")],
 )
-def test_a_version_that_is_mounted_by_itself_is_served_in_its_store(
+def test_the_path_in_the_volume_of_a_mounted_folder_counts(
     prepared_classifier: Path,
     tmp_path: Path,
     place: str,
@@ -40,7 +40,7 @@ def test_a_version_that_is_mounted_by_itself_is_served_in_its_store(
     assert origin_of(folder, prepared=True) == origin
 
 
-def test_hard_links_are_told_from_copies(prepared_classifier: Path, tmp_path: Path) -> None:
+def test_hard_links_differ_from_copies(prepared_classifier: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(prepared_classifier, tmp_path / "models")
     assert origin_of(folder, prepared=True) == "copied"
     linked = tmp_path / "pod"
@@ -48,5 +48,5 @@ def test_hard_links_are_told_from_copies(prepared_classifier: Path, tmp_path: Pa
     assert origin_of(linked, prepared=True) == "linked"
 
 
-def test_what_nobody_prepared_has_no_other_origin(tmp_path: Path) -> None:
+def test_a_plain_export_is_unprepared(tmp_path: Path) -> None:
     assert origin_of(tmp_path, prepared=False) == "unprepared"

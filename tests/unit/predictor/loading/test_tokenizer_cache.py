@@ -1,14 +1,17 @@
-"""Tokenizers shared by models: only where they are the same, and only while one is used."""
+"""The cache of tokenizers that models share."""
 
 from __future__ import annotations
 
 import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
+from predictor.loading.load import load
 from predictor.loading.tokenizer_cache import TokenizerCache
+from predictor.settings import Settings
 from storage_init.base.errors import PackageError
 from storage_init.format.package import TOKENIZER_FILE
 
@@ -21,7 +24,7 @@ def path(prepared_classifier: Path) -> Path:
     return prepared_classifier / TOKENIZER_FILE
 
 
-def test_one_content_is_parsed_once_wherever_it_lies(path: Path, tmp_path: Path) -> None:
+def test_files_of_the_same_content_share_a_tokenizer(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.json"
     copy.write_bytes(path.read_bytes())
     cache = TokenizerCache()
@@ -30,7 +33,7 @@ def test_one_content_is_parsed_once_wherever_it_lies(path: Path, tmp_path: Path)
     assert {id(tokenizer) for tokenizer in found} == {id(found[0])}
 
 
-def test_other_limits_have_a_tokenizer_of_their_own(path: Path) -> None:
+def test_other_limits_have_their_own_tokenizer(path: Path) -> None:
     cache = TokenizerCache()
     short, long = cache.open(path, 4, 0), cache.open(path, 16, 0)
     text = "the film was good and the book was bad"
@@ -39,7 +42,7 @@ def test_other_limits_have_a_tokenizer_of_their_own(path: Path) -> None:
     assert cache.open(path, 16, 0, "only_second") is not long
 
 
-def test_a_file_that_has_changed_is_parsed_anew(path: Path, tmp_path: Path) -> None:
+def test_a_changed_file_is_parsed_again(path: Path, tmp_path: Path) -> None:
     file = tmp_path / TOKENIZER_FILE
     file.write_bytes(path.read_bytes())
     cache = TokenizerCache()
@@ -48,13 +51,17 @@ def test_a_file_that_has_changed_is_parsed_anew(path: Path, tmp_path: Path) -> N
     assert cache.open(file, 16, 0) is not first
 
 
-def test_what_no_model_uses_any_more_is_let_go(path: Path) -> None:
+def test_models_that_are_loaded_share_a_tokenizer(prepared_classifier: Path) -> None:
+    settings, cache = Settings(model_dir=prepared_classifier), TokenizerCache()
+    first, second = (load(settings, None, cache).engine.tokenizer for _ in range(2))
+    assert first is second
+
+
+def test_a_tokenizer_that_no_model_uses_is_freed(path: Path) -> None:
     cache = TokenizerCache()
-    tokenizer = cache.open(path, 16, 0)
-    assert len(cache) == 1
-    del tokenizer
+    tokenizer = weakref.ref(cache.open(path, 16, 0))
     gc.collect()
-    assert len(cache) == 0
+    assert tokenizer() is None
 
 
 @pytest.mark.parametrize("content", [None, "{}"])

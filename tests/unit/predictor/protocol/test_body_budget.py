@@ -1,15 +1,15 @@
-"""How many bytes of bodies there may be at a time."""
+"""The budget for the bytes of request bodies."""
 
 from __future__ import annotations
 
 import pytest
 
 from predictor.errors import PendingBytesError, TooLargeError
-from predictor.protocol.body_budget import Bodies
+from predictor.protocol.body_budget import BodyBudget
 
 
-def test_one_body_has_its_limit_and_all_have_theirs() -> None:
-    bodies = Bodies(each=10, total=15)
+def test_one_body_and_all_bodies_together_are_limited() -> None:
+    bodies = BodyBudget(each=10, total=15)
     with pytest.raises(TooLargeError, match="more than 10 bytes"):
         bodies.check(4, 7)
     bodies.check(4, 6)
@@ -19,12 +19,12 @@ def test_one_body_has_its_limit_and_all_have_theirs() -> None:
         bodies.check(0, 8)
 
 
-def test_a_body_that_is_alone_is_taken_up_to_its_own_limit() -> None:
-    Bodies(each=10, total=1).check(0, 10)
+def test_a_body_that_is_alone_may_exceed_the_total() -> None:
+    BodyBudget(each=10, total=1).check(0, 10)
 
 
-def test_what_is_held_is_let_go_of_whatever_comes() -> None:
-    bodies = Bodies(each=10, total=15)
+def test_held_bytes_are_released_after_an_error() -> None:
+    bodies = BodyBudget(each=10, total=15)
     with pytest.raises(RuntimeError), bodies.holding(9):
         assert bodies.held == 9
         with pytest.raises(PendingBytesError), bodies.holding(7):

@@ -1,4 +1,4 @@
-"""Tensors of any transport to texts and tokens, and what is said of those that are wrong."""
+"""V2 tensors to texts and tokens, and the errors of wrong ones."""
 
 from __future__ import annotations
 
@@ -58,15 +58,11 @@ def plain(tokens: Tokens) -> tuple[list[int], list[int] | None, list[int] | None
 
 
 @pytest.mark.parametrize("shape", [[3], [3, 1]], ids=["[N]", "[N, 1]"])
-def test_texts_may_stand_in_a_row_or_a_column_under_any_name(shape: list[int]) -> None:
+def test_texts_are_a_row_or_a_column_under_any_name(shape: list[int]) -> None:
     assert decode_texts(text_input(TEXTS, shape, "anything")) == Texts(TEXTS)
 
 
-def test_truncation_is_the_requests_own() -> None:
-    assert decode_texts(text_input(["a"]), truncation=False) == Texts(["a"], None, truncate=False)
-
-
-def test_pairs_are_told_by_name_and_not_by_order() -> None:
+def test_pairs_are_recognised_by_name_in_any_order() -> None:
     pair, first = text_input(["b", "d"], name="text_pair"), text_input(["a", "c"], [2, 1])
     assert decode_texts(pair, first) == Texts(["a", "c"], ["b", "d"])
     assert decode_texts(first, pair, truncation=False) == Texts(["a", "c"], ["b", "d"], False)
@@ -87,9 +83,7 @@ def test_pairs_are_told_by_name_and_not_by_order() -> None:
         (text_input(["a"], [-1, -1]), "its data does not fit BYTES [-1, -1]"),
     ],
 )
-def test_texts_of_another_shape_are_refused_with_the_input_named(
-    tensor: InputTensor, complaint: str
-) -> None:
+def test_texts_of_another_shape_are_refused_by_name(tensor: InputTensor, complaint: str) -> None:
     with pytest.raises(InvalidRequestError) as refused:
         decode_texts(tensor)
     assert str(refused.value).startswith("input text")
@@ -97,25 +91,33 @@ def test_texts_of_another_shape_are_refused_with_the_input_named(
 
 
 @pytest.mark.parametrize(
-    ("inputs", "complaint"),
+    ("inputs", "names", "complaint"),
     [
-        ([text_input(["a"]), text_input(["b"], name="other")], "but got text, other"),
-        ([text_input(["a"], name="text_pair")], "but got text_pair"),
+        ([text_input(["a"]), text_input(["b"], name="other")], PAIRS, "but got text, other"),
+        ([text_input(["a"], name="text_pair")], PAIRS, "but got text_pair"),
         (
             [text_input(["a", "b"]), text_input(["c"], name="text_pair")],
+            PAIRS,
             "2 texts, but 1 in text_pair",
+        ),
+        (
+            [text_input(["a"]), text_input(["b"], name="text_pair")],
+            TextInputs(),
+            "single texts, no text_pair",
         ),
     ],
 )
-def test_inputs_that_make_no_pairs_are_refused(inputs: list[InputTensor], complaint: str) -> None:
+def test_inputs_that_make_no_pairs_are_refused(
+    inputs: list[InputTensor], names: TextInputs, complaint: str
+) -> None:
     with pytest.raises(InvalidRequestError, match=complaint):
-        decode_texts(*inputs)
+        decode_texts(*inputs, names=names)
 
 
 RANKING = TextInputs("query", "document", both=True, one_for_all=True)
 
 
-def test_one_query_goes_with_every_document() -> None:
+def test_one_query_is_paired_with_every_document() -> None:
     documents = text_input(["a", "b", "c"], name="document")
     assert decode_texts(text_input(["q"], name="query"), documents, names=RANKING) == Texts(
         ["q"] * 3, ["a", "b", "c"]
@@ -126,12 +128,7 @@ def test_one_query_goes_with_every_document() -> None:
         decode_texts(text_input(["q", "r"], name="query"), documents, names=RANKING)
 
 
-def test_a_model_of_single_texts_refuses_pairs() -> None:
-    with pytest.raises(InvalidRequestError, match="single texts, no text_pair"):
-        decode_texts(text_input(["a"]), text_input(["b"], name="text_pair"), names=TextInputs())
-
-
-def test_token_ids_are_texts_of_unequal_length(classifier_engine: Engine) -> None:
+def test_token_ids_of_unequal_length_are_texts(classifier_engine: Engine) -> None:
     one, two = codec.decode_token_ids([[2, 5, 3], [7]], classifier_engine)
     assert (list(one.ids), list(two.ids)) == ([2, 5, 3], [7])
     assert one.mask is one.types is None
@@ -145,18 +142,15 @@ def test_token_ids_that_the_model_cannot_take_are_refused(
         codec.decode_token_ids([[2], row], classifier_engine)
 
 
-def test_texts_and_tensors_are_told_apart() -> None:
+def test_a_request_holds_either_texts_or_tensors() -> None:
     assert codec.is_text(Request([text_input(["a"]), text_input(["b"])], Parameters()))
     assert not codec.is_text(Request(tensors([[1]]), Parameters()))
+    for inputs in ([], [text_input(["a"]), *tensors([[1]])]):
+        with pytest.raises(InvalidRequestError, match="either BYTES texts or INT64 tensors"):
+            codec.is_text(Request(inputs, Parameters()))
 
 
-@pytest.mark.parametrize("inputs", [[], [text_input(["a"]), *tensors([[1]])]], ids=["none", "both"])
-def test_a_request_brings_either_texts_or_tensors(inputs: list[InputTensor]) -> None:
-    with pytest.raises(InvalidRequestError, match="either BYTES texts or INT64 tensors"):
-        codec.is_text(Request(inputs, Parameters()))
-
-
-def test_tensors_become_a_text_a_row_without_the_padding_at_its_end(
+def test_each_row_of_tensors_is_a_text_without_its_padding(
     classifier_engine: Engine,
 ) -> None:
     ids, mask, types = [[2, 9, 3], [2, 3, 0]], [[1, 1, 1], [1, 1, 0]], [[0, 1, 1], [0, 0, 0]]
@@ -169,22 +163,17 @@ def test_tensors_become_a_text_a_row_without_the_padding_at_its_end(
     ]
 
 
-def test_a_hole_in_a_mask_is_kept(classifier_engine: Engine) -> None:
-    (row,) = decode_tensors(
-        classifier_engine, *tensors([[2, 9, 8, 3, 0]], attention_mask=[[0, 1, 0, 1, 0]])
-    )
-    assert plain(row) == ([2, 9, 8, 3], None, [0, 1, 0, 1])
-
-
-def test_a_row_that_is_padding_from_end_to_end_is_still_a_row(classifier_engine: Engine) -> None:
-    rows = decode_tensors(
-        classifier_engine, *tensors([[2, 9, 3], [0, 0, 0]], attention_mask=[[1] * 3, [0] * 3])
-    )
-    assert [plain(row) for row in rows] == [([2, 9, 3], None, [1] * 3), ([0], None, [0])]
+def test_holes_in_a_mask_and_rows_of_padding_are_kept(classifier_engine: Engine) -> None:
+    ids, mask = [[2, 9, 8, 3, 0], [0] * 5], [[0, 1, 0, 1, 0], [0] * 5]
+    rows = decode_tensors(classifier_engine, *tensors(ids, attention_mask=mask))
+    assert [plain(row) for row in rows] == [
+        ([2, 9, 8, 3], None, [0, 1, 0, 1]),
+        ([0], None, [0]),
+    ]
     assert np.isfinite(classifier_engine.run(rows)).all()
 
 
-def test_tensors_are_answered_as_the_texts_they_come_from(classifier_engine: Engine) -> None:
+def test_tensors_give_the_rows_of_the_texts_they_come_from(classifier_engine: Engine) -> None:
     texts = Texts(["the film was good", "bad", "i would never watch this again"])
     (tokens,) = classifier_engine.tokenize([texts])
     assert isinstance(tokens, list)
@@ -209,7 +198,7 @@ def test_tensors_are_answered_as_the_texts_they_come_from(classifier_engine: Eng
         ([InputTensor("input_ids", "INT32", [1, 1], None)], "must be INT64, not INT32"),
         (tensors([[2]])[:1], "input attention_mask is missing"),
         (tensors([[2]])[1:], "input input_ids is missing"),
-        ([*tensors([[2]]), *tensors([[3]])], "input input_ids is there twice"),
+        ([*tensors([[2]]), *tensors([[3]])], "input input_ids is given twice"),
         (tensors([[2, 3]], attention_mask=[[1]]), "input_ids [1, 2], attention_mask [1, 1]"),
         (tensors([[2, 3]], token_type_ids=[[0]]), "token_type_ids [1, 1]"),
         ([tensor(n, [2, 9, 3]) for n in ("input_ids", "attention_mask")], "not [3]"),
@@ -242,23 +231,17 @@ def test_tensors_that_the_graph_cannot_take_are_refused(
     assert complaint in str(refused.value)
 
 
-def test_the_largest_tensors_are_taken(classifier_engine: Engine) -> None:
+def test_the_longest_tensors_of_the_largest_id_are_accepted(classifier_engine: Engine) -> None:
     longest = [len(VOCABULARY) - 1] * MAX_POSITIONS
     (row,) = decode_tensors(classifier_engine, *tensors([longest]))
     assert list(row.ids) == longest
 
 
-def test_only_the_outputs_asked_for_are_given_in_that_order() -> None:
-    assert list(codec.chosen(["probabilities", "label"], OUTPUTS)) == ["probabilities", "label"]
-    assert list(codec.chosen(["score"], OUTPUTS)) == ["score"]
-
-
-def test_a_request_that_names_no_output_gets_them_all() -> None:
-    assert codec.chosen([], OUTPUTS) == OUTPUTS
-
-
-def test_an_output_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+def test_a_request_receives_the_outputs_that_it_names_or_all() -> None:
+    named = codec.select_outputs(["probabilities", "label"], OUTPUTS)
+    assert list(named) == ["probabilities", "label"]
+    assert codec.select_outputs([], OUTPUTS) == OUTPUTS
     with pytest.raises(
         InvalidRequestError, match="unknown output logits; there are label, score, probabilities"
     ):
-        codec.chosen(["label", "logits"], OUTPUTS)
+        codec.select_outputs(["label", "logits"], OUTPUTS)

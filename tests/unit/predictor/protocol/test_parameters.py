@@ -1,4 +1,4 @@
-"""Request parameters: what is taken, and what is refused."""
+"""Request parameters: accepted and refused values."""
 
 from __future__ import annotations
 
@@ -10,29 +10,16 @@ from predictor.errors import InvalidRequestError
 from predictor.protocol.parameters import Parameters
 
 
-def test_without_parameters_texts_are_cut_and_one_label_is_given() -> None:
+def test_defaults() -> None:
     assert Parameters.parse({}) == Parameters(top_k=None, truncation=True)
 
 
-def test_ours_are_taken_and_the_protocols_are_left_alone() -> None:
+def test_the_protocols_own_parameters_are_ignored() -> None:
     given = {"top_k": 3, "truncation": False, "binary_data_output": True, "priority": 1}
     assert Parameters.parse(given) == Parameters(top_k=3, truncation=False)
 
 
-@pytest.mark.parametrize("top_k", [0, -1, 1.0, "2", True, [1]])
-def test_top_k_must_be_a_whole_number_from_1_up(top_k: Any) -> None:
-    with pytest.raises(InvalidRequestError) as refused:
-        Parameters.parse({"top_k": top_k})
-    assert str(refused.value).endswith(f"whole number from 1 up, not {top_k!r}")
-
-
-@pytest.mark.parametrize("truncation", [0, 1, "true", None])
-def test_truncation_must_be_a_boolean(truncation: Any) -> None:
-    with pytest.raises(InvalidRequestError, match=r"truncation must be true or false, not "):
-        Parameters.parse({"truncation": truncation})
-
-
-def test_what_one_task_alone_understands_is_asked_for_by_name() -> None:
+def test_parameters_of_one_task_are_read_by_name() -> None:
     given = Parameters.parse({"stride": 4, "fast": True, "kind": "b", "targets": ["x", "y"]})
     assert given.number("stride", least=0, most=4) == 4
     assert given.number("other", least=0) is None
@@ -54,25 +41,27 @@ def test_what_one_task_alone_understands_is_asked_for_by_name() -> None:
         ("[" * 9999, ["[" * 9999]),
     ],
 )
-def test_strings_come_alone_as_a_list_or_as_a_list_in_json(value: Any, listed: list[str]) -> None:
+def test_strings_are_one_a_list_or_a_list_in_json(value: Any, listed: list[str]) -> None:
     assert Parameters.parse({"targets": value}).texts("targets") == listed
 
 
-@pytest.mark.parametrize("value", [[], "[]", 7, ["x", 7], "[7]", {"x": 1}])
-def test_strings_that_are_none_are_refused(value: Any) -> None:
-    with pytest.raises(InvalidRequestError, match=r"^parameter targets must hold strings, not "):
-        Parameters.parse({"targets": value}).texts("targets")
-
-
-@pytest.mark.parametrize("value", [-1, 5, 2.0, True, "3"])
-def test_a_number_beyond_its_range_is_refused(value: Any) -> None:
-    with pytest.raises(
-        InvalidRequestError, match=r"stride must be a whole number from 0 to 4, not"
-    ):
-        Parameters.parse({"stride": value}).number("stride", least=0, most=4)
-
-
-@pytest.mark.parametrize("value", ["c", 1, None, ["a"]])
-def test_a_choice_that_there_is_not_is_refused(value: Any) -> None:
-    with pytest.raises(InvalidRequestError, match=r"kind must be one of a, b, not"):
-        Parameters.parse({"kind": value}).choice("kind", ("a", "b"))
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("top_k", [0, -1, 1.0, "2", True, [1]], "top_k must be a whole number from 1 up, not "),
+        ("truncation", [0, 1, "true", None], "truncation must be true or false, not "),
+        ("targets", [[], "[]", 7, ["x", 7], "[7]", {"x": 1}], "targets must hold strings, not "),
+        ("stride", [-1, 5, 2.0, True, "3"], "stride must be a whole number from 0 to 4, not "),
+        ("kind", ["c", 1, None, ["a"]], "kind must be one of a, b, not "),
+    ],
+)
+def test_wrong_values_are_refused_with_what_was_expected(
+    name: str, values: list[Any], message: str
+) -> None:
+    for value in values:
+        with pytest.raises(InvalidRequestError) as refused:
+            given = Parameters.parse({name: value})
+            given.texts("targets")
+            given.number("stride", least=0, most=4)
+            given.choice("kind", ("a", "b"))
+        assert str(refused.value) == f"parameter {message}{value!r}"

@@ -1,4 +1,4 @@
-"""V1 bodies to texts, and outputs to predictions."""
+"""The V1 protocol: bodies to texts, and outputs to predictions."""
 
 from __future__ import annotations
 
@@ -22,16 +22,10 @@ def decode(body: Any, names: TextInputs = PAIRS) -> Texts:
     return v1.decode(body, v1.parameters_of(body), names)
 
 
-def test_instances_are_texts_or_objects_with_a_text() -> None:
+def test_instances_are_texts_or_objects_beside_optional_parameters() -> None:
     assert decode({"instances": ["a", {"text": "b"}]}) == Texts(["a", "b"])
-
-
-def test_objects_may_bring_pairs() -> None:
-    body = {"instances": [{"text": "a", "text_pair": "b"}, {"text": "c", "text_pair": ""}]}
-    assert decode(body) == Texts(["a", "c"], ["b", ""])
-
-
-def test_parameters_stand_beside_the_instances() -> None:
+    pairs = [{"text": "a", "text_pair": "b"}, {"text": "c", "text_pair": ""}]
+    assert decode({"instances": pairs}) == Texts(["a", "c"], ["b", ""])
     body = {"instances": ["a"], "parameters": {"truncation": False, "top_k": 2}}
     assert v1.parameters_of(body) == Parameters(top_k=2, truncation=False)
     assert decode(body).truncate is False
@@ -52,7 +46,7 @@ def test_parameters_stand_beside_the_instances() -> None:
         ({"instances": ["a"], "parameters": {"top_k": 0}}, "top_k must be a whole number"),
     ],
 )
-def test_a_body_that_is_wrong_is_refused_with_what_was_expected(body: Any, complaint: str) -> None:
+def test_a_wrong_body_is_refused_with_what_was_expected(body: Any, complaint: str) -> None:
     with pytest.raises(InvalidRequestError, match=complaint):
         decode(body)
 
@@ -62,7 +56,7 @@ def test_a_model_of_single_texts_refuses_pairs() -> None:
         decode({"instances": [{"text": "a", "text_pair": "b"}]}, TextInputs())
 
 
-def test_instances_have_the_names_that_the_task_gives_its_texts() -> None:
+def test_instances_use_the_names_of_the_tasks_inputs() -> None:
     names = TextInputs("question", "context", both=True)
     body = {"instances": [{"question": "a", "context": "b"}]}
     assert decode(body, names) == Texts(["a"], ["b"])
@@ -75,7 +69,7 @@ def test_instances_have_the_names_that_the_task_gives_its_texts() -> None:
         decode({"instances": [body["instances"][0], {"question": "a"}]}, names)
 
 
-def test_predictions_are_json_objects_one_a_row() -> None:
+def test_predictions_are_one_json_object_per_row() -> None:
     outputs = {
         "label": np.array([[b"no", "ça".encode()], [b"no", b"no"]], dtype=np.object_),
         "score": np.array([0.25, 0.5], dtype=np.float32),

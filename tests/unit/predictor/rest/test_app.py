@@ -12,7 +12,7 @@ import pytest
 from kserve import InferInput, InferRequest, InferResponse
 from prometheus_client import REGISTRY
 
-from predictor.protocol.body_budget import Bodies
+from predictor.protocol.body_budget import BodyBudget
 from predictor.rest.app import RestApp
 from predictor.serving.model import Model
 from predictor.serving.repository import Repository
@@ -186,7 +186,7 @@ def test_metrics_come_in_the_form_that_was_asked_for(app: RestApp) -> None:
 
 
 def test_requests_are_refused_that_would_hold_too_much_together(served: Model) -> None:
-    bodies = Bodies(1000, 1000)
+    bodies = BodyBudget(1000, 1000)
     app = RestApp(Repository([served], served.settings), others, bodies=bodies)
     labels = {"model_name": "m", "protocol": "rest-v2", "kind": "pending_bytes"}
     name = "warmstart_request_errors_total"

@@ -108,7 +108,7 @@ def test_the_deadline_counts_and_a_wrong_one_is_said_where_all_else_is_said() ->
     statuses(shedding(model), scope(x_request_timeout_ms="100"), 1)
     assert model.deadlines[0] is not None
     assert statuses(shedding(model), scope(x_request_timeout_ms="soon"), 1) == [None]
-    model.error = DeadlineError("over")
+    model.error = DeadlineError()
     assert statuses(shedding(model), scope()) == [None] * (ROOM + 2)
 
 

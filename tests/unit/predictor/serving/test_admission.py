@@ -1,4 +1,4 @@
-"""Who is let into a queue, and what the others are told."""
+"""Admission to a queue, and the reasons of refusals."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ import pytest
 
 from predictor.errors import DeadlineError, OverloadedError, TooLargeError
 from predictor.serving.admission import Admission
-from predictor.settings import QueueLimits
+from predictor.settings import Settings
 
 if TYPE_CHECKING:
     from predictor.serving.batcher import Batcher
 
-LIMITS = QueueLimits(request_texts=8, texts=10, seconds=2.0)
-
 
 @dataclass
 class Queue:
-    """Stands where a batcher does: so many texts wait for so long."""
+    """Stands in for a batcher in whose queue so many texts wait for so long."""
 
     waiting: int = 0
     wait: float = 0.0
@@ -29,63 +27,61 @@ class Queue:
         return self.wait * (1 + coming)
 
 
-def door(waiting: int = 0, wait: float = 0.0, limits: QueueLimits = LIMITS) -> Admission:
-    return Admission(limits, cast("Batcher", Queue(waiting, wait)))
+def admission(waiting: int = 0, wait: float = 0.0, request_texts: int = 8) -> Admission:
+    settings = Settings(max_request_texts=request_texts, max_queue_texts=10, max_queue_seconds=2.0)
+    return Admission(settings, cast("Batcher", Queue(waiting, wait)))
 
 
 def soon(seconds: float) -> float:
     return time.perf_counter() + seconds
 
 
-def test_while_there_is_room_everyone_is_let_in() -> None:
-    door().admit(8)
-    door(waiting=2).admit(8)
-    door(waiting=9, wait=2.0).admit(1, soon(10))
+def test_requests_within_the_limits_are_admitted() -> None:
+    admission().admit(8)
+    admission(waiting=2).admit(8)
+    admission(waiting=9, wait=2.0).admit(1, soon(10))
 
 
-def test_too_many_texts_of_one_request_are_too_large_however_empty_the_queue() -> None:
+def test_a_request_with_too_many_texts_is_refused_although_the_queue_is_empty() -> None:
     with pytest.raises(TooLargeError, match=r"9 texts are more than the 8 .*--max_request_texts"):
-        door().admit(9)
+        admission().admit(9)
 
 
-def test_a_queue_of_too_many_texts_is_full() -> None:
+def test_a_queue_with_too_many_texts_is_full() -> None:
     with pytest.raises(OverloadedError, match=r"9 texts wait, .*above 10 \(--max_queue_texts\)"):
-        door(waiting=9, wait=0.1).admit(2)
+        admission(waiting=9, wait=0.1).admit(2)
 
 
-def test_a_request_larger_than_the_queue_is_let_in_when_nothing_waits() -> None:
-    limits = QueueLimits(request_texts=100, texts=10, seconds=1.0)
-    door(limits=limits).admit(100)
+def test_an_empty_queue_admits_a_request_larger_than_itself() -> None:
+    admission(request_texts=100).admit(100)
     with pytest.raises(OverloadedError):
-        door(waiting=1, limits=limits).admit(100)
+        admission(waiting=1, request_texts=100).admit(100)
 
 
-def test_a_queue_that_takes_too_long_is_full_before_the_body_is_looked_at() -> None:
-    full = door(waiting=1, wait=3.4)
-    with pytest.raises(
-        OverloadedError, match=r"3\.4 s, more than 2 s \(--max_queue_seconds\)"
-    ) as e:
+def test_a_queue_whose_wait_is_too_long_is_full_before_and_after_the_body_is_read() -> None:
+    full = admission(waiting=1, wait=3.4)
+    message = r"3\.4 s, more than 2 s \(--max_queue_seconds\)"
+    with pytest.raises(OverloadedError, match=message) as refused:
         full.check()
-    assert e.value.retry_after == 4
-    with pytest.raises(OverloadedError):
+    assert refused.value.retry_after == 4
+    with pytest.raises(OverloadedError, match=message):
         full.admit(1)
 
 
-def test_who_would_wait_beyond_its_deadline_is_told_at_once() -> None:
-    door(waiting=1, wait=0.5).check(soon(1.1))
+def test_a_request_that_would_wait_beyond_its_deadline_is_refused() -> None:
+    queue = admission(waiting=1, wait=0.5)
+    queue.check(soon(1.1))
     with pytest.raises(
         OverloadedError, match=r"would wait about 0\.50 s and has 0\.\d\d s left"
-    ) as error:
-        door(waiting=1, wait=0.5).check(soon(0.9))
-    assert error.value.retry_after == 1
-
-
-def test_a_deadline_that_is_over_is_told_so() -> None:
+    ) as refused:
+        queue.check(soon(0.9))
+    assert refused.value.retry_after == 1
     with pytest.raises(DeadlineError):
-        door().check(soon(-0.001))
+        queue.check(soon(-0.001))
 
 
-def test_texts_that_are_about_to_join_are_waited_for_too() -> None:
-    door(waiting=1, wait=1.0).check(coming=1)
+def test_texts_that_join_the_queue_first_add_to_the_wait() -> None:
+    queue = admission(waiting=1, wait=1.0)
+    queue.check(coming=1)
     with pytest.raises(OverloadedError, match="would wait 3"):
-        door(waiting=1, wait=1.0).check(coming=2)
+        queue.check(coming=2)

@@ -1,4 +1,4 @@
-"""Which requests are under way."""
+"""Requests in flight."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from predictor.serving.in_flight import InFlight
 
 
-def test_it_is_quiet_once_nothing_is_and_for_a_while_nothing_was_under_way() -> None:
+def test_it_is_quiet_when_no_request_has_been_in_flight_for_a_while() -> None:
     in_flight = InFlight()
     in_flight.begin()
     in_flight.begin()

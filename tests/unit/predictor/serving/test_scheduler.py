@@ -1,8 +1,9 @@
-"""Which of the waiting texts a lane takes, over whatever may wait."""
+"""The texts of an inference, for any queue."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -22,14 +23,6 @@ LIMITS = st.builds(
 ROOMY = Limits(lanes=1, max_tokens=10**6, max_padding=10**6)
 
 
-def without(lengths: list[int], taken: list[int]) -> list[int]:
-    return [length for index, length in enumerate(lengths) if index not in taken]
-
-
-def padded(lengths: list[int], taken: list[int]) -> int:
-    return len(taken) * max(lengths[index] for index in taken)
-
-
 @given(LENGTHS, RUNNING, LIMITS)
 def test_every_text_is_taken_once(lengths: list[int], running: int, limits: Limits) -> None:
     waiting, taken = list(enumerate(lengths)), []
@@ -42,50 +35,34 @@ def test_every_text_is_taken_once(lengths: list[int], running: int, limits: Limi
 
 
 @given(LENGTHS, RUNNING, LIMITS)
-def test_the_oldest_is_always_taken(lengths: list[int], running: int, limits: Limits) -> None:
-    assert 0 in take(lengths, running, limits)
-
-
-@given(LENGTHS, RUNNING, LIMITS)
-def test_company_keeps_to_the_limits(lengths: list[int], running: int, limits: Limits) -> None:
-    taken = take(lengths, running, limits)
-    if len(taken) == 1:
-        return  # a text beyond the limits must run, too
-    chosen = [lengths[index] for index in taken]
-    assert limits.batches
-    assert padded(lengths, taken) <= limits.max_tokens
-    assert max(chosen) - min(chosen) <= limits.max_padding
-    share = math.ceil((sum(lengths) + running) / limits.lanes)
-    assert sum(chosen) <= share, "the other lanes are left their part"
-
-
-@given(LENGTHS, RUNNING, LIMITS)
-def test_company_is_next_in_length(lengths: list[int], running: int, limits: Limits) -> None:
-    taken = take(lengths, running, limits)
-    chosen = [lengths[index] for index in taken]
-    assert not [n for n in without(lengths, taken) if min(chosen) < n < max(chosen)]
-
-
-@given(LENGTHS, RUNNING, LIMITS)
-def test_nobody_is_left_behind_who_would_fit_on_either_side(
+def test_an_inference_holds_neighbours_in_length_up_to_the_limits(
     lengths: list[int], running: int, limits: Limits
 ) -> None:
     taken = take(lengths, running, limits)
-    chosen, left = [lengths[index] for index in taken], without(lengths, taken)
-    budget = min(limits.max_tokens, math.ceil((sum(lengths) + running) / limits.lanes))
-    below = max((n for n in left if n <= min(chosen)), default=None)
-    above = min((n for n in left if n >= max(chosen)), default=None)
+    assert 0 in taken, "the oldest text is always taken"
+    chosen = [lengths[index] for index in taken]
+    left = [length for index, length in enumerate(lengths) if index not in taken]
+    shortest, longest = min(chosen), max(chosen)
+    assert not [n for n in left if shortest < n < longest]
+    share = math.ceil((sum(lengths) + running) / limits.lanes)
+    if len(taken) > 1:  # a text beyond the limits runs alone
+        assert limits.batches
+        assert longest * len(chosen) <= limits.max_tokens
+        assert longest - shortest <= limits.max_padding
+        assert sum(chosen) <= share, "the other lanes get their share"
+    below = max((n for n in left if n <= shortest), default=None)
+    above = min((n for n in left if n >= longest), default=None)
     fits = [
-        max(chosen[0], *chosen, n) * (len(chosen) + 1) <= budget
-        and max(*chosen, n) - min(*chosen, n) <= limits.max_padding
+        max(longest, n) * (len(chosen) + 1) <= min(limits.max_tokens, share)
+        and max(longest, n) - min(shortest, n) <= limits.max_padding
         for n in (below, above)
         if n is not None
     ]
-    assert not limits.batches or not fits or not all(fits)
+    assert not limits.batches or not fits or not all(fits), "no text that fits is left behind"
 
 
 @given(st.lists(LENGTHS, min_size=1, max_size=20), RUNNING, LIMITS)
-def test_nobody_waits_for_more_inferences_than_there_were_texts_before_it(
+def test_no_text_waits_for_more_inferences_than_there_were_texts_before_it(
     arrivals: list[list[int]], running: int, limits: Limits
 ) -> None:
     waiting: list[tuple[int, int]] = []  # length, and the turn by which it must be taken
@@ -100,26 +77,21 @@ def test_nobody_waits_for_more_inferences_than_there_were_texts_before_it(
         assert all(deadline > turn for _, deadline in waiting)
 
 
-def test_without_batches_the_oldest_runs_alone() -> None:
-    assert take([5, 5, 5], 0, Limits(lanes=1, max_tokens=99, max_padding=99, batches=False)) == [0]
-
-
-def test_what_fits_runs_together() -> None:
-    assert sorted(take([9, 9, 9, 9], 0, ROOMY)) == [0, 1, 2, 3]
-
-
 @pytest.mark.parametrize(
-    ("running", "taken"), [(0, 4), (40, 8)], ids=["the other lane is free", "the other is busy"]
+    ("lengths", "running", "limits", "taken"),
+    [
+        ([5, 5, 5], 0, replace(ROOMY, batches=False), [0]),
+        ([9, 9, 9, 9], 0, ROOMY, [0, 1, 2, 3]),
+        # The nearest in length come first.
+        ([10, 40, 9, 12, 5], 0, replace(ROOMY, max_tokens=3 * 12), [0, 2, 3]),
+        # A text beyond the budget runs alone.
+        ([100, 100], 0, replace(ROOMY, max_tokens=64), [0]),
+        # Another lane is idle and gets its share, or is busy.
+        ([5] * 8, 0, replace(ROOMY, lanes=2), [0, 1, 2, 3]),
+        ([5] * 8, 40, replace(ROOMY, lanes=2), [0, 1, 2, 3, 4, 5, 6, 7]),
+    ],
 )
-def test_a_lane_leaves_the_others_their_share(running: int, taken: int) -> None:
-    limits = Limits(lanes=2, max_tokens=1000, max_padding=16)
-    assert len(take([5] * 8, running, limits)) == taken
-
-
-def test_the_nearest_in_length_come_first() -> None:
-    limits = Limits(lanes=1, max_tokens=3 * 12, max_padding=100)
-    assert sorted(take([10, 40, 9, 12, 5], 0, limits)) == [0, 2, 3]
-
-
-def test_a_text_beyond_the_budget_runs_alone() -> None:
-    assert take([100, 100], 0, Limits(lanes=1, max_tokens=64, max_padding=16)) == [0]
+def test_examples_of_inferences(
+    lengths: list[int], running: int, limits: Limits, taken: list[int]
+) -> None:
+    assert sorted(take(lengths, running, limits)) == taken

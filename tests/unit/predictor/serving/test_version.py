@@ -1,4 +1,4 @@
-"""One version of a model: what it answers."""
+"""A version of a model: its answers and its metadata."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TEXTS = ["the film was good", "a bad book", "i would never watch this again"]
 
 
-def test_texts_are_answered_by_the_task(served: Model, loaded: LoadedModel) -> None:
+def test_texts_are_answered_with_the_tasks_outputs(served: Model, loaded: LoadedModel) -> None:
     answer = ask(served, texts(*TEXTS, top_k=2))
     assert (answer.id, answer.model_name) == ("7", "m")
     assert answer.model_version == loaded.version
@@ -50,9 +50,7 @@ def test_a_request_without_an_id_is_given_one(served: Model) -> None:
     assert uuid.UUID(first) != uuid.UUID(second)
 
 
-def test_tensors_are_answered_with_the_graphs_own_output(
-    served: Model, loaded: LoadedModel
-) -> None:
+def test_tensors_are_answered_with_the_graphs_output(served: Model, loaded: LoadedModel) -> None:
     encoding = loaded.engine.tokenizer.encode(["a bad book"])[0]
     answer = ask(served, tensors(encoding.ids))
     assert list(answer.outputs) == ["logits"]
@@ -60,7 +58,7 @@ def test_tensors_are_answered_with_the_graphs_own_output(
     np.testing.assert_allclose(answer.outputs["logits"], wanted, atol=1e-5)
 
 
-def test_only_the_outputs_asked_for_are_given(served: Model) -> None:
+def test_a_request_receives_the_outputs_that_it_names(served: Model) -> None:
     answer = ask(served, texts("good", outputs=("probabilities", "label")))
     assert list(answer.outputs) == ["probabilities", "label"]
     with pytest.raises(InvalidRequestError, match="unknown output logits"):
@@ -75,7 +73,7 @@ def test_v1_and_v2_answer_alike(served: Model) -> None:
     np.testing.assert_allclose([first["score"], second["score"]], v2["score"], rtol=1e-5)
 
 
-def test_a_text_that_is_too_long_is_the_clients_error(served: Model) -> None:
+def test_a_text_that_is_too_long_is_an_invalid_request(served: Model) -> None:
     complaint = "text 1 has more than 64 tokens, and truncation is false"
     with pytest.raises(InvalidRequestError, match=complaint):
         ask(served, texts("good", "good " * 100, truncation=False))
@@ -84,48 +82,55 @@ def test_a_text_that_is_too_long_is_the_clients_error(served: Model) -> None:
         asyncio.run(served.current.predict(body))
 
 
-def test_tensors_that_the_graph_refuses_are_the_clients_error(served: Model) -> None:
+def test_tensors_that_the_graph_refuses_are_an_invalid_request(served: Model) -> None:
     # The model knows two token types.
     with pytest.raises(InvalidRequestError, match="the model refuses these tensors"):
         ask(served, tensors([2, 9, 3], token_type_ids=[0, 7, 0]))
     assert ask(served, texts("good")).outputs, "and the next is answered"
 
 
-def test_settings_reach_the_lanes(make: Callable[..., Model]) -> None:
-    def inferences(**flags: Any) -> float:
-        model = make(variant="fp32", lanes=1, **flags)
+@pytest.fixture
+def figure_of(make: Callable[..., Model]) -> Callable[..., float]:
+    """Serves texts under some settings and returns by how much a metric grew."""
+
+    def figure(name: str, values: list[str], **settings: Any) -> float:
+        def value() -> float:
+            return REGISTRY.get_sample_value(f"warmstart_{name}", {"model_name": "m"}) or 0
+
+        model = make(variant="fp32", lanes=1, **settings)
         model.load()
-        name, labels = "warmstart_inference_seconds_count", {"model_name": "m"}
-        before = REGISTRY.get_sample_value(name, labels) or 0
-        ask(model, texts(*["good"] * 8))
+        before = value()
+        ask(model, texts(*values))
         model.stop()
-        return (REGISTRY.get_sample_value(name, labels) or 0) - before
+        return value() - before
 
-    # Three tokens a text.
-    assert inferences() == 1
-    assert inferences(max_batch_tokens=6) == 4
-    assert inferences(max_batch_tokens=1) == 8
-    # Not even fp32 moves by less than nothing.
-    assert inferences(max_batch_move=-1.0) == 8
+    return figure
 
 
-def test_texts_of_unequal_length_share_an_inference_as_padding_allows(
-    make: Callable[..., Model],
+@pytest.mark.parametrize(
+    ("settings", "inferences"),
+    [
+        ({}, 1),
+        # Each text has three tokens.
+        ({"max_batch_tokens": 6}, 4),
+        ({"max_batch_tokens": 1}, 8),
+        # No variant moves by less than 0.
+        ({"max_batch_move": -1.0}, 8),
+    ],
+)
+def test_settings_limit_the_texts_of_an_inference(
+    figure_of: Callable[..., float], settings: dict[str, Any], inferences: int
 ) -> None:
-    def padding(max_padding: int) -> float:
-        model = make(variant="fp32", lanes=1, max_padding=max_padding)
-        model.load()
-        name, labels = "warmstart_padding_tokens_total", {"model_name": "m"}
-        before = REGISTRY.get_sample_value(name, labels) or 0
-        ask(model, texts(*["good", "good film"] * 8))
-        model.stop()
-        return (REGISTRY.get_sample_value(name, labels) or 0) - before
-
-    assert padding(0) == 0
-    assert padding(16) > 0
+    assert figure_of("inference_seconds_count", ["good"] * 8, **settings) == inferences
 
 
-def test_a_half_precision_export_is_answered_in_the_fp32_that_metadata_promises(
+def test_settings_limit_the_padding_of_an_inference(figure_of: Callable[..., float]) -> None:
+    values = ["good", "good film"] * 8
+    assert figure_of("padding_tokens_total", values, max_padding=0) == 0
+    assert figure_of("padding_tokens_total", values, max_padding=16) > 0
+
+
+def test_a_half_precision_export_answers_in_fp32(
     embedder: Path, tmp_path: Path, make: Callable[..., Model]
 ) -> None:
     for name in ("config.json", "tokenizer.json"):

@@ -1,4 +1,4 @@
-"""What Prometheus is told of a start and of the lanes."""
+"""The metrics of a start and of inferences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_the_phases_of_a_start_are_published() -> None:
     assert value("start_seconds", phase="ready") == 1.5
 
 
-def test_each_inference_is_counted_with_its_texts_tokens_and_padding() -> None:
+def test_inferences_are_counted_with_their_texts_tokens_and_padding() -> None:
     observe = observer("lanes")
     observe(BatchStats(tokens=10, padded=12, seconds=0.002, waited=[0.001, 0.003]))
     observe(BatchStats(tokens=5, padded=5, seconds=0.004, waited=[0.02]))

@@ -1,4 +1,4 @@
-"""When the phases of a start were over, counted from the start of the process itself."""
+"""The phases of a start, counted from the start of the process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_time_before_the_first_line_of_ours_is_counted() -> None:
+def test_time_before_the_first_line_of_python_counts() -> None:
     code = (
         "import time; time.sleep(0.3); from predictor.telemetry.startup import Start; "
         "start = Start(); start.mark('first'); print(start.seconds['first'])"
@@ -27,7 +27,7 @@ def test_time_before_the_first_line_of_ours_is_counted() -> None:
     assert 0.3 <= float(done.stdout) <= whole + 0.01
 
 
-def test_each_phase_is_known_by_when_it_ended() -> None:
+def test_each_phase_has_the_time_of_its_end() -> None:
     start = Start()
     for phase in ("python", "imports", "ready"):
         start.mark(phase)
@@ -35,7 +35,7 @@ def test_each_phase_is_known_by_when_it_ended() -> None:
     assert sorted(start.seconds.values()) == list(start.seconds.values())
 
 
-def test_a_command_with_blanks_and_brackets_does_not_confuse_it(tmp_path: Path) -> None:
+def test_a_command_with_spaces_and_brackets_is_skipped(tmp_path: Path) -> None:
     head, _, rest = STAT.read_text().partition("(")
     path = tmp_path / "stat"
     path.write_text(f"{head}(a) strange (name) 7{rest[rest.rindex(')') :]}")
@@ -46,7 +46,7 @@ def test_a_command_with_blanks_and_brackets_does_not_confuse_it(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("content", [None, "", "1 (x) S", "1 (x) " + "S " * 30])
-def test_where_the_system_does_not_say_it_counts_from_its_own_beginning(
+def test_without_the_processs_age_the_start_counts_from_its_first_line(
     tmp_path: Path, content: str | None
 ) -> None:
     path = tmp_path / "stat"

@@ -1,4 +1,4 @@
-"""Spans of requests, as an exporter gets them."""
+"""The spans of requests that an exporter receives."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from predictor.errors import InvalidRequestError
 from predictor.telemetry import tracing
-from predictor.telemetry.requests import REST_V2, RequestRecorder
-from predictor.telemetry.timeline import CURRENT
+from predictor.telemetry.requests import CURRENT, REST_V2, RequestRecorder
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
@@ -33,15 +32,15 @@ def recorder(exporter: InMemorySpanExporter) -> RequestRecorder:
 
 
 def answer(recorder: RequestRecorder, headers: dict[str, str]) -> None:
-    with recorder.begin("m", REST_V2, headers.items()) as exchange:
+    with recorder.begin("m", REST_V2, headers.items()) as recording:
         timeline = CURRENT.get()
         assert timeline is not None
         timeline.tokenize(timeline.arrived + 0.001, timeline.arrived + 0.002)
         timeline.run(timeline.arrived + 0.004, timeline.arrived + 0.009)
-        exchange.answered("7")
+        recording.answered("7")
 
 
-def test_a_request_is_a_span_with_its_parts_in_the_clients_trace(
+def test_a_request_is_a_span_with_its_phases_in_the_clients_trace(
     recorder: RequestRecorder, exporter: InMemorySpanExporter
 ) -> None:
     answer(recorder, SAMPLED)
@@ -60,14 +59,14 @@ def test_a_request_is_a_span_with_its_parts_in_the_clients_trace(
     assert spans["tokenize"].start_time - request.start_time == pytest.approx(1e6, abs=1e4)
 
 
-def test_a_client_that_samples_nothing_gets_no_spans(
+def test_a_trace_that_is_not_sampled_has_no_spans(
     recorder: RequestRecorder, exporter: InMemorySpanExporter
 ) -> None:
     answer(recorder, {"traceparent": f"00-{TRACE}-{PARENT}-00"})
     assert exporter.get_finished_spans() == ()
 
 
-def test_an_error_is_one_and_has_no_parts_that_never_were(
+def test_an_error_is_a_span_without_phases(
     recorder: RequestRecorder, exporter: InMemorySpanExporter
 ) -> None:
     with pytest.raises(InvalidRequestError), recorder.begin("m", REST_V2):
@@ -89,11 +88,11 @@ def test_an_error_is_one_and_has_no_parts_that_never_were(
         ({"OTEL_SDK_DISABLED": "true", "OTEL_TRACES_EXPORTER": "otlp"}, False),
     ],
 )
-def test_the_standard_variables_turn_it_on(environ: dict[str, str], wanted: bool) -> None:
+def test_the_standard_variables_enable_traces(environ: dict[str, str], wanted: bool) -> None:
     assert (tracing.from_environment(environ) is not None) is wanted
 
 
-def test_without_the_extra_there_is_a_warning_and_a_server(
+def test_without_the_extra_there_is_only_a_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
@@ -101,7 +100,7 @@ def test_without_the_extra_there_is_a_warning_and_a_server(
     assert "Install warmstart[otel]" in caplog.text
 
 
-def test_off_it_imports_nothing() -> None:
+def test_without_traces_opentelemetry_is_not_imported() -> None:
     code = (
         "import sys, predictor.server; from predictor.telemetry.tracing import from_environment; "
         "from_environment({}); print([m for m in sys.modules if 'opentelemetry' in m])"

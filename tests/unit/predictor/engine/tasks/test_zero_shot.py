@@ -1,4 +1,4 @@
-"""Candidate labels: what is asked for them, and what is made of the answers."""
+"""Zero-shot classification: hypotheses for candidate labels, and their scores."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from predictor.engine.tasks import task_for
-from predictor.engine.tasks.zero_shot import entailment_of
+from predictor.engine.tasks.registry import task_for
+from predictor.engine.tasks.zero_shot import find_entailment
 from predictor.errors import InvalidRequestError
 from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts
@@ -25,7 +25,7 @@ def parameters(labels: Any, **others: Any) -> Parameters:
 
 def answer(labels: Any, rows: Any = LOGITS, **others: Any) -> dict[str, Any]:
     texts = Texts(["a"] * (len(rows) // 2))
-    return TASK.answer(texts, rows, parameters(labels, **others))
+    return TASK.postprocess(texts, rows, parameters(labels, **others))
 
 
 def softmax(*logits: float) -> float:
@@ -36,22 +36,22 @@ def softmax(*logits: float) -> float:
     "labels", [["sport", "a, b"], '["sport", "a, b"]'], ids=["a list", "a list in JSON"]
 )
 def test_each_text_is_paired_with_each_hypothesis(labels: Any) -> None:
-    asked = TASK.ask(Texts(["x", "y"], truncate=False), parameters(labels))
+    asked = TASK.preprocess(Texts(["x", "y"], truncate=False), parameters(labels))
     one, other = "This example is sport.", "This example is a, b."
     assert asked == Texts(["x", "x", "y", "y"], [one, other, one, other], truncate=False)
 
 
 def test_labels_may_be_listed_with_commas_and_a_template_given() -> None:
     given = parameters("sport, art,", hypothesis_template="About {}!")
-    assert TASK.ask(Texts(["x"]), given).pairs == ["About sport!", "About art!"]
+    assert TASK.preprocess(Texts(["x"]), given).pairs == ["About sport!", "About art!"]
 
 
-def test_the_place_of_the_label_is_replaced_and_nothing_is_evaluated() -> None:
+def test_a_template_is_not_evaluated_as_a_format_string() -> None:
     given = parameters(["a"], hypothesis_template="{0.__class__} {:>9} {}")
-    assert TASK.ask(Texts(["x"]), given).pairs == ["{0.__class__} {:>9} a"]
+    assert TASK.preprocess(Texts(["x"]), given).pairs == ["{0.__class__} {:>9} a"]
 
 
-def test_labels_share_one_by_their_entailment() -> None:
+def test_labels_share_a_total_of_1_by_their_entailment() -> None:
     outputs = answer(["sport", "art"])
     wanted = [[softmax(3, 1), softmax(1, 3)], [softmax(1, 5), softmax(5, 1)]]
     np.testing.assert_allclose(outputs["probabilities"], wanted, rtol=1e-5)
@@ -59,15 +59,15 @@ def test_labels_share_one_by_their_entailment() -> None:
     np.testing.assert_allclose(outputs["score"], [wanted[0][0], wanted[1][1]], rtol=1e-5)
 
 
-def test_several_labels_are_judged_by_themselves_against_contradiction() -> None:
+def test_multi_label_scores_each_label_against_contradiction() -> None:
     outputs = answer(["sport", "art"], multi_label=True, top_k=2)
     wanted = [[softmax(3, 1), softmax(1, 0)], [softmax(1, 2), softmax(5, 0)]]
     np.testing.assert_allclose(outputs["probabilities"], wanted, rtol=1e-5)
     assert outputs["label"].tolist() == [[b"sport", b"art"], [b"art", b"sport"]]
 
 
-def test_a_single_label_is_judged_against_contradiction() -> None:
-    outputs = TASK.answer(Texts(["x"] * 4), LOGITS, parameters(["sport"]))
+def test_a_single_label_is_scored_against_contradiction() -> None:
+    outputs = TASK.postprocess(Texts(["x"] * 4), LOGITS, parameters(["sport"]))
     np.testing.assert_allclose(outputs["probabilities"][0], [softmax(3, 1)], rtol=1e-5)
 
 
@@ -81,26 +81,32 @@ def test_a_single_label_is_judged_against_contradiction() -> None:
         ({"candidate_labels": ["a"], "multi_label": 1}, "multi_label must be true or false"),
     ],
 )
-def test_parameters_that_are_wrong_are_refused(given: dict[str, Any], complaint: str) -> None:
+def test_wrong_parameters_are_refused(given: dict[str, Any], complaint: str) -> None:
     with pytest.raises(InvalidRequestError, match=complaint):
-        TASK.ask(Texts(["x"]), Parameters.parse(given))
+        TASK.preprocess(Texts(["x"]), Parameters.parse(given))
 
 
-def test_pairs_and_models_of_no_entailment_are_refused() -> None:
+def test_pairs_and_models_without_entailment_are_refused() -> None:
     with pytest.raises(InvalidRequestError, match="take single texts, no pairs"):
-        TASK.ask(Texts(["x"], ["y"]), parameters(["a"]))
+        TASK.preprocess(Texts(["x"], ["y"]), parameters(["a"]))
     other = task_for(TextClassification(labels=["no", "yes"], activation="softmax"))
     with pytest.raises(InvalidRequestError, match=r"with a label entailment; .* no, yes$"):
-        other.ask(Texts(["x"]), parameters(["a"]))
+        other.preprocess(Texts(["x"]), parameters(["a"]))
 
 
-def test_the_label_of_entailment_is_found_as_transformers_does() -> None:
-    assert entailment_of(NLI) == 2
-    assert entailment_of(["entailment", "not_entailment"]) == 0
-    assert entailment_of(["LABEL_0", "LABEL_1", "not_entailment"]) is None
+def test_the_label_of_entailment_is_found_as_in_transformers() -> None:
+    assert find_entailment(NLI) == 2
+    assert find_entailment(["entailment", "not_entailment"]) == 0
+    assert find_entailment(["LABEL_0", "LABEL_1", "not_entailment"]) is None
 
 
-def test_metadata_leaves_the_number_of_labels_open() -> None:
-    shapes = {output["name"]: output["shape"] for output in TASK.output_types}
-    assert shapes["probabilities"] == [-1, -1]
-    assert shapes["logits"] == [-1, 3]
+def test_metadata_fixes_the_number_of_labels_only_without_entailment() -> None:
+    other = task_for(TextClassification(labels=["no", "yes"], activation="softmax"))
+    for task, probabilities, logits in ((TASK, [-1, -1], [-1, 3]), (other, [-1, 2], [-1, 2])):
+        described = {t["name"]: (t["datatype"], t["shape"]) for t in task.output_types}
+        assert described == {
+            "label": ("BYTES", [-1]),
+            "score": ("FP32", [-1]),
+            "probabilities": ("FP32", probabilities),
+            "logits": ("FP32", logits),
+        }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from predictor.errors import ClientGoneError, InvalidRequestError, PendingBytesError, TooLargeError
-from predictor.protocol.body_budget import Bodies
+from predictor.protocol.body_budget import BodyBudget
 from predictor.rest.http.request import WATCH_AFTER_SECONDS, Client, deadline_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def saying(*messages: dict[str, Any]) -> Receive:
 def client_of(receive: Receive, **headers: str) -> Client:
     """Of a server that takes bodies of 10 bytes."""
     given = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return Client({"headers": given}, receive, Bodies(10, 20))
+    return Client({"headers": given}, receive, BodyBudget(10, 20))
 
 
 def body_of(*messages: dict[str, Any], **headers: str) -> bytes:
@@ -81,7 +81,7 @@ def test_a_body_within_the_limit_is_not(length: str) -> None:
 
 def test_bodies_count_together_until_their_requests_are_over() -> None:
     async def run() -> None:
-        bodies = Bodies(10, 15)
+        bodies = BodyBudget(10, 15)
         scope: Scope = {"headers": []}
         first = Client(scope, saying(piece(b"01234", more=True), piece(b"56789")), bodies)
         await first.body()

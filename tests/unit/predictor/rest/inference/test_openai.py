@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from predictor.protocol.body_budget import Bodies
+from predictor.protocol.body_budget import BodyBudget
 from predictor.rest.app import RestApp
 from predictor.serving.model import Model
 from predictor.serving.repository import Repository
@@ -176,7 +176,7 @@ def test_limits_are_told_in_openais_form(app: RestApp, prepared_embedder: Path) 
     small = Settings("e", prepared_embedder, variant="fp32", lanes=1, max_request_texts=1)
     model = Model(small)
     model.load()
-    limited = RestApp(Repository([model], small), others, bodies=Bodies(64, 64))
+    limited = RestApp(Repository([model], small), others, bodies=BodyBudget(64, 64))
     many = request(limited, "POST", PATH, json={"input": ["a", "b"]})
     long = request(limited, "POST", PATH, json={"input": "a" * 100})
     model.stop()

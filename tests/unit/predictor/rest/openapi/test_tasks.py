@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from predictor.engine import tasks
+from predictor.engine.tasks.registry import TASKS
 from predictor.rest.openapi.tasks import _TASKS, Example
 
 
 def test_every_task_says_how_it_is_asked() -> None:
-    assert set(_TASKS) == {*tasks._TASKS.values(), *tasks._TOKEN_TASKS.values()}
+    assert set(_TASKS) == set(TASKS.values())
 
 
 def test_an_example_is_one_request_of_both_protocols() -> None:

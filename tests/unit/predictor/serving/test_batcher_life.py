@@ -1,4 +1,4 @@
-"""Lanes and those who leave: cancelled requests, deadlines, the end, loops that are gone."""
+"""Lanes: cancelled requests, deadlines, timelines, the end, and closed event loops."""
 
 from __future__ import annotations
 
@@ -6,30 +6,34 @@ import asyncio
 import threading
 import time
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from predictor.errors import DeadlineError
 from predictor.protocol.types import Texts
-from predictor.serving.batcher import Batcher, StoppedError
-from tests.unit.predictor.lanes import (
+from predictor.serving.batcher import StoppedError
+from predictor.telemetry.requests import CURRENT, Timeline
+from tests.unit.predictor.serving.lanes import (
     ONE_LANE,
     SECONDS,
     Letters,
-    busy,
-    letters_of,
-    queued,
+    enqueue,
+    occupy,
+    rows_of,
     running,
 )
 
+if TYPE_CHECKING:
+    from predictor.serving.batcher import Batcher
 
-def test_requests_that_were_cancelled_are_dropped_before_they_run(gate: threading.Event) -> None:
+
+def test_requests_that_are_cancelled_in_the_queue_never_run(gate: threading.Event) -> None:
     engine = Letters(gate)
 
     async def ask(batcher: Batcher) -> None:
-        first = await busy(engine, batcher)
-        kept, left = await queued(batcher, ["kept"], ["left", "gone"])
+        first = await occupy(engine, batcher)
+        kept, left = await enqueue(batcher, ["kept"], ["left", "gone"])
         assert batcher.waiting == 3
         left.cancel()
         await asyncio.sleep(0)
@@ -44,72 +48,72 @@ def test_requests_that_were_cancelled_are_dropped_before_they_run(gate: threadin
     assert batcher.waiting == 0
 
 
-def test_a_request_that_is_cancelled_while_it_runs_harms_nobody(gate: threading.Event) -> None:
+def test_a_request_that_is_cancelled_while_it_runs_does_not_disturb_the_next(
+    gate: threading.Event,
+) -> None:
     engine = Letters(gate)
 
     async def ask(batcher: Batcher) -> Any:
-        first = await busy(engine, batcher)
+        first = await occupy(engine, batcher)
         first.cancel()
         await asyncio.sleep(0)
         gate.set()
         return await batcher.run(Texts(["next"]))
 
     with running(engine) as batcher:
-        assert asyncio.run(ask(batcher)).tolist() == letters_of(["next"])
+        assert asyncio.run(ask(batcher)).tolist() == rows_of(["next"])
 
 
-def test_a_deadline_ends_the_wait_while_the_lane_is_busy_and_nothing_is_run_for_it(
-    gate: threading.Event,
-) -> None:
+def test_a_deadline_ends_a_request_in_the_queue_and_one_that_runs(gate: threading.Event) -> None:
     engine = Letters(gate)
 
     async def ask(batcher: Batcher) -> None:
-        first = await busy(engine, batcher)
-        soon = time.perf_counter() + 0.01
         with pytest.raises(DeadlineError, match="time was over"):
-            await batcher.run(Texts(["late", "too"]), deadline=soon)
+            await batcher.run(Texts(["slow"]), deadline=time.perf_counter() + 0.05)
+        with pytest.raises(DeadlineError, match="time was over"):
+            await batcher.run(Texts(["late", "too"]), deadline=time.perf_counter() + 0.01)
         assert batcher.waiting == 0
         gate.set()
-        await first
         later = time.perf_counter() + SECONDS
         assert len(await batcher.run(Texts(["next"]), deadline=later)) == 1
 
     with running(engine) as batcher:
         asyncio.run(ask(batcher))
-    assert engine.ran == ["first", "next"]
+    assert engine.ran == ["slow", "next"]
 
 
-def test_a_deadline_that_comes_while_it_runs_ends_the_wait(gate: threading.Event) -> None:
-    engine = Letters(gate)
+def test_an_answer_that_arrives_together_with_its_deadline_counts() -> None:
+    async def ask(batcher: Batcher) -> Any:
+        deadline = time.perf_counter() + 0.05
+        answer = asyncio.create_task(batcher.run(Texts(["aa"]), deadline))
+        await asyncio.sleep(0)
+        time.sleep(0.2)  # blocks the loop while both arrive
+        return await answer
 
-    async def ask(batcher: Batcher) -> None:
-        with pytest.raises(DeadlineError):
-            await batcher.run(Texts(["slow"]), deadline=time.perf_counter() + 0.05)
-        gate.set()
-        assert len(await batcher.run(Texts(["next"]))) == 1
-
-    with running(engine) as batcher:
-        asyncio.run(ask(batcher))
+    with running(Letters()) as batcher:
+        assert asyncio.run(ask(batcher)).tolist() == rows_of(["aa"])
 
 
-def test_the_wait_is_expected_from_the_pace_and_from_the_standstill(gate: threading.Event) -> None:
+def test_the_expected_wait_grows_with_service_times_and_with_a_standstill(
+    gate: threading.Event,
+) -> None:
     engine = Letters(gate)
 
     async def ask(batcher: Batcher) -> None:
         assert batcher.expected_wait() == 0
-        first = await busy(engine, batcher)
+        first = await occupy(engine, batcher)
         assert batcher.expected_wait() == 0, "nothing waits"
-        others = await queued(batcher, ["aa"], ["bb"])
+        others = await enqueue(batcher, ["aa"], ["bb"])
         before = batcher.expected_wait()
         await asyncio.sleep(0.05)
         assert batcher.expected_wait() >= before + 0.04, "the lane takes nothing"
         gate.set()
         await asyncio.gather(first, *others)
-        engine._gate = again = threading.Event()
+        engine.gate = again = threading.Event()
         engine.entered.clear()
-        busier = await busy(engine, batcher)
-        more = await queued(batcher, *[["cc"]] * 1000)
-        # The first inference took the time that the gate was closed.
+        busier = await occupy(engine, batcher)
+        more = await enqueue(batcher, *[["cc"]] * 1000)
+        # The first inference took as long as the gate was closed.
         assert batcher.expected_wait() > 1
         assert batcher.expected_wait(2000) > 2 * batcher.expected_wait()
         again.set()
@@ -120,14 +124,14 @@ def test_the_wait_is_expected_from_the_pace_and_from_the_standstill(gate: thread
         asyncio.run(ask(batcher))
 
 
-def test_stopping_finishes_what_is_queued_and_then_refuses(gate: threading.Event) -> None:
+def test_stop_answers_the_queue_and_refuses_new_requests(gate: threading.Event) -> None:
     engine = Letters(gate)
 
     async def ask(batcher: Batcher) -> list[Any]:
-        first = await busy(engine, batcher)
-        others = await queued(batcher, ["aa"], ["bb"])
+        first = await occupy(engine, batcher)
+        others = await enqueue(batcher, ["aa"], ["bb"])
         stopping = asyncio.create_task(asyncio.to_thread(batcher.stop))
-        while True:  # the call may take a moment to come through
+        while True:  # until the thread has called stop
             late = asyncio.create_task(batcher.run(Texts(["late"])))
             await asyncio.sleep(0.001)
             if late.done():
@@ -142,27 +146,20 @@ def test_stopping_finishes_what_is_queued_and_then_refuses(gate: threading.Event
 
     before = threading.active_count()
     with running(engine, replace(ONE_LANE, lanes=2, max_tokens=1)) as batcher:
-        # The second lane takes what the first does not, and waits at the gate, too.
+        # The second lane takes a text that the first does not, and waits at the gate, too.
         answers = asyncio.run(ask(batcher))
-    assert [answer.tolist() for answer in answers] == [
-        letters_of([t]) for t in ("first", "aa", "bb")
-    ]
+    assert [rows.tolist() for rows in answers] == [rows_of([t]) for t in ("first", "aa", "bb")]
     assert threading.active_count() == before, "the lanes have ended"
 
 
-def test_a_batcher_that_nobody_asked_stops_at_once() -> None:
-    with running(Letters(), replace(ONE_LANE, lanes=4)):
-        pass
-
-
-def test_several_event_loops_are_answered_each_in_its_own_thread() -> None:
+def test_each_of_several_event_loops_receives_its_answers() -> None:
     answers: dict[int, bool] = {}
 
     async def ask(batcher: Batcher, number: int) -> bool:
         requests = [["abc"[(number + turn) % 3] * (turn % 7 + 1)] for turn in range(40)]
         got = await asyncio.gather(*(batcher.run(Texts(texts)) for texts in requests))
         assert threading.current_thread() is threads[number]
-        return [rows.tolist() for rows in got] == [letters_of(texts) for texts in requests]
+        return [rows.tolist() for rows in got] == [rows_of(texts) for texts in requests]
 
     def loop(number: int) -> None:
         answers[number] = asyncio.run(ask(batcher, number))
@@ -176,12 +173,34 @@ def test_several_event_loops_are_answered_each_in_its_own_thread() -> None:
     assert answers == dict.fromkeys(range(4), True)
 
 
-def test_a_loop_that_was_closed_before_its_answer_came_harms_nobody(gate: threading.Event) -> None:
+def test_an_event_loop_that_closes_before_its_answer_disturbs_nobody(
+    gate: threading.Event,
+) -> None:
     engine = Letters(gate)
     with running(engine) as batcher:
         loop = asyncio.new_event_loop()
-        waiter = loop.run_until_complete(busy(engine, batcher))
+        waiter = loop.run_until_complete(occupy(engine, batcher))
         waiter.cancel()
         loop.close()
         gate.set()
-        assert asyncio.run(batcher.run(Texts(["next"]))).tolist() == letters_of(["next"])
+        assert asyncio.run(batcher.run(Texts(["next"]))).tolist() == rows_of(["next"])
+
+
+def test_the_lanes_note_each_requests_own_timeline() -> None:
+    async def ask(*texts: str) -> Timeline:
+        timeline = Timeline()
+        CURRENT.set(timeline)
+        await batcher.run(Texts(texts))
+        return timeline
+
+    async def both() -> list[Timeline]:
+        return list(await asyncio.gather(ask("good", "bad"), ask("film")))
+
+    with running(Letters(), replace(ONE_LANE, max_tokens=1)) as batcher:
+        two, one = asyncio.run(both())
+    assert (two.inferences, one.inferences) == (2, 1)
+    assert two.started != one.started
+    for line in (one, two):
+        moments = [line.arrived, line.tokenizing, line.tokenized, line.started, line.finished]
+        assert moments == sorted(moments)
+        assert line.arrived > 0

@@ -1,4 +1,4 @@
-"""Tasks about tokens over the tiny prepared models, and over tokenizers of other kinds."""
+"""Tasks on tokens, over the tiny prepared models and over other kinds of tokenizers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from predictor.engine.tasks import task_for
-from predictor.engine.tasks.question_answering import _spans
+from predictor.engine import windows
+from predictor.engine.tasks.question_answering import find_spans
+from predictor.engine.tasks.registry import task_for
 from predictor.engine.tasks.token_classification import without_overlaps
-from predictor.engine.tasks.words import cleaned
-from predictor.engine.windows import windows
+from predictor.engine.tasks.words import remove_spaces
 from predictor.errors import SelfTestError
 from predictor.loading.load import load
 from predictor.protocol.parameters import Parameters
@@ -43,57 +43,30 @@ def tagger_engine(prepared_tagger: Path) -> Engine:
 
 
 @pytest.mark.parametrize("prepared", PREPARED)
-def test_a_self_test_that_was_met_otherwise_names_its_text(
+def test_a_self_test_on_tokens_names_the_text_that_differs(
     prepared: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     folder = writable_copy(request.getfixturevalue(prepared), tmp_path / "copy")
     settings = Settings(model_dir=folder, variant="fp32")
     assert load(settings).selftest_distance is not None
     kept = SelfTest.load(folder / SELFTEST_FILE)
-    assert kept.rows is not None
-    assert kept.reference.shape[0] == sum(kept.rows)
-    moved = kept.reference.copy()
-    moved[sum(kept.rows[:3]), -1] += 0.5
-    (folder / SELFTEST_FILE).unlink()
-    replace(kept, reference=moved).save(folder / SELFTEST_FILE)
-    describe_again(folder)
-    with pytest.raises(SelfTestError, match=r"0\.5 off the reference on text 4 of 8"):
-        load(settings)
-
-
-@pytest.mark.parametrize("prepared", PREPARED)
-def test_a_self_test_of_another_number_of_tokens_fails(
-    prepared: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    folder = writable_copy(request.getfixturevalue(prepared), tmp_path / "copy")
-    kept = SelfTest.load(folder / SELFTEST_FILE)
     rows = kept.rows or []
-    (folder / SELFTEST_FILE).unlink()
-    shorter = replace(kept, reference=kept.reference[1:], rows=[rows[0] - 1, *rows[1:]])
-    shorter.save(folder / SELFTEST_FILE)
-    describe_again(folder)
-    with pytest.raises(PackageError, match="the model answers shape"):
-        load(Settings(model_dir=folder, variant="fp32"))
+    assert len(kept.reference) == sum(rows)
+    moved = kept.reference.copy()
+    moved[sum(rows[:3]), -1] += 0.5
+    shorter = [rows[0] - 1, *rows[1:]]
+    for changed, error, message in (
+        (replace(kept, reference=moved), SelfTestError, r"0\.5 off the reference on text 4 of 8"),
+        (replace(kept, reference=moved[1:], rows=shorter), PackageError, "model answers shape"),
+    ):
+        (folder / SELFTEST_FILE).unlink()
+        changed.save(folder / SELFTEST_FILE)
+        describe_again(folder)
+        with pytest.raises(error, match=message):
+            load(settings)
 
 
-@pytest.mark.parametrize("prepared", PREPARED)
-def test_both_variants_pass_their_gates_and_keep_texts_apart(
-    prepared: str, request: pytest.FixtureRequest
-) -> None:
-    from storage_init.format.package import read_package
-
-    package, _ = read_package(request.getfixturevalue(prepared))
-    assert [variant.name for variant in package.variants] == ["fp32", "int8"]
-    for variant in package.variants:
-        assert variant.closeness.texts == 8
-        assert variant.batch_sensitivity.largest_move < 1e-5
-    fp32, int8 = (variant.closeness.worst_logit_difference for variant in package.variants)
-    assert fp32 is not None
-    assert int8 is not None
-    assert fp32 < 1e-4 < int8
-
-
-def test_a_row_a_token_without_the_padding_of_its_company(tagger_engine: Engine) -> None:
+def test_rows_hold_one_value_per_token_without_padding(tagger_engine: Engine) -> None:
     texts = sentences(6)
     together = rows_of(tagger_engine, Texts(texts))
     tokens = tokens_of(tagger_engine, Texts(texts))
@@ -105,7 +78,7 @@ def test_a_row_a_token_without_the_padding_of_its_company(tagger_engine: Engine)
     assert values_of(together).shape == (sum(map(len, tokens)), len(TAGS))
 
 
-def test_the_other_tasks_ask_for_no_offsets(
+def test_tasks_on_whole_texts_tokenise_without_offsets(
     classifier_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
@@ -119,14 +92,14 @@ def test_the_other_tasks_ask_for_no_offsets(
     assert asked == []
 
 
-def test_only_the_rows_that_are_wanted_are_kept(tagger_engine: Engine) -> None:
+def test_only_the_rows_that_the_task_needs_are_kept(tagger_engine: Engine) -> None:
     ids = np.array([2, 9, 8, 3])
     (whole,) = tagger_engine.run([Tokens(ids)])
-    (some,) = tagger_engine.run([Tokens(ids, kept=np.array([3, 1]))])
+    (some,) = tagger_engine.run([Tokens(ids, row_indices=np.array([3, 1]))])
     np.testing.assert_allclose(some.values, whole.values[[3, 1]], atol=1e-6)
 
 
-def test_of_two_windows_the_longer_entity_stays() -> None:
+def test_of_overlapping_entities_the_longer_one_stays() -> None:
     def entity(start: int, end: int, score: float) -> dict[str, Any]:
         return {"start": start, "end": end, "score": score}
 
@@ -136,7 +109,7 @@ def test_of_two_windows_the_longer_entity_stays() -> None:
     assert without_overlaps([]) == []
 
 
-def test_spans_are_the_likeliest_of_all_that_are_short_enough() -> None:
+def test_the_likeliest_spans_within_the_length_are_found() -> None:
     chance = np.random.default_rng(2)
     starts, ends = chance.random(30), chance.random(30)
     for longest, count in ((1, 5), (7, 40), (100, 10_000)):
@@ -146,7 +119,7 @@ def test_spans_are_the_likeliest_of_all_that_are_short_enough() -> None:
             for last in range(first, min(first + longest, 30))
         ]
         wanted = sorted(every, key=lambda span: -span[2])[:count]
-        assert _spans(starts, ends, longest, count) == wanted
+        assert find_spans(starts, ends, longest, count) == wanted
 
 
 def test_a_tokenizer_without_the_mask_is_refused(tagger_engine: Engine) -> None:
@@ -158,12 +131,12 @@ def test_decoded_text_is_cleaned_as_transformers_does() -> None:
     from transformers import PreTrainedTokenizerBase
 
     text = "it 's not l ' ete , isn't it ? they 've said : do n't ! i 'm , we 're . a . b 'll"
-    assert cleaned(text) == PreTrainedTokenizerBase.clean_up_tokenization(text)
+    assert remove_spaces(text) == PreTrainedTokenizerBase.clean_up_tokenization(text)
 
 
 @pytest.fixture(scope="module", params=["byte-level BPE", "Unigram"])
 def other(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tagger whose tokenizer does not mark what continues a word."""
+    """A tagger whose tokenizer does not mark the pieces that continue a word."""
     import torch
     from tokenizers import Tokenizer as Library
     from tokenizers import decoders, models, pre_tokenizers, processors, trainers
@@ -217,9 +190,7 @@ def other(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
 @pytest.mark.parametrize("strategy", ["simple", "first", "average", "max", "none"])
-def test_other_tokenizers_agree_with_transformers_on_every_entity(
-    other: Path, strategy: str
-) -> None:
+def test_entities_agree_with_transformers_for_other_tokenizers(other: Path, strategy: str) -> None:
     import torch
 
     reference = original("token-classification", other, aggregation_strategy=strategy)
@@ -227,13 +198,13 @@ def test_other_tokenizers_agree_with_transformers_on_every_entity(
     texts = sentences(50, longest=14, seed=6)
     rows = np.empty(len(texts), dtype=np.object_)
     for index, encoding in enumerate(tokenizer.encode_aligned(texts)):
-        (window,) = windows(encoding, index, stride=None, paired=False)
+        (window,) = windows.split(encoding, index, stride=None, paired=False)
         with torch.inference_mode():
             logits = reference.model(torch.tensor(window.ids[None])).logits[0].numpy()
         rows[index] = TokenRows(Tokens(window.ids, window=window), logits)
     task = task_for(TokenClassification(labels=TAGS), tokenizer)
     asked = Parameters.parse({"aggregation_strategy": strategy})
-    got = task.predictions(task.answer(Texts(texts), rows, asked))
+    got = task.predictions(task.postprocess(Texts(texts), rows, asked))
     for ours, wanted in zip(got, reference(texts), strict=True):
         assert [{**e, "score": 0} for e in ours] == [{**e, "score": 0} for e in wanted]
         np.testing.assert_allclose(
@@ -245,14 +216,14 @@ def test_other_tokenizers_agree_with_transformers_on_every_entity(
 def test_a_plain_export_answers_as_the_prepared_model_does(
     source: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """The engine takes the graph as optimum leaves it, spans as two outputs."""
+    """The engine runs graphs as optimum exports them, with spans as two outputs."""
     exported = export_onnx(request.getfixturevalue(source), tmp_path / "plain")
     plain = load(Settings(model_dir=exported)).engine
     prepared = load(
         Settings(model_dir=request.getfixturevalue(f"prepared_{source}"), variant="fp32")
     ).engine
     pairs = ["a good book"] if source == "reader" else None
-    asked = plain.task.ask(Texts(["the [MASK] film"], pairs), Parameters())
+    asked = plain.task.preprocess(Texts(["the [MASK] film"], pairs), Parameters())
     np.testing.assert_allclose(
         values_of(rows_of(plain, asked)), values_of(rows_of(prepared, asked)), atol=1e-4
     )
