@@ -15,7 +15,7 @@ import yaml
 from pipeline.report.footprint import Footprint, measure
 from pipeline.report.report import Findings, deployment, render
 from pipeline.workspace.evidence import OnEvaluationData, WorstExample
-from pipeline.workspace.records import Record
+from pipeline.workspace.records import StepRecord
 from storage_init.format.package import BatchSensitivity, read_package
 from storage_init.format.verify import verify
 
@@ -103,7 +103,7 @@ def findings(**changes: Any) -> Findings:
         "sizes": {"fp32": 268_000_000, "int8": 109_000_000},
         "rejected": {},
         "operators": Counter({"Attention": 6, "MatMul": 24, "LayerNormalization": 2}),
-        "steps": [Record("export", "opset 18", 12.3, 1_600_000_000, "d")],
+        "steps": [StepRecord("export", "opset 18", 12.3, 1_600_000_000, "d")],
         "footprints": {"fp32": Footprint(40_000_000, 260_000_000)},
     }
     return Findings(**(known | changes))
@@ -138,7 +138,7 @@ def test_whatever_somebody_else_wrote_is_text(package: Package) -> None:
         findings(
             evidence=EVIDENCE,
             rejected={"bf16": HOSTILE},
-            steps=[Record("export", HOSTILE, 1.0, 1, "d")],
+            steps=[StepRecord("export", HOSTILE, 1.0, 1, "d")],
             operators=Counter({HOSTILE: 1}),
         ),
     )
