@@ -1,4 +1,4 @@
-"""The page: it stands by itself, escapes what is not ours, and says what was found."""
+"""The report is self-contained, escapes texts from elsewhere, and shows what was found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from pipeline.report.footprint import Footprint, measure
 from pipeline.report.report import Findings, deployment, render
 from pipeline.workspace.evidence import OnEvaluationData, WorstExample
 from pipeline.workspace.records import StepRecord
-from storage_init.format.package import BatchSensitivity, read_package
+from storage_init.format.package import (
+    BatchSensitivity,
+    Closeness,
+    TextEmbedding,
+    TextRanking,
+    read_package,
+)
 from storage_init.format.verify import verify
 
 if TYPE_CHECKING:
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
     from storage_init.format.package import Package
 
 HOSTILE = "<script>alert(1)</script>"
-# A page that loads anything from elsewhere would have one of these.
+# A page that loads anything from elsewhere has one of these.
 OUTSIDE = re.compile(r"""(?:src|href)=|url\(|@import|https?://""")
 VOID = {"meta", "link", "br", "rect"}
 
@@ -67,7 +73,7 @@ EVIDENCE: dict[str, Any] = {
 
 
 class Outline(HTMLParser):
-    """Checks that tags are closed in order; keeps their names."""
+    """Checks that tags are closed in order, and counts them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +115,7 @@ def findings(**changes: Any) -> Findings:
     return Findings(**(known | changes))
 
 
-def test_a_published_package_has_its_page_and_verifies_with_it(prepared_classifier: Path) -> None:
+def test_a_published_package_verifies_with_its_page(prepared_classifier: Path) -> None:
     package = verify(prepared_classifier)
     assert "report.html" in [file.path for file in package.files]
     page = (prepared_classifier / "report.html").read_text(encoding="utf-8")
@@ -124,12 +130,7 @@ def test_a_published_package_has_its_page_and_verifies_with_it(prepared_classifi
     assert "prefers-color-scheme: dark" in page
 
 
-def test_it_loads_nothing_from_elsewhere(package: Package) -> None:
-    page = render(package, findings(evidence=EVIDENCE))
-    assert OUTSIDE.findall(page) == []
-
-
-def test_whatever_somebody_else_wrote_is_text(package: Package) -> None:
+def test_texts_from_elsewhere_are_escaped(package: Package) -> None:
     source = msgspec.structs.replace(package.source, uri=f"file:///{HOSTILE}", license=HOSTILE)
     task = msgspec.structs.replace(package.task, labels=[HOSTILE, "b", "c"])
     hostile = msgspec.structs.replace(package, source=source, task=task)
@@ -147,8 +148,9 @@ def test_whatever_somebody_else_wrote_is_text(package: Package) -> None:
     assert outline(page).seen["script"] == 0
 
 
-def test_the_evidence_is_shown_with_its_worst_examples(package: Package) -> None:
+def test_the_page_shows_the_evidence_and_loads_nothing_from_elsewhere(package: Package) -> None:
     page = render(package, findings(evidence=EVIDENCE))
+    assert OUTSIDE.findall(page) == []
     for shown in (
         "On 2000 texts of evaluation data",
         "98.75 %",
@@ -162,7 +164,7 @@ def test_the_evidence_is_shown_with_its_worst_examples(package: Package) -> None
         assert shown in page
 
 
-def test_what_was_not_published_and_what_was_not_fused_is_said(package: Package) -> None:
+def test_the_page_names_rejected_variants_and_unfused_operators(package: Package) -> None:
     page = render(package, findings(rejected={"int8": "worst cosine 0.9 is below 0.97"}))
     assert "worst cosine 0.9 is below 0.97" in page
     assert "6 of the graph&#39;s 32 nodes are fused" in page
@@ -171,15 +173,19 @@ def test_what_was_not_published_and_what_was_not_fused_is_said(package: Package)
     assert "Nothing: none of ONNX Runtime&#39;s encoder patterns matches" in bare
 
 
-def test_an_embedder_is_told_by_its_cosine(prepared_embedder: Path) -> None:
-    page = (prepared_embedder / "report.html").read_text(encoding="utf-8")
+def test_an_embedders_page_shows_its_cosine(package: Package) -> None:
+    task = TextEmbedding(dimension=8, pooling="mean", normalize=True)
+    closeness = Closeness(texts=8, worst_cosine=0.99)
+    variants = [msgspec.structs.replace(each, closeness=closeness) for each in package.variants]
+    embedder = msgspec.structs.replace(package, task=task, variants=variants)
+    page = render(embedder, findings())
     outline(page)
     assert "worst cosine" in page
     assert "same answer" not in page
 
 
-def test_a_ranker_is_told_by_its_order(prepared_reranker: Path) -> None:
-    package, _ = read_package(prepared_reranker)
+def test_a_rankers_page_shows_its_order(package: Package) -> None:
+    package = msgspec.structs.replace(package, task=TextRanking(activation="sigmoid"))
     on = OnEvaluationData(
         texts=40,
         batch_sensitivity=BatchSensitivity(largest_move=0.001, flipped_labels=0.0125),
@@ -206,7 +212,7 @@ def test_a_ranker_is_told_by_its_order(prepared_reranker: Path) -> None:
         ("2024-model", "model-2024-model"),
     ],
 )
-def test_the_service_can_be_pasted(name: str, expected: str) -> None:
+def test_the_manifest_has_a_name_that_kubernetes_accepts(name: str, expected: str) -> None:
     service = yaml.safe_load(deployment(name))
     assert service["metadata"]["name"] == expected
     model = service["spec"]["predictor"]["model"]
