@@ -72,10 +72,7 @@ def text_distances(
     """
     if isinstance(task, TextEmbedding):
         return distances(task, answers, baseline)
-    ends = np.cumsum(rows)[:-1] if rows is not None else np.arange(1, len(answers))
-    pairs = list(zip(np.split(answers, ends), np.split(baseline, ends), strict=True))
-    if isinstance(task, QuestionAnswering):
-        pairs = [(got.T, want.T) for got, want in pairs]
+    pairs = _by_text(task, answers, baseline, rows or [1] * len(answers))
     # A text without a mask has no rows.
     moves = [_moved(task, got, want) if got.size else 0.0 for got, want in pairs]
     return np.array([move if np.isfinite(move) else np.inf for move in moves])
@@ -87,15 +84,24 @@ def _compared(
     """The largest difference of a probability, and the share of equal best answers."""
     if isinstance(task, QuestionAnswering) and rows is not None:
         # Two choices among the tokens of a text: where the answer starts and where it ends.
-        ends = np.cumsum(rows)[:-1]
-        texts = zip(np.split(left, ends), np.split(right, ends), strict=True)
-        pairs = [(got.T, want.T) for got, want in texts if len(got)]
+        pairs = [pair for pair in _by_text(task, left, right, rows) if pair[0].size]
         agreed = [bool((got.argmax(1) == want.argmax(1)).all()) for got, want in pairs]
         return max(_moved(task, *pair) for pair in pairs), float(np.mean(agreed))
     if isinstance(task, TextRanking):
         return _moved(task, left, right), order_agreement(left[:, 0], right[:, 0])
     agreement = (left.argmax(axis=1) == right.argmax(axis=1)).mean()
     return _moved(task, left, right), float(agreement)
+
+
+def _by_text(
+    task: Task, left: NDArray[Any], right: NDArray[Any], rows: Sequence[int]
+) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """The rows of each text, transposed for question answering: its choice is among tokens."""
+    ends = np.cumsum(rows)[:-1]
+    texts = zip(np.split(left, ends), np.split(right, ends), strict=True)
+    if isinstance(task, QuestionAnswering):
+        return [(one.T, other.T) for one, other in texts]
+    return list(texts)
 
 
 def order_agreement(got: NDArray[Any], want: NDArray[Any]) -> float:

@@ -53,12 +53,9 @@ def search(
     worst = [damage.node for damage in damages if damage.distance > 0]
     trials: list[Trial] = []
     passed: dict[int, Measured] = {}
-    written = 0
 
     def passes(count: int) -> bool:
-        nonlocal written
         int8.write_int8(workspace, recipe, worst[:count])
-        written = count
         candidate = Candidate.open(workspace, recipe, "int8", baseline.batches)
         measured = baseline.measure(candidate, recipe.gate("int8"))
         trials.append(Trial(count, measured.failure))
@@ -71,7 +68,7 @@ def search(
     if fewest is None:
         put_back(workspace)
         return LayerSearch(damages, trials, []), None
-    if written != fewest:
+    if trials[-1].excluded != fewest:
         int8.write_int8(workspace, recipe, worst[:fewest])
     return LayerSearch(damages, trials, worst[:fewest]), passed[fewest]
 

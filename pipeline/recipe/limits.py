@@ -62,7 +62,7 @@ MinRankCorrelation = Annotated[
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Part of a recipe: immutable, without fields that nobody knows."""
+    """A part of a recipe: immutable, and an unknown field is an error."""
 
 
 class EvaluationGate(Section, frozen=True):

@@ -129,13 +129,12 @@ def _needs(variant: Variant) -> str:
 
 def _operators(counts: Counter[str]) -> list[tuple[str, int, str]]:
     """Operator, count and kind: fused, left unfused, the rest; each the most frequent first."""
-    kinds = {True: "fused", False: "as exported"}
-    known = [
-        (name, count, "left unfused" if name in UNFUSED else kinds[name in FUSED])
-        for name, count in counts.most_common()
-    ]
     order = ["fused", "left unfused", "as exported"]
-    return sorted(known, key=lambda row: order.index(row[2]))
+    rows = []
+    for name, count in counts.most_common():
+        kind = 0 if name in FUSED else 1 if name in UNFUSED else 2
+        rows.append((name, count, order[kind]))
+    return sorted(rows, key=lambda row: order.index(row[2]))
 
 
 def _fused_sentence(counts: Counter[str]) -> str:

@@ -14,7 +14,17 @@ import yaml
 
 from pipeline.report.footprint import Footprint, measure
 from pipeline.report.report import Findings, deployment, render
-from pipeline.workspace.evidence import OnEvaluationData, WorstExample
+from pipeline.workspace.evidence import (
+    Answer,
+    EvalDataFacts,
+    Evidence,
+    LabelScores,
+    LayerSearch,
+    Limit,
+    OnEvaluationData,
+    VariantEvidence,
+    WorstExample,
+)
 from pipeline.workspace.records import StepRecord
 from storage_init.format.package import (
     BatchSensitivity,
@@ -35,41 +45,38 @@ HOSTILE = "<script>alert(1)</script>"
 OUTSIDE = re.compile(r"""(?:src|href)=|url\(|@import|https?://""")
 VOID = {"meta", "link", "br", "rect"}
 
-EVIDENCE: dict[str, Any] = {
-    "eval_data": {"file": "reviews.jsonl", "sha256": "a" * 64, "texts": 2000, "labelled": True},
-    "original": {"accuracy": 0.912, "macro_f1": 0.9, "confusion": [[1]]},
-    "variants": [
-        {
-            "name": "int8",
-            "limits": [
-                {
-                    "data": "selftest",
-                    "name": "min_label_agreement",
-                    "bound": 0.85,
-                    "measured": 0.5,
-                    "passed": False,
-                }
-            ],
-            "on_evaluation_data": {
-                "label_agreement": 0.9875,
-                "differing": 25,
-                "flipped": 3,
-                "scores": {"accuracy": 0.9085, "macro_f1": 0.897},
-            },
-            "search": {"excluded": ["layer_3"]},
-            "worst": [
-                {
-                    "text": f"Not good {HOSTILE}",
-                    "text_pair": None,
-                    "distance": 0.31,
-                    "label": "negative",
-                    "original": {"label": "negative", "probability": 0.52},
-                    "variant": {"label": "neutral", "probability": 0.49},
-                }
-            ],
-        }
+STILL = BatchSensitivity(largest_move=0.001, flipped_labels=0.0125)
+INT8 = VariantEvidence(
+    "int8",
+    accepted=False,
+    limits=[Limit("selftest", "min_label_agreement", 0.85, 0.5, passed=False)],
+    on_evaluation_data=OnEvaluationData(
+        texts=2000,
+        batch_sensitivity=STILL,
+        label_agreement=0.9875,
+        differing=25,
+        flipped=3,
+        scores=LabelScores(0.9085, 0.897, [[1]]),
+    ),
+    search=LayerSearch([], [], ["layer_3"]),
+    worst=[
+        WorstExample(
+            f"Not good {HOSTILE}",
+            0.31,
+            label="negative",
+            original=Answer("negative", 0.52),
+            variant=Answer("neutral", 0.49),
+        )
     ],
-}
+)
+EVIDENCE = Evidence(
+    task="text-classification",
+    cpu="a CPU",
+    selftest_texts=8,
+    eval_data=EvalDataFacts("reviews.jsonl", "a" * 64, 2000, labelled=True),
+    original=LabelScores(0.912, 0.9, [[1]]),
+    variants=[INT8],
+)
 
 
 class Outline(HTMLParser):
@@ -104,13 +111,14 @@ def package(prepared_classifier: Path) -> Package:
     return read_package(prepared_classifier)[0]
 
 
-def findings(**changes: Any) -> Findings:
+def findings(evidence: Evidence | None = None, **changes: Any) -> Findings:
     known: dict[str, Any] = {
         "sizes": {"fp32": 268_000_000, "int8": 109_000_000},
         "rejected": {},
         "operators": Counter({"Attention": 6, "MatMul": 24, "LayerNormalization": 2}),
         "steps": [StepRecord("export", "opset 18", 12.3, 1_600_000_000, "d")],
         "footprints": {"fp32": Footprint(40_000_000, 260_000_000)},
+        "evidence": None if evidence is None else msgspec.to_builtins(evidence),
     }
     return Findings(**(known | changes))
 
@@ -137,7 +145,7 @@ def test_texts_from_elsewhere_are_escaped(package: Package) -> None:
     page = render(
         hostile,
         findings(
-            evidence=EVIDENCE,
+            EVIDENCE,
             rejected={"bf16": HOSTILE},
             steps=[StepRecord("export", HOSTILE, 1.0, 1, "d")],
             operators=Counter({HOSTILE: 1}),
@@ -149,7 +157,7 @@ def test_texts_from_elsewhere_are_escaped(package: Package) -> None:
 
 
 def test_the_page_shows_the_evidence_and_loads_nothing_from_elsewhere(package: Package) -> None:
-    page = render(package, findings(evidence=EVIDENCE))
+    page = render(package, findings(EVIDENCE))
     assert OUTSIDE.findall(page) == []
     for shown in (
         "On 2000 texts of evaluation data",
@@ -186,17 +194,17 @@ def test_an_embedders_page_shows_its_cosine(package: Package) -> None:
 
 def test_a_rankers_page_shows_its_order(package: Package) -> None:
     package = msgspec.structs.replace(package, task=TextRanking(activation="sigmoid"))
-    on = OnEvaluationData(
+    ranked = OnEvaluationData(
         texts=40,
-        batch_sensitivity=BatchSensitivity(largest_move=0.001, flipped_labels=0.0125),
+        batch_sensitivity=STILL,
         rank_correlation=0.9973,
         mean_probability_difference=0.0042,
         worst_probability_difference=0.031,
     )
     worst = [WorstExample("query", 0.03, "document")]
-    variant = {"name": "int8", "limits": [], "on_evaluation_data": on, "search": None}
-    evidence = EVIDENCE | {"original": None, "variants": [variant | {"worst": worst}]}
-    page = render(package, findings(evidence=msgspec.to_builtins(evidence)))
+    variant = VariantEvidence("int8", accepted=True, on_evaluation_data=ranked, worst=worst)
+    evidence = msgspec.structs.replace(EVIDENCE, original=None, variants=[variant])
+    page = render(package, findings(evidence))
     outline(page)
     for shown in ("same order", "0.9973", "0.031", "0.0042", "1.25 %", "query<br>document"):
         assert shown in page
