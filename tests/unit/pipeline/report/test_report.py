@@ -186,8 +186,9 @@ def test_an_embedders_page_shows_its_cosine(package: Package) -> None:
     closeness = Closeness(texts=8, worst_cosine=0.99)
     variants = [msgspec.structs.replace(each, closeness=closeness) for each in package.variants]
     embedder = msgspec.structs.replace(package, task=task, variants=variants)
-    page = render(embedder, findings())
+    page = render(embedder, findings(operators=Counter({"Attention": 2})))
     outline(page)
+    assert "Left as they were exported" not in page
     assert "worst cosine" in page
     assert "same answer" not in page
 
