@@ -99,7 +99,7 @@ lock: $(VENV)/.venv
 schema: $(VENV)/.demo
 	$(BIN)/python -c 'from storage_init.package_schema import schema; print(schema(), end="")' \
 		> docs/package.schema.json
-	$(BIN)/python -m pipeline.recipe.docs docs
+	$(BIN)/python -m docs.generate.recipe docs
 	$(BIN)/python -m docs.generate.predictor docs
 	$(BIN)/python -m docs.generate.tables docs
 	env -u WARMSTART_STORE -u WARMSTART_KFP_ENDPOINT $(BIN)/python -m docs.generate.pipeline docs

@@ -51,7 +51,7 @@ def _package(arguments: argparse.Namespace) -> None:
 
 
 def _print_recipe(arguments: argparse.Namespace) -> None:
-    from pipeline.recipe.docs import default_yaml
+    from pipeline.recipe.commented import default_yaml
 
     print(default_yaml(arguments.task), end="")
 

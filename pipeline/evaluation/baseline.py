@@ -1,4 +1,4 @@
-"""What variants are held against: the original's answers to the self-test and evaluation data."""
+"""The baseline: the original model's answers to the self-test and to the evaluation data."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.evaluation import closeness, gates
-from pipeline.evaluation.baseline_outputs import reference_outputs
-from pipeline.evaluation.comparison import Reference, batch_sensitivity, compare, worst_examples
+from pipeline.evaluation.comparison import BaselineAnswers, compare, worst_examples
 from pipeline.evaluation.examples import Batches, mixed_examples, selftest_examples
+from pipeline.graphs.files import GraphError
 from pipeline.recipe.eval_data import read_examples
 from storage_init.format.package import (
     TOKENIZER_FILE,
@@ -27,18 +27,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import tokenizers
+    from numpy.typing import NDArray
 
     from pipeline.evaluation.candidate import Candidate
     from pipeline.recipe.eval_data import Examples
-    from pipeline.recipe.recipe import Example, Gate, Recipe
+    from pipeline.recipe.limits import Gate
+    from pipeline.recipe.recipe import Example, Recipe
     from pipeline.workspace.evidence import Limit, OnEvaluationData, WorstExample
     from pipeline.workspace.workspace import Workspace
     from storage_init.format.package import Closeness, Task
+    from storage_init.raw.hf_config import ModelFacts
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A variant beside the original; ``failure``: every limit it missed, None if it passed."""
+    """A variant compared with the baseline; ``failure`` names every missed limit, None if none."""
 
     closeness: Closeness
     batch_sensitivity: BatchSensitivity
@@ -50,26 +53,27 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Yardstick:
-    """The original's answers; ``mixed``: more texts, of mixed lengths, to share batches with."""
+class Baseline:
+    """The baseline of one model; ``mixed`` holds more texts, of mixed lengths, to fill batches."""
 
     batches: Batches
-    selftest: Reference
+    selftest: BaselineAnswers
     mixed: list[tokenizers.Encoding]
-    evaluation: Reference | None
+    evaluation: BaselineAnswers | None
 
     @property
     def task(self) -> Task:
-        """Of the model."""
+        """The model's task."""
         return self.batches.task
 
     @classmethod
-    def make(cls, workspace: Workspace, recipe: Recipe) -> Yardstick:
-        """Run the original on all texts.
+    def make(cls, workspace: Workspace, recipe: Recipe) -> Baseline:
+        """Run the original model on all texts.
 
         Raises:
             EvalDataError: the evaluation data cannot be read or does not fit the model.
-            RecipeError: the self-test's texts do not fit it.
+            GraphError: the original model gives no answers, or answers of the wrong width.
+            RecipeError: the self-test texts do not fit the model.
         """
         facts = workspace.facts(recipe)
         task = facts.task
@@ -78,10 +82,10 @@ class Yardstick:
         tokenizer = Tokenizer(path, facts.limits.max_length, facts.pad_token_id, cut_of(task))
         batches = Batches(task, tokenizer)
 
-        def answer(texts: Sequence[Example]) -> Reference:
+        def answer(texts: Sequence[Example]) -> BaselineAnswers:
             encodings = tokenizer.encode_batch(texts)
-            answers = reference_outputs(workspace, facts, texts, tokenizer)
-            return Reference(list(texts), encodings, answers, batches.rows(encodings))
+            answers = baseline_outputs(workspace, facts, texts, tokenizer)
+            return BaselineAnswers(list(texts), encodings, answers, batches.rows(encodings))
 
         texts = selftest_examples(task, recipe.selftest_texts)
         mixed = tokenizer.encode_batch(mixed_examples(task, texts))
@@ -89,7 +93,7 @@ class Yardstick:
         return cls(batches, answer(texts), mixed, evaluation)
 
     def predictors_selftest(self) -> SelfTest:
-        """The self-test as a package holds it."""
+        """The self-test for the package."""
         texts = self.selftest.texts
         return SelfTest(
             [text if isinstance(text, str) else text[0] for text in texts],
@@ -99,11 +103,12 @@ class Yardstick:
         )
 
     def measure(self, candidate: Candidate, gate: Gate) -> Measured:
-        """Hold a variant against the original and its limits."""
+        """Compare a variant with the baseline and check its limits."""
         task, known = self.task, self.selftest
         encodings = [*known.encodings, *self.mixed]
         alone, together = candidate.run_alone(encodings), candidate.run_together(encodings)
-        sensitivity = batch_sensitivity(task, alone, together, self.batches.rows(encodings))
+        rows = self.batches.rows(encodings)
+        sensitivity = closeness.batch_sensitivity(task, alone, together, rows)
         alone = alone[: len(known.answers)]
         close = closeness.closeness(task, alone, known.answers, known.rows)
         limits = gates.on_selftest(task, close, gate)
@@ -112,7 +117,11 @@ class Yardstick:
         if (data := self.evaluation) is not None:
             answers = candidate.run_alone(data.encodings)
             found = compare(task, data, answers, candidate.run_together(data.encodings))
-            sensitivity = _worse(sensitivity, found.batch_sensitivity)
+            more = found.batch_sensitivity
+            sensitivity = BatchSensitivity(
+                largest_move=max(sensitivity.largest_move, more.largest_move),
+                flipped_labels=max(sensitivity.flipped_labels, more.flipped_labels),
+            )
             limits += gates.on_evaluation_data(found, data.scores, gate.evaluation)
             worst = worst_examples(task, data, answers)
         failure = gates.failure(limits)
@@ -123,19 +132,58 @@ class Yardstick:
 
 
 def _evaluation(
-    task: Task, examples: Examples, answer: Callable[[Sequence[Example]], Reference]
-) -> Reference:
+    task: Task, examples: Examples, answer: Callable[[Sequence[Example]], BaselineAnswers]
+) -> BaselineAnswers:
     texts, paired = examples.texts, False
     if isinstance(task, QuestionAnswering | FillMask | TextRanking):
         texts = selftest_examples(task, texts)
     if isinstance(task, TextEmbedding) and isinstance(texts[0], tuple):
-        # An embedder answers a text and its pair apart; how alike they are is the question.
+        # An embedder embeds a text and its pair separately; their similarity is compared.
         texts, paired = [text for pair in texts for text in pair], True
     return replace(answer(texts), labels=examples.labels, paired=paired)
 
 
-def _worse(one: BatchSensitivity, other: BatchSensitivity) -> BatchSensitivity:
-    return BatchSensitivity(
-        largest_move=max(one.largest_move, other.largest_move),
-        flipped_labels=max(one.flipped_labels, other.flipped_labels),
-    )
+def baseline_outputs(
+    workspace: Workspace, facts: ModelFacts, texts: Sequence[Example], tokenizer: Tokenizer
+) -> NDArray[np.float32]:
+    """Logits [N, C] or pooled vectors [N, D] of the original model.
+
+    A task about tokens has logits [R, C] at the positions of ``runtime.places_of``. A PyTorch model
+    runs with transformers' tokenizer, an ONNX source as it came, with ``tokenizer``.
+
+    Raises:
+        GraphError: the model does not run, or its outputs do not fit its configuration.
+    """
+    if graph := workspace.onnx_source:
+        from pipeline.evaluation.baseline_onnx import graph_outputs
+
+        stated = workspace.states_pooling
+        rows = graph_outputs(
+            graph, workspace.source, facts, texts, tokenizer, pooling_is_stated=stated
+        )
+    else:
+        from pipeline.evaluation.baseline_torch import torch_outputs
+
+        try:
+            rows = torch_outputs(workspace.source, facts, texts)
+        except Exception as error:  # the model's own code raises what it likes
+            reason = str(error).strip() or type(error).__name__
+            raise GraphError(f"the original does not answer: {reason.splitlines()[0]}") from error
+    width = _width(facts.task)
+    if width and rows.shape[1] != width:
+        raise GraphError(
+            f"the model gives {rows.shape[1]} values a text, but {workspace.source / 'config.json'}"
+            f" describes {width}"
+        )
+    return rows
+
+
+def _width(task: Task) -> int | None:
+    """The number of values in a row, None where nothing states it."""
+    if isinstance(task, FillMask):
+        return None
+    if isinstance(task, QuestionAnswering):
+        return 2
+    if isinstance(task, TextRanking):
+        return 1
+    return task.dimension if isinstance(task, TextEmbedding) else len(task.labels)

@@ -1,4 +1,4 @@
-"""The original of a source that is ONNX already: its graph as it came, pooled in numpy."""
+"""The baseline of an ONNX source: its graph as it came, with pooling in numpy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from storage_init.raw.hf_config import ModelFacts
     from storage_init.running.runtime import Tokenizer
 
-# Two ways to pool in FP32 differ by rounding, other poolings by far more.
+# Two ways to compute one pooling in FP32 differ by rounding; two poolings differ by far more.
 AGREEMENT = 1e-3
 
 
@@ -39,14 +39,13 @@ def graph_outputs(
 ) -> NDArray[np.float32]:
     """Logits [N, C] or pooled vectors [N, D] of a source's graph, which nobody optimised.
 
-    Where the task is about tokens, logits [R, C] of each token, or of each mask.
-
-    Each text goes alone, so that there is no padding; nothing of ours is in the graph.
+    A task about tokens has logits [R, C] of each token, or of each mask. Each text runs alone, so
+    that there is no padding, and the graph holds nothing of the pipeline's.
 
     Raises:
-        GraphError: the graph pools by itself and otherwise than the source states.
+        GraphError: the graph's own pooling differs from the pooling that the source states.
     """
-    # To take it for optimised leaves it as it is.
+    # A session that takes the graph for optimised leaves it as it is.
     session = open_session(graph, optimized=True)
     ranks = {output.name: len(output.shape or ()) or None for output in session.get_outputs()}
     answer = choose(ranks, facts.task, pooling_is_stated=pooling_is_stated)
@@ -67,7 +66,7 @@ def graph_outputs(
 
 
 def _pool(hidden: NDArray[Any], task: TextEmbedding, layers: Sequence[Layer]) -> NDArray[Any]:
-    """One text's states [1, L, D] as a vector [1, D]; alone it has no padding to leave out."""
+    """The states of one text [1, L, D], which has no padding, as a vector [1, D]."""
     pooled = pool(hidden, np.ones(hidden.shape[:2], dtype=np.int64), task.pooling)
     pooled = apply(pooled, layers)
     return normalized(pooled) if task.normalize else pooled

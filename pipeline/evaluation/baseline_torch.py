@@ -1,4 +1,4 @@
-"""The original model in PyTorch, run by transformers."""
+"""The baseline of a PyTorch model: transformers runs it as its authors published it."""
 
 from __future__ import annotations
 
@@ -39,12 +39,10 @@ _CLASSES = {
 
 
 def torch_outputs(folder: Path, facts: ModelFacts, texts: Sequence[Example]) -> NDArray[np.float32]:
-    """Logits [N, C] or pooled vectors [N, D] of the model as its authors published it.
+    """Logits [N, C] or pooled vectors [N, D] of the original model.
 
-    Where the task is about tokens, logits [R, C] of each token, or of each mask.
-
-    Each text goes alone through transformers' own tokenizer and model: no padding, and nothing of
-    ours in between.
+    A task about tokens has logits [R, C] of each token, or of each mask. Each text runs alone, so
+    that there is no padding, and only through transformers' own tokenizer and model.
     """
     import torch
     import transformers
@@ -54,7 +52,7 @@ def torch_outputs(folder: Path, facts: ModelFacts, texts: Sequence[Example]) -> 
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = kind.from_pretrained(folder, use_safetensors=True).eval()
     layers = _dense(folder, facts)
-    # A tokenizer borrowed from BERT makes token_type_ids, which not every model takes.
+    # BERT's tokenizer makes token_type_ids, which not every model that uses it takes.
     accepted = inspect.signature(model.forward).parameters
     inputs = [
         tokenizer(
@@ -71,11 +69,11 @@ def torch_outputs(folder: Path, facts: ModelFacts, texts: Sequence[Example]) -> 
         with torch.inference_mode():
             return _rows(model(**taken), tensors["input_ids"][0], facts, tokenizer, layers)
 
-    # A text a thread: threads that share one wait for each other, for long on a busy machine.
+    # One thread per text: on a busy machine, threads that share a text wait long for each other.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        # The first one alone: BigBird exchanges its own modules at a text that is short.
+        # The first text alone: at a short text BigBird replaces its own modules.
         rows = [answer(inputs[0])]
         with ThreadPoolExecutor(cpus.usable_cpus()) as pool:
             rows += pool.map(answer, inputs[1:])
@@ -85,7 +83,7 @@ def torch_outputs(folder: Path, facts: ModelFacts, texts: Sequence[Example]) -> 
 
 
 def _dense(folder: Path, facts: ModelFacts) -> Any:
-    """An embedder's layers after its pooling, by PyTorch's own classes."""
+    """An embedder's layers after its pooling, as PyTorch modules."""
     import torch
     from safetensors.torch import load_file
 
@@ -101,7 +99,7 @@ def _dense(folder: Path, facts: ModelFacts) -> Any:
 def _rows(
     output: Any, ids: Any, facts: ModelFacts, tokenizer: Any, layers: Any
 ) -> NDArray[np.float32]:
-    """One text's output [1, C] or [1, D], or a row a token; alone there is no padding."""
+    """The rows of one text without padding: [1, C] or [1, D], or one row per token."""
     if isinstance(facts.task, QuestionAnswering):
         return np.stack([output.start_logits[0].numpy(), output.end_logits[0].numpy()], axis=-1)
     if not isinstance(facts.task, TextEmbedding):

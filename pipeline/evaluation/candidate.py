@@ -1,15 +1,15 @@
-"""A variant being measured: its answers alone and in mixed batches, and its times."""
+"""A variant that is being measured: its answers alone and in batches, and its times."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pipeline.evaluation import probes
 from pipeline.graphs.files import GraphError
 from pipeline.workspace.evidence import ShapeTime
 from storage_init.base import cpus
@@ -17,7 +17,7 @@ from storage_init.format.package import Speed
 from storage_init.running.runtime import input_names, open_session, run_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     import onnxruntime as ort
     import tokenizers
@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     from pipeline.recipe.recipe import Bench, Recipe, VariantName
     from pipeline.workspace.workspace import Workspace
 
+# Texts in a batch of run_together.
+BATCH = 16
+
 
 @dataclass(frozen=True)
 class Candidate:
-    """A variant's session, and what feeds it."""
+    """A variant's session and the batches that it takes."""
 
     name: VariantName
     session: ort.InferenceSession
@@ -40,7 +43,7 @@ class Candidate:
     def open(
         cls, workspace: Workspace, recipe: Recipe, name: VariantName, batches: Batches
     ) -> Candidate:
-        """The variant as a predictor would run it."""
+        """Open a variant as a predictor would run it."""
         session = open_session(
             workspace.graph(name),
             provider=recipe.requires(name).provider,
@@ -49,22 +52,23 @@ class Candidate:
         return cls(name, session, batches)
 
     def run_alone(self, encodings: Sequence[tokenizers.Encoding]) -> NDArray[Any]:
-        """Each text by itself."""
+        """Answers [R, D], each text in a batch of its own."""
         return self._run([encoding] for encoding in encodings)
 
     def run_together(self, encodings: Sequence[tokenizers.Encoding]) -> NDArray[Any]:
-        """The texts in batches as they come, padded to each one's longest."""
-        return self._run(probes.batches(encodings))
+        """Answers [R, D] in batches of ``BATCH`` in the given order, padded to the longest text."""
+        starts = range(0, len(encodings), BATCH)
+        return self._run(encodings[start : start + BATCH] for start in starts)
 
     def make(self, encodings: Sequence[tokenizers.Encoding]) -> Batch:
-        """Encodings as the session takes them."""
+        """A batch of these encodings for the session."""
         return self.batches.make(encodings, input_names(self.session))
 
     def run(self, batch: Batch) -> NDArray[Any]:
-        """A row of the answer for each text, or for each token that counts.
+        """One row per text, or per token that matters.
 
         Raises:
-            GraphError: the graph does not run: an export may hold what its example happened to be.
+            GraphError: the graph does not run; an export may have kept its example's shape.
         """
         try:
             return run_rows(self.session, *batch)
@@ -78,16 +82,15 @@ class Candidate:
         return np.concatenate([self.run(self.make(group)) for group in groups])
 
 
-@dataclass(frozen=True)
-class Shape:
-    """``texts`` of one length; what padding costs is up to who forms the batches."""
+class Shape(NamedTuple):
+    """A batch of ``texts`` that all have ``tokens`` tokens: without padding."""
 
     tokens: int
     texts: int
 
 
 def shapes(bench: Bench, max_length: int) -> list[Shape]:
-    """The bench's lengths, alone and in its batch, without those that a model cuts to the same."""
+    """The bench's lengths, alone and in its batch; lengths above ``max_length`` count as that."""
     lengths = sorted({min(tokens, max_length) for tokens in bench.tokens})
     return [Shape(tokens, texts) for texts in sorted({1, bench.batch}) for tokens in lengths]
 
@@ -95,26 +98,31 @@ def shapes(bench: Bench, max_length: int) -> list[Shape]:
 def take_times(
     candidates: Sequence[Candidate], bench: Bench, encodings: Sequence[tokenizers.Encoding]
 ) -> dict[str, list[ShapeTime]]:
-    """Median milliseconds a text of every variant and shape.
+    """Median milliseconds per text, for every variant and shape.
 
-    The variants take turns at each shape, so that noise hits all alike. ``encodings``: to make
-    texts of the lengths from.
+    The variants take turns at each shape, so that noise affects them equally. The longest of
+    ``encodings`` is repeated or cut to the lengths.
     """
+    longest = max(encodings, key=len)
+    groups = {
+        shape: [_of_length(longest, shape.tokens)] * shape.texts
+        for shape in shapes(bench, candidates[0].batches.tokenizer.max_length)
+    }
     samples: dict[tuple[str, Shape], list[float]] = {}
-    for shape, candidate, batch in _rounds(candidates, bench, encodings):
+    for _, (shape, group), candidate in product(range(bench.rounds), groups.items(), candidates):
+        batch = candidate.make(group)
         start = time.perf_counter()
         candidate.run(batch)
         taken = (time.perf_counter() - start) * 1000 / shape.texts
         samples.setdefault((candidate.name, shape), []).append(taken)
     times: dict[str, list[ShapeTime]] = {candidate.name: [] for candidate in candidates}
     for (name, shape), values in samples.items():
-        median = round(statistics.median(values), 4)
-        times[name].append(ShapeTime(shape.tokens, shape.texts, median))
+        times[name].append(ShapeTime(*shape, round(statistics.median(values), 4)))
     return times
 
 
 def speed(times: Sequence[ShapeTime], bench: Bench) -> Speed:
-    """The means over all lengths, for the predictor's choice."""
+    """The means over all lengths, which the predictor chooses a variant by."""
     alone, batched = (
         statistics.fmean(shape.ms for shape in times if shape.texts == texts)
         for texts in (1, bench.batch)
@@ -127,22 +135,8 @@ def speed(times: Sequence[ShapeTime], bench: Bench) -> Speed:
     )
 
 
-def _rounds(
-    candidates: Sequence[Candidate], bench: Bench, encodings: Sequence[tokenizers.Encoding]
-) -> Iterator[tuple[Shape, Candidate, Batch]]:
-    longest = max(encodings, key=len)
-    groups = {
-        shape: [_of_length(longest, shape.tokens)] * shape.texts
-        for shape in shapes(bench, candidates[0].batches.tokenizer.max_length)
-    }
-    for _ in range(bench.rounds):
-        for shape, group in groups.items():
-            for candidate in candidates:
-                yield shape, candidate, candidate.make(group)
-
-
 def _of_length(encoding: tokenizers.Encoding, tokens: int) -> tokenizers.Encoding:
-    """``tokens`` token ids, these ones repeated; what they say does not matter to the time."""
+    """``tokens`` token ids: these ones, repeated or cut. Their meaning does not affect the time."""
     repeated = type(encoding).merge([encoding] * -(-tokens // len(encoding)))
     repeated.truncate(tokens)
     return repeated

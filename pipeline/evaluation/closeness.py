@@ -1,4 +1,4 @@
-"""How near two sets of answers are, and whether that is near enough."""
+"""Distances between two sets of answers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from pipeline.workspace.evidence import finite
 from storage_init.format.package import (
     BatchSensitivity,
     Closeness,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Below these, a difference is another CPU's rounding and not a fault: cosine distance, logits.
+# Smaller differences are another CPU's rounding: of a cosine distance, and of a logit.
 EMBEDDING_FLOOR = 1e-4
 LOGIT_FLOOR = 1e-3
 
@@ -31,9 +32,9 @@ LOGIT_FLOOR = 1e-3
 def closeness(
     task: Task, got: NDArray[Any], want: NDArray[Any], rows: Sequence[int] | None = None
 ) -> Closeness:
-    """Compare a variant's outputs [R, D] with the original's, row by row.
+    """Compare a variant's outputs [R, D] with the baseline's, row by row.
 
-    ``rows``: how many of them each text has; None for one.
+    ``rows`` is the number of rows of each text, None for one.
     """
     texts = len(want) if rows is None else len(rows)
     if isinstance(task, TextEmbedding):
@@ -50,11 +51,31 @@ def closeness(
 def batch_sensitivity(
     task: Task, alone: NDArray[Any], together: NDArray[Any], rows: Sequence[int] | None = None
 ) -> BatchSensitivity:
-    """Compare the outputs of texts run alone with those of the same texts in one padded batch."""
+    """Compare the outputs [R, D] of texts run alone with those of the same texts in batches.
+
+    An output that is not a number counts as the largest move.
+    """
     if isinstance(task, TextEmbedding):
-        return BatchSensitivity(largest_move=float(distances(task, together, alone).max()))
+        moved = float(distances(task, together, alone).max())
+        return BatchSensitivity(largest_move=finite(moved))
     moved, agreement = _compared(task, together, alone, rows)
-    return BatchSensitivity(largest_move=moved, flipped_labels=1 - agreement)
+    return BatchSensitivity(largest_move=finite(moved), flipped_labels=1 - agreement)
+
+
+def text_distances(
+    task: Task, answers: NDArray[Any], baseline: NDArray[Any], rows: Sequence[int] | None
+) -> NDArray[np.float64]:
+    """The distance of each text's answer from the baseline's, [N]: 1 - cosine, or a probability's.
+
+    A text with several rows has the distance of its worst row. The probabilities of question
+    answering are over the tokens of a text. An answer that is not a number is infinitely far.
+    """
+    if isinstance(task, TextEmbedding):
+        return distances(task, answers, baseline)
+    pairs = _by_text(task, answers, baseline, rows or [1] * len(answers))
+    # A text without a mask has no rows.
+    moves = [_moved(task, got, want) if got.size else 0.0 for got, want in pairs]
+    return np.array([move if np.isfinite(move) else np.inf for move in moves])
 
 
 def _compared(
@@ -62,25 +83,32 @@ def _compared(
 ) -> tuple[float, float]:
     """The largest difference of a probability, and the share of equal best answers."""
     if isinstance(task, QuestionAnswering) and rows is not None:
-        # A reader chooses among the tokens of a text: two choices a text, its start and its end.
-        ends = np.cumsum(rows)[:-1]
-        texts = zip(np.split(left, ends), np.split(right, ends), strict=True)
-        pairs = [(got.T, want.T) for got, want in texts if len(got)]
+        # Two choices among the tokens of a text: where the answer starts and where it ends.
+        pairs = [pair for pair in _by_text(task, left, right, rows) if pair[0].size]
         agreed = [bool((got.argmax(1) == want.argmax(1)).all()) for got, want in pairs]
-        return max(_moved(*pair, "softmax") for pair in pairs), float(np.mean(agreed))
+        return max(_moved(task, *pair) for pair in pairs), float(np.mean(agreed))
     if isinstance(task, TextRanking):
-        # Also where the score is the logit: a limit on a difference needs a scale.
-        return _moved(left, right, "sigmoid"), order_agreement(left[:, 0], right[:, 0])
-    activation = task.activation if isinstance(task, TextClassification) else "softmax"
+        return _moved(task, left, right), order_agreement(left[:, 0], right[:, 0])
     agreement = (left.argmax(axis=1) == right.argmax(axis=1)).mean()
-    return _moved(left, right, activation), float(agreement)
+    return _moved(task, left, right), float(agreement)
+
+
+def _by_text(
+    task: Task, left: NDArray[Any], right: NDArray[Any], rows: Sequence[int]
+) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """The rows of each text, transposed for question answering: its choice is among tokens."""
+    ends = np.cumsum(rows)[:-1]
+    texts = zip(np.split(left, ends), np.split(right, ends), strict=True)
+    if isinstance(task, QuestionAnswering):
+        return [(one.T, other.T) for one, other in texts]
+    return list(texts)
 
 
 def order_agreement(got: NDArray[Any], want: NDArray[Any]) -> float:
-    """Of the pairs of scores that ``want`` [N] tells apart, the share in the same order in ``got``.
+    """The share of pairs in ``got`` [N] whose order is the one in ``want`` [N].
 
-    Kendall's rank correlation is twice that, less 1, where no two are tied. Source: Kendall, "A
-    New Measure of Rank Correlation" (1938).
+    Pairs that are tied in ``want`` do not count. Without ties Kendall's rank correlation is twice
+    the share, less 1. Source: Kendall, "A New Measure of Rank Correlation" (1938).
     """
     first, second = np.triu_indices(len(want), k=1)
     wanted = want[first] - want[second]
@@ -89,21 +117,26 @@ def order_agreement(got: NDArray[Any], want: NDArray[Any]) -> float:
     return float(same[apart].mean()) if apart.any() else 1.0
 
 
-def _moved(
-    left: NDArray[Any], right: NDArray[Any], activation: Literal["softmax", "sigmoid", "none"]
-) -> float:
+def _moved(task: Task, left: NDArray[Any], right: NDArray[Any]) -> float:
+    """The largest difference of a probability between logits of the same shape."""
+    activation: Literal["softmax", "sigmoid", "none"] = "softmax"
+    if isinstance(task, TextRanking):
+        # Also where the score is the logit: a limit on a difference needs a scale.
+        activation = "sigmoid"
+    elif isinstance(task, TextClassification):
+        activation = task.activation
     moved = probabilities(left, activation) - probabilities(right, activation)
     return float(np.abs(moved).max())
 
 
 def tolerance(task: Task, got: NDArray[Any], want: NDArray[Any]) -> float:
-    """How far from the reference a self-test may end: twice as far as it was when prepared."""
+    """The distance that a predictor's self-test allows: twice the distance measured here."""
     floor = EMBEDDING_FLOOR if isinstance(task, TextEmbedding) else LOGIT_FLOOR
     return max(2 * float(distances(task, got, want).max()), floor)
 
 
 def describe(close: Closeness) -> str:
-    """In a few words."""
+    """The closeness in a few words."""
     if close.worst_cosine is not None:
         return f"worst cosine {close.worst_cosine:.6f}"
     return (

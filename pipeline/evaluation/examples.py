@@ -1,11 +1,11 @@
-"""What a model is asked while it is measured, in the form that its task takes."""
+"""The texts that a model is measured on, in the form that its task takes, and batches of them."""
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipeline.evaluation import probes
 from pipeline.recipe.errors import RecipeError
 from storage_init.format.package import FillMask, QuestionAnswering, TextRanking
 from storage_init.running.runtime import places_of
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from storage_init.format.package import Task
     from storage_init.running.runtime import Feeds, Places, Tokenizer
 
-# Asked of a context, or of a document, that came without a question of its own.
+# The question for a context, or the query for a document, that comes without its own.
 QUESTION = "What is it about?"
+MIXED_TEXTS = 40
+LONGEST_WORDS = 64
 
 
 def selftest_examples(task: Task, texts: Sequence[Example]) -> list[Example]:
-    """The recipe's texts as the task wants them: with a question, with a mask to fill, or as is.
+    """The recipe's texts in the task's form: with a question, with a mask to fill, or unchanged.
 
     Raises:
         RecipeError: a pair for a task that takes single texts.
@@ -43,9 +45,20 @@ def selftest_examples(task: Task, texts: Sequence[Example]) -> list[Example]:
 
 
 def mixed_examples(task: Task, examples: Sequence[Example]) -> list[Example]:
-    """``probes.mixed_texts`` of these examples, as the task wants them."""
+    """``MIXED_TEXTS`` texts of 1 to ``LONGEST_WORDS`` words of these examples, in the task's form.
+
+    The same examples always give the same texts. They measure speed, and how much the other texts
+    of a batch move an answer.
+    """
     texts = [example if isinstance(example, str) else example[1] for example in examples]
-    return selftest_examples(task, probes.mixed_texts(texts))
+    words = [word for text in texts for word in text.split()] or ["a"]
+    # Not for secrets: the same recipe must be measured on the same texts.
+    chance = random.Random(0)  # noqa: S311
+    last = MIXED_TEXTS - 1
+    lengths = [1 + round((LONGEST_WORDS - 1) * (n / last) ** 2) for n in range(MIXED_TEXTS)]
+    chance.shuffle(lengths)
+    mixed = [" ".join(chance.choices(words, k=length)) for length in lengths]
+    return selftest_examples(task, mixed)
 
 
 def _masked(text: str, mask: str) -> str:
@@ -58,13 +71,14 @@ def _masked(text: str, mask: str) -> str:
 
 
 class Batch(NamedTuple):
-    """A session's inputs, and the tokens of each text whose rows are looked at; None for texts."""
+    """A session's inputs and the token positions that matter in each text, None for whole texts."""
 
     feeds: Feeds
     places: Places | None
 
     @property
     def texts(self) -> int:
+        """The number of texts."""
         return len(next(iter(self.feeds.values())))
 
 
@@ -76,13 +90,14 @@ class Batches:
     tokenizer: Tokenizer
 
     def make(self, encodings: Sequence[tokenizers.Encoding], names: Sequence[str]) -> Batch:
-        """Encodings as a graph with these inputs takes them."""
+        """A batch of these encodings for a graph with these inputs."""
         return Batch(self.tokenizer.feeds(encodings, names), self.places(encodings))
 
     def places(self, encodings: Sequence[tokenizers.Encoding]) -> Places | None:
+        """The token positions that matter in each text, None for a task about whole texts."""
         return places_of(self.task, self.tokenizer, [encoding.ids for encoding in encodings])
 
     def rows(self, encodings: Sequence[tokenizers.Encoding]) -> list[int] | None:
-        """How many rows each text has; None where each has one."""
+        """The number of answer rows of each text, None where each text has one."""
         places = self.places(encodings)
         return None if places is None else [len(here) for here in places]

@@ -1,4 +1,4 @@
-"""The limits of a recipe, each held to what was measured."""
+"""The limits of a recipe, compared with what was measured."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pipeline.workspace.evidence import Limit
 from storage_init.format.package import TextEmbedding, TokenTask
 
 if TYPE_CHECKING:
-    from pipeline.recipe.recipe import EvaluationGate, Gate
+    from pipeline.recipe.limits import EvaluationGate, Gate
     from pipeline.workspace.evidence import LabelScores, OnEvaluationData
     from storage_init.format.package import Closeness, Task
 
 
 def on_selftest(task: Task, close: Closeness, gate: Gate) -> list[Limit]:
-    """The limits on the self-test's texts that a task has."""
+    """Check the limits on the self-test texts that apply to a task."""
     measured = {"min_cosine": close.worst_cosine}
     if not isinstance(task, TextEmbedding):
         moved = "max_probability_difference"
@@ -30,9 +30,9 @@ def on_selftest(task: Task, close: Closeness, gate: Gate) -> list[Limit]:
 
 
 def on_evaluation_data(
-    found: OnEvaluationData, original: LabelScores | None, gate: EvaluationGate
+    found: OnEvaluationData, baseline: LabelScores | None, gate: EvaluationGate
 ) -> list[Limit]:
-    """The limits on the evaluation data; those on accuracy only where it has labels."""
+    """Check the limits on the evaluation data; those on accuracy only where it has labels."""
     measured: dict[str, float] = {}
     if found.mean_cosine is not None:
         measured["min_mean_cosine"] = found.mean_cosine
@@ -41,9 +41,9 @@ def on_evaluation_data(
     if found.label_agreement is not None:
         measured["min_label_agreement"] = found.label_agreement
         measured["max_flipped_labels"] = found.batch_sensitivity.flipped_labels
-    if found.scores is not None and original is not None:
-        measured["max_accuracy_drop"] = original.accuracy - found.scores.accuracy
-        measured["max_f1_drop"] = original.macro_f1 - found.scores.macro_f1
+    if found.scores is not None and baseline is not None:
+        measured["max_accuracy_drop"] = baseline.accuracy - found.scores.accuracy
+        measured["max_f1_drop"] = baseline.macro_f1 - found.scores.macro_f1
     return [
         Limit.hold("evaluation", name, getattr(gate, name), value)
         for name, value in measured.items()
@@ -51,5 +51,5 @@ def on_evaluation_data(
 
 
 def failure(limits: list[Limit]) -> str | None:
-    """Every limit that was missed and by how much, None if none was."""
+    """Every missed limit with its figures, None if none was missed."""
     return ", ".join(str(limit) for limit in limits if not limit.passed) or None

@@ -1,8 +1,8 @@
-"""Finding the nodes that 8 bits hurt most, and leaving out as few of them as the gate asks for.
+"""Find the nodes that 8 bits damage most, and leave out as few as the gate requires.
 
-Each node's damage is how far answers move with it alone in 8 bits; the worst are left out together.
-Source: Nvidia, "Integer Quantization for Deep Learning Inference" (Wu et al., 2020), partial
-quantization by a sensitivity analysis of single layers.
+A node's damage is the distance that answers move when only this node is in 8 bits; the worst nodes
+are left out together. Source: Wu et al., "Integer Quantization for Deep Learning Inference" (2020),
+partial quantization by a sensitivity analysis of single layers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.evaluation.candidate import Candidate
 from pipeline.graphs import files as graphs
-from pipeline.graphs.quantization import int8 as quantized
+from pipeline.graphs.quantization import int8
 from pipeline.workspace.evidence import Damage, LayerSearch, Trial, finite
 from pipeline.workspace.workspace import GRAPH
 from storage_init.format.selftest import distances
@@ -28,55 +28,53 @@ if TYPE_CHECKING:
     import onnxruntime as ort
     from numpy.typing import NDArray
 
-    from pipeline.evaluation.baseline import Measured, Yardstick
+    from pipeline.evaluation.baseline import Baseline, Measured
     from pipeline.evaluation.examples import Batch
     from pipeline.recipe.recipe import Recipe
     from pipeline.workspace.workspace import Workspace
 
-# Texts that damage is measured on.
+# The number of texts to measure damage on.
 PROBES = 32
 
 
 def search(
-    workspace: Workspace, recipe: Recipe, yardstick: Yardstick
+    workspace: Workspace, recipe: Recipe, baseline: Baseline
 ) -> tuple[LayerSearch, Measured | None]:
-    """Write an ``int8`` that passes its gate, if leaving out a few nodes makes one.
+    """Write an ``int8`` that passes its gate by leaving out a few nodes.
 
-    If the most that may be left out does not help, int8 stays as it is; else the fewest are
-    sought by halves. The same graph, texts and recipe have the same end on one kind of CPU.
+    The first trial leaves out as many nodes as allowed. If it fails, int8 stays as it is; if it
+    passes, a binary search finds the fewest. The same graph, texts and recipe give the same result
+    on one kind of CPU.
 
     Returns:
-        What was found, and how the new variant measures; None if nothing helped.
+        The search, and the new variant's measurements, None if nothing helped.
     """
-    damages = rank(workspace, recipe, yardstick)
+    damages = rank(workspace, recipe, baseline)
     worst = [damage.node for damage in damages if damage.distance > 0]
     trials: list[Trial] = []
     passed: dict[int, Measured] = {}
-    written = 0
 
     def passes(count: int) -> bool:
-        nonlocal written
-        quantized.write_int8(workspace, recipe, worst[:count])
-        written = count
-        candidate = Candidate.open(workspace, recipe, "int8", yardstick.batches)
-        measured = yardstick.measure(candidate, recipe.gate("int8"))
+        int8.write_int8(workspace, recipe, worst[:count])
+        candidate = Candidate.open(workspace, recipe, "int8", baseline.batches)
+        measured = baseline.measure(candidate, recipe.gate("int8"))
         trials.append(Trial(count, measured.failure))
         if measured.failure is None:
             passed[count] = measured
         return measured.failure is None
 
-    set_aside(workspace)
+    workspace.graph("int8").parent.rename(_aside(workspace))
     fewest = _fewest(min(recipe.int8.search.max_excluded, len(worst)), passes)
     if fewest is None:
         put_back(workspace)
         return LayerSearch(damages, trials, []), None
-    if written != fewest:
-        quantized.write_int8(workspace, recipe, worst[:fewest])
+    if trials[-1].excluded != fewest:
+        int8.write_int8(workspace, recipe, worst[:fewest])
     return LayerSearch(damages, trials, worst[:fewest]), passed[fewest]
 
 
 def _fewest(most: int, passes: Callable[[int], bool]) -> int | None:
-    """The fewest from 1 to ``most`` that pass, if more never fail where fewer pass."""
+    """The lowest count from 1 to ``most`` that passes, if every higher count passes, too."""
     if most < 1 or not passes(most):
         return None
     too_few, enough = 0, most
@@ -89,24 +87,24 @@ def _fewest(most: int, passes: Callable[[int], bool]) -> int | None:
     return enough
 
 
-def rank(workspace: Workspace, recipe: Recipe, yardstick: Yardstick) -> list[Damage]:
-    """Every product and table with its damage, the worst first, equals in the graph's order."""
-    encodings = yardstick.selftest.encodings
-    if yardstick.evaluation is not None:
-        encodings = [*encodings, *yardstick.evaluation.encodings]
-    editor, left_out = quantized.opened(workspace.fused / GRAPH, recipe.int8.exclude)
-    names = quantized.add_switches(editor, left_out, recipe.int8.weight_bits)
+def rank(workspace: Workspace, recipe: Recipe, baseline: Baseline) -> list[Damage]:
+    """Every product and table with its damage, the worst first, ties in the graph's order."""
+    encodings = baseline.selftest.encodings
+    if baseline.evaluation is not None:
+        encodings = [*encodings, *baseline.evaluation.encodings]
+    editor, left_out = int8.open_attentions(workspace.fused / GRAPH, recipe.int8.exclude)
+    names = int8.add_switches(editor, left_out, recipe.int8.weight_bits)
     with tempfile.TemporaryDirectory(dir=workspace.root, prefix="switches-") as scratch:
         graphs.save(editor.model, Path(scratch) / GRAPH)
         del editor
         session = open_session(Path(scratch) / GRAPH)
-        inputs = [node.name for node in session.get_inputs() if node.name != quantized.SWITCHES]
-        texts = [yardstick.batches.make([one], inputs) for one in encodings[:PROBES]]
+        inputs = [node.name for node in session.get_inputs() if node.name != int8.SWITCHES]
+        texts = [baseline.batches.make([one], inputs) for one in encodings[:PROBES]]
         plain = _answers(session, texts, np.zeros(len(names), dtype=bool))
         damages = []
         for index, name in enumerate(names):
             only = np.arange(len(names)) == index
-            far = distances(yardstick.task, _answers(session, texts, only), plain)
+            far = distances(baseline.task, _answers(session, texts, only), plain)
             damages.append(Damage(name, finite(float(far.mean()))))
     return sorted(damages, key=lambda damage: -damage.distance)
 
@@ -115,20 +113,13 @@ def _answers(
     session: ort.InferenceSession, texts: list[Batch], switches: NDArray[Any]
 ) -> NDArray[Any]:
     rows = [
-        run_rows(session, {**text.feeds, quantized.SWITCHES: switches}, text.places)
-        for text in texts
+        run_rows(session, {**text.feeds, int8.SWITCHES: switches}, text.places) for text in texts
     ]
     return np.concatenate(rows)
 
 
-def set_aside(workspace: Workspace) -> None:
-    """Keep the ``int8`` of the quantize step until the search is over."""
-    folder = workspace.graph("int8").parent
-    folder.rename(_aside(workspace))
-
-
 def put_back(workspace: Workspace) -> None:
-    """Bring back what was set aside, also by a search that was interrupted."""
+    """Restore the int8 of the quantize step, also after an interrupted search."""
     if _aside(workspace).exists():
         folder = workspace.graph("int8").parent
         shutil.rmtree(folder, ignore_errors=True)
@@ -136,9 +127,10 @@ def put_back(workspace: Workspace) -> None:
 
 
 def forget(workspace: Workspace) -> None:
-    """Drop what was set aside, once what replaced it is on record."""
+    """Delete the int8 of the quantize step, once its replacement is on record."""
     shutil.rmtree(_aside(workspace), ignore_errors=True)
 
 
 def _aside(workspace: Workspace) -> Path:
+    """The folder that keeps the int8 of the quantize step during a search."""
     return workspace.root / "int8-before-search"

@@ -1,4 +1,4 @@
-"""Figures over many answers: accuracy and F1 where there are labels, correlations of ranks."""
+"""Figures over many answers: accuracy and F1 against labels, and rank correlation."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Similarities among more texts than these say nothing new, and are squared in number.
+# Similarities among more texts add no information, and their number grows with the square.
 MAX_COMPARED = 512
 
 
 def confusion(labels: Sequence[int], predicted: Sequence[int], classes: int) -> NDArray[np.int64]:
-    """How often each label [row] got each answer [column], [C, C]."""
+    """Counts [C, C] of each answer [column] for each label [row]."""
     counts = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(counts, (np.asarray(labels), np.asarray(predicted)), 1)
     return counts
@@ -28,7 +28,7 @@ def accuracy(counts: NDArray[np.int64]) -> float:
 
 
 def macro_f1(counts: NDArray[np.int64]) -> float:
-    """The mean of the classes' F1; a class that neither occurs nor is answered does not count."""
+    """The mean of the classes' F1, over classes that occur among the labels or the answers."""
     found, occurring = counts.sum(axis=0), counts.sum(axis=1)
     there = (found + occurring) > 0
     scores = 2 * np.diag(counts)[there] / (found + occurring)[there]
@@ -36,10 +36,10 @@ def macro_f1(counts: NDArray[np.int64]) -> float:
 
 
 def rank_correlation(left: NDArray[Any], right: NDArray[Any]) -> float:
-    """Spearman's coefficient of two series [N]; 1 where nothing varies in either.
+    """Spearman's rank correlation of two series [N]; 1 where both are constant.
 
-    Source: Spearman, "The Proof and Measurement of Association between Two Things" (1904): the
-    linear correlation of ranks, ties having the mean of theirs.
+    It is the linear correlation of ranks; tied values have their mean rank. Source: Spearman, "The
+    Proof and Measurement of Association between Two Things" (1904).
     """
     ranks = [_ranks(series) - (len(series) - 1) / 2 for series in (left, right)]
     norms = [float(np.sqrt((rank**2).sum())) for rank in ranks]
@@ -49,7 +49,7 @@ def rank_correlation(left: NDArray[Any], right: NDArray[Any]) -> float:
 
 
 def _ranks(series: NDArray[Any]) -> NDArray[np.float64]:
-    """Places from 0 on; equal values share the mean of their places."""
+    """Ranks from 0 on; equal values share their mean rank."""
     _, group, counts = np.unique(series, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     means: NDArray[np.float64] = last - (counts + 1) / 2
@@ -57,9 +57,9 @@ def _ranks(series: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def similarities(vectors: NDArray[Any], *, paired: bool) -> NDArray[np.float64]:
-    """Cosines among vectors [N, D]: of each even one with the next, or of each pair of the first.
+    """Cosines among vectors [N, D].
 
-    ``paired``: rows are texts and their pairs by turns, [N / 2]; else all pairs of the first
+    ``paired``: of each even row with the next, [N / 2]; else of all pairs among the first
     ``MAX_COMPARED`` rows.
     """
     rows = vectors.astype(np.float64)

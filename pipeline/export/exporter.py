@@ -1,51 +1,95 @@
-"""A PyTorch model as an ONNX graph: optimum knows what each architecture takes and gives.
+"""Exports a PyTorch model as an ONNX graph; optimum knows each architecture's inputs and outputs.
 
-optimum's own ``main_export`` would do, but for its memory: see :mod:`pipeline.export.lifting`.
+optimum's own ``main_export`` needs too much memory: see :mod:`pipeline.export.lifting`.
 """
 
 from __future__ import annotations
 
 import gc
+from importlib import metadata
 from typing import TYPE_CHECKING
 
-import optimum.exporters.onnx.model_configs  # noqa: F401  # TasksManager knows none without
 import torch
 import transformers
+from optimum.exporters.onnx import model_configs
 from optimum.exporters.tasks import TasksManager
 from optimum.exporters.utils import DisableCompileContextManager
 from optimum.utils import DEFAULT_DUMMY_SHAPES
 from optimum.utils.save_utils import maybe_save_preprocessors
 
 from pipeline.export.lifting import MIN_BYTES, Lifted
+from pipeline.graphs.files import GraphError
 from pipeline.workspace.workspace import GRAPH
+from storage_init.running.runtime import TOKENIZER_INPUTS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from optimum.exporters.onnx import OnnxConfig
 
-# Without it a sentence-transformers folder needs that library, too.
+# Without it, a sentence-transformers folder would need that library, too.
 LIBRARY = "transformers"
+# Encoders that optimum does not know, and the known one that takes the same inputs.
+_LIKE = {
+    "ernie": model_configs.BertOnnxConfig,
+    "modernbert": model_configs.ModernBertOnnxConfig,
+    "roberta-prelayernorm": model_configs.RobertaOnnxConfig,
+    "xlm-roberta-xl": model_configs.RobertaOnnxConfig,
+}
 
 
-def export(source: Path, target: Path, task: str, opset: int) -> None:
-    """Write ``GRAPH``, its weights beside it, and the tokenizer into ``target``.
+def check(source: Path, model_type: str, task: str) -> None:
+    """Refuse a model that cannot be exported, before the export loads anything large.
 
     Args:
         source: a Hugging Face folder.
-        target: is created.
+        model_type: as its configuration states it.
         task: as optimum calls it.
-        opset: of the graph.
 
     Raises:
-        ValueError, KeyError, RuntimeError, OSError, ImportError: it cannot be exported.
+        GraphError: says what is missing.
+    """
+    if model_type not in transformers.CONFIG_MAPPING:
+        raise GraphError(
+            f"transformers {transformers.__version__} does not know it, and code that comes with a "
+            "model is not run"
+        )
+    if model_type in _LIKE:
+        # This does not replace a configuration that optimum has by now.
+        register = TasksManager.create_register("onnx")
+        register(model_type, *model_configs.COMMON_TEXT_TASKS)(_LIKE[model_type])
+    exporter = f"optimum-onnx {metadata.version('optimum-onnx')}"
+    try:
+        known = TasksManager.get_supported_tasks_for_model_type(
+            model_type, "onnx", library_name=LIBRARY
+        )
+    except KeyError as error:
+        raise GraphError(f"{exporter} does not export this architecture") from error
+    if task not in known:
+        raise GraphError(f"{exporter} does not export it for {task}, only for {', '.join(known)}")
+    config = known[task](transformers.AutoConfig.from_pretrained(source, trust_remote_code=False))
+    if more := [name for name in config.inputs if name not in TOKENIZER_INPUTS]:
+        raise GraphError(f"it takes {', '.join(more)}, which a tokenizer does not make")
+
+
+def export(source: Path, target: Path, task: str, opset: int) -> None:
+    """Write the graph, its weights beside it, and the tokenizer into ``target``.
+
+    Args:
+        source: a Hugging Face folder.
+        target: the folder to create.
+        task: as optimum calls it.
+        opset: the graph's ONNX opset.
+
+    Raises:
+        ValueError, KeyError, RuntimeError, OSError, ImportError: the model cannot be exported.
     """
     target.mkdir(parents=True, exist_ok=True)
     maybe_save_preprocessors(source, target)
     config = _trace(source, target / GRAPH, task, opset)
-    # The model refers to itself, and ONNX Runtime is about to load the weights, too.
+    # The model is part of a reference cycle, and ONNX Runtime is about to load the weights, too.
     gc.collect()
-    # Sizes that the exporter took for free though the architecture says that they are fixed.
+    # Sizes that the exporter left free although the architecture fixes them.
     config.fix_dynamic_axes(target / GRAPH, input_shapes=DEFAULT_DUMMY_SHAPES)
 
 

@@ -1,8 +1,8 @@
-"""Large weights as inputs of a traced model, so that PyTorch's exporter never holds their values.
+"""Lifts large weights out of a traced model, so that PyTorch's exporter never holds their values.
 
-The exporter has a model's weights three times while it serialises them: as protobuf's objects, as
-a string and as Python's bytes, beside the model itself. Lifted out, they are written from the
-model's own memory to the file beside the graph, and the operators are the same.
+While it serialises a model, the exporter holds the weights three times beside the model itself: as
+protobuf objects, as a string and as Python bytes. Lifted weights are inputs of the traced model and
+are written from the model's memory to the file beside the graph; the operators are the same.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from pipeline.graphs.editing import attributes
+from pipeline.graphs.editing import attributes, remove_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-# Smaller ones cost little, and the exporter folds shapes and the like out of them.
+# Smaller weights cost little memory, and the exporter folds some into constants.
 MIN_BYTES = 64 << 10
-# Written at a time: a block of a transposed weight has to be copied.
+# The size of one write, because a transposed weight is copied block by block.
 BLOCK_BYTES = 16 << 20
 
 Weights = dict[str, "NDArray[Any]"]
@@ -32,17 +32,17 @@ Weights = dict[str, "NDArray[Any]"]
 
 @dataclass(frozen=True)
 class Lifted:
-    """A model's large weights by name, and the modules' attributes that each is to be."""
+    """A model's large weights by name, and the module attributes that each belongs to."""
 
     weights: dict[str, torch.Tensor]
     places: dict[str, list[tuple[torch.nn.Module, str]]]
 
     @classmethod
     def out_of(cls, model: torch.nn.Module, min_bytes: int) -> Lifted:
-        """Take those of ``min_bytes`` and more out of ``model``, which runs by :meth:`taking` from
-        then on.
+        """Take the weights of at least ``min_bytes`` out of ``model``.
 
-        A weight that modules share is taken once, under its first name.
+        The model then runs only through :meth:`taking`. A weight that modules share is taken once,
+        under its first name.
         """
         large = {name: each for name, each in model.named_parameters() if each.nbytes >= min_bytes}
         names = {id(parameter): name for name, parameter in large.items()}
@@ -51,12 +51,12 @@ class Lifted:
             for attribute, parameter in list(module.named_parameters(recurse=False)):
                 if name := names.get(id(parameter)):
                     places[name].append((module, attribute))
-                    # PyTorch lets only a parameter take a parameter's place.
+                    # PyTorch accepts only a parameter in the place of a parameter.
                     delattr(module, attribute)
         return cls({name: parameter.detach() for name, parameter in large.items()}, places)
 
     def taking(self, forward: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
-        """``forward`` as a function of the inputs called ``names`` and the weights after them."""
+        """``forward`` as a function of the inputs called ``names``, followed by the weights."""
 
         def run(*tensors: torch.Tensor) -> Any:
             for name, tensor in zip(self.weights, tensors[len(names) :], strict=True):
@@ -67,14 +67,15 @@ class Lifted:
         return run
 
     def put_back(self, graph: Path) -> None:
-        """Make the inputs that are weights initializers of an exported graph, in a file beside it.
+        """Turn the inputs of an exported graph that are weights into initializers beside it.
 
-        A transposed weight is written as such: that is how products take those of PyTorch.
+        A weight that the graph transposes, as it does for PyTorch's products, is written
+        transposed.
         """
         model = onnx.load(str(graph), load_external_data=False)
         weights = {name: weight.numpy() for name, weight in self.weights.items()}
-        _take_inputs_away(model.graph, weights)
-        weights |= _take_transposed(model.graph, weights)
+        remove_inputs(model.graph, weights)
+        weights |= _fold_transposes(model.graph, weights)
         used = {name for node in model.graph.node for name in node.input}
         location = f"{graph.name}.data"
         with graph.with_name(location).open("wb") as file:
@@ -85,12 +86,8 @@ class Lifted:
                     data_type=onnx.helper.np_dtype_to_tensor_dtype(weights[name].dtype),
                     data_location=onnx.TensorProto.EXTERNAL,
                 )
-                extent = {
-                    "location": location,
-                    "offset": file.tell(),
-                    "length": weights[name].nbytes,
-                }
-                for key, value in extent.items():
+                place = {"offset": file.tell(), "length": weights[name].nbytes}
+                for key, value in {"location": location, **place}.items():
                     tensor.external_data.add(key=key, value=str(value))
                 model.graph.initializer.append(tensor)
                 for block in _blocks(weights[name]):
@@ -98,14 +95,8 @@ class Lifted:
         graph.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _take_inputs_away(graph: onnx.GraphProto, names: Weights) -> None:
-    kept = [value for value in graph.input if value.name not in names]
-    del graph.input[:]
-    graph.input.extend(kept)
-
-
-def _take_transposed(graph: onnx.GraphProto, weights: Weights) -> Weights:
-    """Views of the weights that are transposed, by new names; those nodes are removed."""
+def _fold_transposes(graph: onnx.GraphProto, weights: Weights) -> Weights:
+    """Remove the nodes that transpose weights; returns transposed views by their new names."""
     found: Weights = {}
     names: dict[tuple[str, tuple[int, ...]], str] = {}
     renamed: dict[str, str] = {}
@@ -113,7 +104,7 @@ def _take_transposed(graph: onnx.GraphProto, weights: Weights) -> Weights:
         weight = weights.get(node.input[0])
         if weight is not None:
             order = tuple(attributes(node)["perm"])
-            # Layers that share a weight share its transpose, too.
+            # Layers that share a weight also share its transpose.
             name = names.setdefault((node.input[0], order), node.output[0])
             found[name] = weight.transpose(order)
             renamed[node.output[0]] = name
@@ -124,7 +115,7 @@ def _take_transposed(graph: onnx.GraphProto, weights: Weights) -> Weights:
 
 
 def _blocks(weight: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """A weight in pieces, each in one piece of memory."""
+    """A weight in blocks, each contiguous in memory."""
     rows = max(1, BLOCK_BYTES * len(weight) // weight.nbytes)
     for start in range(0, len(weight), rows):
         yield np.ascontiguousarray(weight[start : start + rows])

@@ -1,4 +1,4 @@
-"""Changing a graph: weights by name, new nodes under names of their own, what is unused dropped."""
+"""Edits a graph: reads weights by name, adds nodes under new names, drops what is unused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -17,7 +17,7 @@ PREFIX = "warmstart_"
 
 
 class GraphEditor:
-    """Edits a model in place; call ``finish`` when done, until then nodes are in no order."""
+    """Edits a model in place; call ``finish`` at the end, because new nodes are not in order."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = model
@@ -27,11 +27,11 @@ class GraphEditor:
         self._names = {node.name for node in model.graph.node}
 
     def nodes(self, *operators: str) -> Iterator[onnx.NodeProto]:
-        """The nodes of these operators as they are now."""
+        """A snapshot of the nodes with these operators."""
         yield from [node for node in self.model.graph.node if node.op_type in operators]
 
     def weight(self, name: str, rank: int | None = None) -> NDArray[Any] | None:
-        """An FP32 initializer's values, None if ``name`` is none or has another rank."""
+        """The values of an FP32 initializer, None if there is none of this name and rank."""
         tensor = self._weights.get(name)
         if tensor is None or tensor.data_type != onnx.TensorProto.FLOAT:
             return None
@@ -41,7 +41,7 @@ class GraphEditor:
         return values
 
     def integers(self, name: str) -> list[int] | None:
-        """A constant's whole numbers, None if ``name`` is no INT64 constant."""
+        """The numbers of an INT64 constant, None if ``name`` is not one."""
         tensor = self._weights.get(name)
         for node in self.nodes("Constant"):
             if node.output[0] == name:
@@ -51,7 +51,7 @@ class GraphEditor:
         return [int(number) for number in onnx.numpy_helper.to_array(tensor).flat]
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
-        """Add an initializer; one of this name stands for all that are asked for."""
+        """Add an initializer unless one of this name exists; returns its full name."""
         name = f"{PREFIX}{name}"
         if name not in self._weights:
             self._weights[name] = onnx.numpy_helper.from_array(values, name)
@@ -67,7 +67,7 @@ class GraphEditor:
         domain: str = "",
         **attributes: object,
     ) -> str:
-        """Add a node, under ``name`` if no other has it; returns its output's name."""
+        """Add a node, called ``name`` if that is free; returns its output's name."""
         names = chain([name] if name else [], (f"{PREFIX}{operator}_{n}" for n in count(1)))
         name = next(free for free in names if free not in self._names)
         self._names.add(name)
@@ -78,26 +78,27 @@ class GraphEditor:
         return output
 
     def reduce_max(self, tensor: str) -> str:
-        """The largest value along the last axis, which is kept with length 1."""
+        """Add a maximum over the last axis, which stays with length 1; returns its name."""
         if self.opset < 18:  # from here on axes are an input
             return self.node("ReduceMax", [tensor], axes=[-1], keepdims=1)
         axis = self.constant("last_axis", np.array([-1], dtype=np.int64))
         return self.node("ReduceMax", [tensor, axis], keepdims=1)
 
     def remove(self, node: onnx.NodeProto) -> None:
+        """Remove a node."""
         self.model.graph.node.remove(node)
 
     def readers(self, tensor: str) -> list[onnx.NodeProto]:
-        """The nodes that take a tensor."""
+        """The nodes that read a tensor."""
         return [node for node in self.model.graph.node if tensor in node.input]
 
     def redirect(self, tensor: str, replacement: str) -> None:
-        """Let every node that takes ``tensor`` take ``replacement``."""
+        """Make every reader of ``tensor`` read ``replacement``."""
         for node in self.readers(tensor):
             node.input[:] = [replacement if name == tensor else name for name in node.input]
 
     def finish(self) -> None:
-        """Drop nodes and weights that no output needs, and put nodes in order."""
+        """Drop nodes and weights that no output needs, and sort the nodes."""
         from onnxruntime.transformers.onnx_model import OnnxModel
 
         OnnxModel(self.model).prune_graph(allow_remove_graph_inputs=False)
@@ -114,5 +115,12 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
 
 def optional(node: onnx.NodeProto, index: int) -> str:
-    """The name of an input that a node may lack, "" if it does."""
+    """The name of a node's optional input, "" if the node does not have it."""
     return str(node.input[index]) if index < len(node.input) else ""
+
+
+def remove_inputs(graph: onnx.GraphProto, names: Collection[str]) -> None:
+    """Drop the graph inputs with these names."""
+    kept = [value for value in graph.input if value.name not in names]
+    del graph.input[:]
+    graph.input.extend(kept)

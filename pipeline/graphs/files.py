@@ -1,4 +1,4 @@
-"""Writing ONNX graphs: weights in a page-aligned file beside them, optimised once and for all."""
+"""Saves ONNX graphs: optimised once, with weights in a page-aligned file beside the graph."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 
     from onnxruntime.transformers.onnx_model import OnnxModel
 
-# Smaller initializers stay in the graph: mapping costs more than copying them.
+# Smaller initializers stay in the graph: mapping them costs more than copying.
 MIN_EXTERNAL_BYTES = 1024
 MICROSOFT = "com.microsoft"
-# FusedGemm saves next to nothing. CUDA has no kernel for it, and OpenVINO takes every activation in
-# it for Relu: a pooler's Tanh, too (openvino, onnx frontend, fusedgemm.cpp).
+# FusedGemm saves next to nothing. CUDA has no kernel for it, and OpenVINO reads every activation in
+# it as Relu, also a pooler's Tanh (openvino, onnx frontend, fusedgemm.cpp).
 UNWANTED_FUSIONS = ["GemmActivationFusion"]
 
 
 class GraphError(WarmstartError):
-    """A graph cannot be exported, fused or quantised."""
+    """A graph cannot be read, exported, fused, quantised or run."""
 
 
 def finalize(graph: Path, target: Path, *, packed: bool = False) -> None:
-    """Save ``graph`` as ONNX Runtime would run it, so that loading optimises nothing.
+    """Save ``graph`` in its optimised form, so that loading it optimises nothing.
 
-    Level EXTENDED holds the encoder fusions; the level above rewrites for the CPU it runs on.
-    Weights go to ``<target>.data``; those of 1 MiB and more begin on a page there, so that they
-    are mapped and not copied.
+    Level EXTENDED includes the encoder fusions; the next level rewrites for the CPU it runs on.
+    Weights go to ``<target>.data``. Those of 1 MiB and more begin on a page there, so that they are
+    mapped and not copied.
 
-    ``packed``: that file also holds the weights as this CPU's kernels want them, and a second
-    graph beside ``target``, ``PACKED_GRAPH``, says where. ONNX Runtime then maps them, too,
-    instead of keeping a packed copy on the heap of each process.
+    ``packed``: that file also holds the weights in the layout of this CPU's kernels. A second graph
+    beside ``target``, ``PACKED_GRAPH``, refers to them, and ONNX Runtime maps them instead of
+    keeping a packed copy on the heap of each process.
 
     Source: ONNX Runtime, "Graph optimizations", offline mode; pull request 23069, pre-packed
     weights on disk.
@@ -45,21 +45,18 @@ def finalize(graph: Path, target: Path, *, packed: bool = False) -> None:
         GraphError: ONNX Runtime cannot load the graph.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Of an earlier run, whose weights these are not.
+    # An earlier run may have left one, which refers to other weights.
     target.with_name(PACKED_GRAPH).unlink(missing_ok=True)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.optimized_model_filepath = str(target)
     options.log_severity_level = 3
-    for key, value in (
-        ("session.optimized_model_external_initializers_file_name", f"{target.name}.data"),
-        (
-            "session.optimized_model_external_initializers_min_size_in_bytes",
-            str(MIN_EXTERNAL_BYTES),
-        ),
-        ("session.save_external_prepacked_constant_initializers", str(int(packed))),
-    ):
-        options.add_session_config_entry(key, value)
+    for key, value in {
+        "optimized_model_external_initializers_file_name": f"{target.name}.data",
+        "optimized_model_external_initializers_min_size_in_bytes": str(MIN_EXTERNAL_BYTES),
+        "save_external_prepacked_constant_initializers": str(int(packed)),
+    }.items():
+        options.add_session_config_entry(f"session.{key}", value)
     try:
         ort.InferenceSession(
             str(graph),
@@ -74,7 +71,7 @@ def finalize(graph: Path, target: Path, *, packed: bool = False) -> None:
 
 
 def _split_off_packed(target: Path) -> None:
-    """Keep the graph that names packed weights beside ``target``, which then names none."""
+    """Move the graph to ``PACKED_GRAPH`` and write ``target`` without packed weights."""
     target.replace(target.with_name(PACKED_GRAPH))
     model = onnx.load(str(target.with_name(PACKED_GRAPH)), load_external_data=False)
     for tensor in model.graph.initializer:
@@ -85,11 +82,13 @@ def _split_off_packed(target: Path) -> None:
 
 
 def save(model: onnx.ModelProto, target: Path) -> None:
-    """Save an intermediate graph of any size, its weights in a file beside it."""
+    """Save an intermediate graph of any size, with its weights in a file beside it."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    # onnx appends to a file that is there.
+    # onnx appends to an existing file.
     target.with_name(f"{target.name}.data").unlink(missing_ok=True)
-    declare_microsoft_ops(model)
+    # ONNX's shape inference insists on the domain of fused operators.
+    if all(opset.domain != MICROSOFT for opset in model.opset_import):
+        model.opset_import.append(onnx.helper.make_opsetid(MICROSOFT, 1))
     onnx.save_model(
         model,
         str(target),
@@ -99,12 +98,6 @@ def save(model: onnx.ModelProto, target: Path) -> None:
     )
 
 
-def declare_microsoft_ops(model: onnx.ModelProto) -> None:
-    """Name the domain of the fused operators, which ONNX's shape inference insists on."""
-    if all(opset.domain != MICROSOFT for opset in model.opset_import):
-        model.opset_import.append(onnx.helper.make_opsetid(MICROSOFT, 1))
-
-
 def fusions(model: OnnxModel) -> dict[str, int]:
-    """How often each fused operator occurs, without those that do not."""
+    """The number of nodes of each fused operator that occurs."""
     return {name: n for name, n in model.get_fused_operator_statistics().items() if n}

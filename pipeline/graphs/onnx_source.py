@@ -1,4 +1,4 @@
-"""A source that is ONNX already: its graph is checked and brought into the form of an export."""
+"""Checks the graph of an ONNX source and brings it into the form of an export."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import TensorProto
 
-from pipeline.graphs import files as graphs
-from pipeline.graphs.files import GraphError
-from pipeline.graphs.outputs import Answer, Ranks, choose
+from pipeline.graphs.editing import remove_inputs
+from pipeline.graphs.files import GraphError, save
+from pipeline.graphs.outputs import Answer, choose
 from storage_init.running.runtime import SPAN_OUTPUTS, TOKENIZER_INPUTS
 
 if TYPE_CHECKING:
@@ -18,45 +18,42 @@ if TYPE_CHECKING:
 
     from storage_init.format.package import Task
 
-# Operators of graphs that are quantised already: ONNX's own and ONNX Runtime's.
+# Quantised operators of ONNX and of ONNX Runtime.
 QUANTIZED = re.compile(r"^Q[A-Z]|[Qq]uantize|Integer|NBits|Bnb4")
 HALF = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
-# From here on initializers need not be listed as inputs, which would keep them from being folded.
+# Older versions list initializers as inputs, which keeps them from being folded.
 MIN_IR_VERSION = 4
 MIN_OPSET = 11
 
 
-def take(graph: Path, target: Path, task: Task, *, pooling_is_stated: bool) -> int:
-    """Write ``graph`` to ``target`` with its answer alone, named as an export's; returns its opset.
+def import_onnx(graph: Path, target: Path, task: Task, *, pooling_is_stated: bool) -> int:
+    """Write ``graph`` to ``target`` with only its answer, named as an export names it.
+
+    Returns:
+        The graph's opset.
 
     Raises:
-        GraphError: it cannot be read, is quantised, or is no encoder that takes tokens.
+        GraphError: the graph cannot be read, is quantised, or is not an encoder of tokens.
     """
-    model = _load(graph)
     try:
-        opset = _opset(model)
+        model = onnx.load(str(graph))
+    except Exception as error:
+        raise GraphError(f"{graph} cannot be read: {error}") from error
+    opset = next((entry.version for entry in model.opset_import if entry.domain == ""), 0)
+    try:
+        if opset < MIN_OPSET:
+            raise GraphError(f"opset {opset} is older than {MIN_OPSET}: export the model again")
         _check_precision(model)
-        _free_initializers(model)
+        remove_inputs(model.graph, {tensor.name for tensor in model.graph.initializer})
+        model.ir_version = max(model.ir_version, MIN_IR_VERSION)
         _check_inputs(model)
-        answer = choose(_ranks(model), task, pooling_is_stated=pooling_is_stated)
+        shapes = {value.name: value.type.tensor_type.shape.dim for value in model.graph.output}
+        ranks = {name: len(shape) or None for name, shape in shapes.items()}
+        answer = choose(ranks, task, pooling_is_stated=pooling_is_stated)
     except GraphError as error:
         raise GraphError(f"{graph}: {error}") from error
     _keep_only(model, answer)
-    graphs.save(model, target)
-    return opset
-
-
-def _load(graph: Path) -> onnx.ModelProto:
-    try:
-        return onnx.load(str(graph))
-    except Exception as error:
-        raise GraphError(f"{graph} cannot be read: {error}") from error
-
-
-def _opset(model: onnx.ModelProto) -> int:
-    opset = next((entry.version for entry in model.opset_import if entry.domain == ""), 0)
-    if opset < MIN_OPSET:
-        raise GraphError(f"opset {opset} is older than {MIN_OPSET}: export the model again")
+    save(model, target)
     return int(opset)
 
 
@@ -69,14 +66,6 @@ def _check_precision(model: onnx.ModelProto) -> None:
     for tensor in model.graph.initializer:
         if tensor.data_type in HALF:
             raise GraphError(f"weight {tensor.name} has 16 bits; needed is the graph in 32")
-
-
-def _free_initializers(model: onnx.ModelProto) -> None:
-    names = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in names]
-    del model.graph.input[:]
-    model.graph.input.extend(inputs)
-    model.ir_version = max(model.ir_version, MIN_IR_VERSION)
 
 
 def _check_inputs(model: onnx.ModelProto) -> None:
@@ -97,14 +86,8 @@ def _check_inputs(model: onnx.ModelProto) -> None:
             )
 
 
-def _ranks(model: onnx.ModelProto) -> Ranks:
-    return {
-        value.name: len(value.type.tensor_type.shape.dim) or None for value in model.graph.output
-    }
-
-
 def _keep_only(model: onnx.ModelProto, answer: Answer) -> None:
-    """Drop the other outputs with what only they need, and name this one by its kind."""
+    """Drop the other outputs and the nodes that only they need; name the answer by its kind."""
     from onnxruntime.transformers.onnx_model import OnnxModel
 
     wanted = list(SPAN_OUTPUTS) if answer.kind == "spans" else [answer.name]

@@ -1,4 +1,4 @@
-"""Which of a ready graph's outputs is the model's answer; exporters name and order them freely."""
+"""Chooses the output of an ONNX source that is the model's answer; exporters name it freely."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Ranks = dict[str, "int | None"]
 
 
 class Answer(NamedTuple):
-    """An output ``name`` and what it is: logits, hidden states or vectors [N, D].
+    """An output's name and its kind: logits, hidden states [N, L, D] or vectors [N, D].
 
-    Logits are [N, C], or [N, L, C] where the task is about tokens; "spans" are two outputs, the
-    ``SPAN_OUTPUTS``, of which ``name`` is the first.
+    Logits are [N, C], or [N, L, C] for a task about tokens. "spans" are the two ``SPAN_OUTPUTS``,
+    of which ``name`` is the first.
     """
 
     name: str
@@ -36,13 +36,13 @@ class Answer(NamedTuple):
 
 
 def choose(outputs: Mapping[str, int | None], task: Task, *, pooling_is_stated: bool) -> Answer:
-    """The output that answers a task: one of a known name, else the first one.
+    """The output that answers a task: one with a known name, else the first one.
 
-    Where the source does not state how its vectors are pooled, a graph's own vectors go before
-    hidden states that would be pooled by default.
+    Unless the source states its pooling, the graph's own vectors are preferred to hidden states
+    that would be pooled by default.
 
     Raises:
-        GraphError: none fits; the message lists what there is.
+        GraphError: no output fits; the message lists the outputs.
     """
     if isinstance(task, QuestionAnswering):
         if not set(SPAN_OUTPUTS).issubset(outputs):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline.steps.evaluate import Evaluation
 from pipeline.workspace import evidence
+from pipeline.workspace.evidence import Evaluation
 from pipeline.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
-"""The self-test's texts where a recipe names none."""
+"""The self-test texts of a recipe that names none."""
 
 from __future__ import annotations
 
-# Short and long, plain and odd: each length and character class takes another way through the
+# Short and long, plain and odd: lengths and character classes exercise different paths of the
 # tokenizer and the graph.
 DEFAULT_TEXTS = (
     "Great!",

@@ -1,4 +1,4 @@
-"""What can be wrong with a recipe."""
+"""The error that every reader of this room raises."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from storage_init.base.errors import WarmstartError
 
 
 class RecipeError(WarmstartError):
-    """A recipe cannot be read or asks for what does not exist."""
+    """A recipe cannot be read, or asks for something that does not exist."""

@@ -1,4 +1,4 @@
-"""Evaluation data: sentences of the user's, perhaps with labels, from JSONL, CSV or TSV."""
+"""Evaluation data: the user's own sentences, perhaps with labels, from JSONL, CSV or TSV."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class EvalDataError(RecipeError):
 
 @dataclass(frozen=True)
 class Examples:
-    """Texts, or texts and their pairs; ``labels`` are indexes of the task's, None without any."""
+    """Texts, or texts and their pairs; ``labels`` are indexes of the task's labels, if given."""
 
     texts: list[Example]
     labels: list[int] | None
 
 
 class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A line as it stands there; a label is a name or an index."""
+    """A row as the file states it; a label is a name or an index."""
 
     text: str
     text_pair: str | None = None
@@ -44,10 +44,10 @@ class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_examples(data: EvalData, task: Task) -> Examples | None:
-    """The recipe's evaluation data, None if it has none.
+    """Read the recipe's evaluation data, None if it has none.
 
     Raises:
-        EvalDataError: with the file, the line and what is wrong there.
+        EvalDataError: names the file, the line and the mistake.
     """
     if data.path is None:
         return None
@@ -81,7 +81,8 @@ def _rows(path: Path) -> Iterator[tuple[int, _Row]]:
         raise EvalDataError(f"evaluation data {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise EvalDataError(f"evaluation data {path} is not UTF-8: {error}") from error
-    lines = _json_lines(text, path) if suffix in JSON_LINES else _table(text, path)
+    delimiter = DELIMITERS.get(suffix)
+    lines = _table(text, path, delimiter) if delimiter else _json_lines(text, path)
     for line, fields in lines:
         try:
             row = msgspec.convert(fields, _Row)
@@ -92,7 +93,7 @@ def _rows(path: Path) -> Iterator[tuple[int, _Row]]:
 
 
 def _json_lines(text: str, path: Path) -> Iterator[tuple[int, Any]]:
-    # Not splitlines: that takes characters which JSON leaves in a text for ends of lines.
+    # Not splitlines: it also splits at characters that JSON allows inside a text.
     for line, content in enumerate(text.split("\n"), 1):
         if not content.strip():
             continue
@@ -102,8 +103,7 @@ def _json_lines(text: str, path: Path) -> Iterator[tuple[int, Any]]:
             raise EvalDataError(f"{path}:{line}: not JSON: {error}") from error
 
 
-def _table(text: str, path: Path) -> Iterator[tuple[int, Any]]:
-    delimiter = DELIMITERS[path.suffix.lower()]
+def _table(text: str, path: Path, delimiter: str) -> Iterator[tuple[int, Any]]:
     reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
     header: list[str] = []
     line = 1
@@ -118,7 +118,7 @@ def _table(text: str, path: Path) -> Iterator[tuple[int, Any]]:
                         f"{path}:{line}: {len(cells)} fields, but the header has {len(header)}: is "
                         "one with a comma or a line break in it not quoted?"
                     )
-                # An empty cell is a field that is not there; an empty text is one.
+                # An empty cell is a missing field, except that a text may be empty.
                 filled = zip(header, cells, strict=True)
                 yield line, {name: cell for name, cell in filled if cell or name == "text"}
             line = reader.line_num + 1
@@ -136,7 +136,7 @@ def _check_header(header: list[str], where: str) -> None:
 
 
 def _label(label: str | int | None, task: Task, where: str) -> int:
-    """An index of the task's labels; a name goes before a number written as text."""
+    """The index of a label; a text that is a label's name is not read as an index."""
     if not isinstance(task, TextClassification) or task.activation != "softmax":
         raise EvalDataError(
             f"{where}: label: only classifiers of one label a text are held to labels; leave it out"

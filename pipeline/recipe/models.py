@@ -1,4 +1,4 @@
-"""A list of models in YAML: which to prepare, under which names and by which recipes."""
+"""Lists of models in YAML: what to prepare, under which name and by which recipe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """As it is written: ``recipe`` is one, or the path of a file beside the list."""
+    """A model as the list states it; ``recipe`` may be the path of a file beside the list."""
 
     source: str
     name: ModelName
@@ -42,8 +42,8 @@ def read_models(path: Path, default: Recipe) -> list[Model]:
     """Read a list of models; those without a recipe get ``default``.
 
     Raises:
-        ModelsError: the file cannot be read, is no such list, or names a model twice.
-        RecipeError: a recipe that it names cannot be read.
+        ModelsError: the file cannot be read, is not a list of models, or names a model twice.
+        RecipeError: a recipe that the list names cannot be read.
     """
     try:
         entries = msgspec.yaml.decode(path.read_bytes(), type=_List, strict=True)

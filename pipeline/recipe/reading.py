@@ -1,4 +1,4 @@
-"""Reading typed YAML: every mistake in one error, each with its line and the path of its field."""
+"""Read typed YAML and JSON: one error names every mistake with its line and field."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _T = TypeVar("_T", bound=msgspec.Struct)
 
 _Path = tuple["str | int", ...]
 
-# How msgspec ends a message: where in the data it is.
+# msgspec ends a message with the place in the data.
 _WHERE = re.compile(r" - at `\$(?P<path>.*)`$")
 _PART = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$")
-# How a type's own check says which of its fields is wrong.
-_OWN = re.compile(r"^([a-z_]+): ")
-# msgspec's words, and YAML's.
+# A type's own check begins its message with the name of the field.
+_OWN_CHECK = re.compile(r"^([a-z_]+): ")
+# msgspec's words in the words of YAML.
 _WORDS = {"object": "mapping", "array": "list", "`": ""}
 
 
 @dataclass(frozen=True)
 class _Mistake:
-    """``path`` leads from the whole to the value that is wrong."""
+    """``path`` leads from the whole to the wrong value."""
 
     path: _Path
     what: str
@@ -40,7 +40,7 @@ class _Mistake:
 
 
 def from_json(text: str, kind: type[_T], where: str = "recipe") -> _T:
-    """Decode JSON; what is left out has its default.
+    """Decode JSON; fields that are left out have their defaults.
 
     Raises:
         RecipeError: it is not JSON, or has fields that are wrong.
@@ -56,10 +56,10 @@ def from_json(text: str, kind: type[_T], where: str = "recipe") -> _T:
 
 
 def from_yaml(text: str, where: str, kind: type[_T]) -> _T:
-    """Decode YAML; what is left out has its default, and an empty text is all defaults.
+    """Decode YAML; fields that are left out have their defaults, and so has an empty text.
 
     Raises:
-        RecipeError: a line for every mistake, each beginning with ``where`` and its line.
+        RecipeError: one line for every mistake; each begins with ``where`` and the line number.
     """
     try:
         root = yaml.compose(text, yaml.SafeLoader)
@@ -81,7 +81,7 @@ def from_yaml(text: str, where: str, kind: type[_T]) -> _T:
 
 
 def _check_keys(node: yaml.Node, where: str) -> None:
-    """YAML forbids a key that is there twice, which PyYAML overlooks; fields have names."""
+    """Refuse duplicate keys, which YAML forbids and PyYAML accepts, and keys that are no text."""
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
             _check_keys(item, where)
@@ -100,7 +100,7 @@ def _check_keys(node: yaml.Node, where: str) -> None:
 
 
 def _line(root: yaml.Node, path: _Path) -> int:
-    """Where the value of a path is, or the last part of the path that is there."""
+    """The line of the value at ``path``, or of the nearest part of the path that exists."""
     node, mark = root, root.start_mark
     for part in path:
         if isinstance(part, int):
@@ -108,16 +108,16 @@ def _line(root: yaml.Node, path: _Path) -> int:
             mark = node.start_mark
             continue
         found = next(((k, v) for k, v in node.value if k.value == part), None)
-        if found is None:  # what a type's own check found in a field that is not there
+        if found is None:  # a type's own check can name a field that the file leaves out
             break
         mark, node = found[0].start_mark, found[1]
     return int(mark.line) + 1
 
 
 def _convert(data: Any, kind: type[_T]) -> tuple[_T, list[_Mistake]]:
-    """``data`` as a ``kind``, without what is wrong in it.
+    """``data`` as a ``kind``, and the mistakes in it.
 
-    msgspec stops at the first mistake; what it names is taken out and the rest tried again.
+    msgspec stops at the first mistake: take the wrong value out and try the rest again.
     """
     mistakes: list[_Mistake] = []
     while isinstance(tried := _try(data, kind), _Mistake):
@@ -134,32 +134,29 @@ def _try(data: Any, kind: type[_T]) -> _T | _Mistake:
 
 
 def _mistake(message: str, data: Any, kind: type[msgspec.Struct]) -> _Mistake:
-    where = _WHERE.search(message)
     path: _Path = ()
-    if where:
+    if where := _WHERE.search(message):
         message = message[: where.start()]
         parts = _PART.findall(where["path"])
         path = tuple(int(index) if index else name for name, index in parts)
     if unknown := _UNKNOWN.match(message):
-        known = [field.encode_name for field in msgspec.structs.fields(_struct_at(kind, path))]
-        return _Mistake((*path, unknown[1]), f"unknown field; {_nearest(unknown[1], known)}")
-    if own := _OWN.match(message):
+        known = [field.encode_name for field in msgspec.structs.fields(_type_at(kind, path))]
+        near = difflib.get_close_matches(unknown[1], known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+        return _Mistake((*path, unknown[1]), f"unknown field; {hint}")
+    if own := _OWN_CHECK.match(message):
         return _Mistake((*path, own[1]), message[own.end() :])
     what = f"{message[:1].lower()}{message[1:]}"
     for word, instead in _WORDS.items():
         what = what.replace(word, instead)
-    value = _value_at(data, path)
-    options = _options(_type_at(kind, path))
-    if value is not None and options:
-        what = f"{value!r} is not one of {', '.join(options)}"
+    value, expected = data, _type_at(kind, path)
+    for part in path:
+        value = value[part]
+    if value is not None and get_origin(expected) is Literal:
+        what = f"{value!r} is not one of {', '.join(map(str, get_args(expected)))}"
     elif isinstance(value, str) and _is_number(value):
         what += f" ({value}: write it without quotes, and with a dot if it has an exponent)"
     return _Mistake(path, what)
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
 
 
 def _is_number(text: str) -> bool:
@@ -171,7 +168,10 @@ def _is_number(text: str) -> bool:
 
 
 def _without(data: Any, path: _Path) -> Any:
-    """A copy of nested mappings without one value; a list goes as a whole: indexes must hold."""
+    """A copy of nested mappings without one value.
+
+    A list is left out as a whole, so that the indexes in other paths stay valid.
+    """
     if not path:
         return {}
     part, rest = path[0], path[1:]
@@ -181,20 +181,8 @@ def _without(data: Any, path: _Path) -> Any:
     return copy
 
 
-def _value_at(data: Any, path: _Path) -> Any:
-    for part in path:
-        data = data[part]
-    return data
-
-
-def _struct_at(kind: type[msgspec.Struct], path: _Path) -> type[msgspec.Struct]:
-    found = _type_at(kind, path)
-    assert isinstance(found, type)  # noqa: S101 - only an object has unknown fields
-    return found
-
-
 def _type_at(kind: Any, path: _Path) -> Any:
-    """The type that a path leads to, without its constraints and None."""
+    """The type of the value at ``path``, without its constraints and None."""
     for part in path:
         if isinstance(part, int):
             kind = plain(get_args(kind)[0])
@@ -211,7 +199,3 @@ def plain(kind: Any) -> Any:
     if get_origin(kind) in (Union, UnionType):
         kind = plain(next(arg for arg in get_args(kind) if arg is not type(None)))
     return kind
-
-
-def _options(kind: Any) -> list[str]:
-    return [str(value) for value in get_args(kind)] if get_origin(kind) is Literal else []

@@ -1,4 +1,4 @@
-"""Which variants of a recipe this machine can run, and so make."""
+"""The variants of a recipe that this machine cannot run, and therefore cannot make."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 def impossible(recipe: Recipe) -> dict[str, str]:
-    """The recipe's variants that cannot be made here, each with the reason."""
+    """The recipe's variants that this host cannot make, each with the reason."""
     reasons = {variant: _lacking(recipe, variant) for variant in recipe.variants}
     return {variant: why for variant, why in reasons.items() if why}
 
 
 def check_required(recipe: Recipe) -> None:
-    """Refuse a recipe that requires a variant which cannot be made here.
+    """Refuse a recipe that requires a variant which this host cannot make.
 
     Raises:
-        RecipeError: says why, and how to go on without it.
+        RecipeError: says why, and how to go on without the variant.
     """
     if BF16_OPENVINO not in recipe.variants or not recipe.bf16_openvino.required:
         return

@@ -1,6 +1,6 @@
-"""The memory that a process needs for a variant, measured in a process of its own.
+"""Measures the memory that serving a variant takes, in a process of its own.
 
-``python -m pipeline.report.footprint GRAPH`` takes one run's inputs as JSON and prints JSON.
+``python -m pipeline.report.footprint GRAPH`` reads one batch of inputs as JSON and prints JSON.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ TIMEOUT_SECONDS = 300
 
 
 class Footprint(msgspec.Struct, frozen=True):
-    """Bytes over an idle process: ``private`` memory, and ``shared``, mapped from files."""
+    """Bytes above an idle process: ``private`` memory, and ``shared`` memory mapped from files."""
 
     private: int
     shared: int
 
 
 def measure(graph: Path, feeds: Feeds) -> Footprint | None:
-    """What a process has after running ``feeds`` once; None where that cannot be measured.
+    """The footprint of a process that ran ``feeds`` once; None where it cannot be measured.
 
-    The caller's own memory does not count, nor what it has loaded already.
+    The caller's own memory and everything it has loaded do not count.
     """
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.report.footprint", str(graph)],

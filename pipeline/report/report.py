@@ -1,4 +1,4 @@
-"""The report: one HTML page that stands by itself, in the package and on KFP's page of the run."""
+"""The report: a self-contained HTML page, in the package and on KFP's page of the run."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from storage_init.base.sizes import size
-from storage_init.format.package import TextClassification, TextEmbedding, TextRanking
+from storage_init.format.package import name_of
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping, Sequence
 
     from pipeline.report.footprint import Footprint
-    from pipeline.workspace.records import Record
+    from pipeline.workspace.records import StepRecord
     from storage_init.format.package import Package, Variant
 
 TEMPLATE = "report.html.jinja"
-# Operators that ONNX Runtime's encoder fusions make, and those that they would have replaced.
+# Operators that ONNX Runtime's encoder fusions make, and operators that they should replace.
 FUSED = {
     "Attention",
     "BiasGelu",
@@ -37,13 +37,13 @@ UNFUSED = {"Erf", "LayerNormalization", "Softmax", "Tanh"}
 
 @dataclass(frozen=True)
 class Findings:
-    """What a page says beside the package's own description.
+    """The content of a page besides the package's description.
 
     Args:
         sizes: bytes of each variant's files.
-        rejected: why a variant was not published.
-        operators: how often each occurs in the fp32 graph.
-        steps: those that are done.
+        rejected: the reason for each variant that was not published.
+        operators: the number of each operator's nodes in the fp32 graph.
+        steps: the finished steps.
         footprints: the memory of a process that serves a variant, where it could be measured.
         evidence: ``evidence.json``, if there is one.
     """
@@ -51,56 +51,42 @@ class Findings:
     sizes: Mapping[str, int]
     rejected: Mapping[str, str]
     operators: Counter[str]
-    steps: Sequence[Record]
+    steps: Sequence[StepRecord]
     footprints: Mapping[str, Footprint]
     evidence: Mapping[str, Any] | None = None
 
 
 def render(package: Package, findings: Findings) -> str:
-    """The page as HTML. Texts and names in it are somebody else's, and all escaped."""
+    """The page as HTML; every text and name that comes from elsewhere is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.report", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
     return environment.get_template(TEMPLATE).render(
-        name=package.name,
-        source=package.source,
-        task=_task_name(package),
+        package=package,
+        findings=findings,
+        task=name_of(package.task),
         labels=getattr(package.task, "labels", []),
-        is_embedding=isinstance(package.task, TextEmbedding),
-        is_ranking=isinstance(package.task, TextRanking),
-        is_classification=isinstance(package.task, TextClassification),
-        max_length=package.limits.max_length,
-        recipe_digest=package.recipe_digest,
-        accepted=package.variants,
-        rejected=findings.rejected,
-        sizes=findings.sizes,
         size=size,
         needs=_needs,
-        answer=_answer,
-        size_rows=_rows(findings.sizes, size),
-        speed_rows=_rows({v.name: v.speed.alone_ms for v in package.variants}, "{:.2f}".format),
-        memory_rows=[
-            {
-                "name": name,
-                "parts": [found.private, found.shared],
-                "total": found.private + found.shared,
-                "text": f"{size(found.private)} + {size(found.shared)}",
-            }
-            for name, found in findings.footprints.items()
+        size_rows=[_row(name, size(total), total) for name, total in findings.sizes.items()],
+        speed_rows=[
+            _row(variant.name, f"{variant.speed.alone_ms:.2f}", variant.speed.alone_ms)
+            for variant in package.variants
         ],
-        evidence=findings.evidence,
+        memory_rows=[
+            _row(name, f"{size(it.private)} + {size(it.shared)}", it.private, it.shared)
+            for name, it in findings.footprints.items()
+        ],
         operators=_operators(findings.operators),
         fused_sentence=_fused_sentence(findings.operators),
-        steps=findings.steps,
-        tools=package.tools,
         deployment=deployment(package.name),
     )
 
 
 def deployment(name: str) -> str:
-    """An InferenceService for a model of the store, as ``manifests/base`` has one."""
+    """The manifest of an InferenceService for a model of the store, as in ``manifests/base``."""
     return f"""\
 apiVersion: serving.kserve.io/v1beta1
 kind: InferenceService
@@ -123,20 +109,14 @@ spec:
 
 
 def _kubernetes_name(name: str) -> str:
-    """A model's name as Kubernetes takes one: lower case, letters, digits and dashes."""
+    """A model's name as Kubernetes accepts it: lower case letters, digits and dashes."""
     kept = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower()).strip("-")
     return kept[:63].rstrip("-") if kept[:1].isalpha() else f"model-{kept}"[:63].rstrip("-")
 
 
-def _task_name(package: Package) -> str:
-    return str(package.task.__struct_config__.tag)
-
-
-def _rows(values: Mapping[str, float], shown: Any) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "parts": [value], "total": value, "text": shown(value)}
-        for name, value in values.items()
-    ]
+def _row(name: str, text: str, *parts: float) -> dict[str, Any]:
+    """A row of a bar chart."""
+    return {"name": name, "parts": parts, "total": sum(parts), "text": text}
 
 
 def _needs(variant: Variant) -> str:
@@ -147,19 +127,14 @@ def _needs(variant: Variant) -> str:
     return ", ".join(stated) or "any CPU"
 
 
-def _answer(answer: Mapping[str, Any] | None) -> str:
-    return f"{answer['label']} ({answer['probability']:.3f})" if answer else "-"
-
-
 def _operators(counts: Counter[str]) -> list[tuple[str, int, str]]:
-    """Fused ones first, then what is left unfused, then the rest, each by how often it occurs."""
-    kinds = {True: "fused", False: "as exported"}
-    known = [
-        (name, count, "left unfused" if name in UNFUSED else kinds[name in FUSED])
-        for name, count in counts.most_common()
-    ]
+    """Operator, count and kind: fused, left unfused, the rest; each the most frequent first."""
     order = ["fused", "left unfused", "as exported"]
-    return sorted(known, key=lambda row: order.index(row[2]))
+    rows = []
+    for name, count in counts.most_common():
+        kind = 0 if name in FUSED else 1 if name in UNFUSED else 2
+        rows.append((name, count, order[kind]))
+    return sorted(rows, key=lambda row: order.index(row[2]))
 
 
 def _fused_sentence(counts: Counter[str]) -> str:

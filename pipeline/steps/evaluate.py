@@ -10,11 +10,11 @@ import msgspec
 import onnxruntime as ort
 
 from pipeline.evaluation import closeness, layer_search
-from pipeline.evaluation.baseline import Yardstick
+from pipeline.evaluation.baseline import Baseline
 from pipeline.evaluation.candidate import Candidate, speed, take_times
 from pipeline.recipe.requirements import check_required, impossible
 from pipeline.workspace import evidence
-from pipeline.workspace.evidence import EvalDataFacts, Evidence, VariantEvidence
+from pipeline.workspace.evidence import EvalDataFacts, Evaluation, Evidence, VariantEvidence
 from storage_init.base import cpus
 from storage_init.base.errors import WarmstartError
 from storage_init.format.package import (
@@ -37,13 +37,6 @@ if TYPE_CHECKING:
 
 class EvaluationError(WarmstartError):
     """No variant came close enough to the original to be published."""
-
-
-class Evaluation(msgspec.Struct, frozen=True):
-    """The variants that passed their gates, and why the others did not."""
-
-    accepted: list[Variant]
-    rejected: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -69,15 +62,15 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
     check_required(recipe)
     layer_search.put_back(workspace)
     rejected = impossible(recipe)
-    yardstick = Yardstick.make(workspace, recipe)
-    yardstick.predictors_selftest().save(workspace.selftest)
+    baseline = Baseline.make(workspace, recipe)
+    baseline.predictors_selftest().save(workspace.selftest)
     results = {
-        name: _measure(workspace, recipe, name, yardstick)
+        name: _measure(workspace, recipe, name, baseline)
         for name in recipe.variants
         if name not in rejected
     }
     candidates = [result.candidate for result in results.values()]
-    times = take_times(candidates, recipe.bench, yardstick.mixed) if candidates else {}
+    times = take_times(candidates, recipe.bench, baseline.mixed) if candidates else {}
     rejected |= {
         name: result.measured.failure for name, result in results.items() if result.measured.failure
     }
@@ -87,7 +80,7 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
         _entry(workspace, name, rejected.get(name), results.get(name), times.get(name, []))
         for name in recipe.variants
     ]
-    evidence.write(_evidence(recipe, yardstick, entries), workspace.evidence)
+    evidence.write(_evidence(recipe, baseline, entries), workspace.evidence)
     if not accepted:
         raise EvaluationError(f"no variant is close enough to the original ({_list(rejected)})")
     workspace.evaluation.write_bytes(msgspec.json.encode(Evaluation(accepted, rejected)))
@@ -101,16 +94,16 @@ def _list(reasons: dict[str, str]) -> str:
 
 
 def _measure(
-    workspace: Workspace, recipe: Recipe, name: VariantName, yardstick: Yardstick
+    workspace: Workspace, recipe: Recipe, name: VariantName, baseline: Baseline
 ) -> _Result:
-    candidate = Candidate.open(workspace, recipe, name, yardstick.batches)
-    measured = yardstick.measure(candidate, recipe.gate(name))
+    candidate = Candidate.open(workspace, recipe, name, baseline.batches)
+    measured = baseline.measure(candidate, recipe.gate(name))
     if measured.failure is None or name != "int8" or not recipe.int8.search.max_excluded:
         return _Result(candidate, measured)
-    found, better = layer_search.search(workspace, recipe, yardstick)
+    found, better = layer_search.search(workspace, recipe, baseline)
     if better is None:
         return _Result(candidate, measured, found)
-    candidate = Candidate.open(workspace, recipe, name, yardstick.batches)
+    candidate = Candidate.open(workspace, recipe, name, baseline.batches)
     return _Result(candidate, better, found)
 
 
@@ -168,8 +161,8 @@ def _entry(
     )
 
 
-def _evidence(recipe: Recipe, yardstick: Yardstick, entries: list[VariantEvidence]) -> Evidence:
-    task, data, used = yardstick.task, recipe.eval_data, yardstick.evaluation
+def _evidence(recipe: Recipe, baseline: Baseline, entries: list[VariantEvidence]) -> Evidence:
+    task, data, used = baseline.task, recipe.eval_data, baseline.evaluation
     facts = None
     if used is not None and data.path is not None and data.sha256 is not None:
         texts = len(used.texts) // 2 if used.paired else len(used.texts)
@@ -178,7 +171,7 @@ def _evidence(recipe: Recipe, yardstick: Yardstick, entries: list[VariantEvidenc
         task=name_of(task),
         labels=task.labels if isinstance(task, TextClassification | TokenClassification) else [],
         cpu=cpus.cpu_model(),
-        selftest_texts=len(yardstick.selftest.texts),
+        selftest_texts=len(baseline.selftest.texts),
         eval_data=facts,
         original=used.scores if used is not None else None,
         variants=entries,

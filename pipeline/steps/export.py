@@ -33,7 +33,7 @@ def export(workspace: Workspace, recipe: Recipe) -> str:
     """
     disk.check(workspace, recipe)
     facts, target = workspace.facts(recipe), workspace.exported
-    graph = workspace.ready_graph
+    graph = workspace.onnx_source
     if graph is None:
         done = _export(workspace.source, target, facts, recipe)
     else:
@@ -50,9 +50,9 @@ def export(workspace: Workspace, recipe: Recipe) -> str:
 
 
 def _take(graph: Path, workspace: Workspace, task: Task) -> str:
-    from pipeline.graphs.onnx_source import take
+    from pipeline.graphs.onnx_source import import_onnx
 
-    opset = take(
+    opset = import_onnx(
         graph, workspace.exported / GRAPH, task, pooling_is_stated=workspace.states_pooling
     )
     return f"already ONNX: {graph.relative_to(workspace.source)}, opset {opset}"
@@ -61,16 +61,15 @@ def _take(graph: Path, workspace: Workspace, task: Task) -> str:
 def _export(source: Path, target: Path, facts: ModelFacts, recipe: Recipe) -> str:
     name = EXPORTER_TASKS.get(name_of(facts.task), name_of(facts.task))
     try:
-        from pipeline.export import exportable
-        from pipeline.export.exporter import export as export_torch
+        from pipeline.export import exporter
     except ImportError as error:
         raise GraphError(
             f"exporting PyTorch weights needs {error.name}: use the warmstart/pipeline image or "
             "install warmstart[pipeline]"
         ) from error
     try:
-        exportable.check(source, facts.model_type, name)
-        export_torch(source, target, name, recipe.opset)
+        exporter.check(source, facts.model_type, name)
+        exporter.export(source, target, name, recipe.opset)
     except Exception as error:  # tracing runs the model's own code, which raises what it likes
         reason = str(error).strip() or type(error).__name__
         kind = facts.model_type or "a model of no stated type"

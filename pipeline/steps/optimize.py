@@ -10,9 +10,8 @@ from pipeline.graphs.editing import GraphEditor
 from pipeline.graphs.optimization.convolutions import zero_padding
 from pipeline.graphs.optimization.dense import read_layers
 from pipeline.graphs.optimization.first_token import compute_first_token_only
-from pipeline.graphs.optimization.fusing import fuse
+from pipeline.graphs.optimization.fusing import fuse, mask_by_token, take_shapes_from_ids
 from pipeline.graphs.optimization.pooling import add_pooling, is_pooled
-from pipeline.graphs.optimization.rewrites import mask_by_token, take_shapes_from_ids
 from pipeline.workspace.workspace import GRAPH
 from storage_init.format.package import TextEmbedding, TokenTask
 

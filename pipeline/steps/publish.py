@@ -13,7 +13,7 @@ import onnx
 from pipeline.evaluation.examples import selftest_examples
 from pipeline.report.footprint import measure
 from pipeline.report.report import Findings, render
-from pipeline.steps.evaluate import Evaluation
+from pipeline.workspace.evidence import Evaluation
 from pipeline.workspace.records import STEPS
 from pipeline.workspace.records import read as read_record
 from storage_init.format.package import (
@@ -65,7 +65,7 @@ def publish(
     evaluation = msgspec.json.decode(workspace.evaluation.read_bytes(), type=Evaluation)
     source = workspace.read_source()
     facts = workspace.facts(recipe)
-    tools = TOOLS if workspace.ready_graph else (*TOOLS, *TORCH_TOOLS)
+    tools = TOOLS if workspace.onnx_source else (*TOOLS, *TORCH_TOOLS)
     if any(variant.requires.provider == OPENVINO for variant in evaluation.accepted):
         tools = (*tools, OPENVINO_TOOL)
     session = open_session(workspace.graph(evaluation.accepted[0].name))

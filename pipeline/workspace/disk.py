@@ -1,4 +1,4 @@
-"""How much disk a preparation takes, and whether it is there: before hours of work, not after."""
+"""The disk space that a preparation needs, checked before hours of work begin."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ if TYPE_CHECKING:
     from pipeline.recipe.recipe import Recipe
     from pipeline.workspace.workspace import Workspace
 
-# Of the model's weights in FP32; measured by benchmarks of the pipeline's steps.
+# Shares of the model's weights in FP32, as measured by the benchmarks of the pipeline's steps.
 EXPORTED = 1.0
 FUSED = 1.0
-# The exporter's and the optimizer's own files, at the time when the most is there.
+# The exporter's and the optimizer's own files when they are largest.
 SCRATCH = 1.0
 FP32 = 1.0
 INT8 = 0.26
 PACKED = {"fp32": 0.7, "int8": 0.6}
-# Tokenizer, self-test, file systems' own needs.
+# Bytes for the tokenizer, the self-test and the file system itself.
 MARGIN = 16 << 20
 
 
 def needed(weights: int, recipe: Recipe) -> int:
-    """Bytes that the steps after the snapshot take at most, with what they leave for each other.
+    """The most bytes that the steps after the snapshot need at any time.
 
     Args:
         weights: bytes of the model's weights in FP32.
-        recipe: says which variants are made, and which of them are packed.
+        recipe: decides which variants are made, and which of them are packed.
     """
     sizes = {
         "fp32": FP32 * (1 + PACKED["fp32"] * recipe.fp32.packed),
         "int8": INT8 * (1 + PACKED["int8"] * recipe.int8.packed) * ("int8" in recipe.variants),
     }
-    # fp32's graph is made in any case; what passes is copied into the version.
+    # The fp32 graph is always made, and accepted variants are copied into the version.
     variants = sum(sizes.values())
     searched = sizes["int8"] if recipe.int8.search.max_excluded else 0
     steps = EXPORTED + FUSED + variants + max(SCRATCH, searched, variants)
@@ -44,7 +44,7 @@ def needed(weights: int, recipe: Recipe) -> int:
 
 
 def fp32_bytes(folder: Path) -> int:
-    """The weights of a model's folder as FP32, whatever they are stored as."""
+    """The bytes of a model's weights in FP32, whatever their stored type."""
     from safetensors import safe_open
 
     parameters = 0
@@ -58,10 +58,10 @@ def fp32_bytes(folder: Path) -> int:
 
 
 def check(workspace: Workspace, recipe: Recipe) -> None:
-    """Refuse to begin what the disk cannot hold.
+    """Refuse a preparation that the disk cannot hold.
 
     Raises:
-        NoSpaceError: with what is needed, what is free and where.
+        NoSpaceError: names the place, the bytes needed and the bytes free.
     """
     wanted = needed(fp32_bytes(workspace.source), recipe)
     check_free(wanted, workspace.root, "the preparation")

@@ -1,7 +1,7 @@
-"""The evidence: what was measured of every variant and which limits it kept, also if it failed.
+"""The evidence of a preparation: what was measured of every variant, also of rejected ones.
 
-One record a preparation, ``evidence.json`` in the workspace and in the package. ``package.json``
-holds no more of it than a predictor needs.
+It is ``evidence.json`` in the workspace and in the package; ``package.json`` repeats only what a
+predictor needs. Fields called ``original`` hold the baseline, the original model's answers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from storage_init.format.package import BatchSensitivity, Closeness, Sha256
+from storage_init.format.package import BatchSensitivity, Closeness, Sha256, Variant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ DataName = Literal["selftest", "evaluation"]
 
 
 def finite(value: float) -> float:
-    """``value``, or the largest number there is: JSON has none that is infinite or no number."""
+    """``value`` if it is finite, else the largest float: JSON has no NaN and no infinity."""
     return value if math.isfinite(value) else sys.float_info.max
 
 
@@ -30,9 +30,9 @@ class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limit(_Record, frozen=True):
-    """One limit of a gate: ``measured`` was held to ``bound``; None if it was not a number.
+    """One limit of a gate and the measured value, None if that was not a finite number.
 
-    ``name`` is the recipe's field; one that begins with min is a lower bound.
+    ``name`` is the recipe's field; one that begins with "min" is a lower bound.
     """
 
     data: DataName
@@ -43,7 +43,7 @@ class Limit(_Record, frozen=True):
 
     @classmethod
     def hold(cls, data: DataName, name: str, bound: float, measured: float | None) -> Limit:
-        """Measure by a limit; what is not a number fails."""
+        """Compare a measured value with a limit; a value that is not finite fails."""
         if measured is None or not math.isfinite(measured):
             return cls(data, name, bound, None, passed=False)
         kept = measured >= bound if name.startswith("min_") else measured <= bound
@@ -52,15 +52,14 @@ class Limit(_Record, frozen=True):
     def __str__(self) -> str:
         what = self.name.partition("_")[2].replace("_", " ")
         side = "below" if self.name.startswith("min_") else "above"
-        value = "is not a number" if self.measured is None else f"{self.measured:.4g}"
         where = "" if self.data == "selftest" else " on the evaluation data"
         if self.measured is None:
-            return f"{what}{where} {value}"
-        return f"{what} {value}{where} is {side} {self.bound:g}"
+            return f"{what}{where} is not a number"
+        return f"{what} {self.measured:.4g}{where} is {side} {self.bound:g}"
 
 
 class LabelScores(_Record, frozen=True):
-    """Answers held to the labels; ``confusion``: how often each label [row] got each answer."""
+    """Scores against labels; ``confusion`` counts each answer [column] for each label [row]."""
 
     accuracy: float
     macro_f1: float
@@ -68,15 +67,15 @@ class LabelScores(_Record, frozen=True):
 
 
 class OnEvaluationData(_Record, frozen=True):
-    """A variant beside the original on the evaluation data.
+    """A variant's answers to the evaluation data, compared with the baseline.
 
-    Embedders have cosines, and they and rankers ``rank_correlation``, Spearman's of the texts'
-    similarities or of their scores; all else has the share of answers that are the original's, how
-    many are ``differing``, and how far probabilities move: a classifier's texts, a tagger's tokens,
-    a reader's contexts, masks filled.
-    ``mean_probability_difference`` is over texts, of each one's largest. ``batch_sensitivity``:
-    alone and in batches of 16 in the data's order; ``flipped``: how many answers differ between the
-    two.
+    Embedders have cosines and, like rankers, ``rank_correlation``: Spearman's correlation of the
+    texts' similarities or of their scores. Other tasks have the share of equal answers, the number
+    of ``differing`` answers and the differences of probabilities. An answer belongs to a
+    classifier's text, a tagger's token, a reader's context or a filled mask.
+    ``mean_probability_difference`` averages the largest difference of each text.
+    ``batch_sensitivity`` compares texts alone with batches of 16 in the data's order; ``flipped``
+    counts the answers that differ between the two.
     """
 
     texts: int
@@ -93,17 +92,17 @@ class OnEvaluationData(_Record, frozen=True):
 
 
 class Answer(_Record, frozen=True):
-    """A classifier's: the most probable label."""
+    """A classifier's answer: the most probable label."""
 
     label: str
     probability: float
 
 
 class WorstExample(_Record, frozen=True):
-    """A text that a variant answers farthest from the original.
+    """A text on which a variant is farthest from the baseline.
 
-    ``distance``: the largest difference of a probability, or 1 - cosine. ``label``: the data's own,
-    if it has one. An embedder's answers are not shown.
+    ``distance`` is the largest difference of a probability, or 1 - cosine. ``label`` is the data's
+    own. Only classifiers have the two answers.
     """
 
     text: str
@@ -115,23 +114,23 @@ class WorstExample(_Record, frozen=True):
 
 
 class Damage(_Record, frozen=True):
-    """How far answers move if this node alone is in 8 bits: the mean over texts."""
+    """How far answers move, averaged over texts, if only this node is in 8 bits."""
 
     node: str
     distance: float
 
 
 class Trial(_Record, frozen=True):
-    """A variant with the ``excluded`` worst nodes left out; ``failure`` is None if it passed."""
+    """A variant without its ``excluded`` worst nodes; ``failure`` is None if it passed."""
 
     excluded: int
     failure: str | None
 
 
 class LayerSearch(_Record, frozen=True):
-    """The search for nodes to leave out: all of them, the worst first, and what was tried.
+    """The search for nodes to leave out: every node, the worst first, and the trials.
 
-    ``excluded``: what is left out in the end, none if nothing helped.
+    ``excluded`` names the nodes that were left out; it is empty if nothing helped.
     """
 
     damages: list[Damage]
@@ -140,7 +139,7 @@ class LayerSearch(_Record, frozen=True):
 
 
 class ShapeTime(_Record, frozen=True):
-    """Median milliseconds a text, ``texts`` of ``tokens`` tokens at a time, on one thread."""
+    """Median milliseconds per text for a batch of ``texts`` of ``tokens`` tokens, on one thread."""
 
     tokens: int
     texts: int
@@ -148,7 +147,7 @@ class ShapeTime(_Record, frozen=True):
 
 
 class VariantEvidence(_Record, frozen=True):
-    """Everything about one variant; what could not be run here has a ``reason`` and no figures."""
+    """All about one variant; one that this host could not run has a ``reason`` but no figures."""
 
     name: str
     accepted: bool
@@ -164,7 +163,7 @@ class VariantEvidence(_Record, frozen=True):
 
 
 class EvalDataFacts(_Record, frozen=True):
-    """Which data it was: its file's name, digest and number of texts, and whether it has labels."""
+    """Identifies the evaluation data; ``texts`` is their number."""
 
     file: str
     sha256: Sha256
@@ -173,7 +172,7 @@ class EvalDataFacts(_Record, frozen=True):
 
 
 class Evidence(_Record, frozen=True, kw_only=True):
-    """A preparation's evidence. ``original``: the original's own scores, where there are labels."""
+    """All evidence of one preparation; ``original`` has the baseline's scores against labels."""
 
     format_version: Literal[1] = 1
     task: str
@@ -189,11 +188,18 @@ class Evidence(_Record, frozen=True, kw_only=True):
         return next(variant for variant in self.variants if variant.name == name)
 
 
+class Evaluation(msgspec.Struct, frozen=True):
+    """The variants that passed their gates, and why the others did not."""
+
+    accepted: list[Variant]
+    rejected: dict[str, str]
+
+
 def write(evidence: Evidence, path: Path) -> None:
-    """As JSON for people and programs; a number that is none becomes null."""
+    """Write indented JSON; NaN becomes null."""
     path.write_bytes(msgspec.json.format(msgspec.json.encode(evidence), indent=2) + b"\n")
 
 
 def read(path: Path) -> Evidence:
-    """The inverse of :func:`write`."""
+    """Read what :func:`write` wrote."""
     return msgspec.json.decode(path.read_bytes(), type=Evidence)

@@ -1,7 +1,7 @@
-"""Which steps of a preparation are done, so that one that was interrupted goes on from there.
+"""Records of finished steps, so that an interrupted preparation continues where it stopped.
 
-A record is made when everything that its step wrote is on disk: what it says holds after a crash
-of the machine, too.
+A step gets its record only after everything it wrote is on disk, so a record holds even after the
+machine crashes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STEPS = ("snapshot", "export", "optimize", "quantize", "evaluate", "publish")
 
 @dataclass
 class Step:
-    """``detail``: what the step has to say when it is done; the others are measured."""
+    """A running step: it sets ``detail``, its caller measures the rest."""
 
     name: str
     detail: str = ""
@@ -37,10 +37,10 @@ class Step:
     peak_bytes: int = 0
 
 
-class Record(msgspec.Struct, frozen=True):
-    """A step that is done: what it said, how long it took and its peak memory in bytes.
+class StepRecord(msgspec.Struct, frozen=True):
+    """A finished step with its outcome, its time and its peak memory in bytes.
 
-    ``recipe`` is the digest of the one it was done for.
+    ``recipe`` is the digest of the recipe that it ran for.
     """
 
     step: str
@@ -50,27 +50,24 @@ class Record(msgspec.Struct, frozen=True):
     recipe: str
 
 
-def read(root: Path, step: str, recipe: Recipe) -> Record | None:
-    """The record of a step that was done for ``recipe`` below ``root``."""
+def read(root: Path, step: str, recipe: Recipe) -> StepRecord | None:
+    """The record of a step below ``root``, None if it has not finished for this recipe."""
     try:
-        found = msgspec.json.decode(_path(root, step).read_bytes(), type=Record)
+        found = msgspec.json.decode(_path(root, step).read_bytes(), type=StepRecord)
     except (OSError, msgspec.MsgspecError):
         return None
     return found if found.recipe == recipe.digest else None
 
 
 def write(root: Path, done: Step, recipe: Recipe) -> None:
-    """Bring what lies below ``root`` to disk, then say that ``done`` is."""
+    """Flush everything below ``root`` to disk, then record that the step has finished."""
     for path in list_files(root):
         fsync(root / path)
     target = _path(root, done.name)
     target.parent.mkdir(exist_ok=True)
     draft = target.with_suffix(".draft")
-    draft.write_bytes(
-        msgspec.json.encode(
-            Record(done.name, done.detail, done.seconds, done.peak_bytes, recipe.digest)
-        )
-    )
+    record = StepRecord(done.name, done.detail, done.seconds, done.peak_bytes, recipe.digest)
+    draft.write_bytes(msgspec.json.encode(record))
     fsync(draft)
     draft.replace(target)
     fsync(target.parent)
@@ -78,12 +75,12 @@ def write(root: Path, done: Step, recipe: Recipe) -> None:
 
 @contextmanager
 def one_at_a_time(root: Path) -> Iterator[None]:
-    """Wait for a step that a killed run has left behind at work below ``root``."""
+    """Wait until no other step works below ``root``: a killed run may have left one running."""
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        # Some network file systems have no locks: there it is as it is without this.
+        # Some network file systems have no locks; there, steps run without this protection.
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -1,8 +1,7 @@
-"""Where the steps of one preparation leave their results for each other."""
+"""The folders where the steps of one preparation leave their results for each other."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,59 +18,36 @@ if TYPE_CHECKING:
 GRAPH = "model.onnx"
 # The same graph with weights that are packed for one CPU.
 PACKED_GRAPH = "packed.onnx"
-# Variants that run another's graph.
+# Variants that run another variant's graph.
 SHARED_GRAPHS = {"bf16-openvino": "fp32"}
 
 
-@dataclass(frozen=True)
 class Workspace:
-    """Folders below ``root``, which lies in the store's ``.staging``.
+    """Paths below ``root``, which lies in the store's ``.staging``.
 
-    source/            the model as it came, with its resolved Source in source.json
+    source/            the model as fetched
+    source.json        its resolved Source
     exported/          the graph in ONNX and its tokenizer
     fused/             the same graph with the encoder fusions
     variants/<name>/   what will be published, graph and weights; some variants share them
-    selftest.npz       the self-test texts with the original's outputs
-    evaluation.json    the variants that are published, as the package will state them
+    selftest.npz       the self-test texts with the baseline
+    evaluation.json    the variants to publish, as the package will describe them
     evidence.json      what was measured of every variant, see pipeline.workspace.evidence
     """
 
-    root: Path
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.source = root / "source"
+        self.source_record = root / "source.json"
+        self.exported = root / "exported"
+        self.fused = root / "fused"
+        self.variants = root / "variants"
+        self.selftest = root / "selftest.npz"
+        self.evaluation = root / "evaluation.json"
+        self.evidence = root / "evidence.json"
 
     @property
-    def source(self) -> Path:
-        return self.root / "source"
-
-    @property
-    def source_record(self) -> Path:
-        return self.root / "source.json"
-
-    @property
-    def exported(self) -> Path:
-        return self.root / "exported"
-
-    @property
-    def fused(self) -> Path:
-        return self.root / "fused"
-
-    @property
-    def variants(self) -> Path:
-        return self.root / "variants"
-
-    @property
-    def selftest(self) -> Path:
-        return self.root / "selftest.npz"
-
-    @property
-    def evaluation(self) -> Path:
-        return self.root / "evaluation.json"
-
-    @property
-    def evidence(self) -> Path:
-        return self.root / "evidence.json"
-
-    @property
-    def ready_graph(self) -> Path | None:
+    def onnx_source(self) -> Path | None:
         """The graph of a source that is ONNX already; None if it holds PyTorch weights.
 
         Raises:
@@ -81,23 +57,25 @@ class Workspace:
 
     @property
     def states_pooling(self) -> bool:
-        """Whether an embedder says how it is pooled, as sentence-transformers do."""
+        """Whether an embedder states its pooling, as a sentence-transformers folder does."""
         return (self.source / "modules.json").exists()
 
     def read_source(self) -> Source:
-        """Where the model came from, as snapshot recorded it."""
+        """The Source that snapshot recorded."""
         return msgspec.json.decode(self.source_record.read_bytes(), type=Source)
 
     def facts(self, recipe: Recipe) -> ModelFacts:
-        """What the fetched model says of itself, as the recipe overrules it."""
+        """The facts that the model's files state; the recipe overrides them."""
         return read_facts(self.source, recipe.task, recipe.max_length)
 
     def graph(self, variant: str) -> Path:
+        """The graph that a variant runs."""
         return self.variants / SHARED_GRAPHS.get(variant, variant) / GRAPH
 
     def packed_graph(self, variant: str) -> Path:
+        """The same graph with packed weights; not every variant has one."""
         return self.variants / variant / PACKED_GRAPH
 
     def relative(self, graph: Path) -> str:
-        """A variant's graph as the package will name it."""
+        """A variant's graph as a path inside the package."""
         return graph.relative_to(self.variants).as_posix()

@@ -12,7 +12,7 @@ import pytest
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 
 from benchmarks.harness.process import Predictor, predictor
-from pipeline.evaluation.baseline_outputs import reference_outputs
+from pipeline.evaluation.baseline import baseline_outputs
 from pipeline.recipe.recipe import Recipe
 from pipeline.steps.export import export
 from pipeline.steps.optimize import optimize
@@ -88,7 +88,7 @@ def test_every_pooling_agrees_with_sentence_transformers(
     assert len(wanted) >= 50
     np.testing.assert_allclose(got, wanted, atol=1e-4)
     np.testing.assert_allclose(
-        reference_outputs(workspace, facts, TEXTS, tokenizer), wanted, atol=1e-5
+        baseline_outputs(workspace, facts, TEXTS, tokenizer), wanted, atol=1e-5
     )
     assert np.std(wanted, axis=0).min() > 1e-3, "the texts' vectors must differ"
 
@@ -123,7 +123,7 @@ def test_layers_over_the_vector_are_those_of_sentence_transformers(
     assert wanted.shape == (60, dense[-1][0])
     np.testing.assert_allclose(got, wanted, atol=1e-4)
     np.testing.assert_allclose(
-        reference_outputs(workspace, facts, TEXTS, tokenizer), wanted, atol=1e-5
+        baseline_outputs(workspace, facts, TEXTS, tokenizer), wanted, atol=1e-5
     )
     assert np.std(wanted, axis=0).max() > 1e-3, "the texts' vectors must differ"
 

@@ -11,8 +11,8 @@ import yaml
 
 from docs.generate import pipeline as pipeline_docs
 from docs.generate import predictor as settings_docs
+from docs.generate import recipe as recipe_docs
 from docs.generate import tables as reference
-from pipeline.recipe import docs as recipe_docs
 from pipeline.recipe import recipe
 from storage_init.format.schema import schema
 from tests.support.machine.documents import (

@@ -1,8 +1,8 @@
-"""Convolutions over tokens, which would read a text's padding as if it were of the text.
+"""Masks for convolutions over tokens, which otherwise read a text's padding as if it were text.
 
-transformers' ConvBERT and Nyströmformer do not mask what they convolve, so that an answer depends
-on how long the other texts of a batch are. Behind the end of a text that is alone they see zeros;
-here they see zeros in its padding, too, and the answer is the one that the text gets alone.
+transformers' ConvBERT and Nyströmformer do not mask the input of their convolutions, so an answer
+depends on the length of the other texts in its batch. A text that runs alone has zeros after its
+end; with zeros in its padding as well, its answer in a batch is the same.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ MASK = "attention_mask"
 
 
 def zero_padding(editor: GraphEditor) -> int:
-    """Mask what convolutions over tokens take; returns how many there are.
+    """Mask the inputs of convolutions over tokens; returns the number of convolutions.
 
-    These are of states [N, C, L] or [N, C, L, D] along L, all lengths kept, or the ``Pad`` that an
-    export writes for a window that slides over them (``unfold``).
+    They convolve states [N, C, L] or [N, C, L, D] along L and keep L. An export writes a sliding
+    window (``unfold``) as a ``Pad``, which counts as one.
     """
     if MASK not in {value.name for value in editor.model.graph.input}:
         return 0
@@ -59,7 +59,7 @@ def _rank_of_pad(editor: GraphEditor, node: onnx.NodeProto) -> int | None:
 
 
 def _masked(editor: GraphEditor, states: str, rank: int) -> str:
-    """States with zeros where the mask has them."""
+    """States with zeros where the mask has zeros."""
     mask = editor.node("Cast", [MASK], to=onnx.TensorProto.FLOAT)
     axes = np.array([1, 3][: rank - 2], dtype=np.int64)
     wide = editor.node("Unsqueeze", [mask, editor.constant(f"mask_axes_{rank}", axes)])

@@ -1,13 +1,13 @@
-"""The layers of a sentence-transformers folder between its pooling and its normalisation.
+"""The dense layers of a sentence-transformers folder between its pooling and its normalisation.
 
-Formulas are PyTorch's (``torch.nn.Linear``, ``torch.nn.modules.activation``).
+The formulas are PyTorch's (``torch.nn.Linear``, ``torch.nn.modules.activation``).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import erf, sqrt
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import onnx
@@ -15,7 +15,7 @@ import onnx
 from pipeline.graphs.files import GraphError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from storage_init.raw.hf_config import ModelFacts
     from storage_init.raw.sentence_config import Activation, Dense
 
-# `{n}_product` to `{n}_output`, in ONNX's textual syntax.
+# From `{n}_product` to `{n}_output`, in ONNX's textual syntax.
 _ACTIVATIONS: Final[dict[Activation, str]] = {
     "Identity": "{n}_output = Identity ({n}_product)",
     "Tanh": "{n}_output = Tanh ({n}_product)",
@@ -41,10 +41,18 @@ _ACTIVATIONS: Final[dict[Activation, str]] = {
     """,
 }
 
+_IN_NUMPY: Final[dict[Activation, Callable[[NDArray[np.float32]], NDArray[Any]]]] = {
+    "Identity": lambda x: x,
+    "Tanh": np.tanh,
+    "ReLU": lambda x: np.maximum(x, 0),
+    "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "GELU": lambda x: x * 0.5 * (1 + np.vectorize(erf)(x / sqrt(2))),
+}
+
 
 @dataclass(frozen=True)
 class Layer:
-    """``weight`` FP32 [outputs, inputs] and ``bias`` FP32 [outputs], as PyTorch keeps them."""
+    """``weight`` FP32 [outputs, inputs] and ``bias`` FP32 [outputs], as PyTorch stores them."""
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
@@ -52,10 +60,10 @@ class Layer:
 
 
 def read_layers(folder: Path, facts: ModelFacts) -> list[Layer]:
-    """The layers of a model's folder with their weights.
+    """Read the layers of a model's folder with their weights.
 
     Raises:
-        GraphError: a layer's weights are not of the stated shape.
+        GraphError: a layer's weights do not have the stated shape.
     """
     return [_read(folder / layer.weights, layer) for layer in facts.dense]
 
@@ -76,7 +84,7 @@ def _read(path: Path, stated: Dense) -> Layer:
 
 
 def add_layers(graph: onnx.GraphProto, vectors: str, layers: Sequence[Layer]) -> str:
-    """Let ``vectors`` [N, inputs] go through the layers; the name of the result [N, outputs]."""
+    """Apply the layers to ``vectors`` [N, inputs]; returns the result's name, [N, outputs]."""
     for index, layer in enumerate(layers):
         name = f"dense_{index}"
         body = _ACTIVATIONS[layer.activation].format(n=name)
@@ -95,20 +103,8 @@ def add_layers(graph: onnx.GraphProto, vectors: str, layers: Sequence[Layer]) ->
 
 
 def apply(vectors: NDArray[np.float32], layers: Sequence[Layer]) -> NDArray[np.float32]:
-    """The same in numpy."""
+    """Apply the layers to ``vectors`` [N, inputs] in numpy."""
     for layer in layers:
         product = vectors @ layer.weight.T + layer.bias
-        vectors = np.asarray(_activated(product, layer.activation), dtype=np.float32)
+        vectors = np.asarray(_IN_NUMPY[layer.activation](product), dtype=np.float32)
     return vectors
-
-
-def _activated(x: NDArray[np.float32], activation: Activation) -> NDArray[np.floating]:
-    if activation == "Tanh":
-        return np.tanh(x)
-    if activation == "ReLU":
-        return np.maximum(x, 0)
-    if activation == "Sigmoid":
-        return np.asarray(1 / (1 + np.exp(-x)))
-    if activation == "GELU":
-        return np.asarray(x * 0.5 * (1 + np.vectorize(erf)(x / sqrt(2))))
-    return x

@@ -1,8 +1,8 @@
-"""An answer made of the first token needs the last layer for that token only.
+"""Computes the last layer for the first token only, where the answer reads no other token.
 
-Classifiers and "cls" embedders read one state of L. Exports compute the last layer for all of
-them; here its queries, its output projection and its feed-forward part, five sixths of it, are
-computed for the token that is read. Exact: what is left out was never read.
+Classifiers and "cls" embedders read one state of L, but exports compute the last layer for all. The
+rewrite computes its queries, its output projection and its feed-forward part, five sixths of the
+layer, for the token that is read. The result is exact: nothing else was ever read.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
-from pipeline.graphs.attention import is_encoders, open_attention
+from pipeline.graphs.attention import is_encoder_attention, open_attention
 from pipeline.graphs.editing import attributes
 
 if TYPE_CHECKING:
     from pipeline.graphs.editing import GraphEditor
 
-# Work on each token by itself; the inputs, by place, that are states.
+# Operators that work on each token separately, and how many of their first inputs are states.
 _BY_TOKEN = {
     "MatMul": 1,
     "BiasGelu": 1,
@@ -31,7 +31,7 @@ _BY_TOKEN = {
 
 
 def compute_first_token_only(editor: GraphEditor) -> bool:
-    """Rewrite the last layer; False if the answer needs more of it or it is of unknown parts."""
+    """Rewrite the last layer; False if more of it is read or it has unknown operators."""
     for node in editor.nodes("Gather"):
         by_token = attributes(node).get("axis", 0) == 1
         if by_token and editor.integers(node.input[1]) == [0]:
@@ -43,7 +43,7 @@ def compute_first_token_only(editor: GraphEditor) -> bool:
 
 
 class _LastLayer:
-    """The nodes between an attention and ``reader``, which reads one token of their result."""
+    """The nodes from an attention to ``reader``, which reads one token of their result."""
 
     def __init__(self, editor: GraphEditor, reader: onnx.NodeProto) -> None:
         self._editor = editor
@@ -52,19 +52,19 @@ class _LastLayer:
         self._attention = self._nearest_attention()
         self._nodes: list[onnx.NodeProto] = []
         self._firsts: dict[str, str] = {}
-        # What goes into the attention is needed of every token, for its keys and values.
+        # The attention's input is needed for every token, for its keys and values.
         self._kept = self._attention.input[0] if self._attention is not None else ""
         if self._attention is not None:
             self._collect(reader.input[0])
 
     def _nearest_attention(self) -> onnx.NodeProto | None:
-        """The last layer's: a skip connection also leads to the one before, over more nodes."""
+        """The last layer's attention; through a skip connection the one before is farther away."""
         waiting = deque([self._reader.input[0]])
         while waiting:
             node = self._producers.get(waiting.popleft())
             if node is None:
                 continue
-            if node.op_type == "Attention" and is_encoders(self._editor, node):
+            if node.op_type == "Attention" and is_encoder_attention(self._editor, node):
                 return node
             if self._is_by_token(node):
                 waiting.extend(node.input[: _BY_TOKEN[node.op_type]])
@@ -74,11 +74,9 @@ class _LastLayer:
         node = self._producers.get(states)
         if node is None or node in self._nodes or states == self._kept:
             return
-        if node == self._attention:
+        if node == self._attention or self._is_by_token(node):
             self._nodes.append(node)
-        elif self._is_by_token(node):
-            self._nodes.append(node)
-            for name in node.input[: _BY_TOKEN[node.op_type]]:
+            for name in node.input[: _BY_TOKEN.get(node.op_type, 0)]:
                 self._collect(name)
 
     def _is_by_token(self, node: onnx.NodeProto) -> bool:
@@ -87,6 +85,7 @@ class _LastLayer:
         return node.op_type in _BY_TOKEN and not any(node.output[1:])
 
     def is_read_by_nothing_else(self) -> bool:
+        """Whether only the reader uses the layer's result."""
         inside = [*self._nodes, self._reader]
         outputs = {output.name for output in self._editor.model.graph.output}
         return self._attention is not None and all(
@@ -96,7 +95,7 @@ class _LastLayer:
         )
 
     def first(self, states: str) -> str:
-        """The name of [N, 1, H], the first of ``states`` [N, L, H]."""
+        """The name of the first token's states [N, 1, H] among ``states`` [N, L, H]."""
         if states not in self._firsts:
             self._firsts[states] = self._make_first(states)
         return self._firsts[states]
@@ -107,7 +106,7 @@ class _LastLayer:
             index = editor.constant("first_token", np.array([0], dtype=np.int64))
             return editor.node("Gather", [states, index], axis=1)
         if node.op_type == "Attention":
-            return open_attention(editor, node, asking=self.first(node.input[0]))
+            return open_attention(editor, node, query_states=self.first(node.input[0]))
         count = _BY_TOKEN[node.op_type]
         inputs = [*(self.first(name) for name in node.input[:count]), *node.input[count:]]
         copy = onnx.NodeProto()

@@ -1,4 +1,4 @@
-"""ONNX Runtime's encoder fusions, without its copies of all weights at every step."""
+"""ONNX Runtime's encoder fusions, with less memory, and the rewrites that they leave undone."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ import onnx
 from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.onnx_model_bert import BertOnnxModel
 
+from pipeline.graphs.editing import attributes, optional
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What shapes are made of is far smaller.
+    from pipeline.graphs.editing import GraphEditor
+
+# Constants that make up shapes are far smaller.
 MIN_WEIGHT_BYTES = 64 << 10
+# The mask's place among the inputs of EmbedLayerNormalization.
+_MASK = 7
 
 
 class FusedModel(BertOnnxModel):
-    """Infers shapes, which it does several times, on a graph without the weights' values.
+    """Infers shapes on a graph without the values of its weights.
 
-    Each inference copies the graph twice, and keeps it: with the weights in it, seven times the
-    model's size would be in memory.
+    Each of several inferences copies the graph twice and keeps the copies: with the weights, they
+    would take seven times the model's size.
     """
 
     model: onnx.ModelProto
@@ -34,11 +40,10 @@ class FusedModel(BertOnnxModel):
 
 
 def fuse(graph: Path) -> FusedModel:
-    """Fuse an exported graph's attention, layer norms, embeddings and GELUs.
+    """Fuse the attention, layer norms, embeddings and GELUs of an exported graph.
 
-    The patterns of model type "bert" are those of every encoder that came after it; where one
-    does not match, that part of the graph stays as it was exported. Nothing is known of heads and
-    sizes but what the graph says.
+    The patterns of model type "bert" also match later encoders; where one does not match, that part
+    of the graph stays as exported. Numbers of heads and sizes come from the graph.
     """
     model = FusedModel(onnx.load(str(graph)), num_heads=0, hidden_size=0)
     model.optimize(FusionOptions("bert"))
@@ -47,7 +52,7 @@ def fuse(graph: Path) -> FusedModel:
 
 
 def _without_values(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy in which large initializers are inputs: of known shape, and without a value."""
+    """A copy whose large initializers are inputs: their shapes are known, their values are not."""
     graph = model.graph
     thin = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
     thin.graph.name = graph.name
@@ -61,3 +66,39 @@ def _without_values(model: onnx.ModelProto) -> onnx.ModelProto:
                 onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
             )
     return thin
+
+
+def mask_by_token(editor: GraphEditor) -> None:
+    """Give attention the mask itself where the fusion made it a count of tokens.
+
+    A count is only right for texts that are padded on the right.
+    """
+    for node in editor.nodes("EmbedLayerNormalization"):
+        mask, count = optional(node, _MASK), node.output[1] if len(node.output) > 1 else ""
+        if mask and count:
+            editor.redirect(count, mask)
+
+
+def take_shapes_from_ids(editor: GraphEditor) -> None:
+    """Take shapes from the token ids where an export looks up all embeddings for their shape."""
+    lookups = {node.output[0]: node for node in editor.nodes("Gather")}
+    for node in editor.nodes("Shape"):
+        lookup = lookups.get(node.input[0])
+        if (
+            lookup is not None
+            and editor.weight(lookup.input[0], rank=2) is not None
+            and attributes(lookup).get("axis", 0) == 0
+            and all(
+                _reads_leading(editor, reader, node.output[0])
+                for reader in editor.readers(node.output[0])
+            )
+        ):
+            node.input[0] = lookup.input[1]
+
+
+def _reads_leading(editor: GraphEditor, reader: onnx.NodeProto, shape: str) -> bool:
+    """Whether a node reads only the first two numbers of a shape, which the ids' shape has, too."""
+    if reader.op_type != "Gather" or reader.input[0] != shape:
+        return False
+    index = editor.integers(reader.input[1])
+    return index is not None and all(0 <= number < 2 for number in index)

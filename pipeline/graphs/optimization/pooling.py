@@ -1,6 +1,6 @@
-"""Pooling inside the graph: an embedding leaves ONNX Runtime as one vector a text.
+"""Pooling as part of the graph, so that ONNX Runtime returns one vector per text.
 
-Formulas are sentence-transformers' (``models/Pooling.py``, ``models/Normalize.py``), written in
+The formulas are those of sentence-transformers (``models/Pooling.py``, ``models/Normalize.py``), in
 ONNX's textual syntax.
 """
 
@@ -20,53 +20,53 @@ if TYPE_CHECKING:
     from pipeline.graphs.optimization.dense import Layer
     from storage_init.format.package import TextEmbedding
 
-
-# `pooling_places` [L]: 0, 1, 2, …
-_PLACES = """
+_AXES = """
         pooling_zero_axis = Constant <value = int64[1] {1}> ()
         pooling_last_axis = Constant <value = int64[1] {2}> ()
-        pooling_zero = Constant <value = int64 {0}> ()
-        pooling_one = Constant <value = int64 {1}> ()
+"""
+_FLOOR = """
+        pooling_floor = Constant <value = float {1e-9}> ()
+"""
+# `pooling_places` [L]: 0, 1, 2, …
+_PLACES = f"""
+        {_AXES}
+        pooling_zero = Constant <value = int64 {{0}}> ()
+        pooling_one = Constant <value = int64 {{1}}> ()
         pooling_shape = Shape (attention_mask)
         pooling_width = Gather <axis = 0> (pooling_shape, pooling_one)
         pooling_places = Range (pooling_zero, pooling_width, pooling_one)
 """
-# Each turns `last_hidden_state` [N, L, D] and `attention_mask` [N, L] into `pooled` [N, D].
-_POOL = {
-    "mean": """
-        pooling_zero_axis = Constant <value = int64[1] {1}> ()
-        pooling_last_axis = Constant <value = int64[1] {2}> ()
-        pooling_floor = Constant <value = float {1e-9}> ()
+# `pooling_sum` [N, D] over a text's tokens and their number, `pooling_count` [N, 1].
+_SUM = f"""
+        {_AXES} {_FLOOR}
         pooling_mask = Cast <to = 1> (attention_mask)
         pooling_mask_3d = Unsqueeze (pooling_mask, pooling_last_axis)
         pooling_masked = Mul (last_hidden_state, pooling_mask_3d)
         pooling_sum = ReduceSum <keepdims = 0> (pooling_masked, pooling_zero_axis)
         pooling_count = ReduceSum <keepdims = 1> (pooling_mask, pooling_zero_axis)
+"""
+# Each makes `pooled` [N, D] of `last_hidden_state` [N, L, D] and `attention_mask` [N, L].
+_POOL = {
+    "mean": f"""
+        {_SUM}
         pooling_divisor = Max (pooling_count, pooling_floor)
+        pooled = Div (pooling_sum, pooling_divisor)
+    """,
+    "mean_sqrt_len_tokens": f"""
+        {_SUM}
+        pooling_length = Max (pooling_count, pooling_floor)
+        pooling_divisor = Sqrt (pooling_length)
         pooled = Div (pooling_sum, pooling_divisor)
     """,
     "cls": """
         pooling_first = Constant <value = int64 {0}> ()
         pooled = Gather <axis = 1> (last_hidden_state, pooling_first)
     """,
-    "mean_sqrt_len_tokens": """
-        pooling_zero_axis = Constant <value = int64[1] {1}> ()
-        pooling_last_axis = Constant <value = int64[1] {2}> ()
-        pooling_floor = Constant <value = float {1e-9}> ()
-        pooling_mask = Cast <to = 1> (attention_mask)
-        pooling_mask_3d = Unsqueeze (pooling_mask, pooling_last_axis)
-        pooling_masked = Mul (last_hidden_state, pooling_mask_3d)
-        pooling_sum = ReduceSum <keepdims = 0> (pooling_masked, pooling_zero_axis)
-        pooling_count = ReduceSum <keepdims = 1> (pooling_mask, pooling_zero_axis)
-        pooling_length = Max (pooling_count, pooling_floor)
-        pooling_divisor = Sqrt (pooling_length)
-        pooled = Div (pooling_sum, pooling_divisor)
-    """,
-    "weightedmean": _PLACES
-    + """
+    "weightedmean": f"""
+        {_PLACES}
         pooling_one_more = Add (pooling_places, pooling_one)
         pooling_weighted = Mul (attention_mask, pooling_one_more)
-        pooling_floor = Constant <value = float {1e-9}> ()
+        {_FLOOR}
         pooling_weights = Cast <to = 1> (pooling_weighted)
         pooling_weights_3d = Unsqueeze (pooling_weights, pooling_last_axis)
         pooling_masked = Mul (last_hidden_state, pooling_weights_3d)
@@ -75,9 +75,9 @@ _POOL = {
         pooling_divisor = Max (pooling_total, pooling_floor)
         pooled = Div (pooling_sum, pooling_divisor)
     """,
-    # The last token of the mask, as a product with a row that is 1 there and 0 elsewhere.
-    "lasttoken": _PLACES
-    + """
+    # A product with a row that is 1 at the last token of the mask and 0 elsewhere.
+    "lasttoken": f"""
+        {_PLACES}
         pooling_marked = Mul (attention_mask, pooling_places)
         pooling_last = ReduceMax <keepdims = 1> (pooling_marked, pooling_zero_axis)
         pooling_is_last = Equal (pooling_places, pooling_last)
@@ -86,10 +86,9 @@ _POOL = {
         pooling_product = MatMul (pooling_row, last_hidden_state)
         pooled = ReduceSum <keepdims = 0> (pooling_product, pooling_zero_axis)
     """,
-    "max": """
-        pooling_zero_axis = Constant <value = int64[1] {1}> ()
-        pooling_last_axis = Constant <value = int64[1] {2}> ()
-        pooling_lowest = Constant <value = float {-1e9}> ()
+    "max": f"""
+        {_AXES}
+        pooling_lowest = Constant <value = float {{-1e9}}> ()
         pooling_keep = Cast <to = 9> (attention_mask)
         pooling_keep_3d = Unsqueeze (pooling_keep, pooling_last_axis)
         pooling_masked = Where (pooling_keep_3d, last_hidden_state, pooling_lowest)
@@ -103,17 +102,14 @@ _NORMALIZE = """
         normalize_divisor = Max (normalize_norm, normalize_floor)
         embedding = Div (vectors, normalize_divisor)
 """
-_KEEP = """
-        embedding = Identity (vectors)
-"""
+_KEEP = "embedding = Identity (vectors)"
 
-
-# The opset from which an operator's axes are an input; before, they are an attribute.
+# The opset from which an operator's axes are an input; in older opsets they are an attribute.
 _AXES_ARE_INPUT = {"ReduceSum": 13, "Unsqueeze": 13, "ReduceL2": 18, "ReduceMax": 18}
 
 
 def is_pooled(model: onnx.ModelProto) -> bool:
-    """Whether a graph gives vectors [N, D] by itself."""
+    """Whether a graph already returns vectors [N, D]."""
     return [output.name for output in model.graph.output] == [EMBEDDING]
 
 
@@ -121,9 +117,9 @@ def add_pooling(model: onnx.ModelProto, task: TextEmbedding, layers: Sequence[La
     """Replace the graph's output by ``embedding`` FP32 [N, D].
 
     Args:
-        model: of opset 11 or later; changed in place.
-        task: which pooling, and whether to normalise.
-        layers: that the pooled vector goes through before it is normalised.
+        model: changed in place; opset 11 or later.
+        task: states the pooling, and whether to normalise.
+        layers: applied to the pooled vector before it is normalised.
 
     Raises:
         GraphError: the graph has no ``last_hidden_state``.
@@ -151,7 +147,7 @@ def add_pooling(model: onnx.ModelProto, task: TextEmbedding, layers: Sequence[La
 
 
 def _append(nodes: Iterable[onnx.NodeProto], model: onnx.ModelProto) -> None:
-    """Add nodes, their axes, which are one constant here, written as ``model``'s opset wants."""
+    """Add nodes to ``model``; their constant axes become attributes where its opset requires it."""
     opset = next(entry.version for entry in model.opset_import if entry.domain == "")
     constants = {node.output[0]: node.attribute[0] for node in nodes if node.op_type == "Constant"}
     for node in nodes:

@@ -1,4 +1,4 @@
-"""Embedding tables in 8 bits, a scale a row: a token's vector depends on its id alone."""
+"""Embedding tables in 8 bits with a scale per row: a token's vector depends on its id alone."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from pipeline.graphs.editing import GraphEditor
 
 LARGEST = 127
-# Tables of positions and token types are small; only the vocabulary's is worth a second lookup.
+# Only a vocabulary's table is large enough to be worth the second lookup.
 MIN_ROWS = 1024
 
 
 def quantize_embeddings(
     editor: GraphEditor, exclude: Collection[str], min_rows: int = MIN_ROWS
 ) -> int:
-    """Quantise lookups in constant tables of ``min_rows`` and more; returns how many."""
+    """Quantise lookups in constant tables of at least ``min_rows`` rows; returns their number."""
     for node in tables(editor, exclude, min_rows):
         if node.op_type == "EmbedLayerNormalization":
             _open(editor, node)
@@ -41,7 +41,7 @@ def quantize_embeddings(
 def tables(
     editor: GraphEditor, exclude: Collection[str], min_rows: int = MIN_ROWS
 ) -> list[onnx.NodeProto]:
-    """The lookups in large constant tables that can be quantised, alone or fused with a norm."""
+    """The lookups in large constant tables that can be quantised, also those fused with a norm."""
     found = []
     for node in editor.nodes("EmbedLayerNormalization", "Gather"):
         fused = node.op_type == "EmbedLayerNormalization"
@@ -71,7 +71,7 @@ def _quantize(editor: GraphEditor, node: onnx.NodeProto, table: NDArray[Any]) ->
 
 
 def _open(editor: GraphEditor, node: onnx.NodeProto) -> None:
-    """Replace the fused embeddings by their lookups and a fused sum and normalisation."""
+    """Replace fused embeddings by their lookups and a fused sum and normalisation."""
     ids, types, words, positions, kinds, gamma, beta = node.input[:7]
     total = editor.node("Gather", [words, ids])
     if kinds:

@@ -1,4 +1,4 @@
-"""The fused graph in 8 bits, as a whole or with a switch at every node to find the worst."""
+"""Writes a fused graph in 8 bits, or with a switch at every node to find the worst nodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from pipeline.graphs import files
-from pipeline.graphs.attention import is_encoders, open_attention
+from pipeline.graphs.attention import is_encoder_attention, open_attention
 from pipeline.graphs.editing import GraphEditor
 from pipeline.graphs.quantization.embeddings import quantize_embeddings, tables
 from pipeline.graphs.quantization.per_token import products, quantize_products
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
     from pipeline.recipe.recipe import Recipe
     from pipeline.workspace.workspace import Workspace
 
-# The switches' input, BOOL [nodes]: true is in 8 bits.
+# The switches, an input BOOL [nodes]; true selects 8 bits.
 SWITCHES: Final = "warmstart_in_8_bits"
 
 
-def opened(graph: Path, exclude: Collection[str]) -> tuple[GraphEditor, set[str]]:
-    """The fused graph with the products of its attentions as nodes of their own.
+def open_attentions(graph: Path, exclude: Collection[str]) -> tuple[GraphEditor, set[str]]:
+    """Load a fused graph and make the products of its attentions nodes of their own.
 
     Args:
         graph: the ONNX file.
-        exclude: names of nodes to leave at full precision, or patterns with * of names.
+        exclude: names, or patterns with *, of nodes to leave at full precision.
 
     Returns:
-        An editor of the graph, and the names that ``exclude`` stands for.
+        An editor of the graph, and the names that match ``exclude``.
 
     Raises:
-        RecipeError: one stands for none.
+        RecipeError: a name or pattern matches nothing.
     """
     editor = GraphEditor(onnx.load(str(graph)))
     for number, node in enumerate(editor.model.graph.node):
         node.name = node.name or f"{node.op_type}_unnamed_{number}"
-    attentions = [node for node in editor.nodes("Attention") if is_encoders(editor, node)]
+    attentions = [node for node in editor.nodes("Attention") if is_encoder_attention(editor, node)]
     left_out = {name for pattern in exclude for name in matching(_names(editor), pattern)}
     names = _names(editor)
     for node in attentions:
@@ -64,20 +64,20 @@ def opened(graph: Path, exclude: Collection[str]) -> tuple[GraphEditor, set[str]
 
 
 def quantize(editor: GraphEditor, exclude: Collection[str], weight_bits: int) -> tuple[int, int]:
-    """Bring an opened graph into 8 bits and finish it; how many products and tables that are."""
+    """Quantise an opened graph and finish it; returns the numbers of products and of tables."""
     done = quantize_products(editor, exclude, weight_bits), quantize_embeddings(editor, exclude)
     editor.finish()
     return done
 
 
 def write_int8(workspace: Workspace, recipe: Recipe, excluded: Collection[str] = ()) -> str:
-    """Write the ``int8`` variant's graph, with ``excluded`` nodes left out beside the recipe's.
+    """Write the ``int8`` variant's graph without ``excluded`` and the recipe's excluded nodes.
 
     Raises:
-        RecipeError: the recipe excludes what is not there.
+        RecipeError: the recipe excludes a node that does not exist.
     """
     settings = recipe.int8
-    editor, left_out = opened(workspace.fused / GRAPH, settings.exclude)
+    editor, left_out = open_attentions(workspace.fused / GRAPH, settings.exclude)
     found, embeddings = quantize(editor, left_out | set(excluded), settings.weight_bits)
     with tempfile.TemporaryDirectory(dir=workspace.root, prefix="int8-") as scratch:
         graph = Path(scratch) / GRAPH
@@ -87,10 +87,10 @@ def write_int8(workspace: Workspace, recipe: Recipe, excluded: Collection[str] =
 
 
 def add_switches(editor: GraphEditor, exclude: Collection[str], weight_bits: int) -> list[str]:
-    """Keep every product and table in both forms, chosen by the input ``SWITCHES``.
+    """Keep every product and table in both forms; the input ``SWITCHES`` selects one.
 
-    One session then answers with any of them in 8 bits, where a graph for each would take as many
-    loads as there are nodes. Finishes the graph; returns the nodes' names in the switches' order.
+    A single session then measures every node, where one graph per node would have to be loaded for
+    each. Finishes the graph; returns the nodes' names in the order of the switches.
     """
     nodes = [node for node, _ in products(editor, exclude)] + tables(editor, exclude)
     copies = set()
@@ -99,7 +99,7 @@ def add_switches(editor: GraphEditor, exclude: Collection[str], weight_bits: int
         copy.CopyFrom(node)
         output = node.output[0]
         copy.name = f"{node.name}_float"
-        # Some operators must have outputs that nobody reads.
+        # Some operators need to have outputs that nobody reads.
         copy.output[:] = [f"{name}_float" if name else "" for name in node.output]
         node.output[0] = f"{output}_int8"
         copies.add(copy.name)

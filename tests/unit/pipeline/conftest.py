@@ -1,4 +1,4 @@
-"""A classifier and an embedder taken through every step before evaluate, once a session."""
+"""A classifier and an embedder after every step before evaluate, made once a session."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _quantized(folder: Path, root: Path) -> Workspace:
+def quantized_workspace(folder: Path, root: Path, recipe: Recipe) -> Workspace:
+    """Take a model through every step before evaluate."""
     workspace = Workspace(root)
-    recipe = Recipe()
     snapshot(sources.resolve(folder.as_uri()), workspace, recipe)
     for step in (export, optimize, quantize):
         step(workspace, recipe)
@@ -30,10 +30,10 @@ def _quantized(folder: Path, root: Path) -> Workspace:
 @pytest.fixture(scope="session")
 def quantized(classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Source, export and both variants; evaluate writes beside them, nothing else may."""
-    return _quantized(classifier, tmp_path_factory.mktemp("workspace"))
+    return quantized_workspace(classifier, tmp_path_factory.mktemp("workspace"), Recipe())
 
 
 @pytest.fixture(scope="session")
 def quantized_embedder(embedder: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The same of the embedder."""
-    return _quantized(embedder, tmp_path_factory.mktemp("workspace"))
+    return quantized_workspace(embedder, tmp_path_factory.mktemp("workspace"), Recipe())

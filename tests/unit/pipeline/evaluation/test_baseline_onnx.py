@@ -1,4 +1,4 @@
-"""The reference of an ONNX source: its graph as it came, alone, pooled as the source states."""
+"""The baseline of an ONNX source: its graph as it came, pooled as the source states."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ONLY_STATES = GRAPH.replace(", float[N, 3] sentence_embedding)", ")")
 
 @pytest.fixture
 def tokenizer(tmp_path: Path) -> Tokenizer:
-    """Words w0 to w5, numbered so; four tokens at most."""
+    """Words w0 to w5 have the ids 0 to 5; a text has at most four tokens."""
     words = tokenizers.models.WordLevel({f"w{i}": i for i in range(WORDS)})
     made = tokenizers.Tokenizer(words)
     made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
@@ -44,7 +44,7 @@ def outputs(
 
 
 def states() -> list[NDArray[Any]]:
-    """What the graph gives a text's tokens, cut at four."""
+    """The states of each text's tokens, cut at four."""
     return [table()[[int(word[1]) for word in text.split()][:4]] for text in TEXTS]
 
 
@@ -70,24 +70,17 @@ def test_hidden_states_are_pooled_as_stated(
     np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
-def test_a_graphs_own_vectors_are_the_reference_where_no_pooling_is_stated(
-    tmp_path: Path, tokenizer: Tokenizer
+@pytest.mark.parametrize(("pooling", "stated"), [("mean", False), ("cls", True)])
+def test_a_graphs_own_vectors_are_the_baseline_unless_the_source_states_another_pooling(
+    tmp_path: Path, tokenizer: Tokenizer, pooling: Literal["mean", "cls"], stated: bool
 ) -> None:
-    task = TextEmbedding(dimension=3, pooling="mean", normalize=False)
-    got = outputs(encoder(), tmp_path, tokenizer, task, stated=False)
-    np.testing.assert_array_equal(got, np.stack([tokens[0] for tokens in states()]))
-
-
-def test_a_graph_that_pools_as_the_source_states_is_believed(
-    tmp_path: Path, tokenizer: Tokenizer
-) -> None:
-    task = TextEmbedding(dimension=3, pooling="cls", normalize=False)
-    got = outputs(encoder(), tmp_path, tokenizer, task, stated=True)
+    task = TextEmbedding(dimension=3, pooling=pooling, normalize=False)
+    got = outputs(encoder(), tmp_path, tokenizer, task, stated=stated)
     np.testing.assert_array_equal(got, np.stack([tokens[0] for tokens in states()]))
 
 
 @pytest.mark.parametrize(("pooling", "normalize"), [("mean", False), ("cls", True)])
-def test_a_graph_that_pools_otherwise_than_the_source_states_is_refused(
+def test_a_graph_whose_pooling_differs_from_the_stated_one_is_refused(
     tmp_path: Path, tokenizer: Tokenizer, pooling: Literal["mean", "cls"], normalize: bool
 ) -> None:
     task = TextEmbedding(dimension=3, pooling=pooling, normalize=normalize)

@@ -1,4 +1,4 @@
-"""The shapes that times are taken over, what a predictor is told of them, and graphs that fail."""
+"""The shapes that times are taken over, a variant's speed, and graphs that do not run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from pipeline.evaluation.candidate import Candidate, Shape, shapes, speed
+from pipeline.evaluation.candidate import Candidate, shapes, speed
 from pipeline.evaluation.examples import Batch
 from pipeline.graphs.files import GraphError
 from pipeline.recipe.recipe import Bench
@@ -20,29 +20,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_every_length_alone_and_in_batches() -> None:
-    bench = Bench(tokens=(32, 8), batch=4)
-    assert shapes(bench, 512) == [Shape(8, 1), Shape(32, 1), Shape(8, 4), Shape(32, 4)]
-
-
-def test_lengths_that_the_model_cuts_count_once() -> None:
-    bench = Bench(tokens=(8, 64, 128), batch=2)
-    assert shapes(bench, 48) == [Shape(8, 1), Shape(48, 1), Shape(8, 2), Shape(48, 2)]
+@pytest.mark.parametrize(
+    ("bench", "max_length", "expected"),
+    [
+        (Bench(tokens=(32, 8), batch=4), 512, [(8, 1), (32, 1), (8, 4), (32, 4)]),
+        (Bench(tokens=(8, 64, 128), batch=2), 48, [(8, 1), (48, 1), (8, 2), (48, 2)]),
+        (Bench(tokens=(8,), batch=1), 512, [(8, 1)]),
+    ],
+)
+def test_shapes_are_every_length_that_the_model_takes_alone_and_in_batches(
+    bench: Bench, max_length: int, expected: list[tuple[int, int]]
+) -> None:
+    assert shapes(bench, max_length) == expected
 
 
 def test_speed_is_the_mean_over_lengths() -> None:
     times = [ShapeTime(8, 1, 2.0), ShapeTime(32, 1, 4.0), ShapeTime(8, 4, 1.0), ShapeTime(32, 4, 2)]
     found = speed(times, Bench(batch=4))
     assert (found.alone_ms, found.batched_ms, found.batch) == (3.0, 1.5, 4)
+    assert speed([ShapeTime(8, 1, 2.0)], Bench(tokens=(8,), batch=1)).batched_ms == 2.0
 
 
-def test_batches_of_one_are_alone() -> None:
-    bench = Bench(tokens=(8,), batch=1)
-    assert shapes(bench, 512) == [Shape(8, 1)]
-    assert speed([ShapeTime(8, 1, 2.0)], bench).batched_ms == 2.0
-
-
-# Halves: an export of a batch of two that knows no other.
+# An export that kept its example's batch of two.
 HALVES = """
 <ir_version: 8, opset_import: ["" : 18]>
 halves (int64[N, L] input_ids) => (int64[2, M] logits)
@@ -53,7 +52,7 @@ halves (int64[N, L] input_ids) => (int64[2, M] logits)
 """
 
 
-def test_a_graph_that_does_not_run_is_refused_by_name(tmp_path: Path) -> None:
+def test_the_error_for_a_graph_that_does_not_run_names_its_variant(tmp_path: Path) -> None:
     session = open_session(write(tmp_path, onnx.parser.parse_model(HALVES)))
     nobody: Any = None
     candidate = Candidate("fp32", session, nobody)

@@ -1,4 +1,4 @@
-"""What models are asked while they are measured."""
+"""The texts that models are measured on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pipeline.evaluation.examples import QUESTION, Batches, mixed_examples, selftest_examples
+from pipeline.evaluation.examples import (
+    LONGEST_WORDS,
+    MIXED_TEXTS,
+    QUESTION,
+    Batches,
+    mixed_examples,
+    selftest_examples,
+)
 from pipeline.recipe.default_texts import DEFAULT_TEXTS
 from pipeline.recipe.errors import RecipeError
 from storage_init.format.package import (
@@ -32,7 +39,7 @@ MASKED = FillMask(mask_token="[MASK]")
 
 
 @pytest.mark.parametrize("task", [CLASSES, TAGS])
-def test_texts_are_asked_as_they_are(task: Task) -> None:
+def test_most_tasks_take_texts_unchanged_and_no_pairs(task: Task) -> None:
     assert selftest_examples(task, DEFAULT_TEXTS) == list(DEFAULT_TEXTS)
     with pytest.raises(RecipeError, match="a pair, which only question-answering and text-ranking"):
         selftest_examples(task, [("a", "b")])
@@ -55,7 +62,7 @@ def test_a_text_without_a_mask_gets_one_in_its_middle() -> None:
     assert all("[MASK]" in text for text in mixed_examples(MASKED, list(DEFAULT_TEXTS)))
 
 
-def test_a_batch_says_which_tokens_are_looked_at(classifier: Path) -> None:
+def test_a_batch_has_the_token_positions_that_matter(classifier: Path) -> None:
     tokenizer = Tokenizer(classifier / "tokenizer.json", 64, 0)
     encodings = tokenizer.encode(["good [MASK] film [MASK]", "[MASK]"])
     names = ["input_ids", "attention_mask"]
@@ -70,3 +77,15 @@ def test_a_batch_says_which_tokens_are_looked_at(classifier: Path) -> None:
     assert batch.texts == 2
     mask = VOCABULARY.index("[MASK]")
     assert np.count_nonzero(batch.feeds["input_ids"] == mask) == 3
+
+
+def test_mixed_examples_are_the_same_every_time_and_of_every_length() -> None:
+    texts = mixed_examples(CLASSES, DEFAULT_TEXTS)
+    assert texts == mixed_examples(CLASSES, DEFAULT_TEXTS)
+    words = [str(text).split() for text in texts]
+    lengths = [len(each) for each in words]
+    assert (min(lengths), max(lengths)) == (1, LONGEST_WORDS)
+    assert lengths != sorted(lengths)
+    known = {word for text in DEFAULT_TEXTS for word in text.split()}
+    assert {word for each in words for word in each} <= known
+    assert len(texts) == len(mixed_examples(CLASSES, [""])) == MIXED_TEXTS

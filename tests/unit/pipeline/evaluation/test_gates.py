@@ -1,17 +1,20 @@
-"""Limits held to what was measured, and the sentences of those that were missed."""
+"""Limits compared with what was measured, and the sentences for missed limits."""
 
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pytest
 
 from pipeline.evaluation import gates
-from pipeline.recipe.recipe import EvaluationGate, Gate
+from pipeline.evaluation.closeness import closeness
+from pipeline.recipe.limits import EvaluationGate, Gate
 from pipeline.workspace.evidence import LabelScores, OnEvaluationData
 from storage_init.format.package import (
     BatchSensitivity,
     Closeness,
     QuestionAnswering,
+    Task,
     TextClassification,
     TextEmbedding,
     TokenClassification,
@@ -25,40 +28,39 @@ GATE = Gate(
 )
 CLASSES = TextClassification(labels=["no", "yes"], activation="softmax")
 VECTORS = TextEmbedding(dimension=2, pooling="mean", normalize=True)
-PASSING = Closeness(
-    texts=4,
-    worst_logit_difference=0.5,
-    worst_probability_difference=0.1,
-    label_agreement=0.75,
-)
+PASSING = Closeness(texts=4, worst_probability_difference=0.1, label_agreement=0.75)
 SCORES = LabelScores(accuracy=0.8, macro_f1=0.7, confusion=[])
+STILL = BatchSensitivity(largest_move=0.0)
 FOUND = OnEvaluationData(
     texts=100,
     batch_sensitivity=BatchSensitivity(largest_move=0.2, flipped_labels=0.01),
     label_agreement=0.97,
     scores=LabelScores(accuracy=0.79, macro_f1=0.68, confusion=[]),
 )
+RANKED = OnEvaluationData(texts=9, batch_sensitivity=STILL, rank_correlation=0.99)
 LIMITS = EvaluationGate(
     min_label_agreement=0.97, max_accuracy_drop=0.02, max_f1_drop=0.03, max_flipped_labels=0.01
 )
 
 
-def test_a_variant_on_the_limits_passes() -> None:
-    for task, close in ((CLASSES, PASSING), (VECTORS, Closeness(texts=4, worst_cosine=0.99))):
-        limits = gates.on_selftest(task, close, GATE)
-        assert all(limit.passed for limit in limits)
-        assert gates.failure(limits) is None
-
-
-def test_a_task_is_held_to_its_own_limits() -> None:
-    names = [limit.name for limit in gates.on_selftest(CLASSES, PASSING, GATE)]
-    assert names == ["max_probability_difference", "min_label_agreement"]
-    for task in (TokenClassification(labels=["O"]), QuestionAnswering(stride=1)):
-        moved, _ = gates.on_selftest(task, PASSING, GATE)
-        # Of many tokens the worst lies further out.
-        assert (moved.name, moved.bound) == ("max_token_probability_difference", 0.4)
-    close = Closeness(texts=4, worst_cosine=0.99)
-    assert [limit.name for limit in gates.on_selftest(VECTORS, close, GATE)] == ["min_cosine"]
+@pytest.mark.parametrize(
+    ("task", "close", "bounds"),
+    [
+        (CLASSES, PASSING, {"max_probability_difference": 0.1, "min_label_agreement": 0.75}),
+        (VECTORS, Closeness(texts=4, worst_cosine=0.99), {"min_cosine": 0.99}),
+        *(
+            (task, PASSING, {"max_token_probability_difference": 0.4, "min_label_agreement": 0.75})
+            for task in (TokenClassification(labels=["O"]), QuestionAnswering(stride=1))
+        ),
+    ],
+)
+def test_a_task_has_its_own_limits_and_a_variant_on_them_passes(
+    task: Task, close: Closeness, bounds: dict[str, float]
+) -> None:
+    limits = gates.on_selftest(task, close, GATE)
+    assert {limit.name: limit.bound for limit in limits} == bounds
+    assert all(limit.passed for limit in limits)
+    assert gates.failure(limits) is None
 
 
 @pytest.mark.parametrize(
@@ -71,19 +73,28 @@ def test_a_task_is_held_to_its_own_limits() -> None:
         ({"label_agreement": float("nan")}, "label agreement is not a number"),
         ({"worst_cosine": 0.98123}, "cosine 0.9812 is below 0.99"),
         ({"worst_cosine": float("-inf")}, "cosine is not a number"),
+        (
+            {"worst_probability_difference": 0.2, "label_agreement": 0.5},
+            "probability difference 0.2 is above 0.1, label agreement 0.5 is below 0.75",
+        ),
     ],
 )
-def test_each_limit_fails_with_its_figures(change: dict[str, float | None], reason: str) -> None:
+def test_every_missed_limit_is_named_with_its_figures(
+    change: dict[str, float | None], reason: str
+) -> None:
     close = msgspec.structs.replace(PASSING, **change)
     task = VECTORS if close.worst_cosine is not None else CLASSES
     assert gates.failure(gates.on_selftest(task, close, GATE)) == reason
 
 
-def test_all_limits_that_are_missed_are_named() -> None:
-    close = Closeness(texts=4, worst_probability_difference=0.2, label_agreement=0.5)
-    assert gates.failure(gates.on_selftest(CLASSES, close, GATE)) == (
-        "probability difference 0.2 is above 0.1, label agreement 0.5 is below 0.75"
-    )
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("task", [CLASSES, VECTORS])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_output_that_is_not_finite_fails_the_gate(task: Task, bad: float) -> None:
+    want = np.array([[1, 0], [0, 1]], dtype=np.float32)
+    got = want.copy()
+    got[1, 1] = bad
+    assert gates.failure(gates.on_selftest(task, closeness(task, got, want), GATE)) is not None
 
 
 @pytest.mark.parametrize(
@@ -95,7 +106,7 @@ def test_all_limits_that_are_missed_are_named() -> None:
         ("max_flipped_labels", 0.0, "flipped labels 0.01 on the evaluation data is above 0"),
     ],
 )
-def test_each_limit_on_the_evaluation_data_fails_with_its_figures(
+def test_each_missed_limit_on_the_evaluation_data_is_named_with_its_figures(
     limit: str, bound: float, reason: str
 ) -> None:
     assert gates.failure(gates.on_evaluation_data(FOUND, SCORES, LIMITS)) is None
@@ -103,28 +114,22 @@ def test_each_limit_on_the_evaluation_data_fails_with_its_figures(
     assert gates.failure(gates.on_evaluation_data(FOUND, SCORES, strict)) == reason
 
 
-def test_without_labels_nothing_is_held_to_accuracy() -> None:
-    found = msgspec.structs.replace(FOUND, scores=None)
-    names = {limit.name for limit in gates.on_evaluation_data(found, None, LIMITS)}
-    assert names == {"min_label_agreement", "max_flipped_labels"}
-
-
-def test_a_rankers_scores_are_held_to_ranks_alone() -> None:
-    found = OnEvaluationData(
-        texts=9, batch_sensitivity=BatchSensitivity(largest_move=0.0), rank_correlation=0.99
-    )
-    names = [limit.name for limit in gates.on_evaluation_data(found, None, LIMITS)]
-    assert names == ["min_rank_correlation"]
-
-
-def test_embeddings_are_held_to_cosine_and_ranks() -> None:
-    found = OnEvaluationData(
-        texts=9,
-        batch_sensitivity=BatchSensitivity(largest_move=0.0),
-        mean_cosine=0.99,
-        rank_correlation=0.95,
-    )
-    limits = EvaluationGate(min_mean_cosine=0.98, min_rank_correlation=0.96)
-    assert gates.failure(gates.on_evaluation_data(found, None, limits)) == (
-        "rank correlation 0.95 on the evaluation data is below 0.96"
-    )
+@pytest.mark.parametrize(
+    ("found", "names"),
+    [
+        (
+            msgspec.structs.replace(FOUND, scores=None),
+            ["min_label_agreement", "max_flipped_labels"],
+        ),
+        (RANKED, ["min_rank_correlation"]),
+        (
+            msgspec.structs.replace(RANKED, mean_cosine=0.99),
+            ["min_mean_cosine", "min_rank_correlation"],
+        ),
+    ],
+)
+def test_only_what_was_measured_on_the_evaluation_data_has_limits(
+    found: OnEvaluationData, names: list[str]
+) -> None:
+    limits = gates.on_evaluation_data(found, None, LIMITS)
+    assert [limit.name for limit in limits] == names

@@ -1,4 +1,4 @@
-"""The search for nodes that 8 bits hurt: what it ranks and leaves out, and when it gives up."""
+"""The search for the nodes that 8 bits damage: its ranking, its result, and when it gives up."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ import onnx
 import pytest
 
 from pipeline.evaluation import layer_search
-from pipeline.evaluation.baseline import Yardstick
+from pipeline.evaluation.baseline import Baseline
 from pipeline.evaluation.candidate import Candidate
 from pipeline.graphs import files as graphs
-from pipeline.graphs.quantization import int8 as quantized
+from pipeline.graphs.quantization import int8
 from pipeline.graphs.quantization.embeddings import quantize_embeddings, tables
-from pipeline.recipe.recipe import Int8, QuantizedGate, Recipe, Search
-from pipeline.steps.evaluate import Evaluation, evaluate
+from pipeline.recipe.limits import QuantizedGate
+from pipeline.recipe.recipe import Int8, Recipe, Search
+from pipeline.steps.evaluate import evaluate
 from pipeline.steps.quantize import quantize
 from pipeline.workspace import evidence
+from pipeline.workspace.evidence import Evaluation
 from pipeline.workspace.workspace import GRAPH, Workspace
 from storage_init.running.runtime import open_session, run_answer
+from tests.unit.pipeline.encoders import operators
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +37,7 @@ EVERYTHING = QuantizedGate(max_probability_difference=1.0, min_label_agreement=0
 
 @pytest.fixture
 def workspace(quantized: Workspace) -> Iterator[Workspace]:
-    """The session's, whose int8 is put back in the end."""
+    """The session's workspace; its int8 is put back at the end."""
     yield quantized
     layer_search.put_back(quantized)
     quantize(quantized, Recipe())
@@ -52,7 +55,9 @@ def probability_difference(workspace: Workspace) -> float:
     return close.worst_probability_difference
 
 
-def test_a_failing_int8_passes_without_its_worst_nodes(workspace: Workspace) -> None:
+def test_a_failing_int8_passes_without_its_worst_nodes_and_always_the_same_ones(
+    workspace: Workspace,
+) -> None:
     evaluate(workspace, recipe(1.0, 0))
     before = probability_difference(workspace)
     tight = recipe(before / 2, 12)
@@ -65,33 +70,25 @@ def test_a_failing_int8_passes_without_its_worst_nodes(workspace: Workspace) -> 
     assert "int8: " in said
     assert f"{len(left_out)} of 13 nodes at full precision" in said
     assert probability_difference(workspace) <= before / 2
-    # The first trial is of as many as may be left out; the last one kept is the fewest that passed.
+    # The first trial leaves out as many as allowed; the fewest that passed are left out in the end.
     assert found.search.trials[0].excluded == 12
     passed = [trial.excluded for trial in found.search.trials if trial.failure is None]
     assert min(passed) == len(left_out)
     assert all(trial.failure for trial in found.search.trials if trial.excluded < min(passed))
-    # What is on disk is what was found.
+    # The graph on disk is the one that was found.
     graph = onnx.load(str(workspace.graph("int8")), load_external_data=False)
-    operators = [node.op_type for node in graph.graph.node]
-    assert operators.count("MatMulIntegerToFloat") == 13 - len(left_out)
+    assert operators(graph).count("MatMulIntegerToFloat") == 13 - len(left_out)
     accepted = msgspec.json.decode(workspace.evaluation.read_bytes(), type=Evaluation).accepted
     assert [variant.name for variant in accepted] == ["fp32", "int8"]
     assert accepted[1].packed is not None
-
-
-def test_the_search_ends_the_same_every_time(workspace: Workspace) -> None:
-    evaluate(workspace, recipe(1.0, 0))
-    tight = recipe(probability_difference(workspace) / 2, 12)
-    evaluate(workspace, tight)
-    first = evidence.read(workspace.evidence).variant("int8").search
-    graph = workspace.graph("int8").read_bytes()
+    content = workspace.graph("int8").read_bytes()
     quantize(workspace, tight)
     evaluate(workspace, tight)
-    assert evidence.read(workspace.evidence).variant("int8").search == first
-    assert workspace.graph("int8").read_bytes() == graph
+    assert evidence.read(workspace.evidence).variant("int8").search == found.search
+    assert workspace.graph("int8").read_bytes() == content
 
 
-def test_if_nothing_helps_int8_stays_as_it_was_and_is_rejected(workspace: Workspace) -> None:
+def test_int8_stays_as_it_was_and_is_rejected_if_nothing_helps(workspace: Workspace) -> None:
     before = workspace.graph("int8").read_bytes()
     evaluate(workspace, recipe(0.0, 2))
     found = evidence.read(workspace.evidence).variant("int8")
@@ -100,15 +97,12 @@ def test_if_nothing_helps_int8_stays_as_it_was_and_is_rejected(workspace: Worksp
     assert [trial.excluded for trial in found.search.trials] == [2]
     assert found.search.excluded == []
     assert workspace.graph("int8").read_bytes() == before
-
-
-def test_no_search_where_the_recipe_allows_none(workspace: Workspace) -> None:
     evaluate(workspace, recipe(0.0, 0))
     found = evidence.read(workspace.evidence).variant("int8")
-    assert (found.accepted, found.search) == (False, None)
+    assert (found.accepted, found.search) == (False, None), "the recipe allows no search"
 
 
-def test_an_interrupted_search_is_begun_anew_from_the_int8_that_was_there(
+def test_an_interrupted_search_starts_again_from_the_int8_before_it(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = workspace.graph("int8").read_bytes()
@@ -119,27 +113,27 @@ def test_an_interrupted_search_is_begun_anew_from_the_int8_that_was_there(
     with monkeypatch.context() as patch:
         patch.setattr(Candidate, "open", killed)
         with pytest.raises(KeyboardInterrupt):
-            layer_search.search(workspace, recipe(0.0, 2), Yardstick.make(workspace, Recipe()))
+            layer_search.search(workspace, recipe(0.0, 2), Baseline.make(workspace, Recipe()))
     assert workspace.graph("int8").read_bytes() != before
     evaluate(workspace, recipe(0.0, 0))
     assert workspace.graph("int8").read_bytes() == before
 
 
-def test_damage_is_what_one_node_alone_does(workspace: Workspace) -> None:
-    yardstick = Yardstick.make(workspace, Recipe())
-    damages = layer_search.rank(workspace, Recipe(), yardstick)
+def test_damage_is_the_distance_with_only_one_node_in_8_bits(workspace: Workspace) -> None:
+    baseline = Baseline.make(workspace, Recipe())
+    damages = layer_search.rank(workspace, Recipe(), baseline)
     assert len(damages) == 13
     assert [d.distance for d in damages] == sorted((d.distance for d in damages), reverse=True)
     assert damages[-1].distance > 0
-    # The worst one alone in 8 bits, by a graph of its own.
+    # A graph with only the worst node in 8 bits.
     names = {damage.node for damage in damages}
     quantize(workspace, Recipe(int8=Int8(exclude=tuple(names - {damages[0].node}))))
-    texts = yardstick.selftest.encodings
+    texts = baseline.selftest.encodings
     rows = []
     for variant in ("int8", "fp32"):
         session = open_session(workspace.graph(variant))
         inputs = [node.name for node in session.get_inputs()]
-        feeds = [yardstick.batches.make([text], inputs).feeds for text in texts]
+        feeds = [baseline.batches.make([text], inputs).feeds for text in texts]
         rows.append(np.concatenate([run_answer(session, one) for one in feeds]))
     far = np.abs(rows[0] - rows[1]).max(axis=1).mean()
     assert damages[0].distance == pytest.approx(far, rel=1e-3)
@@ -156,7 +150,7 @@ def test_damage_is_what_one_node_alone_does(workspace: Workspace) -> None:
         (1, 0, []),
     ],
 )
-def test_the_fewest_are_found_by_halves(enough: int, most: int, tried: list[int]) -> None:
+def test_the_fewest_are_found_by_binary_search(enough: int, most: int, tried: list[int]) -> None:
     counts: list[int] = []
 
     def passes(count: int) -> bool:
@@ -167,26 +161,26 @@ def test_the_fewest_are_found_by_halves(enough: int, most: int, tried: list[int]
     assert counts == tried
 
 
-def test_switches_choose_between_both_forms_of_every_node(
+def test_switches_select_one_of_two_forms_of_every_node(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The tiny model's table is below the size that is worth it.
-    monkeypatch.setattr(quantized, "tables", partial(tables, min_rows=8))
-    monkeypatch.setattr(quantized, "quantize_embeddings", partial(quantize_embeddings, min_rows=8))
-    editor, left_out = quantized.opened(workspace.fused / GRAPH, ())
-    names = quantized.add_switches(editor, left_out, 7)
+    # The tiny model's table is smaller than tables that are quantised.
+    monkeypatch.setattr(int8, "tables", partial(tables, min_rows=8))
+    monkeypatch.setattr(int8, "quantize_embeddings", partial(quantize_embeddings, min_rows=8))
+    editor, left_out = int8.open_attentions(workspace.fused / GRAPH, ())
+    names = int8.add_switches(editor, left_out, 7)
     assert len(names) == len(set(names)) == 14
     assert {"Attention_0_query", "EmbedLayerNormalization_0"} < set(names)
     graphs.save(editor.model, tmp_path / GRAPH)
     session = open_session(tmp_path / GRAPH)
-    yardstick = Yardstick.make(workspace, Recipe())
+    baseline = Baseline.make(workspace, Recipe())
     inputs = ["input_ids", "attention_mask", "token_type_ids"]
-    feeds = yardstick.batches.make(yardstick.selftest.encodings[:1], inputs).feeds
+    feeds = baseline.batches.make(baseline.selftest.encodings[:1], inputs).feeds
 
     def answer(*on: str) -> NDArray[Any]:
         switches = np.array([name in on for name in names])
-        return run_answer(session, {**feeds, quantized.SWITCHES: switches})
+        return run_answer(session, {**feeds, int8.SWITCHES: switches})
 
-    np.testing.assert_allclose(answer(), yardstick.selftest.answers[:1], atol=1e-5)
+    np.testing.assert_allclose(answer(), baseline.selftest.answers[:1], atol=1e-5)
     embedded = answer("EmbedLayerNormalization_0")
     assert 1e-5 < np.abs(embedded - answer()).max() < np.abs(answer(*names) - answer()).max()

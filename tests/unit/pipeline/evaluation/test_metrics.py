@@ -1,4 +1,4 @@
-"""Figures over many answers, beside scikit-learn's and SciPy's where these are installed."""
+"""Figures over many answers agree with scikit-learn and SciPy, where these are installed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pipeline.evaluation.metrics import (
 )
 
 
-def test_accuracy_and_f1_are_those_of_scikit_learn() -> None:
+def test_accuracy_and_f1_agree_with_scikit_learn() -> None:
     oracle = pytest.importorskip("sklearn.metrics")
     chance = np.random.default_rng(3)
     labels = chance.integers(0, 4, size=500)
-    # Class 3 is never answered, and answers are right half of the time.
+    # Class 3 is never an answer, and half of the answers are right.
     predicted = np.where(chance.random(500) < 0.5, labels, chance.integers(0, 3, size=500))
     counts = confusion(labels.tolist(), predicted.tolist(), 4)
     np.testing.assert_array_equal(counts, oracle.confusion_matrix(labels, predicted))
@@ -27,14 +27,14 @@ def test_accuracy_and_f1_are_those_of_scikit_learn() -> None:
     assert macro_f1(counts) == pytest.approx(oracle.f1_score(labels, predicted, average="macro"))
 
 
-def test_a_class_that_does_not_occur_takes_nothing_from_f1() -> None:
+def test_a_class_that_does_not_occur_does_not_lower_f1() -> None:
     counts = confusion([0, 0, 1], [0, 1, 1], 3)
     assert accuracy(counts) == pytest.approx(2 / 3)
     assert macro_f1(counts) == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("decimals", [3, 1, 0])
-def test_rank_correlation_is_scipys_ties_included(decimals: int) -> None:
+def test_rank_correlation_agrees_with_scipy_also_with_ties(decimals: int) -> None:
     oracle = pytest.importorskip("scipy.stats")
     chance = np.random.default_rng(4)
     left = chance.normal(size=200)
@@ -43,7 +43,7 @@ def test_rank_correlation_is_scipys_ties_included(decimals: int) -> None:
     assert rank_correlation(left, right) == pytest.approx(oracle.spearmanr(left, right).statistic)
 
 
-def test_rank_correlation_where_nothing_varies() -> None:
+def test_rank_correlation_of_constant_series() -> None:
     same, varied = np.ones(3), np.arange(3)
     assert rank_correlation(same, same) == 1
     assert rank_correlation(same, varied) == 0

@@ -1,41 +1,34 @@
-"""torch_export: the graph that optimum's own export gives, with no weight inside the file."""
+"""The exported graph is the one of optimum's own export, without a weight inside the file."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from optimum.exporters.onnx import main_export
 
-from pipeline.export import exporter as torch_export
+from pipeline.export import exporter
 from pipeline.workspace.workspace import GRAPH
+from tests.unit.pipeline.encoders import operators, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
 SMALL = 1024
+IDS = np.random.default_rng(1).integers(5, 40, (3, 9))
+FEEDS = {
+    "input_ids": IDS,
+    "attention_mask": np.ones_like(IDS),
+    "token_type_ids": np.zeros_like(IDS),
+}
 TASKS = {
     "classifier": "text-classification",
     "embedder": "feature-extraction",
     "tagger": "token-classification",
     "masked": "fill-mask",
 }
-
-
-def answer(graph: Path) -> NDArray[Any]:
-    session = ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    ids = np.random.default_rng(1).integers(5, 40, (3, 9))
-    given = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-    given["token_type_ids"] = np.zeros_like(ids)
-    values: NDArray[Any] = session.run(
-        None, {node.name: given[node.name] for node in session.get_inputs()}
-    )[0]
-    return values
 
 
 @pytest.mark.parametrize("fixture", TASKS)
@@ -51,20 +44,24 @@ def test_the_graph_is_optimums_and_its_answers_are_the_same_bits(
         library_name="transformers",
         do_validation=False,
     )
-    monkeypatch.setattr(torch_export, "MIN_BYTES", SMALL)
-    torch_export.export(source, tmp_path / "ours", task, 18)
+    monkeypatch.setattr(exporter, "MIN_BYTES", SMALL)
+    exporter.export(source, tmp_path / "ours", task, 18)
     theirs, ours = (
-        onnx.load(str(tmp_path / name / GRAPH), load_external_data=False).graph
+        onnx.load(str(tmp_path / name / GRAPH), load_external_data=False)
         for name in ("optimum", "ours")
     )
-    assert [node.op_type for node in ours.node] == [node.op_type for node in theirs.node]
-    assert ours.input == theirs.input
-    assert ours.output == theirs.output
-    assert (answer(tmp_path / "ours" / GRAPH) == answer(tmp_path / "optimum" / GRAPH)).all()
-    inside = [t for t in ours.initializer if t.data_location != onnx.TensorProto.EXTERNAL]
+    assert operators(ours) == operators(theirs)
+    assert ours.graph.input == theirs.graph.input
+    assert ours.graph.output == theirs.graph.output
+    answer, wanted = (run(tmp_path / name / GRAPH, FEEDS) for name in ("ours", "optimum"))
+    assert (answer == wanted).all()
+    tensors = ours.graph.initializer
+    inside = [t for t in tensors if t.data_location != onnx.TensorProto.EXTERNAL]
     assert max(len(tensor.raw_data) for tensor in inside) < SMALL
 
 
-def test_an_architecture_that_has_no_such_task_is_refused(embedder: Path, tmp_path: Path) -> None:
+def test_a_task_that_the_architecture_does_not_have_is_refused(
+    embedder: Path, tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match="bert doesn't support task object-detection"):
-        torch_export.export(embedder, tmp_path, "object-detection", 18)
+        exporter.export(embedder, tmp_path, "object-detection", 18)

@@ -1,4 +1,4 @@
-"""Writing graphs: weights beside them, nothing left to optimise, the same bytes every time."""
+"""Saved graphs have their weights beside them, are optimised, and are always the same bytes."""
 
 from __future__ import annotations
 
@@ -10,49 +10,41 @@ import pytest
 
 from pipeline.graphs.files import GraphError, finalize, save
 from storage_init.running.runtime import open_session
+from tests.unit.pipeline.encoders import operators, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import onnxruntime as ort
-    from numpy.typing import NDArray
-
-# A weight of 1.4 MB, which is no whole number of pages: ONNX Runtime aligns from 1 MiB up.
+# A weight of 1.4 MB, which is not a whole number of pages: ONNX Runtime aligns from 1 MiB up.
 WIDTH = 600
 PAGE = 4096
+# A GELU in the parts that a fusion puts together.
+GRAPH = f"""
+<ir_version: 8, opset_import: ["" : 18]>
+model (float[N, {WIDTH}] x) => (float[N, {WIDTH}] y) {{
+    half = Constant <value = float {{0.5}}> ()
+    one = Constant <value = float {{1.0}}> ()
+    root = Constant <value = float {{1.4142135}}> ()
+    product = MatMul (x, first)
+    sum = Add (product, bias)
+    scaled = Div (sum, root)
+    error = Erf (scaled)
+    shifted = Add (error, one)
+    gated = Mul (sum, shifted)
+    gelu = Mul (gated, half)
+    y = MatMul (gelu, second)
+}}
+"""
 
 
 def model() -> onnx.ModelProto:
-    """Two large weights, a small bias, and a GELU in the parts that a fusion puts together."""
     random = np.random.default_rng(5)
     weights = {
         "first": random.normal(scale=0.05, size=(WIDTH, WIDTH)),
         "second": random.normal(scale=0.05, size=(WIDTH, WIDTH)),
         "bias": random.normal(size=1),
     }
-    parsed = onnx.parser.parse_model(
-        f"""
-        <ir_version: 8, opset_import: ["" : 18]>
-        model (float[N, {WIDTH}] x) => (float[N, {WIDTH}] y) {{
-            half = Constant <value = float {{0.5}}> ()
-            one = Constant <value = float {{1.0}}> ()
-            root = Constant <value = float {{1.4142135}}> ()
-            product = MatMul (x, first)
-            sum = Add (product, bias)
-            scaled = Div (sum, root)
-            error = Erf (scaled)
-            shifted = Add (error, one)
-            gated = Mul (sum, shifted)
-            gelu = Mul (gated, half)
-            y = MatMul (gelu, second)
-        }}
-        """
-    )
-    parsed.graph.initializer.extend(
-        onnx.numpy_helper.from_array(values.astype(np.float32), name)
-        for name, values in weights.items()
-    )
-    return parsed
+    return parse(GRAPH, {name: values.astype(np.float32) for name, values in weights.items()})
 
 
 @pytest.fixture
@@ -62,55 +54,37 @@ def saved(tmp_path: Path) -> Path:
     return graph
 
 
-def external(graph: Path) -> dict[str, dict[str, str]]:
-    """Where each weight outside the graph lies."""
-    loaded = onnx.load(str(graph), load_external_data=False)
-    return {
-        tensor.name: {entry.key: entry.value for entry in tensor.external_data}
-        for tensor in loaded.graph.initializer
-        if tensor.data_location == onnx.TensorProto.EXTERNAL
-    }
-
-
-def run(session: ort.InferenceSession) -> NDArray[np.float32]:
-    x = np.random.default_rng(6).normal(size=(3, WIDTH)).astype(np.float32)
-    answer: NDArray[np.float32] = session.run(None, {"x": x})[0]
-    return answer
-
-
-def test_large_weights_lie_in_a_file_beside_the_graph_at_pages(saved: Path, tmp_path: Path) -> None:
-    target = tmp_path / "final" / "model.onnx"
-    finalize(saved, target)
-    assert sorted(path.name for path in target.parent.iterdir()) == [
-        "model.onnx",
-        "model.onnx.data",
-    ]
-    weights = external(target)
-    assert len(weights) == 2
-    assert {where["location"] for where in weights.values()} == {"model.onnx.data"}
-    assert [int(where["offset"]) % PAGE for where in weights.values()] == [0, 0]
-
-
-def test_a_finished_graph_is_fused_and_answers_the_same_unoptimised(
+def test_a_finished_graph_is_fused_its_weights_are_at_pages_and_its_answers_the_same(
     saved: Path, tmp_path: Path
 ) -> None:
-    target = tmp_path / "model.onnx"
+    target = tmp_path / "final" / "model.onnx"
     finalize(saved, target)
-    operators = [
-        node.op_type for node in onnx.load(str(target), load_external_data=False).graph.node
+    files = sorted(path.name for path in target.parent.iterdir())
+    assert files == ["model.onnx", "model.onnx.data"]
+    loaded = onnx.load(str(target), load_external_data=False)
+    weights = [
+        {entry.key: entry.value for entry in tensor.external_data}
+        for tensor in loaded.graph.initializer
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
     ]
-    assert "Erf" not in operators
-    assert len(operators) < len(model().graph.node)
-    original = open_session(saved, optimized=False)
-    finished = open_session(target, optimized=True)
-    np.testing.assert_allclose(run(finished), run(original), rtol=1e-4, atol=1e-5)
+    assert len(weights) == 2
+    assert {weight["location"] for weight in weights} == {"model.onnx.data"}
+    assert [int(weight["offset"]) % PAGE for weight in weights] == [0, 0]
+    assert "Erf" not in operators(loaded)
+    assert len(loaded.graph.node) < len(model().graph.node)
+    x = np.random.default_rng(6).normal(size=(3, WIDTH)).astype(np.float32)
+    wanted, answer = (
+        open_session(graph, optimized=optimized).run(None, {"x": x})[0]
+        for graph, optimized in ((saved, False), (target, True))
+    )
+    np.testing.assert_allclose(answer, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_finishing_twice_writes_identical_bytes(saved: Path, tmp_path: Path) -> None:
     one, two = tmp_path / "one" / "model.onnx", tmp_path / "two" / "model.onnx"
     finalize(saved, one)
     finalize(saved, two)
-    finalize(saved, two)  # over its own result, as a step that is tried again does
+    finalize(saved, two)  # over its own result, as a repeated step does
     for name in ("model.onnx", "model.onnx.data"):
         assert (one.parent / name).read_bytes() == (two.parent / name).read_bytes()
 
@@ -121,7 +95,7 @@ def test_saving_over_a_graph_replaces_its_weights(saved: Path) -> None:
     assert saved.with_name("model.onnx.data").stat().st_size == size
 
 
-def test_a_graph_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
+def test_the_error_for_a_graph_that_cannot_be_loaded_names_it(tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a graph")
     with pytest.raises(GraphError, match=r"cannot optimise .*broken\.onnx"):

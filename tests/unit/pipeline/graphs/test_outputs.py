@@ -1,4 +1,4 @@
-"""Which output of a ready graph is the model's answer."""
+"""The choice of the output that is the model's answer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pipeline.graphs.outputs import Ranks, choose
 from storage_init.format.package import (
     FillMask,
     QuestionAnswering,
+    Task,
     TextClassification,
     TextEmbedding,
     TokenClassification,
@@ -16,83 +17,55 @@ from storage_init.format.package import (
 
 CLASSES = TextClassification(labels=["no", "yes"], activation="softmax")
 VECTORS = TextEmbedding(dimension=8, pooling="mean", normalize=True)
+TAGS = TokenClassification(labels=["O"])
+MASKED = FillMask(mask_token="<m>")
+READER = QuestionAnswering(stride=8)
+TWO: Ranks = {"token_embeddings": 3, "sentence_embedding": 2}
 
 
 @pytest.mark.parametrize(
-    ("outputs", "chosen"),
+    ("task", "outputs", "stated", "answer"),
     [
-        ({"logits": 2}, "logits"),
-        ({"hidden_states": 3, "logits": 2}, "logits"),
-        ({"logits": None}, "logits"),
-        ({"output_0": 2}, "output_0"),
+        (CLASSES, {"logits": 2}, False, ("logits", "logits")),
+        (CLASSES, {"hidden_states": 3, "logits": 2}, False, ("logits", "logits")),
+        (CLASSES, {"logits": None}, False, ("logits", "logits")),
+        (CLASSES, {"output_0": 2}, False, ("output_0", "logits")),
+        (TAGS, {"hidden": 3, "logits": 3}, False, ("logits", "logits")),
+        (MASKED, {"logits": None}, False, ("logits", "logits")),
+        (MASKED, {"output_0": 3}, False, ("output_0", "logits")),
+        (READER, {"end_logits": 2, "start_logits": 2, "h": 3}, False, ("start_logits", "spans")),
+        # Hidden states, which are pooled as the source states.
+        (VECTORS, {"last_hidden_state": 3, "p": 2}, False, ("last_hidden_state",) * 2),
+        (VECTORS, {"last_hidden_state": None}, True, ("last_hidden_state",) * 2),
+        (VECTORS, {"token_embeddings": 3}, True, ("token_embeddings", "last_hidden_state")),
+        (VECTORS, TWO, True, ("token_embeddings", "last_hidden_state")),
+        (VECTORS, {"output_0": 3, "output_1": 2}, True, ("output_0", "last_hidden_state")),
+        # The graph's own vectors, where no pooling is stated or there are no hidden states.
+        (VECTORS, TWO, False, ("sentence_embedding", "embedding")),
+        (VECTORS, {"sentence_embedding": 2}, True, ("sentence_embedding", "embedding")),
+        (VECTORS, {"embedding": 2}, True, ("embedding", "embedding")),
+        (VECTORS, {"output_0": 2}, True, ("output_0", "embedding")),
     ],
 )
-def test_a_classifiers_answer_is_its_logits(outputs: Ranks, chosen: str) -> None:
-    assert choose(outputs, CLASSES, pooling_is_stated=False) == (chosen, "logits")
-
-
-@pytest.mark.parametrize(
-    ("outputs", "stated", "chosen"),
-    [
-        ({"last_hidden_state": 3, "pooler_output": 2}, False, "last_hidden_state"),
-        ({"token_embeddings": 3}, True, "token_embeddings"),
-        ({"token_embeddings": 3, "sentence_embedding": 2}, True, "token_embeddings"),
-        ({"output_0": 3, "output_1": 2}, True, "output_0"),
-        ({"last_hidden_state": None}, True, "last_hidden_state"),
-    ],
-)
-def test_an_embedders_hidden_states_are_pooled_as_stated(
-    outputs: Ranks, stated: bool, chosen: str
+def test_the_answer_is_an_output_of_a_known_name_or_the_first_one(
+    task: Task, outputs: Ranks, stated: bool, answer: tuple[str, str]
 ) -> None:
-    answer = choose(outputs, VECTORS, pooling_is_stated=stated)
-    assert answer == (chosen, "last_hidden_state")
-
-
-@pytest.mark.parametrize(
-    ("outputs", "stated", "chosen"),
-    [
-        ({"token_embeddings": 3, "sentence_embedding": 2}, False, "sentence_embedding"),
-        ({"sentence_embedding": 2}, True, "sentence_embedding"),
-        ({"embedding": 2}, True, "embedding"),
-        ({"output_0": 2}, True, "output_0"),
-    ],
-)
-def test_a_graphs_own_vectors_are_taken_where_nothing_better_is_known(
-    outputs: Ranks, stated: bool, chosen: str
-) -> None:
-    assert choose(outputs, VECTORS, pooling_is_stated=stated) == (chosen, "embedding")
+    assert choose(outputs, task, pooling_is_stated=stated) == answer
 
 
 @pytest.mark.parametrize(
     ("task", "outputs", "has"),
     [
-        (CLASSES, {"last_hidden_state": 3}, "last_hidden_state of rank 3"),
-        (CLASSES, {"output_0": None}, "output_0 of rank unknown"),
-        (VECTORS, {"start": 1, "end": 1}, "start of rank 1, end of rank 1"),
-        (VECTORS, {}, "none"),
+        (CLASSES, {"last_hidden_state": 3}, "last_hidden_state of rank 3; needed is logits"),
+        (CLASSES, {"output_0": None}, "output_0 of rank unknown; needed is logits"),
+        (TAGS, {"output_0": 2}, "output_0 of rank 2; needed is logits"),
+        (VECTORS, {"start": 1, "end": 1}, "start of rank 1, end of rank 1; needed is logits"),
+        (VECTORS, {}, "none; needed is logits"),
+        (READER, {"start_logits": 2}, "start_logits of rank 2; needed is start_logits and end_"),
     ],
 )
-def test_a_graph_without_an_answer_is_refused_with_what_it_has(
-    task: TextClassification | TextEmbedding, outputs: Ranks, has: str
+def test_a_graph_without_an_answer_is_refused_with_its_outputs(
+    task: Task, outputs: Ranks, has: str
 ) -> None:
-    with pytest.raises(GraphError, match=f"the graph has {has}; needed is logits"):
+    with pytest.raises(GraphError, match=f"the graph has {has}"):
         choose(outputs, task, pooling_is_stated=True)
-
-
-@pytest.mark.parametrize("task", [TokenClassification(labels=["O"]), FillMask(mask_token="<m>")])
-@pytest.mark.parametrize("outputs", [{"hidden": 3, "logits": 3}, {"logits": None}])
-def test_a_task_about_tokens_has_logits_of_each(
-    task: TokenClassification | FillMask, outputs: Ranks
-) -> None:
-    assert choose(outputs, task, pooling_is_stated=False) == ("logits", "logits")
-    assert choose({"output_0": 3}, task, pooling_is_stated=False) == ("output_0", "logits")
-    with pytest.raises(GraphError, match="the graph has output_0 of rank 2"):
-        choose({"output_0": 2}, task, pooling_is_stated=False)
-
-
-def test_a_reader_needs_both_ends_of_its_answers() -> None:
-    task = QuestionAnswering(stride=8)
-    outputs: Ranks = {"end_logits": 2, "start_logits": 2, "hidden": 3}
-    assert choose(outputs, task, pooling_is_stated=False) == ("start_logits", "spans")
-    with pytest.raises(GraphError, match="start_logits of rank 2; needed is start_logits and end_"):
-        choose({"start_logits": 2}, task, pooling_is_stated=False)

@@ -10,8 +10,9 @@ from kfp import dsl
 
 from pipeline.kubeflow import artifacts
 from pipeline.recipe.recipe import Recipe
-from pipeline.steps.evaluate import Evaluation, evaluate
+from pipeline.steps.evaluate import evaluate
 from pipeline.workspace import evidence
+from pipeline.workspace.evidence import Evaluation
 from pipeline.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Evaluation data as people write it, and what is said of every mistake in it."""
+"""Evaluation data as people write it, and the errors for every mistake in it."""
 
 from __future__ import annotations
 
@@ -27,27 +27,24 @@ def read(
     return examples
 
 
-def test_there_may_be_none() -> None:
+def test_json_lines_have_labels_by_name_or_by_index(tmp_path: Path) -> None:
     assert read_examples(EvalData(), CLASSES) is None
-
-
-def test_json_lines_with_names_and_indexes_of_labels(tmp_path: Path) -> None:
     text = (
         '{"text": "good\\u2028film", "label": "yes"}\n\n{"label": 0, "text": "ça va"}\r\n'
-        # A name goes before an index.
+        # A text that is a name is not read as an index.
         '{"text": "", "label": "1"}\n{"text": "x", "label": 1}'
     )
     examples = read(tmp_path, "mine.jsonl", text)
     assert examples == Examples(["good\u2028film", "ça va", "", "x"], [1, 0, 2, 1])
 
 
-def test_a_table_with_quotes_line_breaks_and_a_byte_order_mark(tmp_path: Path) -> None:
+def test_a_table_may_have_quotes_line_breaks_and_a_byte_order_mark(tmp_path: Path) -> None:
     text = '\ufefflabel,text\r\nyes,"good, or\nso ""good"""\r\n\r\n0,bad\r\n'
     examples = read(tmp_path, "mine.CSV", text)
     assert examples == Examples(['good, or\nso "good"', "bad"], [1, 0])
 
 
-def test_pairs_in_a_table_of_tabs_without_labels(tmp_path: Path) -> None:
+def test_a_tab_separated_table_may_have_pairs_and_no_labels(tmp_path: Path) -> None:
     examples = read(tmp_path, "mine.tsv", "text\ttext_pair\nwho, me?\tyou\n", VECTORS)
     assert examples == Examples([("who, me?", "you")], None)
 
@@ -84,7 +81,7 @@ def test_pairs_in_a_table_of_tabs_without_labels(tmp_path: Path) -> None:
         ("m.txt", "a", "m.txt is neither .jsonl nor .csv nor .tsv"),
     ],
 )
-def test_a_mistake_is_named_with_its_line(
+def test_the_error_for_a_mistake_names_its_line(
     tmp_path: Path, name: str, text: str, problem: str
 ) -> None:
     with pytest.raises(EvalDataError) as refused:
@@ -93,16 +90,18 @@ def test_a_mistake_is_named_with_its_line(
     assert problem in str(refused.value)
 
 
-def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_bytes(b'{"text": "\xff"}')
     with pytest.raises(EvalDataError, match=r"m\.jsonl is not UTF-8"):
         read_examples(EvalData(str(tmp_path / "m.jsonl")), CLASSES)
+    with pytest.raises(EvalDataError, match=r"none\.tsv cannot be read: No such file"):
+        read_examples(EvalData(str(tmp_path / "none.tsv")), CLASSES)
 
 
 @pytest.mark.parametrize(
     "task", [VECTORS, TextClassification(labels=["a", "b"], activation="sigmoid")]
 )
-def test_labels_are_for_classifiers_of_one_label(
+def test_only_classifiers_of_one_label_take_labels(
     tmp_path: Path, task: TextClassification | TextEmbedding
 ) -> None:
     with pytest.raises(EvalDataError, match=r":1: label: only classifiers of one label a text"):

@@ -1,4 +1,4 @@
-"""Lists of models."""
+"""Lists of models, with a recipe of their own, a recipe file, or the default."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.recipe.errors import RecipeError
-from pipeline.recipe.models import ModelsError, read_models
+from pipeline.recipe.models import Model, ModelsError, read_models
 from pipeline.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -22,9 +22,7 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_a_model_has_its_own_recipe_written_out_or_in_a_file_or_the_default(
-    tmp_path: Path,
-) -> None:
+def test_a_model_has_the_recipe_in_the_list_or_in_a_file_or_the_default(tmp_path: Path) -> None:
     (tmp_path / "fp32.yaml").write_text("variants: [fp32]")
     path = write(
         tmp_path,
@@ -37,15 +35,10 @@ def test_a_model_has_its_own_recipe_written_out_or_in_a_file_or_the_default(
 """,
     )
     models = read_models(path, DEFAULT)
-    assert [(model.source, model.name) for model in models] == [
-        ("hf://owner/a", "a"),
-        ("hf://owner/b", "b"),
-        ("hf://owner/c", "c"),
-    ]
-    assert [model.recipe for model in models] == [
-        DEFAULT,
-        Recipe(variants=("fp32",)),
-        Recipe(max_length=32),
+    assert models == [
+        Model("hf://owner/a", "a", DEFAULT),
+        Model("hf://owner/b", "b", Recipe(variants=("fp32",))),
+        Model("hf://owner/c", "c", Recipe(max_length=32)),
     ]
 
 
@@ -60,14 +53,14 @@ def test_a_model_has_its_own_recipe_written_out_or_in_a_file_or_the_default(
         ("- {source: a, name: m}\n- {source: b, name: m}", "names m twice"),
     ],
 )
-def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
+def test_the_error_for_a_mistake_names_its_place(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(ModelsError) as raised:
         read_models(write(tmp_path, text), DEFAULT)
     assert problem in str(raised.value)
     assert "models.yaml" in str(raised.value)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_file_names_it(tmp_path: Path) -> None:
     with pytest.raises(ModelsError, match=r"absent\.yaml cannot be read"):
         read_models(tmp_path / "absent.yaml", DEFAULT)
     with pytest.raises(RecipeError, match=r"other\.yaml cannot be read"):

@@ -1,4 +1,4 @@
-"""Mistakes in recipes: all of them at once, each with its line and field, and what was meant."""
+"""Errors for recipes name all mistakes at once, with line, field and the likely intention."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def refusal(text: str) -> str:
 
 
 @pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n", "null"])
-def test_an_empty_text_is_all_defaults(text: str) -> None:
+def test_an_empty_text_is_the_default_recipe(text: str) -> None:
     assert from_yaml(text, "r.yaml", Recipe) == Recipe()
 
 
@@ -51,13 +51,14 @@ def test_an_empty_text_is_all_defaults(text: str) -> None:
         ("opset: 18\ntask: [auto", "2: expected ',' or ']'"),
         ("task:\n\tauto", "2: found character '\\t' that cannot start any token"),
         ("x: !!python/object:os.system {}", "1: could not determine a constructor"),
+        ("task: \x07", " unacceptable character"),
     ],
 )
-def test_a_mistake_is_named_with_its_line_and_field(text: str, message: str) -> None:
+def test_the_error_for_a_mistake_names_its_line_and_field(text: str, message: str) -> None:
     assert refusal(text).startswith("r.yaml:" + message.format("expected float, got str"))
 
 
-def test_all_mistakes_are_named_at_once_in_the_files_order() -> None:
+def test_the_error_names_all_mistakes_in_the_order_of_the_file() -> None:
     text = """
 variants: [fp16, int9]
 fp32:
@@ -80,10 +81,6 @@ tsk: auto
     assert lines[2].endswith("did you mean max_accuracy_drop?")
 
 
-def test_a_character_that_yaml_forbids_is_an_error_of_the_file() -> None:
-    assert refusal("task: \x07").startswith("r.yaml: unacceptable character")
-
-
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -93,8 +90,8 @@ def test_a_character_that_yaml_forbids_is_an_error_of_the_file() -> None:
         ("[]", "recipe: expected mapping, got list"),
     ],
 )
-def test_json_with_a_mistake_is_an_error_a_person_can_read(text: str, problem: str) -> None:
-    # In a cluster the recipe is a pipeline parameter that somebody typed.
+def test_the_errors_for_json_name_every_mistake(text: str, problem: str) -> None:
+    # In a cluster, the recipe is a pipeline parameter that somebody typed.
     with pytest.raises(RecipeError) as refused:
         from_json(text, Recipe)
     assert problem in str(refused.value).splitlines()

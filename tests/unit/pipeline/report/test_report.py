@@ -1,4 +1,4 @@
-"""The page: it stands by itself, escapes what is not ours, and says what was found."""
+"""The report is self-contained, escapes texts from elsewhere, and shows what was found."""
 
 from __future__ import annotations
 
@@ -14,9 +14,25 @@ import yaml
 
 from pipeline.report.footprint import Footprint, measure
 from pipeline.report.report import Findings, deployment, render
-from pipeline.workspace.evidence import OnEvaluationData, WorstExample
-from pipeline.workspace.records import Record
-from storage_init.format.package import BatchSensitivity, read_package
+from pipeline.workspace.evidence import (
+    Answer,
+    EvalDataFacts,
+    Evidence,
+    LabelScores,
+    LayerSearch,
+    Limit,
+    OnEvaluationData,
+    VariantEvidence,
+    WorstExample,
+)
+from pipeline.workspace.records import StepRecord
+from storage_init.format.package import (
+    BatchSensitivity,
+    Closeness,
+    TextEmbedding,
+    TextRanking,
+    read_package,
+)
 from storage_init.format.verify import verify
 
 if TYPE_CHECKING:
@@ -25,49 +41,46 @@ if TYPE_CHECKING:
     from storage_init.format.package import Package
 
 HOSTILE = "<script>alert(1)</script>"
-# A page that loads anything from elsewhere would have one of these.
+# A page that loads anything from elsewhere has one of these.
 OUTSIDE = re.compile(r"""(?:src|href)=|url\(|@import|https?://""")
 VOID = {"meta", "link", "br", "rect"}
 
-EVIDENCE: dict[str, Any] = {
-    "eval_data": {"file": "reviews.jsonl", "sha256": "a" * 64, "texts": 2000, "labelled": True},
-    "original": {"accuracy": 0.912, "macro_f1": 0.9, "confusion": [[1]]},
-    "variants": [
-        {
-            "name": "int8",
-            "limits": [
-                {
-                    "data": "selftest",
-                    "name": "min_label_agreement",
-                    "bound": 0.85,
-                    "measured": 0.5,
-                    "passed": False,
-                }
-            ],
-            "on_evaluation_data": {
-                "label_agreement": 0.9875,
-                "differing": 25,
-                "flipped": 3,
-                "scores": {"accuracy": 0.9085, "macro_f1": 0.897},
-            },
-            "search": {"excluded": ["layer_3"]},
-            "worst": [
-                {
-                    "text": f"Not good {HOSTILE}",
-                    "text_pair": None,
-                    "distance": 0.31,
-                    "label": "negative",
-                    "original": {"label": "negative", "probability": 0.52},
-                    "variant": {"label": "neutral", "probability": 0.49},
-                }
-            ],
-        }
+STILL = BatchSensitivity(largest_move=0.001, flipped_labels=0.0125)
+INT8 = VariantEvidence(
+    "int8",
+    accepted=False,
+    limits=[Limit("selftest", "min_label_agreement", 0.85, 0.5, passed=False)],
+    on_evaluation_data=OnEvaluationData(
+        texts=2000,
+        batch_sensitivity=STILL,
+        label_agreement=0.9875,
+        differing=25,
+        flipped=3,
+        scores=LabelScores(0.9085, 0.897, [[1]]),
+    ),
+    search=LayerSearch([], [], ["layer_3"]),
+    worst=[
+        WorstExample(
+            f"Not good {HOSTILE}",
+            0.31,
+            label="negative",
+            original=Answer("negative", 0.52),
+            variant=Answer("neutral", 0.49),
+        )
     ],
-}
+)
+EVIDENCE = Evidence(
+    task="text-classification",
+    cpu="a CPU",
+    selftest_texts=8,
+    eval_data=EvalDataFacts("reviews.jsonl", "a" * 64, 2000, labelled=True),
+    original=LabelScores(0.912, 0.9, [[1]]),
+    variants=[INT8],
+)
 
 
 class Outline(HTMLParser):
-    """Checks that tags are closed in order; keeps their names."""
+    """Checks that tags are closed in order, and counts them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,18 +111,19 @@ def package(prepared_classifier: Path) -> Package:
     return read_package(prepared_classifier)[0]
 
 
-def findings(**changes: Any) -> Findings:
+def findings(evidence: Evidence | None = None, **changes: Any) -> Findings:
     known: dict[str, Any] = {
         "sizes": {"fp32": 268_000_000, "int8": 109_000_000},
         "rejected": {},
         "operators": Counter({"Attention": 6, "MatMul": 24, "LayerNormalization": 2}),
-        "steps": [Record("export", "opset 18", 12.3, 1_600_000_000, "d")],
+        "steps": [StepRecord("export", "opset 18", 12.3, 1_600_000_000, "d")],
         "footprints": {"fp32": Footprint(40_000_000, 260_000_000)},
+        "evidence": None if evidence is None else msgspec.to_builtins(evidence),
     }
     return Findings(**(known | changes))
 
 
-def test_a_published_package_has_its_page_and_verifies_with_it(prepared_classifier: Path) -> None:
+def test_a_published_package_verifies_with_its_page(prepared_classifier: Path) -> None:
     package = verify(prepared_classifier)
     assert "report.html" in [file.path for file in package.files]
     page = (prepared_classifier / "report.html").read_text(encoding="utf-8")
@@ -124,21 +138,16 @@ def test_a_published_package_has_its_page_and_verifies_with_it(prepared_classifi
     assert "prefers-color-scheme: dark" in page
 
 
-def test_it_loads_nothing_from_elsewhere(package: Package) -> None:
-    page = render(package, findings(evidence=EVIDENCE))
-    assert OUTSIDE.findall(page) == []
-
-
-def test_whatever_somebody_else_wrote_is_text(package: Package) -> None:
+def test_texts_from_elsewhere_are_escaped(package: Package) -> None:
     source = msgspec.structs.replace(package.source, uri=f"file:///{HOSTILE}", license=HOSTILE)
     task = msgspec.structs.replace(package.task, labels=[HOSTILE, "b", "c"])
     hostile = msgspec.structs.replace(package, source=source, task=task)
     page = render(
         hostile,
         findings(
-            evidence=EVIDENCE,
+            EVIDENCE,
             rejected={"bf16": HOSTILE},
-            steps=[Record("export", HOSTILE, 1.0, 1, "d")],
+            steps=[StepRecord("export", HOSTILE, 1.0, 1, "d")],
             operators=Counter({HOSTILE: 1}),
         ),
     )
@@ -147,8 +156,9 @@ def test_whatever_somebody_else_wrote_is_text(package: Package) -> None:
     assert outline(page).seen["script"] == 0
 
 
-def test_the_evidence_is_shown_with_its_worst_examples(package: Package) -> None:
-    page = render(package, findings(evidence=EVIDENCE))
+def test_the_page_shows_the_evidence_and_loads_nothing_from_elsewhere(package: Package) -> None:
+    page = render(package, findings(EVIDENCE))
+    assert OUTSIDE.findall(page) == []
     for shown in (
         "On 2000 texts of evaluation data",
         "98.75 %",
@@ -162,7 +172,7 @@ def test_the_evidence_is_shown_with_its_worst_examples(package: Package) -> None
         assert shown in page
 
 
-def test_what_was_not_published_and_what_was_not_fused_is_said(package: Package) -> None:
+def test_the_page_names_rejected_variants_and_unfused_operators(package: Package) -> None:
     page = render(package, findings(rejected={"int8": "worst cosine 0.9 is below 0.97"}))
     assert "worst cosine 0.9 is below 0.97" in page
     assert "6 of the graph&#39;s 32 nodes are fused" in page
@@ -171,26 +181,31 @@ def test_what_was_not_published_and_what_was_not_fused_is_said(package: Package)
     assert "Nothing: none of ONNX Runtime&#39;s encoder patterns matches" in bare
 
 
-def test_an_embedder_is_told_by_its_cosine(prepared_embedder: Path) -> None:
-    page = (prepared_embedder / "report.html").read_text(encoding="utf-8")
+def test_an_embedders_page_shows_its_cosine(package: Package) -> None:
+    task = TextEmbedding(dimension=8, pooling="mean", normalize=True)
+    closeness = Closeness(texts=8, worst_cosine=0.99)
+    variants = [msgspec.structs.replace(each, closeness=closeness) for each in package.variants]
+    embedder = msgspec.structs.replace(package, task=task, variants=variants)
+    page = render(embedder, findings(operators=Counter({"Attention": 2})))
     outline(page)
+    assert "Left as they were exported" not in page
     assert "worst cosine" in page
     assert "same answer" not in page
 
 
-def test_a_ranker_is_told_by_its_order(prepared_reranker: Path) -> None:
-    package, _ = read_package(prepared_reranker)
-    on = OnEvaluationData(
+def test_a_rankers_page_shows_its_order(package: Package) -> None:
+    package = msgspec.structs.replace(package, task=TextRanking(activation="sigmoid"))
+    ranked = OnEvaluationData(
         texts=40,
-        batch_sensitivity=BatchSensitivity(largest_move=0.001, flipped_labels=0.0125),
+        batch_sensitivity=STILL,
         rank_correlation=0.9973,
         mean_probability_difference=0.0042,
         worst_probability_difference=0.031,
     )
     worst = [WorstExample("query", 0.03, "document")]
-    variant = {"name": "int8", "limits": [], "on_evaluation_data": on, "search": None}
-    evidence = EVIDENCE | {"original": None, "variants": [variant | {"worst": worst}]}
-    page = render(package, findings(evidence=msgspec.to_builtins(evidence)))
+    variant = VariantEvidence("int8", accepted=True, on_evaluation_data=ranked, worst=worst)
+    evidence = msgspec.structs.replace(EVIDENCE, original=None, variants=[variant])
+    page = render(package, findings(evidence))
     outline(page)
     for shown in ("same order", "0.9973", "0.031", "0.0042", "1.25 %", "query<br>document"):
         assert shown in page
@@ -206,7 +221,7 @@ def test_a_ranker_is_told_by_its_order(prepared_reranker: Path) -> None:
         ("2024-model", "model-2024-model"),
     ],
 )
-def test_the_service_can_be_pasted(name: str, expected: str) -> None:
+def test_the_manifest_has_a_name_that_kubernetes_accepts(name: str, expected: str) -> None:
     service = yaml.safe_load(deployment(name))
     assert service["metadata"]["name"] == expected
     model = service["spec"]["predictor"]["model"]

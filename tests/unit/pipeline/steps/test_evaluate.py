@@ -10,9 +10,11 @@ import onnxruntime as ort
 import pytest
 
 from pipeline.evaluation.candidate import Candidate
-from pipeline.recipe.recipe import Bench, Fp32, Int8, QuantizedGate, Recipe, Search
-from pipeline.steps.evaluate import Evaluation, EvaluationError, evaluate
+from pipeline.recipe.limits import QuantizedGate
+from pipeline.recipe.recipe import Bench, Fp32, Int8, Recipe, Search
+from pipeline.steps.evaluate import EvaluationError, evaluate
 from pipeline.workspace import evidence
+from pipeline.workspace.evidence import Evaluation
 from storage_init.base import cpus
 from storage_init.format.selftest import SelfTest, distances
 from storage_init.running import host

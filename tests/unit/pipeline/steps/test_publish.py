@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import onnxruntime as ort
 
-from pipeline.recipe.recipe import Int8, QuantizedGate, Recipe
+from pipeline.recipe.limits import QuantizedGate
+from pipeline.recipe.recipe import Int8, Recipe
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.publish import publish
 from storage_init import sources

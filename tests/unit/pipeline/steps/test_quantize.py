@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from pipeline.graphs.quantization.int8 import opened
+from pipeline.graphs.quantization.int8 import open_attentions
 from pipeline.recipe.errors import RecipeError
 from pipeline.recipe.recipe import Int8, Recipe
 from pipeline.steps.quantize import quantize
@@ -111,7 +111,7 @@ def test_nodes_without_a_name_get_one(quantized: Workspace, tmp_path: Path) -> N
     for node in model.graph.node:
         node.name = ""
     onnx.save(model, str(tmp_path / GRAPH))
-    editor, left_out = opened(tmp_path / GRAPH, ["Gemm_unnamed_*"])
+    editor, left_out = open_attentions(tmp_path / GRAPH, ["Gemm_unnamed_*"])
     names = [node.name for node in editor.model.graph.node]
     assert "" not in names
     assert len(names) == len(set(names))

@@ -45,7 +45,7 @@ def test_of_a_source_with_both_the_recipe_says_what_to_take(folder: Path) -> Non
     (folder / "onnx").mkdir()
     (folder / "onnx" / "model.onnx").write_bytes(b"graph")
     workspace, _ = take(folder, Recipe(weights="onnx"))
-    assert workspace.ready_graph == workspace.source / "onnx" / "model.onnx"
+    assert workspace.onnx_source == workspace.source / "onnx" / "model.onnx"
     assert not (workspace.source / "model.safetensors").exists()
     assert Recipe(weights="onnx").key(workspace.read_source()) != Recipe().key(
         workspace.read_source()

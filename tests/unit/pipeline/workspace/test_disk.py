@@ -1,4 +1,4 @@
-"""How much disk a preparation takes, and the refusal before it begins."""
+"""The disk space that a preparation needs, and the refusal before it begins."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from pipeline.recipe.recipe import Fp32, Int8, Recipe, Search
 from pipeline.workspace import disk
@@ -23,7 +24,7 @@ class Usage(NamedTuple):
     free: int
 
 
-def test_what_a_recipe_makes_decides_what_it_takes() -> None:
+def test_the_variants_of_a_recipe_decide_the_space() -> None:
     both = disk.needed(GIGABYTE, Recipe())
     assert 4 * GIGABYTE < both < 6 * GIGABYTE
     only_fp32 = disk.needed(GIGABYTE, Recipe(variants=("fp32",)))
@@ -32,22 +33,19 @@ def test_what_a_recipe_makes_decides_what_it_takes() -> None:
     assert only_fp32 < disk.needed(GIGABYTE, plain) < both
 
 
-def test_weights_count_as_fp32_whatever_they_are_stored_as(tmp_path: Path) -> None:
-    from safetensors.numpy import save_file
-
+def test_weights_count_as_fp32_whatever_their_type_and_graphs_count_with_their_weights(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.onnx").write_bytes(b"graph")
+    (tmp_path / "onnx" / "model.onnx_data").write_bytes(b"weights")
+    assert disk.fp32_bytes(tmp_path) == len(b"graph" + b"weights")
     save_file({"a": np.zeros((3, 4), np.float16)}, tmp_path / "model-1.safetensors")
     save_file({"b": np.zeros(5, np.float32)}, tmp_path / "model-2.safetensors")
     assert disk.fp32_bytes(tmp_path) == 4 * (12 + 5)
 
 
-def test_a_ready_graph_counts_with_its_weights(tmp_path: Path) -> None:
-    (tmp_path / "onnx").mkdir()
-    (tmp_path / "onnx" / "model.onnx").write_bytes(b"graph")
-    (tmp_path / "onnx" / "model.onnx_data").write_bytes(b"weights")
-    assert disk.fp32_bytes(tmp_path) == len(b"graph" + b"weights")
-
-
-def test_too_little_is_refused_with_both_figures(
+def test_too_little_space_is_refused_with_both_figures(
     classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = Workspace(tmp_path)

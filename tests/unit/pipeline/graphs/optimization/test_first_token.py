@@ -1,4 +1,4 @@
-"""The last layer for one token: the same answer, and only where nothing else is read of it."""
+"""Computing the last layer for one token gives the same answer where nothing else reads it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
 import pytest
 
 from pipeline.graphs.editing import GraphEditor
 from pipeline.graphs.optimization.first_token import compute_first_token_only
-from storage_init.running.runtime import open_session
+from tests.unit.pipeline.encoders import operators, parse, run, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    import onnx
 
 WIDTH, INNER = 16, 24
 LAYER = """
@@ -40,17 +39,17 @@ SHAPES = {
     "beta": (WIDTH,),
 }
 
-
 VECTOR = "float[N, M] y"
 
 
 def model(tail: str, outputs: str = VECTOR, *, skip_first: bool = False) -> onnx.ModelProto:
-    """Two layers; ``skip_first`` turns the inputs of each sum round, as some fusions do."""
+    """Two layers; ``skip_first`` swaps the inputs of each sum, as some fusions do."""
     body = ""
     for n, x in ((1, "x"), (2, "s1")):
         pair = (x, f"o{n}") if skip_first else (f"o{n}", x)
         body += LAYER.format(n=n, x=x, skip=", ".join([*pair, "gamma", "beta", "bo"]))
-    made = onnx.parser.parse_model(
+    random = np.random.default_rng(8)
+    return parse(
         f"""
         <ir_version: 8, opset_import: ["" : 18, "com.microsoft" : 1]>
         encoder (float[N, L, {WIDTH}] x, int32[N, L] mask) => ({outputs}) {{
@@ -59,35 +58,26 @@ def model(tail: str, outputs: str = VECTOR, *, skip_first: bool = False) -> onnx
             one = Constant <value = int64 {{1}}> ()
             {tail}
         }}
-        """
+        """,
+        {
+            name: random.normal(scale=0.4, size=shape).astype(np.float32)
+            for name, shape in SHAPES.items()
+        },
     )
-    random = np.random.default_rng(8)
-    for name, shape in SHAPES.items():
-        values = random.normal(scale=0.4, size=shape).astype(np.float32)
-        made.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
-    for index, node in enumerate(made.graph.node):
-        node.name = f"node_{index}"
-    return made
-
-
-def run(made: onnx.ModelProto, path: Path) -> list[NDArray[np.float32]]:
-    onnx.save(made, str(path))
-    x = np.random.default_rng(9).normal(size=(3, 7, WIDTH)).astype(np.float32)
-    mask = np.array([[1] * 7, [1] * 4 + [0] * 3, [1] + [0] * 6], dtype=np.int32)
-    answers: list[NDArray[np.float32]] = open_session(path).run(None, {"x": x, "mask": mask})
-    return answers
 
 
 @pytest.mark.parametrize("skip_first", [False, True])
 def test_the_answer_is_the_same_with_one_query(skip_first: bool, tmp_path: Path) -> None:
     made = model("y = Gather <axis = 1> (s2, zero)", skip_first=skip_first)
-    (wanted,) = run(made, tmp_path / "full.onnx")
+    x = np.random.default_rng(9).normal(size=(3, 7, WIDTH)).astype(np.float32)
+    mask = np.array([[1] * 7, [1] * 4 + [0] * 3, [1] + [0] * 6], dtype=np.int32)
+    wanted = run(write(tmp_path / "full", made), {"x": x, "mask": mask})
     editor = GraphEditor(made)
     assert compute_first_token_only(editor)
     editor.finish()
-    (answer,) = run(made, tmp_path / "first.onnx")
+    answer = run(write(tmp_path / "first", made), {"x": x, "mask": mask})
     np.testing.assert_allclose(answer, wanted, atol=1e-5)
-    names = [node.op_type for node in made.graph.node]
+    names = operators(made)
     assert (names.count("Attention"), names.count("MultiHeadAttention")) == (1, 1)
     assert names.count("SkipLayerNormalization") == 4, "nothing is computed twice"
 
@@ -98,11 +88,11 @@ def test_the_answer_is_the_same_with_one_query(skip_first: bool, tmp_path: Path)
         ("y = Gather <axis = 1> (s2, one)", VECTOR),
         ("y = Gather <axis = 0> (s2, zero)", "float[L, M] y"),
         ("y = ReduceMean <keepdims = 0> (s2, one)", VECTOR),
-        # The states are an answer, too, or something else reads them.
+        # The states are an output, too, or another node reads them.
         ("y = Gather <axis = 1> (s2, zero)", "float[N, M] y, float[N, L, M] s2"),
         ("y = Gather <axis = 1> (s2, zero) z = Abs (s2)", "float[N, M] y, float[N, L, M] z"),
         ("y = Gather <axis = 1> (h2, zero) z = Abs (s2)", "float[N, M] y, float[N, L, M] z"),
-        # No attention on the way.
+        # There is no attention on the way.
         ("e = Exp (s2) y = Gather <axis = 1> (e, zero)", VECTOR),
     ],
 )

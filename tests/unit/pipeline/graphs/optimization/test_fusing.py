@@ -1,22 +1,26 @@
-"""The fusions are ONNX Runtime's own; only what they keep in memory is not."""
+"""The fusions are ONNX Runtime's own, and the rewrites after them keep the answers."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
+import pytest
 from onnxruntime.transformers import optimizer
 
-from pipeline.export import exporter as torch_export
+from pipeline.export import exporter
+from pipeline.graphs.editing import GraphEditor
 from pipeline.graphs.optimization import fusing
-from pipeline.graphs.optimization.fusing import fuse
+from pipeline.graphs.optimization.fusing import fuse, take_shapes_from_ids
 from pipeline.workspace.workspace import GRAPH
+from storage_init.running.runtime import input_names, open_session, run_answer
+from tests.support.models.models import VOCABULARY
+from tests.unit.pipeline.encoders import parse, run, write
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from pipeline.workspace.workspace import Workspace
 
@@ -32,11 +36,11 @@ def weights(model: onnx.ModelProto) -> dict[str, bytes]:
     }
 
 
-def test_a_graph_is_fused_as_onnx_runtimes_optimizer_does_it(
+def test_fusing_gives_the_graph_of_onnx_runtimes_optimizer(
     quantized: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = quantized.exported / GRAPH
-    # In a model this small nothing is large.
+    # No weight of a model this small is above the usual limit.
     monkeypatch.setattr(fusing, "MIN_WEIGHT_BYTES", 512)
     ours = fuse(graph).model
     theirs = optimizer.optimize_model(str(graph), model_type="bert", opt_level=0).model
@@ -45,24 +49,52 @@ def test_a_graph_is_fused_as_onnx_runtimes_optimizer_does_it(
     assert {"Attention", "EmbedLayerNormalization"} <= {node.op_type for node in ours.graph.node}
 
 
-def test_shapes_are_inferred_without_the_values_of_weights(quantized: Workspace) -> None:
-    whole = onnx.load(str(quantized.exported / GRAPH))
-    thin = fusing._without_values(whole)
-    assert thin.graph.node == whole.graph.node
-    inside = {tensor.name for tensor in thin.graph.initializer}
-    stated = {value.name for value in thin.graph.input} - {
-        value.name for value in whole.graph.input
-    }
-    assert inside | stated == {tensor.name for tensor in whole.graph.initializer}
-    assert max(tensor.ByteSize() for tensor in thin.graph.initializer) <= fusing.MIN_WEIGHT_BYTES
-
-
 def test_a_mask_fillers_large_bias_does_not_keep_attention_from_being_fused(
     masked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As the bias of a whole vocabulary is: shape inference asks for the values of vectors.
+    # The bias of a whole vocabulary is large, and shape inference reads the values of vectors.
     monkeypatch.setattr(fusing, "MIN_WEIGHT_BYTES", 128)
-    torch_export.export(masked, tmp_path, "fill-mask", 18)
+    exporter.export(masked, tmp_path, "fill-mask", 18)
     fused = fuse(tmp_path / GRAPH).get_fused_operator_statistics()
     assert fused["Attention"] == 2
     assert fused["EmbedLayerNormalization"] == 1
+
+
+def test_padding_on_the_left_is_masked_like_padding_on_the_right(quantized: Workspace) -> None:
+    tokens = np.random.default_rng(1).integers(5, len(VOCABULARY), size=6)
+    for variant in ("fp32", "int8"):
+        session = open_session(quantized.graph(variant))
+        feeds = {name: np.zeros((2, 9), dtype=np.int64) for name in input_names(session)}
+        feeds["input_ids"][:, :6] = tokens
+        feeds["attention_mask"][0, :6] = 1
+        # The second text is the same with its first three tokens hidden.
+        feeds["attention_mask"][1, 3:6] = 1
+        both = run_answer(session, feeds)
+        # Changing hidden tokens changes nothing.
+        feeds["input_ids"][1, 1:3] = 5
+        np.testing.assert_allclose(run_answer(session, feeds)[1], both[1], atol=1e-5)
+        assert np.abs(both[0] - both[1]).max() > 1e-2
+
+
+SHAPES = """
+    <ir_version: 8, opset_import: ["" : 18]>
+    shapes (int64[N, L] ids) => (int64 y) {{
+        index = Constant <value = int64 {{{index}}}> ()
+        embedded = Gather (table, ids)
+        shape = Shape (embedded)
+        y = Gather (shape, index)
+    }}
+"""
+
+
+@pytest.mark.parametrize(("index", "nodes"), [(0, 3), (1, 3), (2, 4), (-1, 4)])
+def test_a_length_comes_from_the_ids_where_they_have_it(
+    index: int, nodes: int, tmp_path: Path
+) -> None:
+    model = parse(SHAPES.format(index=index), {"table": np.zeros((5, 16), dtype=np.float32)})
+    editor = GraphEditor(model)
+    take_shapes_from_ids(editor)
+    editor.finish()
+    assert len(model.graph.node) == nodes
+    size = run(write(tmp_path, model), {"ids": np.zeros((2, 3), dtype=np.int64)})
+    assert size == [2, 3, 16][index]

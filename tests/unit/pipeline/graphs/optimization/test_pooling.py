@@ -1,4 +1,4 @@
-"""Pooling nodes in the graph against the formulas in numpy, a token at a time."""
+"""The pooling in the graph against the formulas in numpy, one text at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from storage_init.format.package import Pooling, TextEmbedding
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Hidden states come in as an input, so that every value is the test's own.
+# Hidden states are an input, so that every value is the test's own.
 GRAPH = """
 <ir_version: 8, opset_import: ["" : 18]>
 model (float[N, L, D] hidden, int64[N, L] attention_mask) => (float[N, L, D] last_hidden_state)
@@ -29,9 +29,9 @@ MASK = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]], dtype=np.int64)
 
 def hidden_states() -> NDArray[np.float32]:
     hidden = np.random.default_rng(3).normal(size=(3, 4, 5)).astype(np.float32)
-    # All negative, so that a maximum that takes zeros of the padding in is caught.
+    # All negative, to catch a maximum that includes zeros of the padding.
     hidden[1] = -np.abs(hidden[1])
-    # What is computed for padding is arbitrary and must not show.
+    # The states of padding are arbitrary and must not matter.
     hidden[MASK == 0] = 1e4
     return hidden
 
@@ -69,11 +69,11 @@ def pool_by_hand(task: TextEmbedding, hidden: NDArray[np.float32]) -> NDArray[np
     return pooled.astype(np.float32)
 
 
-# 13 and 18 are where axes become inputs, of some operators each.
+# At 13 and at 18 the axes of some operators become inputs.
 @pytest.mark.parametrize("opset", [11, 12, 13, 17, 18, 20])
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("pooling", get_args(Pooling))
-def test_pools_over_the_tokens_that_are_not_padding(
+def test_pooling_is_over_the_tokens_that_are_not_padding(
     pooling: Pooling, normalize: bool, opset: int
 ) -> None:
     task = TextEmbedding(dimension=5, pooling=pooling, normalize=normalize)
@@ -88,7 +88,7 @@ def test_a_vector_of_zeros_is_normalised_to_zeros() -> None:
     np.testing.assert_array_equal(pool_in_graph(task, zeros), zeros[:, 0])
 
 
-def test_an_export_without_hidden_states_is_refused_with_what_it_has() -> None:
+def test_an_export_without_hidden_states_is_refused_with_its_outputs() -> None:
     model = onnx.parser.parse_model(GRAPH.replace("last_hidden_state", "logits"))
     with pytest.raises(GraphError, match=r"last_hidden_state, but the export has \['logits'\]"):
         add_pooling(model, TextEmbedding(dimension=5, pooling="mean", normalize=True))
