@@ -6,11 +6,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchmarks.harness.http import Http
 from benchmarks.harness.launch import Server, launch
-from benchmarks.harness.process import PredictorFailedError
 from benchmarks.harness.requests import MODEL
-from benchmarks.pods.http import Http
-from benchmarks.pods.target import Started, StartFailedError
+from benchmarks.pods.target import Started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Process:
-    """``python -m predictor`` on a folder, its log in ``logs``."""
+    """``python -m predictor`` on a folder, with its log in ``logs``."""
 
     model_dir: Path
     logs: Path
@@ -33,8 +32,5 @@ class Process:
     def started(self) -> Iterator[Started]:
         """As ``Target`` says; it is stopped when the block ends."""
         server = Server(self.name, "predictor", (f"--model_dir={self.model_dir}",))
-        try:
-            with launch(server, self.logs) as running, closing(Http(running.http_port)) as http:
-                yield Started(MODEL, http, {"ready": running.ready_seconds})
-        except PredictorFailedError as error:
-            raise StartFailedError(str(error)) from error
+        with launch(server, self.logs) as running, closing(Http(running.http_port)) as http:
+            yield Started(MODEL, http, {"ready": running.ready_seconds})

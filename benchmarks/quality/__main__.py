@@ -9,7 +9,6 @@ of the same model.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from benchmarks import prepared
+from benchmarks import models
 from benchmarks.harness import machine, report
 from benchmarks.quality import finetune, sentiment
 from pipeline.evaluation.baseline_torch import torch_outputs
@@ -27,17 +26,16 @@ from pipeline.evaluation.comparison import label_scores
 from pipeline.evaluation.examples import Batches
 from pipeline.workspace import evidence
 from pipeline.workspace.evidence import LayerSearch
-from storage_init.format.package import EVIDENCE_FILE, read_package
+from storage_init.format.package import EVIDENCE_FILE
 from storage_init.raw.hf_config import read_facts
 from storage_init.running.runtime import open_session
-from storage_init.store.layout import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from benchmarks.prepared import Prepared
+    from benchmarks.models import Prepared
 
 NAME = "sentiment"
 ORIGINAL = "original, PyTorch"
@@ -91,10 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     work = given.folder.resolve()
     result = measure(work, given.strict, lambda line: print(line, file=sys.stderr, flush=True))
     command = " ".join(["python -m benchmarks.quality", *(argv or sys.argv[1:])])
-    text = report.markdown(machine.describe(), command, targets(result), [table(result)])
-    print(text)
-    out = given.out or work / "reports" / NAME
-    report.write(out, machine.describe(), command, {"quality": result}, text)
+    out, described = given.out or work / "reports" / NAME, machine.describe()
+    parts = {"quality": result}
+    print(report.write(out, described, command, parts, targets(result), [table(result)]))
     return 0
 
 
@@ -144,11 +141,8 @@ def _prepare(source: Path, work: Path, data: Path, strict: float | None) -> Prep
         + (STRICT % strict if strict is not None else "")
     )
     name = NAME if strict is None else f"{NAME}-strict"
-    command = [sys.executable, "-m", "pipeline", "package", f"--source={source.as_uri()}"]
-    flags = [f"--store={work / 'store'}", f"--recipe={recipe}", f"--eval-data={data}"]
-    subprocess.run([*command, f"--name={name}", *flags], check=True, stdout=subprocess.DEVNULL)
-    folder = Store(work / "store").resolve(name)
-    return prepared.Prepared(name, source, folder, read_package(folder)[0])
+    flags = [f"--recipe={recipe}", f"--eval-data={data}"]
+    return models.prepare_source(source, name, work / "store", flags)
 
 
 def _graphs(made: Prepared, work: Path) -> dict[str, Path]:
@@ -166,7 +160,7 @@ def _dynamic_int8(made: Prepared, work: Path) -> Path:
     import onnx
     from onnxruntime.quantization import quantize_dynamic
 
-    fused = prepared.fused_graph(made, work)
+    fused = models.fused_graph(made, work)
     target = fused.with_name("dynamic-int8.onnx")
     if not target.exists():
         # Its shape inference does not know the fused operators.

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.harness.process import Predictor, predictor
-from benchmarks.prepared import PreparationError
+from benchmarks.models import PreparationError
 from pipeline.preparation.package import package
 from pipeline.recipe.recipe import Recipe
 from pipeline.workspace import evidence

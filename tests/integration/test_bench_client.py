@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import catalogue
 from benchmarks.harness.launch import launch
 from benchmarks.harness.requests import PROTOCOLS
-from benchmarks.harness.usage import memory
-from benchmarks.load import make_plan, measure_bare, measure_cell
-from benchmarks.prepared import Prepared
+from benchmarks.models import Prepared
+from benchmarks.parts import catalogue
+from benchmarks.parts.cells import Load, measure_bare, measure_cell
 from storage_init.format.package import read_package
 
 if TYPE_CHECKING:
@@ -32,15 +31,14 @@ def test_every_protocol_and_the_bare_session_are_measured(
     with launch(catalogue.ours(prepared, "fp32"), tmp_path) as running:
         assert running.served_variant() == "fp32"
         assert running.load_seconds()["total"] > 0
-        assert memory(running.process).rss > memory(running.process).uss > 0
+        assert running.memory().rss > running.memory().uss > 0
         for protocol in PROTOCOLS:
-            plan = make_plan(running, prepared, protocol, workload, connections=4)
-            cell = measure_cell(running, plan, protocol, workload, number=0, seconds=SECONDS)
+            load = Load(prepared, protocol, workload, connections=4)
+            cell = measure_cell(running, load, number=0, seconds=SECONDS)
             assert (cell.errors, cell.first_error) == (0, None), protocol
             assert len(cell.latencies) >= 8, protocol
             assert 0 < cell.p50 <= cell.p95 <= cell.p99, protocol
             assert cell.rate > 0, protocol
-    bare = measure_bare(
-        prepared, fp32, workload, batch=4, lanes=2, threads=1, number=0, seconds=SECONDS
-    )
+    load = Load(prepared, "rest-json", workload, connections=2)
+    bare = measure_bare(load, fp32, batch=4, lanes=2, number=0, seconds=SECONDS)
     assert bare.rate > 0

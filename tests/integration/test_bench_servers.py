@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from benchmarks import catalogue
 from benchmarks.harness.launch import launch
 from benchmarks.harness.requests import rest_json
-from benchmarks.prepared import Prepared
+from benchmarks.models import Prepared
+from benchmarks.parts import catalogue
 from storage_init.format.package import read_package
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def test_the_empty_server_is_ready_and_has_nothing_to_say(tmp_path: Path) -> Non
 def test_variants_are_tried_and_the_automatic_one_is_found(
     prepared: Prepared, tmp_path: Path
 ) -> None:
-    usable = catalogue.usable(prepared, tmp_path)
-    names = [variant.name for variant in usable.variants]
-    assert usable.automatic.name in names
-    assert sorted([*names, *usable.refused]) == sorted(v.name for v in prepared.package.variants)
+    subject = catalogue.find_subject(prepared, tmp_path)
+    names = [variant.name for variant in subject.variants]
+    assert subject.automatic.name in names
+    assert sorted([*names, *subject.refused]) == sorted(v.name for v in prepared.package.variants)

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import py_compile
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
-from benchmarks.harness.compiled import without_byte_code
-from benchmarks.harness.launch import Server, ServerFailedError, launch, loading_seconds
+from benchmarks.harness.http import ServerFailedError
+from benchmarks.harness.launch import Server, launch, loading_seconds
+from benchmarks.harness.machine import without_byte_code
 from benchmarks.harness.process import load_phases
+from benchmarks.harness.usage import cpu_seconds, memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,3 +48,20 @@ def test_a_module_has_byte_code_once_it_was_compiled(
     py_compile.compile(str(tmp_path / "compiled_module.py"))
     monkeypatch.syspath_prepend(tmp_path)
     assert without_byte_code(["fresh_module", "compiled_module"]) == ["fresh_module"]
+
+
+def test_a_servers_children_count() -> None:
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        process = psutil.Process(parent.pid)
+        while not process.children():
+            pass
+        alone = process.memory_full_info().rss / 1e6
+        both = memory(process)
+        assert both.rss > alone + 1
+        assert both.uss <= both.pss <= both.rss
+        assert cpu_seconds(process) > 0
+        parent.communicate(b"\n")
+    assert memory(process).rss == 0
+    assert cpu_seconds(process) == 0

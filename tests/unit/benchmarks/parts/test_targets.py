@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from benchmarks import catalogue
 from benchmarks.bare.plan import LoadOutcome, SessionOutcome
-from benchmarks.cold_start import SIZE_ONLY, BareLoad, BareSession, ColdStart, Start
 from benchmarks.harness.usage import Memory
-from benchmarks.load import BareCell, Cell
-from benchmarks.parts import targets
-from benchmarks.parts.independence import Independence
-from benchmarks.parts.several import SeveralStart, per_model
-from benchmarks.parts.throughput_result import JSON, JUDGED, Throughput
+from benchmarks.parts import catalogue, throughput_report
+from benchmarks.parts import cold_start as cold_starts
+from benchmarks.parts.cells import JSON, BareCell, Cell
+from benchmarks.parts.cold_start import SIZE_ONLY, BareLoad, BareSession, ColdStart, Start
+from benchmarks.parts.growth import Growth, SeveralStart
+from benchmarks.parts.throughput import JUDGED, Independence, Throughput
 from storage_init.format.package import BatchSensitivity
 
 if TYPE_CHECKING:
@@ -50,8 +49,8 @@ def verdicts(found: list[Target]) -> list[tuple[str, bool | None]]:
     return [(target.measured, target.met) for target in found]
 
 
-def test_cold_start_is_judged_against_its_baselines() -> None:
-    found = verdicts(list(targets.cold_start(cold_start("int8"))))
+def test_a_cold_start_is_compared_with_its_baselines() -> None:
+    found = verdicts(list(cold_starts.targets(cold_start("int8"))))
     assert found == [
         ("40.0 ms", True),
         ("2.00", False),
@@ -63,8 +62,8 @@ def test_cold_start_is_judged_against_its_baselines() -> None:
     ]
 
 
-def test_without_int8_nothing_of_it_is_called_met() -> None:
-    found = list(targets.cold_start(cold_start(None)))
+def test_without_int8_no_target_of_it_is_judged() -> None:
+    found = list(cold_starts.targets(cold_start(None)))
     assert {target.met for target in found} == {None}
     assert "no int8 variant runs here; this is int8" in found[0].measured
 
@@ -89,7 +88,7 @@ def cell(server: str, rate: float, connections: int = JUDGED, workload: str = FI
 
 
 def bare(rate: float, batch: int, workload: str = FIXED, lanes: int = 2) -> BareCell:
-    return BareCell("fp32", workload, batch, lanes, 1, 0, rate, p50=9.5, p99=12.0)
+    return BareCell("fp32", workload, batch, lanes, 0, rate, p50=9.5, p99=12.0)
 
 
 def throughput(move: float) -> Throughput:
@@ -115,8 +114,8 @@ def throughput(move: float) -> Throughput:
     )
 
 
-def test_throughput_is_held_against_the_best_batch_where_batching_is_allowed() -> None:
-    found = verdicts(list(targets.throughput(throughput(move=0.0))))
+def test_a_variant_that_may_batch_is_compared_with_the_best_batch() -> None:
+    found = verdicts(list(throughput_report.targets(throughput(move=0.0))))
     assert found == [
         ("0.50", False),
         ("0.50 ms", True),
@@ -128,15 +127,17 @@ def test_throughput_is_held_against_the_best_batch_where_batching_is_allowed() -
     ]
 
 
-def test_a_sensitive_variant_is_held_against_single_texts() -> None:
-    found = list(targets.throughput(throughput(move=0.4)))
+def test_a_sensitive_variant_is_compared_with_single_texts() -> None:
+    found = list(throughput_report.targets(throughput(move=0.4)))
     assert (found[0].measured, found[0].met) == ("0.90", True)
 
 
-def test_a_round_that_failed_is_not_measured() -> None:
+def test_targets_without_samples_are_not_measured() -> None:
     result = throughput(move=0.0)
     result = msgspec.structs.replace(result, cells=[], bare=[])
-    assert {t.measured for t in targets.throughput(result) if t.met is None} == {"not measured"}
+    assert {t.measured for t in throughput_report.targets(result) if t.met is None} == {
+        "not measured"
+    }
 
 
 @pytest.mark.parametrize(
@@ -147,13 +148,14 @@ def test_a_round_that_failed_is_not_measured() -> None:
         (Independence(1000, 0.0001, 2), ("move 0.000100, 0.20% of 1000 flip", False)),
     ],
 )
-def test_independence_is_what_the_answers_show(
+def test_independence_is_judged_by_moves_and_flips(
     found: Independence, verdict: tuple[str, bool]
 ) -> None:
     result = msgspec.structs.replace(throughput(move=0.0), independence=found)
-    assert verdicts(list(targets.throughput(result)))[5] == verdict
+    assert verdicts(list(throughput_report.targets(result)))[5] == verdict
 
 
-def test_a_further_model_costs_what_lies_between_the_counts() -> None:
+def test_the_cost_of_a_further_model_is_the_slope_over_the_counts() -> None:
     starts = [SeveralStart(count, 0, 0.5 + 0.05 * count) for count in (1, 2, 4)]
-    assert per_model(starts) == pytest.approx(50)
+    result = Growth("minilm", None, "fp32", loads=[], cells=[], bare=[], several=starts)
+    assert result.per_model() == pytest.approx(50)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kubernetes import client
 
+from benchmarks.harness.http import ServerFailedError
 from benchmarks.pods.kubernetes import Kubernetes, pull_seconds
 from benchmarks.pods.starts import measure
-from benchmarks.pods.target import MILESTONES, StartFailedError
+from benchmarks.pods.target import MILESTONES
 from tests.support.servers.cluster import (
     NAMESPACE,
     NODE,
@@ -45,7 +46,7 @@ def run() -> Iterator[Callable[..., tuple[Cluster, Kubernetes]]]:
         yield begin
 
 
-def test_a_pod_is_deleted_and_its_successors_moments_are_noted(run: Any) -> None:
+def test_a_pod_is_deleted_and_the_milestones_of_its_successor_are_noted(run: Any) -> None:
     running, target = run([HERE], life("new"))
     with target.started() as started:
         assert started.place == NODE
@@ -60,7 +61,7 @@ def test_a_pod_is_deleted_and_its_successors_moments_are_noted(run: Any) -> None
     }
 
 
-def test_pulls_of_images_are_what_the_kubelet_says(run: Any) -> None:
+def test_pulls_of_images_come_from_the_kubelets_events(run: Any) -> None:
     running, target = run([HERE], life("new"))
     running.events = [
         pulled("new", "kserve-container", PULLED),
@@ -87,7 +88,7 @@ def test_several_starts_are_asked_through_the_api_servers_proxy(run: Any) -> Non
     assert "Kubernetes v1.30.2" in result.about["kubernetes"]
 
 
-def test_the_oldest_pod_that_is_ready_goes(run: Any) -> None:
+def test_the_oldest_ready_pod_is_deleted(run: Any) -> None:
     young, leaving = life("young")[-1], life("leaving")[-1]
     young["metadata"]["creationTimestamp"] = "2026-02-02T03:04:05Z"
     leaving["metadata"] |= {
@@ -113,28 +114,28 @@ def test_a_second_new_pod_is_not_taken_for_the_first(run: Any) -> None:
         assert list(started.milestones) == list(MILESTONES)
 
 
-def test_a_pod_that_will_not_be_ready_is_not_waited_for(run: Any) -> None:
+def test_waiting_ends_if_the_pod_cannot_become_ready(run: Any) -> None:
     waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
     stuck = pod("new", "PodScheduled", containerStatuses=[container("x", waiting=waiting)])
     _, target = run([HERE], [stuck])
     with (
-        pytest.raises(StartFailedError, match=r"predictor-new, x: ImagePullBackOff: Back-off"),
+        pytest.raises(ServerFailedError, match=r"predictor-new, x: ImagePullBackOff: Back-off"),
         target.started(),
     ):
         pass
 
 
-def test_a_service_without_a_ready_pod_loses_none(run: Any) -> None:
+def test_no_pod_is_deleted_if_none_is_ready(run: Any) -> None:
     running, target = run([pod("pending")])
-    with pytest.raises(StartFailedError, match=r"no pod of InferenceService sentiment in models"):
+    with pytest.raises(ServerFailedError, match=r"no pod of InferenceService sentiment in models"):
         target.started().__enter__()
     assert running.deleted == []
 
 
-def test_an_answer_that_is_none_is_an_error(run: Any) -> None:
+def test_an_answer_without_success_is_an_error(run: Any) -> None:
     _, target = run([HERE], life("new"))
-    with target.started() as started, pytest.raises(StartFailedError, match="answered 404"):
-        started.exchange("GET", "/v2/models/other")
+    with target.started() as started, pytest.raises(ServerFailedError, match="answered 404"):
+        started.ask("GET", "/v2/models/other")
 
 
 @pytest.mark.parametrize(
@@ -146,5 +147,5 @@ def test_an_answer_that_is_none_is_an_error(run: Any) -> None:
         ('Successfully pulled image "a in b" in 6.127514217s', 6.127514217),
     ],
 )
-def test_the_kubelets_durations_are_understood(message: str, seconds: float | None) -> None:
+def test_durations_in_the_kubelets_messages_are_read(message: str, seconds: float | None) -> None:
     assert pull_seconds(message) == seconds

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.client import http
-from benchmarks.client.plan import ClientFailedError, Outcome, Plan, run_client
+from benchmarks.client.plan import Outcome, Plan, run_client
 from benchmarks.client.recorder import Recorder
+from benchmarks.harness.plans import ChildFailedError
 from benchmarks.harness.process import free_port
 
 if TYPE_CHECKING:
@@ -117,5 +118,5 @@ def test_answers_in_bursts_give_the_rate_of_whole_bursts() -> None:
 
 def test_a_client_that_reaches_nobody_is_an_error() -> None:
     plan = Plan("http", free_port(), [REQUEST], 1, warmup_seconds=0, seconds=0, patience=0)
-    with pytest.raises(ClientFailedError, match="Connect"):
+    with pytest.raises(ChildFailedError, match="Connect"):
         run_client(plan)

@@ -1,4 +1,4 @@
-"""The open loop: its rate, and what it makes of answers."""
+"""The open loop: its rate, and how it sorts answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.client.flood import FloodOutcome, FloodPlan, run_flood
+from benchmarks.client.plan import FloodPlan, run_flood
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,15 +48,10 @@ def port() -> Iterator[int]:
     loop.close()
 
 
-def flooded(port: int, connections: int) -> FloodOutcome:
-    plan = FloodPlan(
-        port, time.monotonic() + 0.5, [REQUEST], rate=RATE, seconds=0.5, connections=connections
-    )
-    return run_flood(plan)
-
-
-def test_requests_go_out_at_the_rate_and_are_told_apart_by_their_answers(port: int) -> None:
-    outcome = flooded(port, connections=50)
+def test_requests_are_sent_at_the_rate_and_sorted_by_their_answers(port: int) -> None:
+    start = time.monotonic() + 0.5
+    plan = FloodPlan(port, start, [REQUEST], rate=RATE, seconds=0.5, connections=50)
+    outcome = run_flood(plan)
     assert outcome.sent + outcome.unsent == pytest.approx(RATE / 2, abs=2)
     quarter = outcome.sent / 4
     for kind in (outcome.answered, outcome.refused, outcome.late):
