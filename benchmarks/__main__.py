@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.harness import machine, report
 from benchmarks.parts import cold_start, growth, memory, overload, throughput, throughput_report
 from benchmarks.parts.bench import Bench, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # For each part the module that measures, and the one with tables, targets and chart.
 PARTS: dict[str, tuple[Any, Any]] = {

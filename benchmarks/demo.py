@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,8 @@ from kserve import InferenceGRPCClient, InferInput, InferRequest
 from benchmarks.harness.process import Predictor, command_line, load_phases, predictor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from kserve import InferResponse
+
 
 TEXTS = ["I would watch this film again tomorrow.", "The battery died after two days."]
 TIMED_REQUESTS = 50

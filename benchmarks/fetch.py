@@ -18,18 +18,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.harness.seaweed import Seaweed, environment, seaweed
 from benchmarks.models import DISTILBERT, prepare
 from storage_init.base.cpus import cpu_model, usable_cpus
 from storage_init.base.hashing import sha256_file
 from storage_init.format.verify import list_files
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PREFIX = f"s3://models/{DISTILBERT}"
 KSERVE = "import sys; from kserve_storage import Storage; Storage.download(*sys.argv[1:])"

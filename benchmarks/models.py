@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import onnxruntime
 
@@ -16,14 +17,15 @@ from benchmarks.bare.plan import Graph
 from benchmarks.harness.requests import TextMaker
 from predictor.loading.variants import Runtime, choose
 from predictor.settings import Settings, Wanted
-from storage_init.format.package import TOKENIZER_FILE, Package, TextEmbedding, read_package
+from storage_init.format.package import (
+    TOKENIZER_FILE,
+    Package,
+    TextEmbedding,
+    Variant,
+    read_package,
+)
 from storage_init.running.runtime import Tokenizer
 from storage_init.store.layout import Store
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from storage_init.format.package import Variant
 
 MINILM, DISTILBERT = "minilm", "distilbert"
 # Layers, hidden size and heads of BERT encoders with 23, 109 and 335 M parameters; their

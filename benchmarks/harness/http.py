@@ -5,12 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 LOOPBACK = "127.0.0.1"
 ANSWER_SECONDS = 300

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import psutil
 
 from benchmarks.harness.http import Http, ServerFailedError
 from benchmarks.harness.plans import ROOT
 from benchmarks.harness.process import free_port, load_phases, started, stop, wait_until_ready
-from benchmarks.harness.requests import INFER_PATH, MODEL
+from benchmarks.harness.requests import INFER_PATH, MODEL, HttpRequest
 from benchmarks.harness.usage import Memory, memory
 from benchmarks.servers.tasks import LOAD_KEY
-
-if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from benchmarks.harness.requests import HttpRequest
 
 READY_SECONDS = 300
 READY_PATH = f"/v2/models/{MODEL}/ready"

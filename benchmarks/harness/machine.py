@@ -8,18 +8,15 @@ import platform
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import psutil
 
 from benchmarks.harness.plans import ROOT
 from storage_init.base import cpus
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PACKAGES = (
     *("warmstart", "kserve", "onnxruntime", "tokenizers", "numpy", "uvicorn", "uvloop", "grpcio"),

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from benchmarks.harness.figures import getter, grouped, summarize
+from benchmarks.harness.figures import Summary, Value, getter, grouped, summarize
+from benchmarks.harness.machine import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from benchmarks.harness.figures import Summary, Value
-    from benchmarks.harness.machine import Machine
 
 NOTHING = "–"  # noqa: RUF001 - a dash for the reader
 NOT_MEASURED = "not measured"

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from kserve import InferInput, InferRequest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from storage_init.running.runtime import Feeds, Tokenizer
+from storage_init.running.runtime import Feeds, Tokenizer
 
 MODEL = "m"
 INFER_PATH = f"/v2/models/{MODEL}/infer"

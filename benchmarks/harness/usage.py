@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import psutil
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MB = 1e6
 

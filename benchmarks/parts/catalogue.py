@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from benchmarks.harness.http import ServerFailedError
 from benchmarks.harness.launch import Server, launch
 from benchmarks.models import Prepared, fused_graph, plain_graph
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from storage_init.format.package import Variant
+from storage_init.format.package import Variant
 
 EMPTY, PYTORCH, ONNX, FUSED, MOSEC = "empty KServe", "PyTorch", "ONNX", "ONNX fused", "mosec"
 AUTO = "auto"

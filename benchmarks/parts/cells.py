@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,14 +10,12 @@ from benchmarks.bare.plan import LoopOutcome, LoopPlan, run_bare
 from benchmarks.client.plan import Outcome, Plan, run_client
 from benchmarks.harness import requests
 from benchmarks.harness.figures import quantile
+from benchmarks.harness.launch import Running
 from benchmarks.harness.plans import ChildFailedError
+from benchmarks.harness.requests import Protocol, Workload
 from benchmarks.harness.usage import cpu_seconds
-
-if TYPE_CHECKING:
-    from benchmarks.harness.launch import Running
-    from benchmarks.harness.requests import Protocol, Workload
-    from benchmarks.models import Prepared
-    from storage_init.format.package import Variant
+from benchmarks.models import Prepared
+from storage_init.format.package import Variant
 
 WARMUP_SHARE = 0.5
 JSON: Protocol = "rest-json"

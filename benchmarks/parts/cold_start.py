@@ -7,28 +7,21 @@ that has served the model before.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 
 from benchmarks.bare.plan import LoadOutcome, LoadPlan, SessionOutcome, SessionPlan, run_bare
-from benchmarks.harness.figures import by_round, grouped, ratio, rotated, summarize
+from benchmarks.harness.figures import ByRound, Value, by_round, grouped, ratio, rotated, summarize
 from benchmarks.harness.http import ServerFailedError
-from benchmarks.harness.launch import launch, loading_seconds
-from benchmarks.harness.report import Goal, Table, draw, median, shown, tabulate
+from benchmarks.harness.launch import Server, launch, loading_seconds
+from benchmarks.harness.report import Goal, Table, Target, draw, median, shown, tabulate
 from benchmarks.harness.requests import rest_json
 from benchmarks.harness.usage import Memory
 from benchmarks.parts import catalogue
+from benchmarks.parts.bench import Bench
 from benchmarks.parts.catalogue import Names, ours_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from benchmarks.harness.figures import ByRound, Value
-    from benchmarks.harness.launch import Server
-    from benchmarks.harness.report import Target
-    from benchmarks.parts.bench import Bench
 
 ANSWERS = 5
 SIZE_ONLY = ", sizes only"

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from benchmarks.harness.figures import grouped, rotated, slope, summarize, where
+from benchmarks.harness.figures import Value, grouped, rotated, slope, summarize, where
 from benchmarks.harness.launch import Server, launch, loading_seconds
-from benchmarks.harness.report import Goal, Table, draw, median, shown, tabulate
+from benchmarks.harness.report import Goal, Table, Target, draw, median, shown, tabulate
+from benchmarks.harness.requests import Workload
 from benchmarks.harness.usage import Memory
 from benchmarks.models import MINILM
 from benchmarks.parts import catalogue
+from benchmarks.parts.bench import Bench
 from benchmarks.parts.catalogue import Names
 from benchmarks.parts.cells import JSON, BareCell, Cell, measure_bare, measure_cell
 from benchmarks.parts.cells import Load as Asked
 from storage_init.base.cpus import usable_cpus
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from benchmarks.harness.figures import Value
-    from benchmarks.harness.report import Target
-    from benchmarks.harness.requests import Workload
-    from benchmarks.parts.bench import Bench
 
 LENGTHS = (8, 16, 32, 64, 128, 256)
 TEXTS = (1, 4, 16)

@@ -6,14 +6,15 @@ map the same libraries make it a little smaller for all.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import cycle
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import msgspec
 
-from benchmarks.client.plan import run_client
+from benchmarks.client.plan import Outcome, run_client
 from benchmarks.harness.figures import rotated, slope, summarize, where
-from benchmarks.harness.launch import launch
+from benchmarks.harness.launch import Running, launch
 from benchmarks.harness.report import (
     NOT_MEASURED,
     NOTHING,
@@ -24,22 +25,14 @@ from benchmarks.harness.report import (
     median,
     tabulate,
 )
+from benchmarks.harness.requests import Protocol
 from benchmarks.harness.usage import Memory
-from benchmarks.models import MINILM
+from benchmarks.models import MINILM, Prepared
 from benchmarks.parts import catalogue
+from benchmarks.parts.bench import Bench
 from benchmarks.parts.catalogue import Names
 from benchmarks.parts.cells import Load
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from benchmarks.client.plan import Outcome
-    from benchmarks.harness.launch import Running
-    from benchmarks.harness.requests import Protocol
-    from benchmarks.models import Prepared
-    from benchmarks.parts.bench import Bench
-    from storage_init.format.package import Variant
+from storage_init.format.package import Variant
 
 CONNECTIONS = 16
 MIXED_LOAD: tuple[Protocol, ...] = ("rest-json", "grpc", "rest-binary")

@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 from benchmarks.client.plan import FloodOutcome, FloodPlan, Plan, run_client, run_flood
 from benchmarks.harness.figures import quantile, summarize
 from benchmarks.harness.http import ServerFailedError
-from benchmarks.harness.launch import launch
+from benchmarks.harness.launch import Running, launch
 from benchmarks.harness.report import NOTHING, Goal, Table, Target, draw
 from benchmarks.harness.requests import HttpRequest, rest_json
 from benchmarks.parts import catalogue
+from benchmarks.parts.bench import Bench
 from benchmarks.parts.catalogue import Names
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from benchmarks.harness.launch import Running
-    from benchmarks.parts.bench import Bench
 
 TIMES = 20
 DEADLINE_SECONDS = 1.0

@@ -8,29 +8,24 @@ seconds apart.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from benchmarks.harness.figures import by_round, rotated
+from benchmarks.harness.figures import ByRound, Value, by_round, rotated
 from benchmarks.harness.http import ServerFailedError
 from benchmarks.harness.launch import Running, Server, launch
 from benchmarks.harness.requests import PROTOCOLS, rest_json
 from benchmarks.parts import catalogue
-from benchmarks.parts.catalogue import Names, ours_name
+from benchmarks.parts.bench import Bench
+from benchmarks.parts.catalogue import Names, Subject, ours_name
 from benchmarks.parts.cells import JSON, BareCell, Cell, Load, measure_bare, measure_cell
 from storage_init.base.cpus import usable_cpus
-from storage_init.format.package import BatchSensitivity  # noqa: TC001 - msgspec reads it
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from benchmarks.harness.figures import ByRound, Value
-    from benchmarks.parts.bench import Bench
-    from benchmarks.parts.catalogue import Subject
+from storage_init.format.package import BatchSensitivity
 
 BARE_BATCHES = (1, 4, 16)
 # Where targets are judged and settings by hand are tried.

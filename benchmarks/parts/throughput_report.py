@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from benchmarks.harness.figures import grouped, ratio, summarize, where
+from benchmarks.harness.figures import ByRound, grouped, ratio, summarize, where
 from benchmarks.harness.report import (
     NOT_MEASURED,
     Goal,
@@ -18,17 +19,9 @@ from benchmarks.harness.report import (
 from benchmarks.harness.requests import PROTOCOLS
 from benchmarks.parts import catalogue
 from benchmarks.parts.catalogue import ours_name
-from benchmarks.parts.cells import JSON
-from benchmarks.parts.throughput import BARE_BATCHES, JUDGED
+from benchmarks.parts.cells import JSON, Cell
+from benchmarks.parts.throughput import BARE_BATCHES, JUDGED, Throughput
 from predictor.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from benchmarks.harness.figures import ByRound
-    from benchmarks.parts.cells import Cell
-    from benchmarks.parts.throughput import Throughput
 
 # The predictor's own defaults: above them it runs each text of a variant alone.
 LIMITS = Settings().batch_limits

@@ -6,20 +6,16 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmarks.harness import machine, report
 from benchmarks.harness.http import ServerFailedError
 from benchmarks.harness.requests import rest_json
 from benchmarks.pods.report import chart, tables
 from benchmarks.pods.starts import measure
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmarks.pods.target import Target
+from benchmarks.pods.target import Target
 
 TARGETS = ("kubernetes", "podman", "process")
 TEXT = "I would watch this film again tomorrow."

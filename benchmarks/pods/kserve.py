@@ -10,14 +10,12 @@ import json
 import shutil
 import subprocess
 import sysconfig
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import yaml
 
 from benchmarks.harness.http import ServerFailedError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Document = dict[str, Any]
 

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 
 from benchmarks.harness.http import ANSWER_SECONDS, Http, ServerFailedError
-from benchmarks.pods.target import Started
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-
-    from benchmarks.pods.target import Ask
+from benchmarks.pods.target import Ask, Started
 
 READY_SECONDS = 1800
 WATCH_SECONDS = 60

@@ -9,25 +9,21 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from dateutil.parser import isoparse
 
 from benchmarks.harness.http import Http, ServerFailedError
 from benchmarks.harness.process import free_port
-from benchmarks.pods.kserve import containers
+from benchmarks.pods.kserve import Document, containers
 from benchmarks.pods.podman_pod import adapt
 from benchmarks.pods.target import Started
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from benchmarks.pods.kserve import Document
 
 READY_SECONDS = 300
 STOP_SECONDS = 20

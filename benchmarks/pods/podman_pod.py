@@ -7,15 +7,10 @@ first two are done here as the kubelet does them; probes are left out.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
-from benchmarks.pods.kserve import containers
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
-    from benchmarks.pods.kserve import Document
+from benchmarks.pods.kserve import Document, containers
 
 # Without it podman removes an init container, and the times when it began and ended.
 KEPT = {"io.podman.annotations.init.container.type": "always"}

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from benchmarks.harness.figures import by_round, ratio, summarize
 from benchmarks.harness.report import NOTHING, Table, draw, median, shown, tabulate
-from benchmarks.pods.starts import FIRST_ANSWER, READY
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from benchmarks.pods.starts import PodStart, PodStarts
+from benchmarks.pods.starts import FIRST_ANSWER, READY, PodStart, PodStarts
 
 SPREAD = ("average", "least", "greatest", "p50", "p90", "p99")
 

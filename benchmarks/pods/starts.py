@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
 from benchmarks.harness.figures import rotated, where
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from benchmarks.pods.target import Started, Target
+from benchmarks.pods.target import Started, Target
 
 READY, FIRST_ANSWER = "ready", "first answer"
 

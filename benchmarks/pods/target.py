@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 # The milestones of a start, in order; a target leaves out those that it cannot see.
 MILESTONES = ("created", "scheduled", "initialised", "started", "ready")

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks import models
 from benchmarks.harness import machine, report
+from benchmarks.models import Prepared
 from benchmarks.quality import finetune, sentiment
 from pipeline.evaluation.baseline_torch import torch_outputs
 from pipeline.evaluation.candidate import Candidate
@@ -29,13 +32,6 @@ from pipeline.workspace.evidence import LayerSearch
 from storage_init.format.package import EVIDENCE_FILE
 from storage_init.raw.hf_config import read_facts
 from storage_init.running.runtime import open_session
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
-
-    from benchmarks.models import Prepared
 
 NAME = "sentiment"
 ORIGINAL = "original, PyTorch"

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
-from benchmarks.quality.sentiment import LABELS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from benchmarks.quality.sentiment import Sentence
+from benchmarks.quality.sentiment import LABELS, Sentence
 
 EPOCHS = 1
 BATCH = 32
