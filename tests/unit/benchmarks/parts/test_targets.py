@@ -16,41 +16,67 @@ from benchmarks.parts.throughput import JUDGED, Independence, Throughput
 from storage_init.format.package import BatchSensitivity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from benchmarks.harness.report import Target
 
-MEMORY = Memory(1, 1, 1)
 FIXED, MIXED = "19 tokens", "8-256 tokens"
-
-
-def start(server: str, ready: float, load: dict[str, float]) -> Start:
-    return Start(server, 0, ready, ready + 0.1, load, MEMORY)
+LOADS = {"total": 0.3, "session": 0.04, "selftest": 0.06, "warmup": 0.2}
 
 
 def cold_start(int8: str | None) -> ColdStart:
-    loads = {"total": 0.3, "session": 0.04, "selftest": 0.06, "warmup": 0.2}
+    starts: list[tuple[str, float, dict[str, float]]] = [
+        (catalogue.EMPTY, 1.0, {}),
+        (catalogue.PYTORCH, 5.0, {"total": 4.0}),
+        (catalogue.ours_name("int8"), 0.6, LOADS),
+        (catalogue.ours_name("int8") + SIZE_ONLY, 0.5, LOADS),
+    ]
     return ColdStart(
-        model="distilbert",
-        int8=int8,
-        automatic="int8",
-        peer_variant="int8",
-        starts=[
-            start(catalogue.EMPTY, 1.0, {}),
-            start(catalogue.PYTORCH, 5.0, {"total": 4.0}),
-            start(catalogue.ours_name("int8"), 0.6, loads),
-            start(catalogue.ours_name("int8") + SIZE_ONLY, 0.5, loads),
-        ],
+        *("distilbert", int8, "int8", "int8"),
+        starts=[Start(name, 0, s, s + 0.1, load, Memory(1, 1, 1)) for name, s, load in starts],
         sessions=[BareSession("int8", 0, SessionOutcome(0.1, 0.02, 0.01))],
-        loads=[BareLoad("int8", 0, LoadOutcome(loads))],
+        loads=[BareLoad("int8", 0, LoadOutcome(LOADS))],
         notes=[],
     )
 
 
-def verdicts(found: list[Target]) -> list[tuple[str, bool | None]]:
+def cell(server: str, rate: float, connections: int = JUDGED, workload: str = FIXED) -> Cell:
+    return Cell(
+        *(server, JSON, workload, connections, 0, rate, 10.0, 20.0, 30.0, 0, None),
+        *("test", 0, 0, [10.0]),
+    )
+
+
+def bare(rate: float, batch: int, workload: str = FIXED, lanes: int = 2) -> BareCell:
+    return BareCell("fp32", workload, batch, lanes, 0, rate, p50=9.5, p99=12.0)
+
+
+def throughput(move: float, independence: Independence | None = None) -> Throughput:
+    auto, hand = catalogue.ours_name(catalogue.AUTO), "warmstart fp32, 2 lanes of 1"
+    return Throughput(
+        *("distilbert", None, "fp32", FIXED, MIXED),
+        lanes=2,
+        by_hand=[hand],
+        sensitivity={"fp32": BatchSensitivity(move)},
+        cells=[
+            cell(catalogue.PYTORCH, 10),
+            cell(auto, 90),
+            cell(auto, 30, connections=1),
+            cell(auto, 40, workload=MIXED),
+            cell(hand, 100),
+        ],
+        bare=[bare(100, 1), bare(180, 16), bare(20, 16, MIXED), bare(50, 1, lanes=1)],
+        notes=[],
+        independence=independence,
+    )
+
+
+def verdicts(found: Iterable[Target]) -> list[tuple[str, bool | None]]:
     return [(target.measured, target.met) for target in found]
 
 
 def test_a_cold_start_is_compared_with_its_baselines() -> None:
-    found = verdicts(list(cold_starts.targets(cold_start("int8"))))
+    found = verdicts(cold_starts.targets(cold_start("int8")))
     assert found == [
         ("40.0 ms", True),
         ("2.00", False),
@@ -68,54 +94,8 @@ def test_without_int8_no_target_of_it_is_judged() -> None:
     assert "no int8 variant runs here; this is int8" in found[0].measured
 
 
-def cell(server: str, rate: float, connections: int = JUDGED, workload: str = FIXED) -> Cell:
-    times = {"p50": 10.0, "p95": 20.0, "p99": 30.0}
-    return Cell(
-        server=server,
-        protocol=JSON,
-        workload=workload,
-        connections=connections,
-        round=0,
-        rate=rate,
-        errors=0,
-        first_error=None,
-        client="test",
-        client_cpu=0,
-        server_cpu=0,
-        latencies=[10.0],
-        **times,
-    )
-
-
-def bare(rate: float, batch: int, workload: str = FIXED, lanes: int = 2) -> BareCell:
-    return BareCell("fp32", workload, batch, lanes, 0, rate, p50=9.5, p99=12.0)
-
-
-def throughput(move: float) -> Throughput:
-    auto, hand = catalogue.ours_name(catalogue.AUTO), "warmstart fp32, 2 lanes of 1"
-    return Throughput(
-        model="distilbert",
-        int8=None,
-        automatic="fp32",
-        fixed=FIXED,
-        mixed=MIXED,
-        lanes=2,
-        by_hand=[hand],
-        sensitivity={"fp32": BatchSensitivity(move)},
-        cells=[
-            cell(catalogue.PYTORCH, 10),
-            cell(auto, 90),
-            cell(auto, 30, connections=1),
-            cell(auto, 40, workload=MIXED),
-            cell(hand, 100),
-        ],
-        bare=[bare(100, 1), bare(180, 16), bare(20, 16, MIXED), bare(50, 1, lanes=1)],
-        notes=[],
-    )
-
-
 def test_a_variant_that_may_batch_is_compared_with_the_best_batch() -> None:
-    found = verdicts(list(throughput_report.targets(throughput(move=0.0))))
+    found = verdicts(throughput_report.targets(throughput(move=0.0)))
     assert found == [
         ("0.50", False),
         ("0.50 ms", True),
@@ -133,8 +113,7 @@ def test_a_sensitive_variant_is_compared_with_single_texts() -> None:
 
 
 def test_targets_without_samples_are_not_measured() -> None:
-    result = throughput(move=0.0)
-    result = msgspec.structs.replace(result, cells=[], bare=[])
+    result = msgspec.structs.replace(throughput(move=0.0), cells=[], bare=[])
     assert {t.measured for t in throughput_report.targets(result) if t.met is None} == {
         "not measured"
     }
@@ -151,8 +130,8 @@ def test_targets_without_samples_are_not_measured() -> None:
 def test_independence_is_judged_by_moves_and_flips(
     found: Independence, verdict: tuple[str, bool]
 ) -> None:
-    result = msgspec.structs.replace(throughput(move=0.0), independence=found)
-    assert verdicts(list(throughput_report.targets(result)))[5] == verdict
+    result = throughput(move=0.0, independence=found)
+    assert verdicts(throughput_report.targets(result))[5] == verdict
 
 
 def test_the_cost_of_a_further_model_is_the_slope_over_the_counts() -> None:

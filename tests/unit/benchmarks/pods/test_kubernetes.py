@@ -12,16 +12,8 @@ from benchmarks.harness.http import ServerFailedError
 from benchmarks.pods.kubernetes import Kubernetes, pull_seconds
 from benchmarks.pods.starts import measure
 from benchmarks.pods.target import MILESTONES
-from tests.support.servers.cluster import (
-    NAMESPACE,
-    NODE,
-    SERVICE,
-    cluster,
-    container,
-    life,
-    pod,
-    pulled,
-)
+from tests.support.servers import cluster as clusters
+from tests.support.servers.cluster import NAMESPACE, NODE, SERVICE, container, life, pod, pulled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +31,7 @@ def run() -> Iterator[Callable[..., tuple[Cluster, Kubernetes]]]:
     with ExitStack() as stack:
 
         def begin(pods: list[Object], *lives: list[Object]) -> tuple[Cluster, Kubernetes]:
-            running = stack.enter_context(cluster(pods, *lives))
+            running = stack.enter_context(clusters.cluster(pods, *lives))
             api = client.CoreV1Api(client.ApiClient(client.Configuration(host=running.url)))
             return running, Kubernetes(api, NAMESPACE, SERVICE)
 
@@ -48,29 +40,23 @@ def run() -> Iterator[Callable[..., tuple[Cluster, Kubernetes]]]:
 
 def test_a_pod_is_deleted_and_the_milestones_of_its_successor_are_noted(run: Any) -> None:
     running, target = run([HERE], life("new"))
-    with target.started() as started:
-        assert started.place == NODE
-        assert list(started.milestones) == list(MILESTONES)
-        moments = list(started.milestones.values())
-        assert moments == sorted(moments)
-        assert moments[-1] >= 4 * 0.02
-        assert started.spent == {"init container storage-initializer": 2.0}
-    assert running.deleted == [f"{SERVICE}-predictor-old"]
-    assert running.selectors == {
-        f"serving.kserve.io/inferenceservice={SERVICE},component=predictor"
-    }
-
-
-def test_pulls_of_images_come_from_the_kubelets_events(run: Any) -> None:
-    running, target = run([HERE], life("new"))
     running.events = [
         pulled("new", "kserve-container", PULLED),
         pulled("new", "storage-initializer", THERE),
         pulled("other", "kserve-container", PULLED),
     ]
     with target.started() as started:
-        assert started.spent["image of kserve-container"] == 62.5
-        assert len(started.spent) == 2
+        assert started.place == NODE
+        assert list(started.milestones) == list(MILESTONES)
+        moments = list(started.milestones.values())
+        assert moments == sorted(moments)
+        assert moments[-1] >= 4 * 0.02
+        init = {"init container storage-initializer": 2.0}
+        assert started.spent == {"image of kserve-container": 62.5} | init
+    assert running.deleted == [f"{SERVICE}-predictor-old"]
+    assert running.selectors == {
+        f"serving.kserve.io/inferenceservice={SERVICE},component=predictor"
+    }
 
 
 def test_several_starts_are_asked_through_the_api_servers_proxy(run: Any) -> None:
@@ -88,7 +74,7 @@ def test_several_starts_are_asked_through_the_api_servers_proxy(run: Any) -> Non
     assert "Kubernetes v1.30.2" in result.about["kubernetes"]
 
 
-def test_the_oldest_ready_pod_is_deleted(run: Any) -> None:
+def test_an_answer_without_success_is_an_error_and_the_oldest_ready_pod_goes(run: Any) -> None:
     young, leaving = life("young")[-1], life("leaving")[-1]
     young["metadata"]["creationTimestamp"] = "2026-02-02T03:04:05Z"
     leaving["metadata"] |= {
@@ -96,20 +82,15 @@ def test_the_oldest_ready_pod_is_deleted(run: Any) -> None:
         "deletionTimestamp": "2026-02-02T03:04:05Z",
     }
     running, target = run([young, pod("pending"), leaving, HERE], life("new"))
-    with target.started():
-        assert running.deleted == [f"{SERVICE}-predictor-old"]
+    with target.started() as started, pytest.raises(ServerFailedError, match="answered 404"):
+        started.ask("GET", "/v2/models/other")
+    assert running.deleted == [f"{SERVICE}-predictor-old"]
 
 
-def test_a_watch_that_is_too_old_begins_anew(run: Any) -> None:
-    running, target = run([HERE], life("new"))
-    running.forgets = 1
-    with target.started() as started:
-        assert "ready" in started.milestones
-
-
-def test_a_second_new_pod_is_not_taken_for_the_first(run: Any) -> None:
+def test_only_the_first_new_pod_counts_even_if_a_watch_begins_anew(run: Any) -> None:
     states = life("new")
-    _, target = run([HERE], [states[0], life("second")[-1], *states[1:]])
+    running, target = run([HERE], [states[0], life("second")[-1], *states[1:]])
+    running.forgets = 1
     with target.started() as started:
         assert list(started.milestones) == list(MILESTONES)
 
@@ -130,12 +111,6 @@ def test_no_pod_is_deleted_if_none_is_ready(run: Any) -> None:
     with pytest.raises(ServerFailedError, match=r"no pod of InferenceService sentiment in models"):
         target.started().__enter__()
     assert running.deleted == []
-
-
-def test_an_answer_without_success_is_an_error(run: Any) -> None:
-    _, target = run([HERE], life("new"))
-    with target.started() as started, pytest.raises(ServerFailedError, match="answered 404"):
-        started.ask("GET", "/v2/models/other")
 
 
 @pytest.mark.parametrize(
