@@ -17,7 +17,7 @@ import numpy as np
 from kserve import InferInput, InferRequest, InferResponse
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
-from benchmarks.harness.process import Predictor, command_line, load_phases, predictor
+from benchmarks.harness.process import Predictor, command_line, predictor
 
 TEXTS = ["I would watch this film again tomorrow.", "The battery died after two days."]
 TIMED_REQUESTS = 50
@@ -83,7 +83,8 @@ def _ask(running: Predictor) -> None:
     print("gRPC", _summary(InferResponse.from_grpc(answer)))
     print()
     _row("process start to ready", running.start_seconds)
-    for phase, seconds in load_phases(running.metrics()).items():
+    (model,) = running.http.get("/status").json()["models"]
+    for phase, seconds in model["load_seconds"].items():
         _row(f"  load: {phase}", seconds)
     _row("first REST answer", rest[0])
     _row(f"REST, median of {TIMED_REQUESTS}, one connection", statistics.median(rest[1:]))

@@ -15,13 +15,14 @@ from typing import Any
 
 import psutil
 
-from benchmarks.harness.http import Http, ServerFailedError
+from benchmarks.harness.http import Http
 from benchmarks.harness.plans import ROOT
-from benchmarks.harness.process import free_port, load_phases, started, stop, wait_until_ready
+from benchmarks.harness.process import free_port, started, stop, wait_until_ready
 from benchmarks.harness.requests import INFER_PATH, MODEL, HttpRequest
 from benchmarks.harness.usage import Memory, memory
 from benchmarks.servers.tasks import LOAD_KEY
 
+PREDICTOR = "predictor"
 READY_SECONDS = 300
 READY_PATH = f"/v2/models/{MODEL}/ready"
 # Phases of a load that load nothing but prove that the loaded model may serve.
@@ -39,14 +40,13 @@ def loading_seconds(phases: dict[str, float]) -> float | None:
 class Server:
     """How a server is started; all take ``--model_name``, ``--http_port`` and ``--grpc_port``.
 
-    ``speaks_grpc`` is False for a peer without gRPC, ``answers`` for a server without a model.
+    ``answers`` is False for a server without a model.
     """
 
     name: str
     module: str
     flags: tuple[str, ...] = ()
     ready_path: str = READY_PATH
-    speaks_grpc: bool = True
     answers: bool = True
 
 
@@ -75,26 +75,17 @@ class Running:
         return memory(self.process)
 
     def load_seconds(self) -> dict[str, float]:
-        """Seconds by phase of the load: baselines print them, ours are on ``/metrics``."""
+        """Seconds by phase of the load: baselines print them, ours are in ``/status``."""
         for line in self.log.read_text(errors="replace").splitlines():
             if line.startswith(f'{{"{LOAD_KEY}"'):
                 seconds: dict[str, float] = json.loads(line)[LOAD_KEY]
                 return seconds
-        # The peer has metrics of another kind, and no load among them.
-        has_load = self.server.answers and self.server.speaks_grpc
-        return load_phases(self._metrics()) if has_load else {}
+        return self.model()["load_seconds"] if self.server.module == PREDICTOR else {}
 
-    def served_variant(self) -> str:
-        """The variant that one of our predictors serves."""
-        found = re.search(
-            r'^warmstart_model_info{.*variant="([^"]+)"', self._metrics(), re.MULTILINE
-        )
-        if found is None:
-            raise ServerFailedError(f"{self.server.name} does not say which variant it serves")
-        return found[1]
-
-    def _metrics(self) -> str:
-        return self._send("GET", "/metrics").decode()
+    def model(self) -> Any:
+        """What ``/status`` says of the one model of one of our predictors."""
+        (model,) = json.loads(self._send("GET", "/status"))["models"]
+        return model
 
     def _send(
         self, method: str, path: str, body: bytes | None = None, headers: Any = None

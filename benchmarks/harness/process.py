@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import socket
 import subprocess
@@ -124,12 +123,6 @@ def wait_until_ready(
     outcome = "was not ready in time" if child.returncode is None else f"ended, {child.returncode}"
     last = log.read_text(errors="replace").strip()[-5000:]
     raise ServerFailedError(f"{name} {outcome}; the end of its log:\n{last}")
-
-
-def load_phases(metrics: str) -> dict[str, float]:
-    """Seconds of each phase of a predictor's load, read from its metrics."""
-    found = re.findall(r'^warmstart_load_seconds{.*phase="(\w+)"} (\S+)$', metrics, re.MULTILINE)
-    return {phase: float(seconds) for phase, seconds in found}
 
 
 def free_port() -> int:

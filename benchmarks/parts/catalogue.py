@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.harness.http import ServerFailedError
-from benchmarks.harness.launch import Server, launch
+from benchmarks.harness.launch import PREDICTOR, Server, launch
 from benchmarks.models import Prepared, fused_graph, plain_graph
 from storage_init.format.package import Variant
 
@@ -30,7 +30,7 @@ def ours(prepared: Prepared, variant: str, *flags: str, name: str | None = None)
     """Our predictor with a variant, or with its own choice: ``auto``."""
     return Server(
         name or ours_name(variant),
-        "predictor",
+        PREDICTOR,
         (f"--model_dir={prepared.folder}", f"--variant={variant}", *flags),
     )
 
@@ -69,7 +69,7 @@ def peers(prepared: Prepared, variant: Variant, workers: int) -> list[Server]:
         f"--workers={workers}",
     )
     module = "benchmarks.servers.peer_mosec"
-    return [Server(MOSEC, module, flags, ready_path="/", speaks_grpc=False)]
+    return [Server(MOSEC, module, flags, ready_path="/")]
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -122,7 +122,7 @@ def find_subject(prepared: Prepared, logs: Path) -> Subject:
     variants = tuple(v for v in prepared.package.variants if tried[v.name] is None)
     refused = {name: why for name, why in tried.items() if why is not None}
     with launch(ours(prepared, AUTO, SIZES), logs) as running:
-        served = running.served_variant()
+        served = running.model()["variant"]
     automatic = next(variant for variant in variants if variant.name == served)
     return Subject(prepared, variants, refused, automatic)
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.harness.figures import Value, grouped, rotated, slope, summarize, where
-from benchmarks.harness.launch import Server, launch, loading_seconds
+from benchmarks.harness.launch import PREDICTOR, Server, launch, loading_seconds
 from benchmarks.harness.report import Goal, Table, Target, draw, median, shown, tabulate
 from benchmarks.harness.requests import Workload
 from benchmarks.harness.usage import Memory
@@ -107,6 +107,8 @@ def measure(bench: Bench) -> Growth:
 def _load(bench: Bench, model: str, variant: str, number: int) -> Load:
     prepared = bench.prepared(model)
     with launch(catalogue.ours(prepared, variant, catalogue.SIZES), bench.logs) as running:
+        # Before /status is asked for, which takes memory.
+        used = running.memory()
         return Load(
             model=model,
             parameters=prepared.parameters(),
@@ -114,7 +116,7 @@ def _load(bench: Bench, model: str, variant: str, number: int) -> Load:
             round=number,
             ready=running.ready_seconds,
             phases=running.load_seconds(),
-            memory=running.memory(),
+            memory=used,
         )
 
 
@@ -126,7 +128,7 @@ def _start_several(bench: Bench, count: int, number: int) -> SeveralStart:
             (Path(models) / f"m{index}").symlink_to(folder)
         flags = (f"--models_dir={models}",)
         name = f"warmstart, {count} models"
-        server = Server(name, "predictor", flags, ready_path="/v2/health/ready")
+        server = Server(name, PREDICTOR, flags, ready_path="/v2/health/ready")
         with launch(server, bench.logs) as running:
             return SeveralStart(count, number, running.ready_seconds)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness.http import Http
-from benchmarks.harness.launch import Server, launch
+from benchmarks.harness.launch import PREDICTOR, Server, launch
 from benchmarks.harness.requests import MODEL
 from benchmarks.pods.target import Started
 
@@ -28,6 +28,6 @@ class Process:
     @contextmanager
     def started(self) -> Iterator[Started]:
         """As ``Target`` says; it is stopped when the block ends."""
-        server = Server(self.name, "predictor", (f"--model_dir={self.model_dir}",))
+        server = Server(self.name, PREDICTOR, (f"--model_dir={self.model_dir}",))
         with launch(server, self.logs) as running, closing(Http(running.http_port)) as http:
             yield Started(MODEL, http, {"ready": running.ready_seconds})

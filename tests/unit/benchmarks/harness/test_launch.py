@@ -11,7 +11,6 @@ import pytest
 from benchmarks.harness.http import ServerFailedError
 from benchmarks.harness.launch import Server, launch, loading_seconds
 from benchmarks.harness.machine import without_byte_code
-from benchmarks.harness.process import load_phases
 from benchmarks.harness.usage import cpu_seconds, memory
 
 if TYPE_CHECKING:
@@ -21,15 +20,6 @@ if TYPE_CHECKING:
 def test_loading_is_the_total_without_its_checks() -> None:
     assert loading_seconds({"total": 1.0, "selftest": 0.2, "warmup": 0.3}) == pytest.approx(0.5)
     assert loading_seconds({}) is None
-
-
-def test_phases_are_read_from_prometheus_text() -> None:
-    text = (
-        "# TYPE warmstart_load_seconds gauge\n"
-        'warmstart_load_seconds{model_name="m",phase="session"} 0.25\n'
-        'warmstart_load_seconds{model_name="m",phase="total"} 1e-1\n'
-    )
-    assert load_phases(text) == {"session": 0.25, "total": 0.1}
 
 
 def test_a_server_that_ends_is_an_error_with_its_last_words(tmp_path: Path) -> None:
