@@ -11,17 +11,11 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
-
-from benchmarks.bare.plan import Graph
 from benchmarks.harness.requests import TextMaker
-from predictor.loading.variants import Runtime, choose
-from predictor.settings import Settings, Wanted
 from storage_init.format.package import (
     TOKENIZER_FILE,
     Package,
     TextEmbedding,
-    Variant,
     read_package,
 )
 from storage_init.running.runtime import Tokenizer
@@ -71,19 +65,6 @@ class Prepared:
     def texts(self) -> TextMaker:
         """A maker of texts with a given number of this model's tokens."""
         return TextMaker(self.open_tokenizer())
-
-    def bare(self, variant: Variant) -> Graph:
-        """A variant's graph for a bare session: the form that the predictor would load here."""
-        runtime = Runtime(onnxruntime.__version__)
-        choice = choose(self.package, Wanted(variant.name), runtime, Settings().batch_limits)
-        return Graph(
-            path=str(self.folder / choice.graph),
-            provider=choice.provider,
-            precision=choice.precision,
-            tokenizer=str(self.tokenizer),
-            max_length=self.package.limits.max_length,
-            pad_token_id=self.package.pad_token_id,
-        )
 
     def parameters(self) -> int:
         """The number of the source's parameters."""

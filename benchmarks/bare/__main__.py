@@ -22,12 +22,14 @@ def run(plan: LoopPlan | SessionPlan | LoadPlan) -> object:
 
 def _loop(plan: LoopPlan) -> LoopOutcome:
     from benchmarks.bare.loop import Loop
-    from benchmarks.bare.session import open_bare
+    from benchmarks.bare.session import choose_graph, open_bare
+    from storage_init.format.package import TOKENIZER_FILE
     from storage_init.running.runtime import Tokenizer
 
-    graph = plan.graph
-    tokenizer = Tokenizer(Path(graph.tokenizer), graph.max_length, graph.pad_token_id)
-    return Loop(plan, open_bare(graph, plan.lanes), tokenizer).run()
+    package, choice = choose_graph(plan.folder, plan.variant)
+    file, length = Path(plan.folder) / TOKENIZER_FILE, package.limits.max_length
+    tokenizer = Tokenizer(file, length, package.pad_token_id)
+    return Loop(plan, open_bare(plan.folder, choice, plan.lanes), tokenizer).run()
 
 
 def _load(plan: LoadPlan) -> LoadOutcome:

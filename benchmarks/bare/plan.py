@@ -10,18 +10,6 @@ import msgspec
 from benchmarks.harness.figures import quantile
 from benchmarks.harness.plans import run_child
 from predictor.process import ENVIRONMENT
-from storage_init.format.package import Precision
-
-
-class Graph(msgspec.Struct, frozen=True):
-    """The graph of a variant and the tokenizer that goes with it."""
-
-    path: str
-    provider: str
-    precision: Precision | None
-    tokenizer: str
-    max_length: int
-    pad_token_id: int
 
 
 class LoopPlan(msgspec.Struct, frozen=True, tag=True):
@@ -30,7 +18,8 @@ class LoopPlan(msgspec.Struct, frozen=True, tag=True):
     The window lasts ``seconds`` and two batches for each lane, at most ``patience`` times as long.
     """
 
-    graph: Graph
+    folder: str
+    variant: str
     texts: list[str]
     batch: int
     lanes: int
@@ -61,9 +50,10 @@ class LoopOutcome(msgspec.Struct, frozen=True):
 
 
 class SessionPlan(msgspec.Struct, frozen=True, tag=True):
-    """Create one session."""
+    """Create one session on a variant of the package in a folder."""
 
-    graph: Graph
+    folder: str
+    variant: str
 
 
 class SessionOutcome(msgspec.Struct, frozen=True):

@@ -125,7 +125,8 @@ def measure_bare(
 ) -> BareCell:
     """Loop over a bare session in round ``number``, on the workload's texts in their order."""
     plan = LoopPlan(
-        graph=load.prepared.bare(variant),
+        folder=str(load.prepared.folder),
+        variant=variant.name,
         texts=[text for texts in load.workload.requests for text in texts],
         batch=batch,
         lanes=lanes,

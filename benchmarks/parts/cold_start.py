@@ -105,15 +105,15 @@ def measure(bench: Bench) -> ColdStart:
         rungs.append(catalogue.ours(prepared, variant.name, catalogue.SIZES, name=label))
     rungs.append(catalogue.ours(prepared, catalogue.AUTO))
     rungs = [r for r in rungs if options.wants(r.name) and _is_startable(r, bench, result)]
-    text = prepared.texts().fixed().requests[0][0]
+    text, folder = prepared.texts().fixed().requests[0][0], str(prepared.folder)
     for number in range(options.rounds):
         bench.say(f"cold start, round {number + 1} of {options.rounds}")
         for rung in rotated(rungs, number):
             _add_start(result, rung, text, number, bench)
         for variant in rotated(subject.variants, number):
-            session = run_bare(SessionPlan(prepared.bare(variant)), SessionOutcome)
+            session = run_bare(SessionPlan(folder, variant.name), SessionOutcome)
             result.sessions.append(BareSession(variant.name, number, session))
-            load = run_bare(LoadPlan(str(prepared.folder), variant.name), LoadOutcome)
+            load = run_bare(LoadPlan(folder, variant.name), LoadOutcome)
             result.loads.append(BareLoad(variant.name, number, load))
     return result
 

@@ -13,18 +13,10 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.client.plan import Outcome, run_client
+from benchmarks.harness import report
 from benchmarks.harness.figures import rotated, slope, summarize, where
 from benchmarks.harness.launch import Running, launch
-from benchmarks.harness.report import (
-    NOT_MEASURED,
-    NOTHING,
-    Goal,
-    Table,
-    Target,
-    draw,
-    median,
-    tabulate,
-)
+from benchmarks.harness.report import Goal, Table, Target, median, tabulate
 from benchmarks.harness.requests import Protocol
 from benchmarks.harness.usage import Memory
 from benchmarks.models import MINILM, Prepared
@@ -181,14 +173,14 @@ def targets(result: MemoryResult) -> Iterator[Target]:
     goal = Goal("5", "PSS of a second process, over the first's", at_most=0.6)
     yield goal.judge(summarize(pairs, "second_to_first"), caveat)
     growth = result.growth()
-    measured = NOT_MEASURED if growth is None else f"{growth:+.2f} MB for 10,000"
+    measured = report.NOT_MEASURED if growth is None else f"{growth:+.2f} MB for 10,000"
     requests = result.soak[-1].requests if result.soak else 0
-    yield Target(NOTHING, f"no growth over {requests:,} requests", "none", measured, None)
+    yield Target(report.NOTHING, f"no growth over {requests:,} requests", "none", measured, None)
 
 
 def chart(result: MemoryResult, out: Path) -> None:
     """Memory over the requests of the soak."""
-    figure, (axes,) = draw(1, 4)
+    figure, (axes,) = report.draw(1, 4)
     xs = [point.requests for point in result.soak]
     axes.plot(xs, [point.memory.pss for point in result.soak], label="PSS")
     axes.plot(xs, [point.memory.rss for point in result.soak], label="RSS")

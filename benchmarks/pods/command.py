@@ -106,7 +106,7 @@ def _target(name: str, given: argparse.Namespace, out: Path) -> Target:
         service, pod = service_pod(given.manifests)
         return Podman(pod, service, dict(given.image), given.network)
     from benchmarks.models import MINILM, prepare
-    from benchmarks.pods.process import Process
+    from benchmarks.pods.target import Process
 
     _say("compiling modules without byte code")
     machine.ensure_compiled()

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
+
+from benchmarks.harness.http import Http
+from benchmarks.harness.launch import PREDICTOR, Server, launch
+from benchmarks.harness.requests import MODEL
 
 # The milestones of a start, in order; a target leaves out those that it cannot see.
 MILESTONES = ("created", "scheduled", "initialised", "started", "ready")
@@ -55,3 +61,23 @@ class Target(Protocol):
         Raises:
             ServerFailedError: it did not become ready.
         """
+
+
+@dataclass(frozen=True)
+class Process:
+    """A bare ``python -m predictor`` on a folder, with its log in ``logs``: no image, no pod."""
+
+    model_dir: Path
+    logs: Path
+    name: str = "process"
+
+    @property
+    def about(self) -> str:
+        return f"python -m predictor on {self.model_dir.name}, from before its process to ready"
+
+    @contextmanager
+    def started(self) -> Iterator[Started]:
+        """As ``Target`` says; it is stopped when the block ends."""
+        server = Server(self.name, PREDICTOR, (f"--model_dir={self.model_dir}",))
+        with launch(server, self.logs) as running, closing(Http(running.http_port)) as http:
+            yield Started(MODEL, http, {"ready": running.ready_seconds})
