@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 LOOPBACK = "127.0.0.1"
-ANSWER_SECONDS = 300
+ANSWER_SECONDS = 60
 # A refused connection costs a fraction of this.
 POLL_SECONDS = 0.002
 
@@ -42,7 +42,7 @@ class Http:
         return self.send(method, path, content, headers)
 
     def send(self, method: str, path: str, content: bytes | None, headers: Any) -> bytes:
-        """As a call, with a body that is encoded already."""
+        """Send a request as a call does, with a body that is encoded already."""
         try:
             status, answer = self._ask(method, path, content, headers)
         except (OSError, http.client.HTTPException) as error:
@@ -59,8 +59,8 @@ class Http:
         Args:
             path: what to ask for.
             seconds: how long to wait at most.
-            go_on: whether waiting is still of use; asked every ``check_seconds``.
-            check_seconds: see above.
+            go_on: says whether waiting is still of use.
+            check_seconds: how long to wait between two calls of ``go_on``.
 
         Returns:
             Whether there was such an answer.

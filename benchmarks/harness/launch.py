@@ -38,7 +38,7 @@ def loading_seconds(phases: dict[str, float]) -> float | None:
 
 @dataclass(frozen=True)
 class Server:
-    """How a server is started; all take ``--model_name``, ``--http_port`` and ``--grpc_port``.
+    """A server and how to start it; all take ``--model_name``, ``--http_port`` and ``--grpc_port``.
 
     ``answers`` is False for a server without a model.
     """
@@ -83,7 +83,7 @@ class Running:
         return self.model()["load_seconds"] if self.server.module == PREDICTOR else {}
 
     def model(self) -> Any:
-        """What ``/status`` says of the one model of one of our predictors."""
+        """The one model of a predictor of ours, as ``/status`` describes it."""
         (model,) = json.loads(self._send("GET", "/status"))["models"]
         return model
 

@@ -108,7 +108,7 @@ def ensure_compiled() -> None:
 
 
 def without_byte_code(modules: Sequence[str]) -> list[str]:
-    """Those of these modules that Python would compile when it imports them."""
+    """The modules among these that Python would have to compile to import them."""
     return [name for name in modules if not _has_byte_code(name)]
 
 

@@ -1,4 +1,4 @@
-"""What the parts of one run share: its options, its models, its progress on the terminal."""
+"""The context of one run: its options, its models, its progress on the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.parts.catalogue import Subject, find_subject
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure, how often, and for how long; ``seconds`` is a cell's in one round."""
+    """The command line's choices; ``seconds`` is the time for one cell in one round."""
 
     parts: tuple[str, ...]
     model: str
@@ -31,7 +31,7 @@ class Options:
     command: str
 
     def wants(self, server: str) -> bool:
-        """Whether a server is to be measured."""
+        """Tell whether a server is to be measured."""
         return not self.servers or any(word in server for word in self.servers)
 
 

@@ -41,7 +41,7 @@ def empty() -> Server:
 
 
 def baselines(prepared: Prepared, work: Path) -> list[Server]:
-    """What people run in KServe instead."""
+    """The servers that people run in KServe instead."""
     task = f"--task={prepared.task}"
     graphs = {ONNX: plain_graph(prepared, work), FUSED: fused_graph(prepared, work)}
     torch_flags = (f"--model_dir={prepared.source}", task)
@@ -73,7 +73,7 @@ def peers(prepared: Prepared, variant: Variant, workers: int) -> list[Server]:
 
 
 class Names(msgspec.Struct, frozen=True):
-    """What a result is about; ``int8`` is the 8-bit variant that this host runs, if any."""
+    """The model and variants of a result; ``int8`` is the 8-bit variant that runs here, if any."""
 
     model: str
     int8: str | None
@@ -105,7 +105,7 @@ class Subject:
         return {"model": self.prepared.name, "int8": int8, "automatic": self.automatic.name}
 
     def notes(self) -> list[str]:
-        """What is not measured here, and why."""
+        """Explain what is not measured here."""
         found = [f"{name} is not served here: {why}" for name, why in self.refused.items()]
         return found if find_spec("mosec") else [*found, NO_MOSEC]
 

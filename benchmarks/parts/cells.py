@@ -59,7 +59,7 @@ class BareCell(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Load:
-    """What a server is asked, how, and over how many connections."""
+    """A load for a server: the texts, the protocol and the number of connections."""
 
     prepared: Prepared
     protocol: Protocol

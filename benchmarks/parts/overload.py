@@ -87,7 +87,7 @@ def measure(bench: Bench) -> Overload:
         idle = median(_probe(running, request) or GIVE_UP_SECONDS for _ in range(PROBES))
         before = running.memory().pss
         rate, seconds = TIMES * peak, options.overload_seconds
-        bench.say(f"overload: {peak:.0f} a second; now {rate:.0f} for {seconds:g} s")
+        bench.say(f"overload: {peak:.0f} per second; now {rate:.0f} for {seconds:g} s")
         start = time.monotonic() + CONNECT_SECONDS
         plan = FloodPlan(running.http_port, start, [wire], rate, seconds, CONNECTIONS)
         with ThreadPoolExecutor(1) as pool:
@@ -151,7 +151,7 @@ def _back_to_normal(running: Running, request: HttpRequest, idle: float) -> floa
 
 
 def tables(result: Overload) -> list[Table]:
-    """What happened to the requests, and to the server."""
+    """Make one table of the requests' outcomes and of the server's rates and memory."""
     out = result.outcome
     rows = [
         ["sustainable rate, before and after", f"{result.peak:.0f}, {result.peak_after:.0f} /s"],

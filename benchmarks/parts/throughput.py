@@ -33,7 +33,7 @@ JUDGED = 16
 
 
 class Independence(msgspec.Struct, frozen=True):
-    """Of ``texts`` answers, alone and among others: the largest move and the changed labels."""
+    """The largest move and the changed labels of ``texts`` answers, alone and among others."""
 
     texts: int
     largest_move: float

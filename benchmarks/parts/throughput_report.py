@@ -1,4 +1,4 @@
-"""What the throughput part's samples say: tables, targets and charts."""
+"""Tables, targets and charts of the throughput part."""
 
 from __future__ import annotations
 

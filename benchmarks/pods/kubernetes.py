@@ -62,7 +62,7 @@ class Kubernetes:
 
     @contextmanager
     def started(self) -> Iterator[Started]:
-        """As ``Target`` says; the new pod stays."""
+        """Start a predictor as ``Target`` says; the new pod stays."""
         known = self._pods()
         old = self._oldest_ready(known.items)
         birth = _Birth({pod.metadata.uid for pod in known.items})
@@ -233,7 +233,7 @@ def _statuses(pod: Any) -> list[Any]:
 
 
 def _init_containers(pod: Any) -> dict[str, float]:
-    """How long each init container took, in whole seconds."""
+    """Seconds that each init container took, in whole ones."""
     ended = ((s.name, s.state.terminated) for s in pod.status.init_container_statuses or [])
     return {
         f"init container {name}": (state.finished_at - state.started_at).total_seconds()

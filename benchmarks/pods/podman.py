@@ -61,7 +61,7 @@ class Podman:
 
     @contextmanager
     def started(self) -> Iterator[Started]:
-        """As ``Target`` says; pod and emptyDirs are removed when the block ends."""
+        """Start a predictor as ``Target`` says; pod and emptyDirs go when the block ends."""
         port = free_port()
         pod = self._adapted(port, free_port())
         self._remove(pod)
@@ -108,7 +108,7 @@ class Podman:
         return [f"{self.name}-{each['name']}" for each in self.pod["spec"]["containers"]]
 
     def _is_running(self) -> bool:
-        """True.
+        """Return True, for as long as no container has ended.
 
         Raises:
             ServerFailedError: a container has ended.

@@ -1,4 +1,4 @@
-"""Where a predictor is started, and what is known of one start."""
+"""Targets, which start predictors, and what they tell of one start."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Process:
 
     @contextmanager
     def started(self) -> Iterator[Started]:
-        """As ``Target`` says; it is stopped when the block ends."""
+        """Start a predictor as ``Target`` says; it is stopped when the block ends."""
         server = Server(self.name, PREDICTOR, (f"--model_dir={self.model_dir}",))
         with launch(server, self.logs) as running, closing(Http(running.http_port)) as http:
             yield Started(MODEL, http, {"ready": running.ready_seconds})

@@ -152,7 +152,7 @@ def _graphs(made: Prepared, work: Path) -> dict[str, Path]:
 
 
 def _dynamic_int8(made: Prepared, work: Path) -> Path:
-    """As ONNX Runtime's documentation advises for x86 without VNNI: a scale per column, 7 bits."""
+    """Quantise as ONNX Runtime advises for x86 without VNNI: a scale per column, 7 bits."""
     import onnx
     from onnxruntime.quantization import quantize_dynamic
 

@@ -1,4 +1,4 @@
-"""What the baselines share: reading texts, making answers, and telling how long a load took."""
+"""Helpers of the baselines: they read texts, make answers and print how long a load took."""
 
 from __future__ import annotations
 
