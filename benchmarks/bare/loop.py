@@ -1,29 +1,27 @@
-"""A loop over a bare session: tokenise, run, again; a plan on stdin, the outcome on stdout."""
+"""A loop over a bare session: tokenise, run, and again."""
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from itertools import cycle, islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from benchmarks.bare.plan import LoopOutcome, LoopPlan
-from benchmarks.bare.session import open_bare
-from storage_init.running.runtime import Tokenizer, input_names
+from benchmarks.bare.plan import LoopOutcome
+from storage_init.running.runtime import input_names
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-# When each batch of a lane ended, and how long it took.
+    from benchmarks.bare.plan import LoopPlan
+    from storage_init.running.runtime import Tokenizer
+
+# For each batch of a lane, when it ended and how many seconds it took.
 Ends = list[tuple[float, float]]
 
 
 class Loop:
-    """``lanes`` threads over one session; batches are taken in order of arrival."""
+    """``lanes`` threads over one session, which take batches of texts in their order."""
 
     def __init__(self, plan: LoopPlan, session: ort.InferenceSession, tokenizer: Tokenizer) -> None:
         self._plan = plan
@@ -63,22 +61,12 @@ class Loop:
 
 
 def outcome(batch: int, opens: float, lanes: list[Ends]) -> LoopOutcome:
-    """Count from the last end before the window, or the first of all, to when a lane is over."""
+    """Count the batches from the last end before the window until the first lane is over.
+
+    If no batch ended before the window, count from the first end of all.
+    """
     closes = min(ended[-1][0] for ended in lanes)
     ends = sorted(end for ended in lanes for end, _ in ended if end <= closes)
     first = max((end for end in ends if end <= opens), default=ends[0])
     counted = [s for ended in lanes for end, s in ended if first < end <= closes]
     return LoopOutcome(batch, counted, closes - first)
-
-
-def main() -> None:
-    """Run one plan."""
-    plan = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=LoopPlan)
-    graph = plan.graph
-    tokenizer = Tokenizer(Path(graph.tokenizer), graph.max_length, graph.pad_token_id)
-    result = Loop(plan, open_bare(graph, plan.threads, plan.lanes), tokenizer).run()
-    sys.stdout.buffer.write(msgspec.msgpack.encode(result))
-
-
-if __name__ == "__main__":
-    main()

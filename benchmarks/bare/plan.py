@@ -1,42 +1,28 @@
-"""Plans for a bare session, a loop over it or a load alone, and what they gave, in MessagePack."""
+"""Plans for a bare session, a loop over it, or a load alone, and their outcomes."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from typing import TypeVar
 
 import msgspec
 
-from benchmarks.harness.compiled import ROOT
 from benchmarks.harness.figures import quantile
+from benchmarks.harness.plans import run_child
 from predictor.process import ENVIRONMENT
-from storage_init.format.package import Precision
 
 
-class Graph(msgspec.Struct, frozen=True):
-    """A variant's graph and the tokenizer that goes with it."""
-
-    path: str
-    provider: str
-    precision: Precision | None
-    tokenizer: str
-    max_length: int
-    pad_token_id: int
-
-
-class LoopPlan(msgspec.Struct, frozen=True):
+class LoopPlan(msgspec.Struct, frozen=True, tag=True):
     """``lanes`` threads take ``batch`` texts at a time in their order, padded to the longest.
 
-    The window lasts ``seconds`` and two batches a lane, at most ``patience`` times as long.
+    The window lasts ``seconds`` and two batches for each lane, at most ``patience`` times as long.
     """
 
-    graph: Graph
+    folder: str
+    variant: str
     texts: list[str]
     batch: int
     lanes: int
-    threads: int
     warmup_seconds: float
     seconds: float
     patience: int = 30
@@ -45,8 +31,8 @@ class LoopPlan(msgspec.Struct, frozen=True):
 class LoopOutcome(msgspec.Struct, frozen=True):
     """Seconds of each batch, tokenising included.
 
-    ``seconds`` reach from the last batch's end before the window to the last one's in it, which is
-    over as soon as a lane is.
+    ``seconds`` is the time from the end of the last batch before the window to the end of the last
+    one in it. The window is over as soon as one lane is.
     """
 
     batch: int
@@ -55,19 +41,19 @@ class LoopOutcome(msgspec.Struct, frozen=True):
 
     @property
     def rate(self) -> float:
-        """Texts a second."""
+        """Texts per second."""
         return len(self.latencies) * self.batch / self.seconds if self.latencies else 0.0
 
     def latency(self, share: float) -> float:
-        """A quantile of a batch's seconds."""
+        """A quantile of the batches' seconds."""
         return quantile(self.latencies, share)
 
 
-class SessionPlan(msgspec.Struct, frozen=True):
-    """Create one session."""
+class SessionPlan(msgspec.Struct, frozen=True, tag=True):
+    """Create one session on a variant of the package in a folder."""
 
-    graph: Graph
-    threads: int
+    folder: str
+    variant: str
 
 
 class SessionOutcome(msgspec.Struct, frozen=True):
@@ -78,7 +64,7 @@ class SessionOutcome(msgspec.Struct, frozen=True):
     first_run: float
 
 
-class LoadPlan(msgspec.Struct, frozen=True):
+class LoadPlan(msgspec.Struct, frozen=True, tag=True):
     """Load one variant of the package in a folder."""
 
     folder: str
@@ -92,29 +78,13 @@ class LoadOutcome(msgspec.Struct, frozen=True):
 
 
 T = TypeVar("T")
-MODULES = {LoopPlan: "loop", SessionPlan: "session", LoadPlan: "loading"}
 
 
-class BareFailedError(RuntimeError):
-    """A bare session's process ended with an error."""
-
-
-def run_bare(plan: LoopPlan | SessionPlan | LoadPlan, answer: type[T]) -> T:
+def run_bare(plan: LoopPlan | SessionPlan | LoadPlan, outcome: type[T]) -> T:
     """Run a plan in a fresh process.
 
     Raises:
-        BareFailedError: with what it wrote to stderr.
+        ChildFailedError: the process failed.
     """
-    module = MODULES[type(plan)]
-    done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.bare.{module}"],
-        input=msgspec.msgpack.encode(plan),
-        capture_output=True,
-        cwd=ROOT,
-        # The bare runtime gets the same chances as the product.
-        env=os.environ | ENVIRONMENT,
-        check=False,
-    )
-    if done.returncode:
-        raise BareFailedError(f"bare {module} failed:\n{done.stderr.decode()}")
-    return msgspec.msgpack.decode(done.stdout, type=answer)
+    # The bare runtime gets the environment that the product sets for itself.
+    return run_child("benchmarks.bare", plan, outcome, os.environ | ENVIRONMENT)

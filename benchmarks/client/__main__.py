@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import sys
+import asyncio
+from typing import TYPE_CHECKING
 
-import msgspec
 import uvloop
 
-from benchmarks.client.plan import Plan
+from benchmarks.client.plan import FloodPlan, Plan
 from benchmarks.client.recorder import Recorder
+from benchmarks.harness.plans import serve_child
+
+if TYPE_CHECKING:
+    from benchmarks.client.plan import FloodOutcome, Outcome
 
 
-def main() -> None:
+def run(plan: Plan | FloodPlan) -> Outcome | FloodOutcome:
     """Run one plan."""
-    plan = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Plan)
-    if plan.transport == "grpc":
-        # Not on uvloop: grpc.aio polls on its own.
-        import asyncio
+    if isinstance(plan, FloodPlan):
+        from benchmarks.client.flood import flood
 
+        return uvloop.run(flood(plan))
+    if plan.transport == "grpc":
         from benchmarks.client import grpc
 
-        outcome = asyncio.run(grpc.run(Recorder(plan)))
-    else:
-        from benchmarks.client import http
+        # Not on uvloop: grpc.aio polls on its own.
+        return asyncio.run(grpc.run(Recorder(plan)))
+    from benchmarks.client import http
 
-        outcome = uvloop.run(http.run(Recorder(plan)))
-    sys.stdout.buffer.write(msgspec.msgpack.encode(outcome))
+    return uvloop.run(http.run(Recorder(plan)))
 
 
 if __name__ == "__main__":
-    main()
+    serve_child(Plan | FloodPlan, run)

@@ -1,130 +1,62 @@
-"""``python -m benchmarks.client.flood``: requests at a given rate, whatever becomes of them.
+"""The open loop: requests at a given rate, whether or not earlier ones are answered.
 
-An open loop: unlike :mod:`benchmarks.client.http` it does not wait for answers before it asks on,
-so a server that falls behind is not spared. A plan on stdin, an outcome on stdout.
+Unlike the closed loop of :mod:`benchmarks.client.http`, it does not spare a server that falls
+behind.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from itertools import cycle
-from typing import cast
+from typing import TYPE_CHECKING
 
-import httptools
-import msgspec
-import uvloop
+from benchmarks.client.http import OK, Connection
+from benchmarks.client.plan import LATENCY_DIGITS, FloodOutcome
+from benchmarks.harness.http import LOOPBACK
 
-from benchmarks.client.http import HOST, OK
-from benchmarks.client.plan import exchange
+if TYPE_CHECKING:
+    from benchmarks.client.plan import FloodPlan
 
 REFUSED = 503
-# What a server says that let a request in and could not answer it in time.
+# In the answer of a server that let a request in and could not answer it in time.
 LATE = b"time was over"
+SHOWN_BYTES = 200
 TICK_SECONDS = 0.002
 PATIENCE_SECONDS = 10
 
 
-class FloodPlan(msgspec.Struct, frozen=True):
-    """``rate``: requests a second, each on a connection of its own as long as it lasts.
+class _Pooled(Connection):
+    """A connection that is in ``free`` while it has no request in flight."""
 
-    ``start``: when to begin, by ``time.monotonic()``; connections are opened before.
-    """
-
-    port: int
-    start: float
-    bodies: list[bytes]
-    rate: float
-    seconds: float
-    connections: int
-
-
-class FloodOutcome(msgspec.Struct):
-    """Seconds from sending to the whole answer, by what it was.
-
-    ``late``: let in and not answered in time. ``unsent``: there was no free connection. ``errors``:
-    other answers, connections that broke, and answers that never came. ``cpu``: seconds of CPU that
-    the client took while it sent.
-    """
-
-    answered: list[float] = []
-    refused: list[float] = []
-    late: list[float] = []
-    unsent: int = 0
-    errors: int = 0
-    first_error: str | None = None
-    seconds: float = 0.0
-    cpu: float = 0.0
-
-    @property
-    def sent(self) -> int:
-        """How many requests went out."""
-        return len(self.answered) + len(self.refused) + len(self.late) + self.errors
-
-
-class Connection(asyncio.Protocol):
-    """One connection; it is in ``free`` while it has nothing to wait for."""
-
-    def __init__(self, outcome: FloodOutcome, free: list[Connection]) -> None:
+    def __init__(self, outcome: FloodOutcome, free: list[_Pooled]) -> None:
         self._outcome = outcome
         self._free = free
-        self._sent: float | None = None
-        self._body = b""
 
-    def ask(self, request: bytes) -> None:
-        """Send one request."""
-        self._parser = httptools.HttpResponseParser(self)
-        self._body = b""
-        self._sent = time.perf_counter()
-        self._transport.write(request)
-
-    def close(self) -> None:
-        """An answer that is still missing is an error."""
-        if self._sent is not None:
-            self._fail("no answer came")
-        self._transport.close()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
+    def ready(self) -> None:
         self._free.append(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._sent is not None:
-            self._fail(f"connection lost: {exc or 'the server closed it'}")
-
-    def data_received(self, data: bytes) -> None:
-        self._parser.feed_data(data)
-
-    def on_body(self, body: bytes) -> None:
-        """Called by httptools."""
-        self._body += body
-
-    def on_message_complete(self) -> None:
-        """Called by httptools."""
-        status, outcome = self._parser.get_status_code(), self._outcome
-        seconds = round(time.perf_counter() - (self._sent or 0), 6)
+    def answered(self, status: int, body: bytes, seconds: float) -> None:
+        outcome, seconds = self._outcome, round(seconds, LATENCY_DIGITS)
         if status == OK:
             outcome.answered.append(seconds)
         elif status == REFUSED:
-            (outcome.late if LATE in self._body else outcome.refused).append(seconds)
+            (outcome.late if LATE in body else outcome.refused).append(seconds)
         else:
-            self._fail(f"{status}: {self._body[:200]!r}")
-        self._sent = None
-        self._free.append(self)
+            self.failed(f"{status}: {body[:SHOWN_BYTES]!r}")
+        self.ready()
 
-    def _fail(self, what: str) -> None:
-        self._sent = None
+    def failed(self, what: str) -> None:
         self._outcome.errors += 1
         self._outcome.first_error = self._outcome.first_error or what
 
 
 async def flood(plan: FloodPlan) -> FloodOutcome:
-    """Send at the plan's rate, then wait for what is still to come."""
+    """Send at the plan's rate, then wait for the answers that are still to come."""
     loop, outcome = asyncio.get_running_loop(), FloodOutcome()
-    free: list[Connection] = []
+    free: list[_Pooled] = []
     connections = [
-        (await loop.create_connection(lambda: Connection(outcome, free), HOST, plan.port))[1]
+        (await loop.create_connection(lambda: _Pooled(outcome, free), LOOPBACK, plan.port))[1]
         for _ in range(plan.connections)
     ]
     bodies, due = cycle(plan.bodies), 0
@@ -146,22 +78,3 @@ async def flood(plan: FloodPlan) -> FloodOutcome:
     for connection in connections:
         connection.close()
     return outcome
-
-
-def run_flood(plan: FloodPlan) -> FloodOutcome:
-    """Run a client process to its end.
-
-    Raises:
-        ClientFailedError: with what it wrote to stderr.
-    """
-    return exchange("benchmarks.client.flood", plan, FloodOutcome)
-
-
-def main() -> None:
-    """Run one plan."""
-    plan = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=FloodPlan)
-    sys.stdout.buffer.write(msgspec.msgpack.encode(uvloop.run(flood(plan))))
-
-
-if __name__ == "__main__":
-    main()

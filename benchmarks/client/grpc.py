@@ -1,4 +1,4 @@
-"""gRPC with messages that were serialised before, and answers that nobody decodes."""
+"""gRPC with messages serialised beforehand and answers that are not decoded."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 
 from benchmarks.client.recorder import measure_on
+from benchmarks.harness.http import LOOPBACK
 from benchmarks.harness.requests import GRPC_METHOD
 
 if TYPE_CHECKING:
@@ -16,19 +17,19 @@ if TYPE_CHECKING:
     from benchmarks.client.recorder import Recorder
 
 NAME = "grpc.aio, bytes in and out"
-# Channels to one address would share a connection.
+# Without it, channels to one address share a connection.
 OPTIONS = [("grpc.use_local_subchannel_pool", 1)]
 
 
 async def run(recorder: Recorder) -> Outcome:
-    """Measure; each of the plan's connections is a channel with one call at a time."""
+    """Measure; each connection of the plan is a channel with one call at a time."""
     return await measure_on(_ask_on, recorder, NAME)
 
 
 async def _ask_on(recorder: Recorder) -> None:
-    target = f"127.0.0.1:{recorder.plan.port}"
+    target = f"{LOOPBACK}:{recorder.plan.port}"
     async with grpc.aio.insecure_channel(target, options=OPTIONS) as channel:
-        # Neither serialiser nor deserialiser: bytes go through as they are.
+        # Without serialiser and deserialiser, bytes go through as they are.
         call = channel.unary_unary(GRPC_METHOD)
         while not recorder.stopped:
             started = time.perf_counter()

@@ -1,25 +1,23 @@
-"""What a client process is told on stdin and says on stdout, in MessagePack."""
+"""Plans for the load client, and their outcomes."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
-from benchmarks.harness.compiled import ROOT
+from benchmarks.harness.plans import run_child
 
 LATENCY_DIGITS = 6
-T = TypeVar("T")
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """A closed loop: each connection asks again as soon as it has its answer.
+class Plan(msgspec.Struct, frozen=True, tag=True):
+    """A closed loop: each connection sends a request as soon as it has its last answer.
 
-    ``bodies`` go round in their order, over all connections: whole HTTP requests, or serialised
-    gRPC messages. The warm-up lasts ``warmup_seconds`` and at least one answer a connection; the
-    window ``seconds`` and at least two, both at most ``patience`` times as long.
+    ``bodies`` are sent in their order, round and round, over all connections: whole HTTP requests,
+    or serialised gRPC messages. The warm-up lasts ``warmup_seconds`` and at least one answer for
+    each connection, the window ``seconds`` and at least two; both at most ``patience`` times as
+    long.
     """
 
     transport: Literal["http", "grpc"]
@@ -32,13 +30,13 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What came back in the window: seconds of each request, in the order of the answers.
+    """The answers in the window: seconds of each request, in the order of the answers.
 
-    ``seconds`` reach from the last answer before the window to the last one in it: answers that
-    come in batches would else be cut in the middle. ``busy_seconds`` include the warm-up.
-    ``errors`` are answers that are no success, and broken connections; they are not among
-    ``latencies``. ``answers`` counts all, those of the warm-up, too. ``cpu_seconds`` are the
-    client's own while it was busy. ``client`` names it.
+    ``seconds`` is the time from the last answer before the window to the last one in it: the
+    window's own bounds would cut through answers that come in batches. ``busy_seconds`` includes
+    the warm-up. ``errors`` counts answers without success and broken connections; ``latencies``
+    has none of them. ``answers`` counts all, the warm-up's included. ``cpu_seconds`` is the CPU
+    time of the client while it was busy; ``client`` names it.
     """
 
     latencies: list[float]
@@ -52,36 +50,60 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Answers per second."""
         return len(self.latencies) / self.seconds if self.latencies else 0.0
 
 
-class ClientFailedError(RuntimeError):
-    """The client process ended with an error."""
+class FloodPlan(msgspec.Struct, frozen=True, tag=True):
+    """An open loop: ``rate`` requests per second, each on whichever connection is free.
+
+    ``start`` is when to begin, by ``time.monotonic()``; connections are opened before.
+    """
+
+    port: int
+    start: float
+    bodies: list[bytes]
+    rate: float
+    seconds: float
+    connections: int
+
+
+class FloodOutcome(msgspec.Struct):
+    """Seconds from sending a request to its whole answer, by the kind of answer.
+
+    ``late`` requests were let in but not answered in time. ``unsent`` counts those for which no
+    connection was free, ``errors`` other answers, broken connections and answers that never came.
+    ``cpu`` is the client's CPU time while it sent, in seconds.
+    """
+
+    answered: list[float] = []
+    refused: list[float] = []
+    late: list[float] = []
+    unsent: int = 0
+    errors: int = 0
+    first_error: str | None = None
+    seconds: float = 0.0
+    cpu: float = 0.0
+
+    @property
+    def sent(self) -> int:
+        """The number of requests that were sent."""
+        return len(self.answered) + len(self.refused) + len(self.late) + self.errors
 
 
 def run_client(plan: Plan) -> Outcome:
-    """Run a client process to its end.
+    """Run a closed loop in a process of its own.
 
     Raises:
-        ClientFailedError: with what it wrote to stderr.
+        ChildFailedError: the client failed.
     """
-    return exchange("benchmarks.client", plan, Outcome)
+    return run_child("benchmarks.client", plan, Outcome)
 
 
-def exchange(module: str, plan: msgspec.Struct, outcome: type[T]) -> T:
-    """Give a plan to a module that runs in a process of its own; what it came to.
+def run_flood(plan: FloodPlan) -> FloodOutcome:
+    """Run an open loop in a process of its own.
 
     Raises:
-        ClientFailedError: with what it wrote to stderr.
+        ChildFailedError: the client failed.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", module],
-        input=msgspec.msgpack.encode(plan),
-        capture_output=True,
-        cwd=ROOT,
-        check=False,
-    )
-    if done.returncode:
-        raise ClientFailedError(f"the client failed:\n{done.stderr.decode()}")
-    return msgspec.msgpack.decode(done.stdout, type=outcome)
+    return run_child("benchmarks.client", plan, FloodOutcome)

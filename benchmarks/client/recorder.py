@@ -1,4 +1,4 @@
-"""The window of a measurement: what counts, and when it is over."""
+"""The window of a closed loop: which answers count, and when it is over."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DRAIN_SECONDS = 600
 
 @dataclass
 class Recorder:
-    """Shared by all connections of a client; they stop asking once ``stopped``."""
+    """Counts the answers to all connections of a client; once ``stopped``, they send no more."""
 
     plan: Plan
     stopped: bool = False
@@ -37,20 +37,20 @@ class Recorder:
         self.bodies = cycle(self.plan.bodies)
 
     def success(self, seconds: float) -> None:
-        """An answer came."""
+        """Count an answer."""
         self.answers += 1
         self._last_answer = time.perf_counter()
         if self._counting:
             self._latencies.append(round(seconds, LATENCY_DIGITS))
 
     def failure(self, what: str) -> None:
-        """An answer that is none; those of the warm-up count, too."""
+        """Count a failure, in the warm-up, too."""
         self.answers += 1
         self._errors += 1
         self._first_error = self._first_error or what
 
     async def measure(self, client: str) -> Outcome:
-        """Wait for the warm-up and the window to pass, then stop the connections."""
+        """Wait until the warm-up and the window have passed, then stop the connections."""
         plan, began, cpu = self.plan, time.perf_counter(), _cpu_seconds()
         await self._pass(plan.warmup_seconds, plan.connections)
         start, self._counting = self._last_answer, True
@@ -81,8 +81,8 @@ async def measure_on(
 ) -> Outcome:
     """Keep the plan's number of connections busy with ``connect`` and measure.
 
-    What is still on its way at the end is waited for: a server busy with requests that nobody
-    waits for would slow the next one that is measured.
+    At the end, wait for the answers that are still to come: a server that still works on abandoned
+    requests would slow down the next one that is measured.
     """
     count = recorder.plan.connections
     tasks = [asyncio.create_task(connect(recorder)) for _ in range(count)]

@@ -1,91 +1,105 @@
-"""Medians, quantiles and ratios: what a set of measured values says."""
+"""Medians, quantiles, ratios and slopes of measured values."""
 
 from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, TypeVar, Union
 
-import msgspec
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
 ByRound = dict[int, float]
+# A value of a sample: the path of an attribute, or a function.
+Value = Union[str, "Callable[[Any], Any]"]
+T = TypeVar("T")
 
 
-class Summary(msgspec.Struct, frozen=True):
-    """The median of ``count`` values, with the least and the greatest."""
+@dataclass(frozen=True)
+class Summary:
+    """Measured values, at least one."""
 
-    median: float
-    low: float
-    high: float
-    count: int
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
 
     def text(self, scale: float = 1, digits: int = 1) -> str:
-        """``median (low to high)``, each times ``scale``; the median alone if there is no other."""
-        low, median, high = (
-            f"{value * scale:.{digits}f}" for value in (self.low, self.median, self.high)
-        )
-        return median if self.count == 1 else f"{median} ({low} to {high})"
+        """``median (least to greatest)``, each times ``scale``; of a single value the median."""
+        found = (min(self.values), self.median, max(self.values))
+        low, median, high = (f"{value * scale:.{digits}f}" for value in found)
+        return median if len(self.values) == 1 else f"{median} ({low} to {high})"
+
+    def spread(self, scale: float = 1, digits: int = 1) -> list[str]:
+        """Average, least, greatest, p50, p90 and p99 for a table, each times ``scale``."""
+        quantiles = (quantile(self.values, share) for share in (0.5, 0.9, 0.99))
+        found = (statistics.fmean(self.values), min(self.values), max(self.values), *quantiles)
+        return [f"{value * scale:.{digits}f}" for value in found]
 
 
-class Spread(msgspec.Struct, frozen=True):
-    """The average of ``count`` values, their bounds and percentiles."""
-
-    mean: float
-    low: float
-    high: float
-    p50: float
-    p90: float
-    p99: float
-    count: int
-
-    def cells(self, scale: float = 1, digits: int = 1) -> list[str]:
-        """Average, least, greatest and percentiles for a table, each times ``scale``."""
-        values = (self.mean, self.low, self.high, self.p50, self.p90, self.p99)
-        return [f"{value * scale:.{digits}f}" for value in values]
-
-
-def spread(values: Iterable[float]) -> Spread | None:
-    """None where nothing was measured."""
-    known = list(values)
-    if not known:
-        return None
-    p50, p90, p99 = (quantile(known, share) for share in (0.5, 0.9, 0.99))
-    return Spread(statistics.fmean(known), min(known), max(known), p50, p90, p99, len(known))
-
-
-def summarize(values: Iterable[float]) -> Summary | None:
-    """None where nothing was measured."""
-    known = list(values)
-    if not known:
-        return None
-    return Summary(statistics.median(known), min(known), max(known), len(known))
+def summarize(values: Iterable[Any], value: Value | None = None) -> Summary | None:
+    """Summarize values, or a value of samples; what is None is left out, None if all are."""
+    found = values if value is None else map(getter(value), values)
+    known = tuple(each for each in found if each is not None)
+    return Summary(known) if known else None
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Linear between neighbours; not a number where there are no values."""
+    """Interpolate linearly between neighbours; NaN if there are no values."""
     return float(np.quantile(values, share)) if values else float("nan")
 
 
-def median_by_round(pairs: Iterable[tuple[int, float]]) -> ByRound:
-    """One value a round: the median of those that were measured in it."""
+def getter(value: Value) -> Callable[[Any], Any]:
+    """The function that reads a value of a sample."""
+    return attrgetter(value) if isinstance(value, str) else value
+
+
+def where(samples: Iterable[T], **attributes: object) -> list[T]:
+    """The samples whose attributes are equal to these."""
+    return [s for s in samples if all(getattr(s, k) == v for k, v in attributes.items())]
+
+
+def by_round(samples: Iterable[Any], value: Value, **attributes: object) -> ByRound:
+    """The median of a value in each round, over the samples with these attributes.
+
+    Args:
+        samples: have a ``round``, counted from 0.
+        value: is None for a sample that is to be left out.
+        attributes: see :func:`where`.
+    """
+    read = getter(value)
     rounds: dict[int, list[float]] = defaultdict(list)
-    for number, value in pairs:
-        rounds[number].append(value)
+    for sample in where(samples, **attributes):
+        if (found := read(sample)) is not None:
+            rounds[sample.round].append(found)
     return {number: statistics.median(values) for number, values in rounds.items()}
 
 
 def ratio(ours: Mapping[int, float], base: Mapping[int, float]) -> Summary | None:
-    """Ours over the baseline, round by round: what slows a whole round cancels out."""
+    """Divide ours by the baseline, round by round: what slows a whole round cancels out."""
     return summarize(ours[number] / base[number] for number in ours if base.get(number))
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float | None:
-    """Least squares; None for fewer than two different abscissas."""
+    """Fit a line by least squares; None if there are fewer than two different abscissas."""
     if len({x for x, _ in points}) < 2:
         return None
     xs, ys = zip(*points, strict=True)
     return float(np.polyfit(xs, ys, 1)[0])
+
+
+def grouped(samples: Iterable[T], key: Value) -> dict[Any, list[T]]:
+    """Group samples by a key, the groups in the order in which they first appear."""
+    groups: dict[Any, list[T]] = {}
+    for sample in samples:
+        groups.setdefault(getter(key)(sample), []).append(sample)
+    return groups
+
+
+def rotated(items: Sequence[T], number: int) -> list[T]:
+    """Order the items differently in each round, so that none always follows the same one."""
+    first = number % len(items) if items else 0
+    return [*items[first:], *items[:first]]

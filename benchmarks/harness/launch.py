@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import psutil
 
-from benchmarks.harness.compiled import ROOT
-from benchmarks.harness.process import PredictorFailedError, free_port, load_phases, stop
-from benchmarks.harness.requests import INFER_PATH, MODEL
+from benchmarks.harness.http import Http
+from benchmarks.harness.plans import ROOT
+from benchmarks.harness.process import free_port, started, stop, wait_until_ready
+from benchmarks.harness.requests import INFER_PATH, MODEL, HttpRequest
+from benchmarks.harness.usage import Memory, memory
 from benchmarks.servers.tasks import LOAD_KEY
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from benchmarks.harness.requests import HttpRequest
-
-LOOPBACK = "127.0.0.1"
+PREDICTOR = "predictor"
 READY_SECONDS = 300
-# A refused connection costs a fraction of this.
-POLL_SECONDS = 0.002
 READY_PATH = f"/v2/models/{MODEL}/ready"
-# Phases of a load that do not load, but prove that what was loaded may serve.
+# Phases of a load that load nothing but prove that the loaded model may serve.
 CHECKS = ("selftest", "warmup")
 
 
 def loading_seconds(phases: dict[str, float]) -> float | None:
-    """A load without its self-test and warm-up; None for a server that loads nothing."""
+    """Seconds of a load without its self-test and warm-up; None if the server loads nothing."""
     if "total" not in phases:
         return None
     return phases["total"] - sum(phases.get(phase, 0) for phase in CHECKS)
@@ -43,16 +38,15 @@ def loading_seconds(phases: dict[str, float]) -> float | None:
 
 @dataclass(frozen=True)
 class Server:
-    """How a server is started; all take ``--model_name``, ``--http_port`` and ``--grpc_port``.
+    """A server and how to start it; all take ``--model_name``, ``--http_port`` and ``--grpc_port``.
 
-    ``speaks_grpc`` is False for a peer without it, ``answers`` for a server without a model.
+    ``answers`` is False for a server without a model.
     """
 
     name: str
     module: str
     flags: tuple[str, ...] = ()
     ready_path: str = READY_PATH
-    speaks_grpc: bool = True
     answers: bool = True
 
 
@@ -69,39 +63,35 @@ class Running:
     ready_seconds: float
 
     def ask(self, request: HttpRequest) -> bytes:
-        """Send one request over a connection of its own; the answer's body.
+        """Send one request over a connection of its own and return the body of its answer.
 
         Raises:
-            ServerFailedError: the answer is no success.
+            ServerFailedError: there is no answer, or it is not a success.
         """
-        status, body = _exchange(self.http_port, "POST", INFER_PATH, request)
-        if status != http.client.OK:
-            raise ServerFailedError(f"{self.server.name} answered {status}: {body[:500]!r}")
-        return body
+        return self._send("POST", INFER_PATH, request.body, request.headers)
+
+    def memory(self) -> Memory:
+        """Memory of all of the server's processes."""
+        return memory(self.process)
 
     def load_seconds(self) -> dict[str, float]:
-        """Phases of the load: a baseline prints them, ours are on ``/metrics``."""
+        """Seconds by phase of the load: baselines print them, ours are in ``/status``."""
         for line in self.log.read_text(errors="replace").splitlines():
             if line.startswith(f'{{"{LOAD_KEY}"'):
                 seconds: dict[str, float] = json.loads(line)[LOAD_KEY]
                 return seconds
-        return load_phases(self._metrics())
+        return self.model()["load_seconds"] if self.server.module == PREDICTOR else {}
 
-    def served_variant(self) -> str:
-        """Which variant a predictor of ours serves."""
-        found = re.search(
-            r'^warmstart_model_info{.*variant="([^"]+)"', self._metrics(), re.MULTILINE
-        )
-        if found is None:
-            raise ServerFailedError(f"{self.server.name} does not say which variant it serves")
-        return found[1]
+    def model(self) -> Any:
+        """The one model of a predictor of ours, as ``/status`` describes it."""
+        (model,) = json.loads(self._send("GET", "/status"))["models"]
+        return model
 
-    def _metrics(self) -> str:
-        return _exchange(self.http_port, "GET", "/metrics")[1].decode()
-
-
-class ServerFailedError(PredictorFailedError):
-    """A server under measurement ended, was not ready in time, or answered with an error."""
+    def _send(
+        self, method: str, path: str, body: bytes | None = None, headers: Any = None
+    ) -> bytes:
+        with closing(Http(self.http_port)) as http:
+            return http.send(method, path, body, headers)
 
 
 @contextmanager
@@ -119,51 +109,19 @@ def launch(server: Server, logs: Path) -> Iterator[Running]:
     ports = [f"--http_port={http_port}", f"--grpc_port={grpc_port}"]
     command = [sys.executable, "-m", server.module, f"--model_name={MODEL}", *ports, *server.flags]
     log = logs / (re.sub(r"[^\w.-]+", "-", server.name) + ".log")
-    with log.open("wb") as output:
-        start = time.perf_counter()
-        child = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT)
-    process = psutil.Process(child.pid)
-    try:
-        _wait_until_ready(child, server, http_port, log)
-        seconds = time.perf_counter() - start
-        yield Running(server, process, http_port, grpc_port, log, start, seconds)
-    finally:
-        _stop_all(child, process)
-
-
-def _wait_until_ready(
-    child: subprocess.Popen[bytes], server: Server, http_port: int, log: Path
-) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while child.poll() is None and time.monotonic() < deadline:
+    start = time.perf_counter()
+    with started(command, log, cwd=ROOT) as child:
+        process = psutil.Process(child.pid)
         try:
-            if _exchange(http_port, "GET", server.ready_path)[0] == http.client.OK:
-                return
-        except (OSError, http.client.HTTPException):
-            pass
-        time.sleep(POLL_SECONDS)
-    outcome = "was not ready in time" if child.returncode is None else f"ended, {child.returncode}"
-    last = log.read_text(errors="replace").strip()[-2000:]
-    raise ServerFailedError(f"{server.name} {outcome}; the end of its log:\n{last}")
-
-
-def _exchange(
-    port: int, method: str, path: str, request: HttpRequest | None = None
-) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=READY_SECONDS)
-    try:
-        if request is None:
-            connection.request(method, path)
-        else:
-            connection.request(method, path, request.body, request.headers)
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
+            wait_until_ready(child, http_port, server.ready_path, server.name, log, READY_SECONDS)
+            seconds = time.perf_counter() - start
+            yield Running(server, process, http_port, grpc_port, log, start, seconds)
+        finally:
+            _stop_all(child, process)
 
 
 def _stop_all(child: subprocess.Popen[bytes], process: psutil.Process) -> None:
-    """Stop a server and whatever processes of its own it leaves behind."""
+    """Stop a server and the processes that it leaves behind."""
     workers = process.children(recursive=True) if child.poll() is None else []
     stop(child)
     for worker in psutil.wait_procs(workers, timeout=5)[1]:

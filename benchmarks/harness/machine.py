@@ -1,29 +1,46 @@
-"""The machine and the versions a report is about."""
+"""This machine and the versions on it, as reports describe them; byte code of what starts on it."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 
 import msgspec
 import psutil
 
+from benchmarks.harness.plans import ROOT
 from storage_init.base import cpus
 
 PACKAGES = (
     *("warmstart", "kserve", "onnxruntime", "tokenizers", "numpy", "uvicorn", "uvloop", "grpcio"),
     *("torch", "transformers", "optimum-onnx", "mosec", "onnxruntime-ep-openvino"),
 )
-# Of hundreds, those that decide which kernels run.
+# The CPU features that decide which kernels run.
 FEATURES = (
     *("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),
     *("asimd", "asimddp", "i8mm", "bf16", "sve"),
 )
 
+PROJECT = ("predictor", "storage_init", "pipeline", "benchmarks")
+# Every start imports these; if they have byte code, so have the modules that they import.
+WITNESSES = ("kserve", "onnxruntime", "tokenizers", "predictor", "benchmarks")
+# PyTorch's own tests are partly written for a later Python.
+SKIPPED = r"torch/testing/_internal|/tests?/"
+
+
+class NotCompiledError(RuntimeError):
+    """Byte code could not be written."""
+
 
 class Machine(msgspec.Struct, frozen=True):
-    """``load_average``: of the last minute, when the benchmark began."""
+    """A machine; ``load_average`` is that of the minute before the benchmark began."""
 
     cpu: str
     cpus: int
@@ -35,7 +52,7 @@ class Machine(msgspec.Struct, frozen=True):
     load_average: float
 
     def text(self) -> str:
-        """One paragraph for a report."""
+        """Describe it in one paragraph for a report."""
         versions = ", ".join(f"{name} {version}" for name, version in self.packages.items())
         return (
             f"{self.cpus} CPUs of {self.cpu} ({' '.join(self.features)}), {self.memory_gb:.0f} GB, "
@@ -45,7 +62,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 def describe() -> Machine:
-    """This machine, as this process sees it."""
+    """Describe this machine as this process sees it."""
     known = cpus.cpu_features()
     return Machine(
         cpu=cpus.cpu_model(),
@@ -64,3 +81,38 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def ensure_compiled() -> None:
+    """Compile the installed packages and the project; quick if that was done before.
+
+    Without byte code every start looks several times slower.
+
+    Raises:
+        NotCompiledError: names the modules that have no byte code afterwards.
+    """
+    folders = [sysconfig.get_path("purelib"), *(str(ROOT / name) for name in PROJECT)]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    # Files in a syntax that this Python does not know make it fail; nothing here imports them.
+    subprocess.run(
+        [sys.executable, "-m", "compileall", "-q", "-j0", "-x", SKIPPED, *folders],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        check=False,
+    )
+    if missing := without_byte_code(WITNESSES):
+        raise NotCompiledError(
+            f"{', '.join(missing)} could not be byte-compiled, so no start can be measured: "
+            f"make {folders[0]} writable or compile it with python -m compileall"
+        )
+
+
+def without_byte_code(modules: Sequence[str]) -> list[str]:
+    """The modules among these that Python would have to compile to import them."""
+    return [name for name in modules if not _has_byte_code(name)]
+
+
+def _has_byte_code(module: str) -> bool:
+    spec = importlib.util.find_spec(module)
+    origin = spec.origin if spec else None
+    return origin is not None and Path(importlib.util.cache_from_source(origin)).exists()

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import httpx
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+from benchmarks.harness.http import LOOPBACK, Http, ServerFailedError
 
 READY_SECONDS = 120
 STOP_SECONDS = 40
-POLL_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A running predictor; ``start_seconds`` after its process was started it was ready."""
+    """A running predictor; it was ready ``start_seconds`` after its process was started."""
 
     name: str
     url: str
@@ -43,12 +41,8 @@ class Predictor:
         return self.http.post(f"/v1/models/{self.name}:predict", json=body)
 
     def metrics(self) -> str:
-        """What Prometheus would scrape."""
+        """The metrics in Prometheus' text format."""
         return self.http.get("/metrics").text
-
-
-class PredictorFailedError(RuntimeError):
-    """A predictor ended, or was not ready in time; the message holds its log."""
 
 
 @contextmanager
@@ -62,29 +56,26 @@ def predictor(model_dir: Path, log: Path, *flags: str, name: str = "m") -> Itera
         name: the model's name.
 
     Raises:
-        PredictorFailedError: it did not become ready.
+        ServerFailedError: it did not become ready.
     """
     start = time.perf_counter()
-    with launched(model_dir, log, *flags, name=name) as child:
-        _wait_until_ready(child, log)
-        yield replace(child, start_seconds=time.perf_counter() - start)
+    with launched(model_dir, log, *flags, name=name) as running:
+        port = int(running.url.rpartition(":")[2])
+        path = f"/v2/models/{name}/ready"
+        wait_until_ready(running.process, port, path, "the predictor", log, READY_SECONDS)
+        yield replace(running, start_seconds=time.perf_counter() - start)
 
 
 @contextmanager
 def launched(model_dir: Path, log: Path, *flags: str, name: str = "m") -> Iterator[Predictor]:
-    """As :func:`predictor`, but do not wait until it is ready, or whether it ever is."""
+    """Start a predictor as :func:`predictor` does, without waiting until it is ready."""
     http, grpc = free_port(), free_port()
-    command = command_line(model_dir, name, http, grpc, *flags)
-    url = f"http://127.0.0.1:{http}"
+    url = f"http://{LOOPBACK}:{http}"
     with (
-        log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=output) as child,
+        started(command_line(model_dir, name, http, grpc, *flags), log) as child,
         httpx.Client(base_url=url, timeout=60) as client,
     ):
-        try:
-            yield Predictor(name, url, f"127.0.0.1:{grpc}", client, child)
-        finally:
-            stop(child)
+        yield Predictor(name, url, f"{LOOPBACK}:{grpc}", client, child)
 
 
 def run_to_end(model_dir: Path, *flags: str, name: str = "m") -> subprocess.CompletedProcess[str]:
@@ -103,36 +94,47 @@ def command_line(
     ]
 
 
-def load_phases(metrics: str) -> dict[str, float]:
-    """Seconds of each phase of a predictor's load, from what it shows Prometheus."""
-    found = re.findall(r'^warmstart_load_seconds{.*phase="(\w+)"} (\S+)$', metrics, re.MULTILINE)
-    return {phase: float(seconds) for phase, seconds in found}
+@contextmanager
+def started(
+    command: Sequence[str], log: Path, cwd: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process with its output in a file, and stop it when the block ends."""
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, cwd=cwd) as child,
+    ):
+        try:
+            yield child
+        finally:
+            stop(child)
+
+
+def wait_until_ready(
+    child: subprocess.Popen[bytes], port: int, path: str, name: str, log: Path, seconds: float
+) -> None:
+    """Wait until a process answers a GET of ``path`` with 200.
+
+    Raises:
+        ServerFailedError: it ended, or did not answer so in time; with the end of its log.
+    """
+    with closing(Http(port)) as http:
+        if http.wait_for(path, seconds, lambda: child.poll() is None):
+            return
+    outcome = "was not ready in time" if child.returncode is None else f"ended, {child.returncode}"
+    last = log.read_text(errors="replace").strip()[-5000:]
+    raise ServerFailedError(f"{name} {outcome}; the end of its log:\n{last}")
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
+    """A port that no process listens on at this moment."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _wait_until_ready(running: Predictor, log: Path) -> None:
-    child, path = running.process, f"/v2/models/{running.name}/ready"
-    deadline = time.monotonic() + READY_SECONDS
-    while child.poll() is None and time.monotonic() < deadline:
-        try:
-            if running.http.get(path).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(POLL_SECONDS)
-    outcome = "was not ready in time" if child.returncode is None else f"ended, {child.returncode}"
-    raise PredictorFailedError(f"the predictor {outcome}:\n{log.read_text()}")
-
-
 def stop(child: subprocess.Popen[bytes]) -> None:
-    """Ask a process to end, and make it where it does not."""
+    """Ask a process to end with SIGTERM, and kill it if it does not."""
     child.send_signal(signal.SIGTERM)
     try:
         child.wait(STOP_SECONDS)

@@ -1,21 +1,25 @@
-"""Tables in Markdown, raw samples in JSON, and both on disk."""
+"""Reports: tables and targets in Markdown, raw samples in JSON."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+from benchmarks.harness.figures import Summary, Value, getter, grouped, summarize
+from benchmarks.harness.machine import Machine
 
-    from benchmarks.harness.figures import Summary
-    from benchmarks.harness.machine import Machine
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 NOTHING = "–"  # noqa: RUF001 - a dash for the reader
+NOT_MEASURED = "not measured"
 CONVENTIONS = (
     "Medians over rounds, with the least and the greatest in brackets. Ratios are taken round by "
     "round, then their median. What is compared took turns within each round."
@@ -32,16 +36,48 @@ class Table:
     notes: Sequence[str] = field(default=())
 
     def markdown(self) -> str:
-        """With its title above and its notes below."""
+        """The table with its title above and its notes below."""
         lines = [f"### {self.title}", "", _row(self.header), _row(["---"] * len(self.header))]
         lines += [_row(row) for row in self.rows]
         lines += [line for note in self.notes for line in ("", " ".join(note.split()))]
         return "\n".join(lines) + "\n"
 
 
+def tabulate(
+    title: str,
+    samples: Iterable[Any],
+    keys: Mapping[str, Value],
+    columns: Mapping[str, Callable[[Any], str]],
+    notes: Sequence[str] = (),
+) -> Table:
+    """Make a table with one row for all samples that have the same keys.
+
+    Args:
+        title: of the table.
+        samples: in the order of the rows.
+        keys: by header, the values that identify a row.
+        columns: by header, what makes a cell from the list of a row's samples.
+        notes: paragraphs below the table.
+    """
+    read = [getter(key) for key in keys.values()]
+    rows = grouped(samples, lambda sample: tuple(str(key(sample)) for key in read))
+    cells = [[*key, *(cell(row) for cell in columns.values())] for key, row in rows.items()]
+    return Table(title, [*keys, *columns], cells, notes)
+
+
+def median(value: Value, scale: float = 1, digits: int = 1) -> Callable[[Any], str]:
+    """A column for :func:`tabulate`: the median of a value over a row's samples."""
+    return lambda samples: shown(summarize(samples, value), scale, digits)
+
+
+def shown(summary: Summary | None, scale: float = 1, digits: int = 1) -> str:
+    """A summary for a table's cell; a dash if nothing was measured."""
+    return NOTHING if summary is None else summary.text(scale, digits)
+
+
 @dataclass(frozen=True)
 class Target:
-    """``met`` is None where it was not measured, or not on what the target is about."""
+    """A target and what was measured; ``met`` is None if that does not decide it."""
 
     point: str
     text: str
@@ -50,29 +86,63 @@ class Target:
     met: bool | None
 
 
-def shown(summary: Summary | None, scale: float = 1, digits: int = 1) -> str:
-    """A summary for a table's cell, a dash where nothing was measured."""
-    return NOTHING if summary is None else summary.text(scale, digits)
+@dataclass(frozen=True)
+class Goal:
+    """A target before it is compared with a measurement; it has one of the two limits."""
+
+    point: str
+    text: str
+    at_most: float | None = None
+    at_least: float | None = None
+    unit: str = ""
+    digits: int = 2
+
+    def judge(self, summary: Summary | None, caveat: str | None = None) -> Target:
+        """Compare the median with the limit; with a caveat it is shown but not judged."""
+        bound = self.at_least if self.at_most is None else self.at_most
+        assert bound is not None  # noqa: S101 - one of the two is given
+        limit = f"at {'least' if self.at_most is None else 'most'} {bound:g}{self.unit}"
+        if summary is None:
+            return Target(self.point, self.text, limit, caveat or NOT_MEASURED, None)
+        found = summary.median
+        is_met = found >= bound if self.at_most is None else found <= bound
+        measured = summary.text(1, self.digits) + self.unit + (f"; {caveat}" if caveat else "")
+        return Target(self.point, self.text, limit, measured, None if caveat else is_met)
 
 
-def markdown(
-    machine: Machine, command: str, targets: Sequence[Target], tables: Sequence[Table]
+def write(
+    out: Path,
+    machine: Machine,
+    command: str,
+    parts: Mapping[str, Any],
+    targets: Sequence[Target],
+    tables: Sequence[Table],
 ) -> str:
-    """The whole report."""
+    """Write ``report.md`` and, with every raw sample, ``report.json``.
+
+    Returns:
+        What ``report.md`` says.
+    """
     busy = f"Load average at the end: {os.getloadavg()[0]:.1f}."
     head = ["# Benchmark", "", f"{machine.text()} {busy}", "", f"`{command}`", "", CONVENTIONS, ""]
     verdicts = {True: "yes", False: "**no**", None: NOTHING}
     rows = [[t.point, t.text, t.limit, t.measured, verdicts[t.met]] for t in targets]
     goals = [Table("Targets", ["", "what", "target", "measured", "met"], rows)] if rows else []
-    return "\n".join([*head, *(table.markdown() for table in (*goals, *tables))])
-
-
-def write(out: Path, machine: Machine, command: str, parts: dict[str, Any], text: str) -> None:
-    """``report.md`` and ``report.json``, the latter with every raw sample."""
+    text = "\n".join([*head, *(table.markdown() for table in (*goals, *tables))])
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.md").write_text(text)
     content = {"machine": machine, "command": command, "parts": parts}
     (out / "report.json").write_bytes(msgspec.json.encode(content))
+    return text
+
+
+def draw(columns: int, height: float) -> tuple[Figure, list[Axes]]:
+    """Make a figure with axes side by side, ``height`` inches high, for a chart of a report."""
+    # Without pyplot, which would keep every figure and look for a screen.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4 * columns, height), layout="constrained", dpi=120)
+    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
 
 
 def _row(cells: Sequence[str]) -> str:

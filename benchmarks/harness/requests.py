@@ -1,27 +1,35 @@
-"""Requests as they go over the wire, made before anything is measured."""
+"""Requests as they go over the wire, and texts of an exact number of tokens to put into them."""
 
 from __future__ import annotations
 
 import json
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from itertools import cycle
+from typing import Literal
 
 import numpy as np
 from kserve import InferInput, InferRequest
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from storage_init.running.runtime import Feeds
+from storage_init.running.runtime import Feeds, Tokenizer
 
 MODEL = "m"
 INFER_PATH = f"/v2/models/{MODEL}/infer"
 GRPC_METHOD = "/inference.GRPCInferenceService/ModelInfer"
 JSON_LENGTH = "Inference-Header-Content-Length"
 
-# rest-json and rest-binary bring texts, rest-tensors token ids; grpc brings texts as raw contents.
+# rest-json, rest-binary and grpc (in its raw contents) carry texts, rest-tensors carries token ids.
 Protocol = Literal["rest-json", "rest-binary", "rest-tensors", "grpc"]
 PROTOCOLS: tuple[Protocol, ...] = ("rest-json", "rest-binary", "rest-tensors", "grpc")
+
+WORDS = (
+    "the film was not very good and i would never watch it again but the book that came with it "
+    "made the long night in the small town by the sea a little better for all of us"
+)
+SHORT_TOKENS = 19
+MIXED_TOKENS = (8, 256)
+MIXED_COUNT = 512
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class HttpRequest:
     body: bytes
 
     def wire(self) -> bytes:
-        """The whole request in HTTP/1.1, for a connection that stays open."""
+        """The whole HTTP/1.1 request, for a connection that stays open."""
         head = [f"POST {INFER_PATH} HTTP/1.1", "Host: 127.0.0.1"]
         head += [f"{name}: {value}" for name, value in self.headers.items()]
         head += [f"Content-Length: {len(self.body)}", "", ""]
@@ -40,19 +48,19 @@ class HttpRequest:
 
 
 def rest_json(texts: Sequence[str]) -> HttpRequest:
-    """Texts in the V2 protocol's JSON."""
+    """Put texts into the V2 protocol's JSON."""
     tensor = {"name": "text", "datatype": "BYTES", "shape": [len(texts)], "data": list(texts)}
     body = json.dumps({"inputs": [tensor]}).encode()
     return HttpRequest({"Content-Type": "application/json"}, body)
 
 
 def rest_binary(texts: Sequence[str]) -> HttpRequest:
-    """Texts in the binary tensor extension, the answer asked for in it, too."""
+    """Put texts into the binary tensor extension, and ask for the answer in it, too."""
     return _binary([_text_tensor(texts)])
 
 
 def rest_tensors(feeds: Feeds) -> HttpRequest:
-    """Token ids in the binary tensor extension: INT64 [N, L] for each of the graph's inputs."""
+    """Put token ids into the binary tensor extension: INT64 [N, L] for each input of the graph."""
     tensors = []
     for name, array in feeds.items():
         tensor = InferInput(name, list(array.shape), "INT64")
@@ -62,7 +70,7 @@ def rest_tensors(feeds: Feeds) -> HttpRequest:
 
 
 def grpc(texts: Sequence[str]) -> bytes:
-    """A serialised ModelInferRequest with the texts in ``raw_input_contents``."""
+    """Serialise a ModelInferRequest with the texts in ``raw_input_contents``."""
     message = InferRequest(MODEL, [_text_tensor(texts)]).to_grpc()
     content: bytes = message.SerializeToString()
     return content
@@ -79,3 +87,55 @@ def _binary(tensors: list[InferInput]) -> HttpRequest:
     body, json_length = request.to_rest()
     headers = {"Content-Type": "application/octet-stream", JSON_LENGTH: str(json_length)}
     return HttpRequest(headers, body)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The texts of each request; requests are sent in this order, over and over."""
+
+    name: str
+    requests: tuple[tuple[str, ...], ...]
+
+    @property
+    def texts_per_request(self) -> int:
+        """The number of texts, the same in every request."""
+        return len(self.requests[0])
+
+
+class TextMaker:
+    """Makes texts for one tokenizer."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._special = self._count("the the") - 2
+        self._words = [word for word in WORDS.split() if self._count(word) == self._special + 1]
+        if not self._words:
+            raise ValueError("the tokenizer has none of our words as a single token")
+
+    def text(self, tokens: int, first_word: int = 0) -> str:
+        """A text of ``tokens`` tokens, special ones included, starting with word ``first_word``."""
+        count = tokens - self._special
+        words: Iterator[str] = cycle(self._words[first_word:] + self._words[:first_word])
+        text = " ".join(next(words) for _ in range(count))
+        if self._count(text) != tokens:
+            raise ValueError(f"no text of {tokens} tokens: the tokenizer joins words")
+        return text
+
+    def fixed(self, tokens: int = SHORT_TOKENS, texts: int = 1) -> Workload:
+        """One request of ``texts`` texts of one length."""
+        name = f"{tokens} tokens" if texts == 1 else f"{texts} x {tokens} tokens"
+        return Workload(name, (tuple(self.text(tokens) for _ in range(texts)),))
+
+    def mixed(self) -> Workload:
+        """Single texts of lengths drawn evenly from ``MIXED_TOKENS``, with a fixed seed."""
+        draw = random.Random(0)  # noqa: S311 - the same every time
+        shortest, longest = MIXED_TOKENS
+        longest = min(longest, self._tokenizer.max_length)
+        lengths = [draw.randint(shortest, longest) for _ in range(MIXED_COUNT)]
+        return Workload(
+            f"{shortest}-{longest} tokens",
+            tuple((self.text(n, i % len(self._words)),) for i, n in enumerate(lengths)),
+        )
+
+    def _count(self, text: str) -> int:
+        return len(self._tokenizer.encode([text])[0])

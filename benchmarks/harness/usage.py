@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import psutil
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MB = 1e6
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """Megabytes (10^6). ``pss`` counts a page by its share, ``uss`` only pages of nobody else."""
+    """Megabytes (10^6). ``pss`` counts a shared page by its share, ``uss`` only unshared pages."""
 
     rss: float
     pss: float
@@ -22,7 +20,7 @@ class Memory(msgspec.Struct, frozen=True):
 
 
 def memory(process: psutil.Process) -> Memory:
-    """Of a process and its children, from ``/proc/PID/smaps_rollup``."""
+    """Memory of a process and its children, from ``/proc/PID/smaps_rollup``."""
     infos = [info for p in _tree(process) if (info := _gone_is_none(p.memory_full_info))]
     return Memory(*(sum(getattr(i, kind) for i in infos) / MB for kind in ("rss", "pss", "uss")))
 

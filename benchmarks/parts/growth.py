@@ -1,33 +1,31 @@
-"""How loads, memory and rates grow: with the model's size, a text's length, texts a request.
-
-``python -m benchmarks.parts.growth``. And how a start grows with the number of a server's models.
-"""
+"""Growth of loads, memory and rates with the model, the texts, and the number of models."""
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from benchmarks import catalogue, models
-from benchmarks.bench import Bench, rotated
-from benchmarks.harness.figures import median_by_round, slope, summarize
-from benchmarks.harness.launch import launch, loading_seconds
-from benchmarks.harness.report import Table, shown
-from benchmarks.harness.usage import Memory, memory
-from benchmarks.load import BareCell, Cell, make_plan, measure_bare, measure_cell
-from benchmarks.parts import several
+from benchmarks.harness.figures import Value, grouped, rotated, slope, summarize, where
+from benchmarks.harness.launch import PREDICTOR, Server, launch, loading_seconds
+from benchmarks.harness.report import Goal, Table, Target, draw, median, shown, tabulate
+from benchmarks.harness.requests import Workload
+from benchmarks.harness.usage import Memory
+from benchmarks.models import MINILM
+from benchmarks.parts import catalogue
+from benchmarks.parts.bench import Bench
+from benchmarks.parts.catalogue import Names
+from benchmarks.parts.cells import JSON, BareCell, Cell, measure_bare, measure_cell
+from benchmarks.parts.cells import Load as Asked
 from storage_init.base.cpus import usable_cpus
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from benchmarks.harness.texts import Workload
 
 LENGTHS = (8, 16, 32, 64, 128, 256)
 TEXTS = (1, 4, 16)
 CONNECTIONS = 16
+MODEL_COUNTS = (1, 2, 4, 8)
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -46,57 +44,60 @@ class Load(msgspec.Struct, frozen=True):
         """Seconds without self-test and warm-up."""
         return loading_seconds(self.phases) or 0
 
+    @property
+    def millions(self) -> float:
+        """Millions of parameters."""
+        return self.parameters / 1e6
 
-class Growth(msgspec.Struct, frozen=True):
+
+class SeveralStart(msgspec.Struct, frozen=True):
+    """Seconds until all models of one server were ready."""
+
+    models: int
+    round: int
+    ready: float
+
+
+class Growth(Names, frozen=True):
     """The part's raw samples; ``cells`` and ``bare`` are of ``model`` and its automatic variant."""
 
-    model: str
-    int8: str | None
-    variant: str
     loads: list[Load]
     cells: list[Cell]
     bare: list[BareCell]
-    several: list[several.SeveralStart]
+    several: list[SeveralStart]
 
-    def points(self, variant: str, value: Callable[[Load], float]) -> list[tuple[float, float]]:
+    def points(self, variant: str, value: Value) -> list[tuple[float, float]]:
         """(millions of parameters, median of a value) of each model, the smallest first."""
-        found = []
-        for parameters in sorted({load.parameters for load in self.loads}):
-            values = summarize(
-                value(load)
-                for load in self.loads
-                if (load.parameters, load.variant) == (parameters, variant)
-            )
-            if values is not None:
-                found.append((parameters / 1e6, values.median))
-        return found
+        return _medians(where(self.loads, variant=variant), "millions", value)
 
     def slope(self, variant: str) -> float | None:
-        """Milliseconds of loading a million parameters."""
+        """Milliseconds of loading for a million parameters."""
         return slope(self.points(variant, lambda load: load.loading * 1000))
+
+    def per_model(self) -> float | None:
+        """Milliseconds of a server's start for each further model."""
+        return slope(_medians(self.several, "models", lambda start: start.ready * 1000))
+
+
+def _medians(samples: Sequence[Any], key: Value, value: Value) -> list[tuple[float, float]]:
+    """(key, median of a value) of samples, by key."""
+    found = sorted(grouped(samples, key).items())
+    return [(each, s.median) for each, same in found if (s := summarize(same, value))]
 
 
 def measure(bench: Bench) -> Growth:
-    """Loads of every model in every round, then rates of one."""
+    """Measure loads of every model and starts in every round, then rates of one model."""
     options = bench.options
-    result = Growth(
-        model=options.model,
-        int8=None if (small := bench.usable(options.model).int8) is None else small.name,
-        variant=bench.usable(options.model).automatic.name,
-        loads=[],
-        cells=[],
-        bare=[],
-        several=[],
-    )
+    result = Growth(**bench.subject().names(), loads=[], cells=[], bare=[], several=[])
     jobs = [
         (model, variant.name)
         for model in options.growth_models
-        for variant in bench.usable(model).variants
+        for variant in bench.subject(model).variants
     ]
     for number in range(options.rounds):
         bench.say(f"growth, round {number + 1} of {options.rounds}: loads")
         result.loads.extend(_load(bench, *job, number) for job in rotated(jobs, number))
-        result.several.extend(several.measure(bench, number))
+        result.several.extend(_start_several(bench, count, number) for count in MODEL_COUNTS)
     for number in range(options.rounds):
         bench.say(f"growth, round {number + 1} of {options.rounds}: rates")
         _rates(bench, result, number)
@@ -106,104 +107,127 @@ def measure(bench: Bench) -> Growth:
 def _load(bench: Bench, model: str, variant: str, number: int) -> Load:
     prepared = bench.prepared(model)
     with launch(catalogue.ours(prepared, variant, catalogue.SIZES), bench.logs) as running:
+        # Before /status is asked for, which takes memory.
+        used = running.memory()
         return Load(
             model=model,
-            parameters=models.parameters(prepared.source),
+            parameters=prepared.parameters(),
             variant=variant,
             round=number,
             ready=running.ready_seconds,
             phases=running.load_seconds(),
-            memory=memory(running.process),
+            memory=used,
         )
 
 
+def _start_several(bench: Bench, count: int, number: int) -> SeveralStart:
+    """Start one server with a folder of ``count`` links to one small model."""
+    folder = bench.prepared(MINILM).folder
+    with tempfile.TemporaryDirectory() as models:
+        for index in range(count):
+            (Path(models) / f"m{index}").symlink_to(folder)
+        flags = (f"--models_dir={models}",)
+        name = f"warmstart, {count} models"
+        server = Server(name, PREDICTOR, flags, ready_path="/v2/health/ready")
+        with launch(server, bench.logs) as running:
+            return SeveralStart(count, number, running.ready_seconds)
+
+
 def _rates(bench: Bench, result: Growth, number: int) -> None:
-    options = bench.options
-    prepared, usable = bench.prepared(options.model), bench.usable(options.model)
-    with launch(catalogue.ours(prepared, catalogue.AUTO), bench.logs) as running:
+    subject, seconds = bench.subject(), bench.options.seconds
+    with launch(catalogue.ours(subject.prepared, catalogue.AUTO), bench.logs) as running:
         for workload in _workloads(bench):
-            plan = make_plan(running, prepared, "rest-json", workload, CONNECTIONS)
-            result.cells.append(
-                measure_cell(
-                    running, plan, "rest-json", workload, number=number, seconds=options.seconds
-                )
+            load = Asked(subject.prepared, JSON, workload, CONNECTIONS)
+            result.cells.append(measure_cell(running, load, number=number, seconds=seconds))
+            bare = measure_bare(
+                load,
+                subject.automatic,
+                batch=workload.texts_per_request,
+                lanes=usable_cpus(),
+                number=number,
+                seconds=seconds,
             )
-            result.bare.append(
-                measure_bare(
-                    prepared,
-                    usable.automatic,
-                    workload,
-                    batch=workload.texts_per_request,
-                    lanes=usable_cpus(),
-                    threads=1,
-                    number=number,
-                    seconds=options.seconds,
-                )
-            )
+            result.bare.append(bare)
 
 
 def _workloads(bench: Bench) -> list[Workload]:
-    maker = bench.prepared(bench.options.model).texts()
+    maker = bench.subject().prepared.texts()
     lengths = [maker.fixed(tokens) for tokens in LENGTHS]
     batches = [maker.fixed(texts=texts) for texts in TEXTS]
     return list({workload.name: workload for workload in [*lengths, *batches]}.values())
 
 
 def tables(result: Growth) -> list[Table]:
-    """Loads by size, starts by number of models, rates by length and by texts a request."""
-    return [_sizes(result), several.table(result.several), _by_workload(result)]
+    """Loads by size, starts by number of models, rates by length and by texts in a request."""
+    return [_sizes(result), _several(result), _by_workload(result)]
 
 
 def _sizes(result: Growth) -> Table:
-    rows = []
-    for load in {(x.parameters, x.variant): x for x in result.loads}.values():
-        same = [x for x in result.loads if (x.model, x.variant) == (load.model, load.variant)]
-        rows.append(
-            [
-                load.model,
-                f"{load.parameters / 1e6:.0f} M",
-                load.variant,
-                shown(summarize(x.loading for x in same), 1000, 1),
-                shown(summarize(x.phases["total"] for x in same), 1000, 0),
-                shown(summarize(x.ready for x in same), 1000, 0),
-                shown(summarize(x.memory.pss for x in same), 1, 0),
-            ]
-        )
-    rows.sort(key=lambda row: (row[2], int(row[1].split()[0])))
-    slopes = {v: result.slope(v) for v in dict.fromkeys(x.variant for x in result.loads)}
+    loads = sorted(result.loads, key=lambda load: (load.variant, load.parameters))
+    columns = {
+        "load, ms": median("loading", 1000, 1),
+        "with checks, ms": median(lambda load: load.phases["total"], 1000, 0),
+        "ready, ms": median("ready", 1000, 0),
+        "PSS, MB": median("memory.pss", 1, 0),
+    }
+    slopes = {variant: result.slope(variant) for variant in grouped(loads, "variant")}
     notes = [
-        f"{variant}: {value:.3f} ms of loading a million parameters."
+        f"{variant}: {value:.3f} ms of loading for a million parameters."
         for variant, value in slopes.items()
         if value is not None
     ]
     notes.append("Sizes are checked, digests not; the load is without self-test and warm-up.")
-    header = [
-        *("model", "parameters", "variant", "load, ms", "with checks, ms", "ready, ms", "PSS, MB")
-    ]
-    return Table("Growth with the model's size", header, rows, notes)
+    keys: dict[str, Value] = {
+        "model": "model",
+        "parameters": lambda load: f"{load.millions:.0f} M",
+        "variant": "variant",
+    }
+    return tabulate("Growth with the model's size", loads, keys, columns, notes)
+
+
+def _several(result: Growth) -> Table:
+    cost = result.per_model()
+    notes = [] if cost is None else [f"A further model: {cost:.0f} ms."]
+    notes.append("MiniLM, each time verified, self-tested and warmed up.")
+    columns = {"ready, ms": median("ready", 1000, 0)}
+    return tabulate(
+        "Start by number of models", result.several, {"models": "models"}, columns, notes
+    )
 
 
 def _by_workload(result: Growth) -> Table:
-    rows = []
-    for name in dict.fromkeys(cell.workload for cell in result.cells):
-        ours = median_by_round((c.round, c.rate) for c in result.cells if c.workload == name)
-        bare = median_by_round((c.round, c.rate) for c in result.bare if c.workload == name)
-        p50 = summarize(c.p50 for c in result.cells if c.workload == name)
-        rows.append(
-            [
-                name,
-                shown(summarize(ours.values())),
-                shown(p50, 1, 2),
-                shown(summarize(bare.values())),
-            ]
-        )
-    header = ["request", "texts/s", "p50, ms", "bare, texts/s"]
+    bare = grouped(result.bare, "workload")
+    columns = {
+        "texts/s": median("rate"),
+        "p50, ms": median("p50", 1, 2),
+        "bare, texts/s": lambda cells: shown(summarize(bare[cells[0].workload], "rate")),
+    }
     note = f"{CONNECTIONS} connections, JSON; the bare loop runs one request's texts as a batch."
-    title = f"Growth with length and texts a request, {result.model} {result.variant}"
-    return Table(title, header, rows, [note])
+    title = f"Growth with length and texts in a request, {result.model} {result.automatic}"
+    return tabulate(title, result.cells, {"request": "workload"}, columns, [note])
 
 
-if __name__ == "__main__":
-    from benchmarks.runner import main
+def targets(result: Growth) -> Iterator[Target]:
+    """Point 7."""
+    variant, caveat = result.judged()
+    goal = Goal("7", "int8 load() as in 1, a million parameters", at_most=0.3, unit=" ms", digits=3)
+    yield goal.judge(summarize([result.slope(variant)]), caveat)
+    goal = Goal("7", "start, a further small model in one server", at_most=60, unit=" ms")
+    yield goal.judge(summarize([result.per_model()]))
 
-    sys.exit(main(sys.argv[1:], ["growth"]))
+
+def chart(result: Growth, out: Path) -> None:
+    """Loading and memory by the model's size."""
+    figure, (loads, sizes) = draw(2, 4)
+    for variant in dict.fromkeys(load.variant for load in result.loads):
+        times = result.points(variant, lambda load: load.loading * 1000)
+        megabytes = result.points(variant, "memory.pss")
+        loads.plot(*zip(*times, strict=True), marker="o", label=variant)
+        sizes.plot(*zip(*megabytes, strict=True), marker="o", label=variant)
+    loads.set(title="Loading", xlabel="million parameters", ylabel="ms")
+    sizes.set(title="Memory once ready", xlabel="million parameters", ylabel="PSS, MB")
+    for axes in (loads, sizes):
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+    loads.legend()
+    figure.savefig(out / "growth.png")

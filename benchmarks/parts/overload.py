@@ -1,60 +1,53 @@
-"""A server under twenty times what it can answer: what it serves, refuses, and takes of memory.
+"""A server under twenty times its sustainable rate: what it serves and refuses, and its memory.
 
-``python -m benchmarks overload``. The sustainable rate is measured first, by a closed loop on the
-same server. Then requests come at twenty times that rate in an open loop, each with a deadline.
+The sustainable rate is measured first, by a closed loop on the same server. Then requests come at
+twenty times that rate in an open loop, each with a deadline.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
-import msgspec
-
-from benchmarks import catalogue
-from benchmarks.client.flood import FloodOutcome, FloodPlan, run_flood
-from benchmarks.client.plan import Plan, run_client
-from benchmarks.harness.figures import quantile
-from benchmarks.harness.launch import ServerFailedError, launch
-from benchmarks.harness.report import NOTHING, Table
+from benchmarks.client.plan import FloodOutcome, FloodPlan, Plan, run_client, run_flood
+from benchmarks.harness.figures import quantile, summarize
+from benchmarks.harness.http import ServerFailedError
+from benchmarks.harness.launch import Running, launch
+from benchmarks.harness.report import NOTHING, Goal, Table, Target, draw
 from benchmarks.harness.requests import HttpRequest, rest_json
-from benchmarks.harness.usage import memory
-
-if TYPE_CHECKING:
-    from benchmarks.bench import Bench
-    from benchmarks.harness.launch import Running
+from benchmarks.parts import catalogue
+from benchmarks.parts.bench import Bench
+from benchmarks.parts.catalogue import Names
 
 TIMES = 20
 DEADLINE_SECONDS = 1.0
 PEAK_CONNECTIONS = 16
 WARMUP_SECONDS = 1.0
 PEAK_SECONDS = 5.0
-# What the client takes to start and to open its connections.
+# The client needs this long to start and to open its connections.
 CONNECT_SECONDS = 3.0
-# Enough for all that wait, and for the refusals on their way.
+# Enough for all waiting requests, and for refusals on their way.
 CONNECTIONS = 1000
 SAMPLE_SECONDS = 0.5
 PROBES = 20
 PROBE_SECONDS = 0.02
-# As before the load, within what a machine's noise does to a median.
+# A latency is normal up to this many times the idle median: the machine is noisy.
 NORMAL = 2.0
 NORMAL_IN_A_ROW = 5
 GIVE_UP_SECONDS = 30.0
 
 
-class Overload(msgspec.Struct, frozen=True):
-    """The part's raw samples; rates in answers a second, times in seconds, memory in MB of PSS.
+class Overload(Names, frozen=True):
+    """The part's raw samples; rates in answers per second, times in seconds, memory in MB of PSS.
 
-    ``peak_after``: the sustainable rate once more, when all was over. ``back``: from the end of the
-    flood to when latencies are what they were, None if they were not.
+    ``peak_after`` is the sustainable rate once more, after the flood. ``back`` is the time from the
+    end of the flood until latencies are normal again, None if they do not become so.
     """
 
-    model: str
-    variant: str
     deadline: float
     peak: float
     peak_after: float
@@ -67,34 +60,34 @@ class Overload(msgspec.Struct, frozen=True):
 
     @property
     def served_share(self) -> float:
-        """Answers in time a second, over the sustainable rate."""
+        """Answers in time per second, over the sustainable rate."""
         return len(self.outcome.answered) / self.outcome.seconds / self.peak
 
     @property
     def times(self) -> float:
-        """How many times the sustainable rate was sent indeed."""
+        """The rate that was really sent, over the sustainable rate."""
         return self.outcome.sent / self.outcome.seconds / self.peak
 
     @property
     def growth(self) -> float:
-        """MB of PSS, the most under load over that after the closed loop."""
+        """MB of PSS that the server had more under the flood than after the closed loop."""
         return max(self.pss) - self.before_pss
 
 
 def measure(bench: Bench) -> Overload:
-    """Measure once: what is asked is whether it holds."""
+    """Measure once: the question is whether the server holds."""
     options = bench.options
-    prepared, usable = bench.prepared(options.model), bench.usable(options.model)
-    request = rest_json(prepared.texts().fixed().requests[0])
+    subject = bench.subject()
+    request = rest_json(subject.prepared.texts().fixed().requests[0])
     timeout = {"X-Request-Timeout-Ms": f"{DEADLINE_SECONDS * 1000:.0f}"}
     wire = HttpRequest({**request.headers, **timeout}, request.body).wire()
-    with launch(catalogue.ours(prepared, catalogue.AUTO), bench.logs) as running:
+    with launch(catalogue.ours(subject.prepared, catalogue.AUTO), bench.logs) as running:
         bench.say("overload: the sustainable rate")
         peak = _peak(running, wire)
         idle = median(_probe(running, request) or GIVE_UP_SECONDS for _ in range(PROBES))
-        before = memory(running.process).pss
+        before = running.memory().pss
         rate, seconds = TIMES * peak, options.overload_seconds
-        bench.say(f"overload: {peak:.0f} a second; now {rate:.0f} for {seconds:g} s")
+        bench.say(f"overload: {peak:.0f} per second; now {rate:.0f} for {seconds:g} s")
         start = time.monotonic() + CONNECT_SECONDS
         plan = FloodPlan(running.http_port, start, [wire], rate, seconds, CONNECTIONS)
         with ThreadPoolExecutor(1) as pool:
@@ -103,15 +96,14 @@ def measure(bench: Bench) -> Overload:
             back = _back_to_normal(running, request, idle)
             outcome = flooding.result()
         return Overload(
-            model=options.model,
-            variant=usable.automatic.name,
+            **subject.names(),
             deadline=DEADLINE_SECONDS,
             peak=peak,
             peak_after=_peak(running, wire),
             outcome=outcome,
             before_pss=before,
             pss=pss,
-            after_pss=memory(running.process).pss,
+            after_pss=running.memory().pss,
             idle=idle,
             back=back,
         )
@@ -123,11 +115,11 @@ def _peak(running: Running, wire: bytes) -> float:
 
 
 def _watch(running: Running, start: float, end: float) -> list[float]:
-    """PSS, sample by sample, while the flood lasts."""
+    """Sample PSS while the flood lasts."""
     time.sleep(max(0, start - time.monotonic()))
     pss = []
     while time.monotonic() < end:
-        pss.append(memory(running.process).pss)
+        pss.append(running.memory().pss)
         time.sleep(max(0, min(SAMPLE_SECONDS, end - time.monotonic())))
     return pss
 
@@ -143,7 +135,7 @@ def _probe(running: Running, request: HttpRequest) -> float | None:
 
 
 def _back_to_normal(running: Running, request: HttpRequest, idle: float) -> float | None:
-    """Seconds from now to the first of several answers in a row that take no longer than before."""
+    """Seconds from now to the first of several normal answers in a row; None if there are none."""
     began, first, in_a_row = time.perf_counter(), 0.0, 0
     while (now := time.perf_counter()) - began < GIVE_UP_SECONDS:
         seconds = _probe(running, request)
@@ -159,7 +151,7 @@ def _back_to_normal(running: Running, request: HttpRequest, idle: float) -> floa
 
 
 def tables(result: Overload) -> list[Table]:
-    """What became of the requests, and of the server."""
+    """Make one table of the requests' outcomes and of the server's rates and memory."""
     out = result.outcome
     rows = [
         ["sustainable rate, before and after", f"{result.peak:.0f}, {result.peak_after:.0f} /s"],
@@ -181,7 +173,7 @@ def tables(result: Overload) -> list[Table]:
     note += f"{NORMAL_IN_A_ROW} times in a row. The client has a share of the same CPUs."
     if out.first_error:
         note += f" The first error: {out.first_error}"
-    title = f"Overload, {result.model} {result.variant}"
+    title = f"Overload, {result.model} {result.automatic}"
     return [Table(title, ["", ""], rows, [note])]
 
 
@@ -195,7 +187,34 @@ def _megabytes(result: Overload) -> str:
     return f"{result.before_pss:.0f}, {max(result.pss):.0f}, {result.after_pss:.0f} MB"
 
 
-if __name__ == "__main__":
-    from benchmarks.runner import main
+def targets(result: Overload) -> Iterator[Target]:
+    """Point 8."""
+    out = result.outcome
+    text = "served under 20 times the sustainable rate, over that rate"
+    yield Goal("8", text, at_least=0.95).judge(summarize([result.served_share]))
+    refusals = [quantile(out.refused, 0.99) * 1000] if out.refused else []
+    goal = Goal("8", "p99 of refusals", at_most=50, unit=" ms", digits=1)
+    yield goal.judge(summarize(refusals))
+    accepted = [*out.answered, *out.late]
+    goal = Goal("8", "p99 of requests that were let in, over their deadline", at_most=1)
+    share = [quantile(accepted, 0.99) / result.deadline] if accepted else []
+    yield goal.judge(summarize(share))
+    yield Goal("8", "back to normal", at_most=2, unit=" s").judge(summarize([result.back]))
+    growth = f"{result.growth:+.0f} MB to {max(result.pss):.0f} MB"
+    yield Target("8", "PSS under overload", "bounded", growth, None)
 
-    sys.exit(main(sys.argv[1:], ["overload"]))
+
+def chart(result: Overload, out: Path) -> None:
+    """Latencies of answers and refusals, and memory meanwhile."""
+    figure, (latencies, sizes) = draw(2, 4)
+    outcome = result.outcome
+    for name, seconds in (("answered", outcome.answered), ("refused", outcome.refused)):
+        values = sorted(1000 * value for value in seconds)
+        latencies.plot(values, [n / len(values) for n in range(1, len(values) + 1)], label=name)
+    latencies.axvline(1000 * result.deadline, color="tab:gray", linestyle="--", label="deadline")
+    latencies.set(title="Latency", xlabel="ms", ylabel="share", xscale="log")
+    sizes.plot([n * SAMPLE_SECONDS for n in range(len(result.pss))], result.pss)
+    sizes.set(title="Memory", xlabel="s of overload", ylabel="PSS, MB")
+    sizes.set_ylim(bottom=0)
+    latencies.legend()
+    figure.savefig(out / "overload.png")

@@ -1,133 +1,116 @@
-"""Requests a second and latencies of every server under one closed loop, beside the bare session.
+"""Rates and latencies of every server under one closed loop, beside the bare session.
 
-``python -m benchmarks throughput``. Each round starts all servers anew and keeps them up; only one
-is under load at a time. Within a cell (protocol, texts, connections) the servers and the bare loops
-take turns, so that they are seconds apart.
+Each round starts all servers anew and keeps them up; only one is under load at a time. Within a
+cell (protocol, texts, connections) the servers and the bare loops take turns, so that they are
+seconds apart.
 """
 
 from __future__ import annotations
 
-import sys
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import msgspec
+import numpy as np
 
-from benchmarks import catalogue
-from benchmarks.bench import Bench, rotated
-from benchmarks.harness.launch import Running, Server, ServerFailedError, launch
-from benchmarks.harness.requests import PROTOCOLS, Protocol
-from benchmarks.load import make_plan, measure_bare, measure_cell
-from benchmarks.parts import independence
-from benchmarks.parts.throughput_result import BARE_BATCHES, JSON, JUDGED, Throughput
-from benchmarks.parts.throughput_tables import tables
+from benchmarks.harness.figures import ByRound, Value, by_round, rotated
+from benchmarks.harness.http import ServerFailedError
+from benchmarks.harness.launch import Running, Server, launch
+from benchmarks.harness.requests import PROTOCOLS, rest_json
+from benchmarks.parts import catalogue
+from benchmarks.parts.bench import Bench
+from benchmarks.parts.catalogue import Names, Subject, ours_name
+from benchmarks.parts.cells import JSON, BareCell, Cell, Load, measure_bare, measure_cell
 from storage_init.base.cpus import usable_cpus
+from storage_init.format.package import BatchSensitivity
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from benchmarks.catalogue import Usable
-    from benchmarks.harness.texts import Workload
-    from benchmarks.parts.independence import Independence
-    from benchmarks.prepared import Prepared
-
-__all__ = ["measure", "tables"]
+BARE_BATCHES = (1, 4, 16)
+# Where targets are judged and settings by hand are tried.
+JUDGED = 16
 
 
-@dataclass(frozen=True)
-class Coordinates:
-    """A cell of the table."""
+class Independence(msgspec.Struct, frozen=True):
+    """The largest move and the changed labels of ``texts`` answers, alone and among others."""
 
-    protocol: Protocol
-    workload: Workload
-    connections: int
+    texts: int
+    largest_move: float
+    flipped: int
+
+
+class Throughput(Names, frozen=True):
+    """The part's raw samples; ``fixed`` and ``mixed`` name its two workloads.
+
+    ``by_hand`` names the servers with explicit lanes and threads; ``lanes`` are those of the bare
+    loops.
+    """
+
+    fixed: str
+    mixed: str
+    lanes: int
+    by_hand: list[str]
+    sensitivity: dict[str, BatchSensitivity]
+    cells: list[Cell]
+    bare: list[BareCell]
+    notes: list[str]
+    independence: Independence | None = None
+
+    def of(self, server: str, at: tuple[str, str, int], value: Value = "rate") -> ByRound:
+        """A value of a server's cells at (protocol, workload, connections), by default the rate."""
+        protocol, workload, connections = at
+        where = {"protocol": protocol, "workload": workload, "connections": connections}
+        return by_round(self.cells, value, server=server, **where)
+
+    def of_bare(
+        self, variant: str, workload: str, batch: int, lanes: int, value: Value = "rate"
+    ) -> ByRound:
+        """A value of a bare loop, by default its rate."""
+        where = {"workload": workload, "batch": batch, "lanes": lanes}
+        return by_round(self.bare, value, variant=variant, **where)
 
 
 def measure(bench: Bench) -> Throughput:
     """Measure every cell in every round."""
-    options = bench.options
-    prepared, usable = bench.prepared(options.model), bench.usable(options.model)
-    fixed, mixed = prepared.texts().fixed(), prepared.texts().mixed()
-    cells = [
-        Coordinates(protocol, workload, connections)
+    options, subject = bench.options, bench.subject()
+    maker = subject.prepared.texts()
+    fixed, mixed = maker.fixed(), maker.mixed()
+    loads = [
+        Load(subject.prepared, protocol, workload, connections)
         for protocol in PROTOCOLS
         for workload in (fixed, mixed)
         for connections in options.connections
     ]
-    hand = _by_hand(prepared, usable)
+    hand = _by_hand(subject)
     servers = [s for s in [*_servers(bench), *hand] if options.wants(s.name)]
     result = Throughput(
-        model=options.model,
-        int8=usable.int8.name if usable.int8 else None,
-        automatic=usable.automatic.name,
+        **subject.names(),
         fixed=fixed.name,
         mixed=mixed.name,
         lanes=usable_cpus(),
         by_hand=[server.name for server in hand],
-        sensitivity={v.name: v.batch_sensitivity for v in usable.variants},
+        sensitivity={v.name: v.batch_sensitivity for v in subject.variants},
         cells=[],
         bare=[],
-        notes=[f"{name} is not served here: {why}" for name, why in usable.refused.items()],
+        notes=subject.notes(),
     )
-    if not catalogue.peers(prepared, usable.automatic, 1):
-        result.notes.append(catalogue.NO_MOSEC)
     for number in range(options.rounds):
         bench.say(f"throughput, round {number + 1} of {options.rounds}: starting the servers")
         with ExitStack() as stack:
-            running = _start_all(stack, rotated(servers, number), bench, result)
-            for cell in cells:
-                _measure_servers(bench, result, running, cell, number)
-                if cell.protocol == JSON:
-                    _measure_loops(bench, result, usable, cell, number)
-    return msgspec.structs.replace(result, independence=_independence(bench, mixed))
+            started = [_enter(stack, s, bench, result) for s in rotated(servers, number)]
+            running = [server for server in started if server is not None]
+            for load in loads:
+                _measure_servers(bench, result, running, load, number)
+                if load.protocol == JSON:
+                    _measure_loops(bench, result, load, number)
+    with launch(catalogue.ours(subject.prepared, catalogue.AUTO), bench.logs) as automatic:
+        found = _independence(automatic, [request[0] for request in mixed.requests])
+    return msgspec.structs.replace(result, independence=found)
 
 
-def _independence(bench: Bench, mixed: Workload) -> Independence:
-    prepared = bench.prepared(bench.options.model)
-    texts = [request[0] for request in mixed.requests]
-    with launch(catalogue.ours(prepared, catalogue.AUTO), bench.logs) as running:
-        return independence.measure(running, texts)
-
-
-def _servers(bench: Bench) -> list[Server]:
-    options = bench.options
-    prepared, usable = bench.prepared(options.model), bench.usable(options.model)
-    return [
-        *catalogue.baselines(prepared, options.work),
-        # A worker a CPU: that is how the peer answers most.
-        *catalogue.peers(prepared, usable.int8 or usable.automatic, workers=usable_cpus()),
-        *(catalogue.ours(prepared, variant.name) for variant in usable.variants),
-        catalogue.ours(prepared, catalogue.AUTO),
-    ]
-
-
-def _by_hand(prepared: Prepared, usable: Usable) -> list[Server]:
-    """Every variant with a lane a CPU, and with one lane that has all CPUs."""
-    cpus = usable_cpus()
-    return [
-        catalogue.ours(
-            prepared,
-            variant.name,
-            f"--lanes={lanes}",
-            f"--threads={threads}",
-            name=f"{catalogue.ours_name(variant.name)}, {lanes} lanes of {threads}",
-        )
-        for variant in usable.variants
-        for lanes, threads in dict.fromkeys([(cpus, 1), (1, cpus)])
-    ]
-
-
-def _start_all(
-    stack: ExitStack, servers: list[Server], bench: Bench, result: Throughput
-) -> list[Running]:
-    return [r for s in servers if (r := _start_one(stack, s, bench, result)) is not None]
-
-
-def _start_one(
-    stack: ExitStack, server: Server, bench: Bench, result: Throughput
-) -> Running | None:
-    """A server that does not start is a note in the report, not the end of the benchmark."""
+def _enter(stack: ExitStack, server: Server, bench: Bench, result: Throughput) -> Running | None:
+    """Start a server; a failed start is a note in the report, not the end of the benchmark."""
     try:
         return stack.enter_context(launch(server, bench.logs))
     except ServerFailedError as error:
@@ -135,63 +118,87 @@ def _start_one(
         return None
 
 
+def _servers(bench: Bench) -> list[Server]:
+    subject = bench.subject()
+    prepared = subject.prepared
+    return [
+        *catalogue.baselines(prepared, bench.options.work),
+        # With a worker for each CPU the peer answers most.
+        *catalogue.peers(prepared, subject.int8 or subject.automatic, workers=usable_cpus()),
+        *(catalogue.ours(prepared, variant.name) for variant in subject.variants),
+        catalogue.ours(prepared, catalogue.AUTO),
+    ]
+
+
+def _by_hand(subject: Subject) -> list[Server]:
+    """Every variant with a lane for each CPU, and with one lane that has all CPUs."""
+    cpus = usable_cpus()
+    return [
+        catalogue.ours(
+            subject.prepared,
+            variant.name,
+            f"--lanes={lanes}",
+            f"--threads={threads}",
+            name=f"{ours_name(variant.name)}, {lanes} lanes of {threads}",
+        )
+        for variant in subject.variants
+        for lanes, threads in dict.fromkeys([(cpus, 1), (1, cpus)])
+    ]
+
+
 def _measure_servers(
-    bench: Bench, result: Throughput, running: list[Running], cell: Coordinates, number: int
+    bench: Bench, result: Throughput, running: Sequence[Running], load: Load, number: int
 ) -> None:
-    options = bench.options
-    prepared = bench.prepared(options.model)
-    for server in _taking_part(running, cell, result.by_hand):
+    for server in _taking_part(running, load, result.by_hand):
         bench.say(
-            f"{cell.protocol}, {cell.workload.name}, {cell.connections}: {server.server.name}"
+            f"{load.protocol}, {load.workload.name}, {load.connections}: {server.server.name}"
         )
-        plan = make_plan(server, prepared, cell.protocol, cell.workload, cell.connections)
-        result.cells.append(
-            measure_cell(
-                server, plan, cell.protocol, cell.workload, number=number, seconds=options.seconds
-            )
-        )
+        cell = measure_cell(server, load, number=number, seconds=bench.options.seconds)
+        result.cells.append(cell)
 
 
-def _taking_part(
-    running: list[Running], cell: Coordinates, by_hand: list[str]
-) -> Iterator[Running]:
-    """Everyone is asked in JSON; in the other protocols only our own choice is of interest."""
+def _taking_part(running: Sequence[Running], load: Load, by_hand: list[str]) -> Iterator[Running]:
+    """All servers are asked in JSON; in the other protocols only our own choice is of interest."""
     for server in running:
         name = server.server.name
         if name in by_hand:
-            takes_part = cell.protocol == JSON and cell.connections == JUDGED
+            takes_part = load.protocol == JSON and load.connections == JUDGED
         else:
-            takes_part = cell.protocol == JSON or name == catalogue.ours_name(catalogue.AUTO)
+            takes_part = load.protocol == JSON or name == ours_name(catalogue.AUTO)
         if takes_part:
             yield server
 
 
-def _measure_loops(
-    bench: Bench, result: Throughput, usable: Usable, cell: Coordinates, number: int
-) -> None:
-    """The bare session beside the cell it is compared with: one lane, or a lane a CPU."""
-    options, workload = bench.options, cell.workload
-    loops = {1: [(1, 1)], JUDGED: [(batch, result.lanes) for batch in BARE_BATCHES]}.get(
-        cell.connections, []
-    )
-    for variant in usable.variants:
-        for batch, lanes in rotated(loops, number):
-            bench.say(f"bare {variant.name}, {workload.name}, batch {batch}, {lanes} lanes")
+def _measure_loops(bench: Bench, result: Throughput, load: Load, number: int) -> None:
+    """Loop over the bare session as the cell asks for: with one lane, or a lane for each CPU."""
+    seconds = bench.options.seconds
+    loops = {1: [(1, 1)], JUDGED: [(batch, result.lanes) for batch in BARE_BATCHES]}
+    for variant in bench.subject().variants:
+        for batch, lanes in rotated(loops.get(load.connections, []), number):
+            bench.say(f"bare {variant.name}, {load.workload.name}, batch {batch}, {lanes} lanes")
             result.bare.append(
                 measure_bare(
-                    bench.prepared(options.model),
-                    variant,
-                    workload,
-                    batch=batch,
-                    lanes=lanes,
-                    threads=1,
-                    number=number,
-                    seconds=options.seconds,
+                    load, variant, batch=batch, lanes=lanes, number=number, seconds=seconds
                 )
             )
 
 
-if __name__ == "__main__":
-    from benchmarks.runner import main
+def _independence(running: Running, texts: Sequence[str]) -> Independence:
+    """Ask for every text by itself, then for all of them over many connections at a time."""
 
-    sys.exit(main(sys.argv[1:], ["throughput"]))
+    def ask(text: str) -> dict[str, Any]:
+        outputs = json.loads(running.ask(rest_json([text])))["outputs"]
+        return {output["name"]: output["data"] for output in outputs}
+
+    def values(answer: dict[str, Any]) -> np.ndarray[Any, Any]:
+        return np.array(answer.get("probabilities") or answer["embedding"])
+
+    alone = [ask(text) for text in texts]
+    with ThreadPoolExecutor(JUDGED) as pool:
+        together = list(pool.map(ask, texts))
+    pairs = list(zip(alone, together, strict=True))
+    return Independence(
+        texts=len(texts),
+        largest_move=max(float(np.abs(values(one) - values(other)).max()) for one, other in pairs),
+        flipped=sum(one.get("label") != other.get("label") for one, other in pairs),
+    )

@@ -6,21 +6,16 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmarks.harness import machine, report
-from benchmarks.harness.compiled import ensure_compiled
+from benchmarks.harness.http import ServerFailedError
 from benchmarks.harness.requests import rest_json
 from benchmarks.pods.report import chart, tables
 from benchmarks.pods.starts import measure
-from benchmarks.pods.target import StartFailedError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmarks.pods.target import Target
+from benchmarks.pods.target import Target
 
 TARGETS = ("kubernetes", "podman", "process")
 TEXT = "I would watch this film again tomorrow."
@@ -40,14 +35,12 @@ def main(argv: Sequence[str]) -> int:
             answers=given.answers,
             say=_say,
         )
-    except StartFailedError as error:
+    except ServerFailedError as error:
         _say(f"cold start not measured: {error}")
         return 1
     command = " ".join(["python -m benchmarks.cold_start", *argv])
     described = machine.describe()
-    text = report.markdown(described, command, [], tables(result))
-    report.write(out, described, command, {"pods": result}, text)
-    print(text)
+    print(report.write(out, described, command, {"pods": result}, [], tables(result)))
     if find_spec("matplotlib") is None:
         _say("no chart: matplotlib is not installed (extra: bench)")
     else:
@@ -61,35 +54,28 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.cold_start",
         description="Start a predictor again and again, and say where the time goes.",
     )
-    parser.add_argument(
-        "--target", type=_targets, required=True, help=f"{', '.join(TARGETS)}; several take turns"
+    add = parser.add_argument
+    add("--target", type=_targets, required=True, help=f"{', '.join(TARGETS)}; several take turns")
+    add("--iterations", type=int, default=10)
+    add("--answers", type=int, default=100, help="after the first (default: 100)")
+    add("--text", default=TEXT, help="what the model is asked about")
+    add("--folder", type=Path, default=Path(".bench"), help="keeps prepared models")
+    add("--out", type=Path, help="folder of the report (default: in --folder)")
+    add = parser.add_argument_group("kubernetes").add_argument
+    add("--namespace", default="default")
+    add("--service", default="sentiment", help="the InferenceService")
+    add("--context", help="of kubectl's configuration (default: the current one)")
+    add("--port", type=int, default=8080, help="of REST in the pod")
+    add("--direct", action="store_true", help="ask the pod itself; from within the cluster")
+    add = parser.add_argument_group("podman").add_argument
+    overlay, about = Path("manifests/overlays/pvc"), "a kustomization, or a rendered file"
+    add("--manifests", type=Path, default=overlay, help=f"{about} (default: %(default)s)")
+    add(
+        "--image", type=_image, action="append", default=[], help="NAME=REFERENCE, of a local image"
     )
-    parser.add_argument("--iterations", type=int, default=10)
-    parser.add_argument("--answers", type=int, default=100, help="after the first (default: 100)")
-    parser.add_argument("--text", default=TEXT, help="what the model is asked about")
-    parser.add_argument("--folder", type=Path, default=Path(".bench"), help="keeps prepared models")
-    parser.add_argument("--out", type=Path, help="folder of the report (default: in --folder)")
-    cluster = parser.add_argument_group("kubernetes")
-    cluster.add_argument("--namespace", default="default")
-    cluster.add_argument("--service", default="sentiment", help="the InferenceService")
-    cluster.add_argument("--context", help="of kubectl's configuration (default: the current one)")
-    cluster.add_argument("--port", type=int, default=8080, help="of REST in the pod")
-    cluster.add_argument(
-        "--direct", action="store_true", help="ask the pod itself; from within the cluster"
-    )
-    pod = parser.add_argument_group("podman")
-    pod.add_argument(
-        "--manifests",
-        type=Path,
-        default=Path("manifests/overlays/pvc"),
-        help="a kustomization, or a rendered file (default: %(default)s)",
-    )
-    pod.add_argument(
-        "--image", type=_image, action="append", default=[], help="NAME=REFERENCE, of an image here"
-    )
-    pod.add_argument("--network", choices=("host", "none"), default="host")
-    process = parser.add_argument_group("process")
-    process.add_argument("--model-dir", type=Path, help="a prepared model (default: MiniLM)")
+    add("--network", choices=("host", "none"), default="host")
+    add = parser.add_argument_group("process").add_argument
+    add("--model-dir", type=Path, help="a prepared model (default: MiniLM)")
     return parser
 
 
@@ -114,16 +100,16 @@ def _target(name: str, given: argparse.Namespace, out: Path) -> Target:
         api = connect(given.context)
         return Kubernetes(api, given.namespace, given.service, given.direct, given.port)
     if name == "podman":
-        from benchmarks.pods.manifests import service_pod
+        from benchmarks.pods.kserve import service_pod
         from benchmarks.pods.podman import Podman
 
         service, pod = service_pod(given.manifests)
         return Podman(pod, service, dict(given.image), given.network)
-    from benchmarks.pods.process import Process
-    from benchmarks.prepared import MINILM, prepare
+    from benchmarks.models import MINILM, prepare
+    from benchmarks.pods.target import Process
 
-    _say("compiling what has no byte code yet")
-    ensure_compiled()
+    _say("compiling modules without byte code")
+    machine.ensure_compiled()
     return Process(given.model_dir or prepare(MINILM, given.folder.resolve()).folder, out)
 
 

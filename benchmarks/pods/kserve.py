@@ -1,19 +1,27 @@
 """The pod that KServe makes of an InferenceService, as far as its manifests decide it.
 
-After KServe's predictor reconciler and its storage initializer's webhook (v0.20): runtime and
-service merged, arguments appended to one another, names filled in, the model's volume added.
+This follows KServe's predictor reconciler and its storage initializer's webhook (v0.20): they merge
+runtime and service, append arguments to one another, fill in names, and add the model's volume.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
 from typing import Any
+
+import yaml
+
+from benchmarks.harness.http import ServerFailedError
 
 Document = dict[str, Any]
 
 MODELS = "/mnt/models"
 
-# What identifies an element of a list, as in Kubernetes' strategic merge.
+# The key of the elements of a list, as in Kubernetes' strategic merge.
 KEYS = {
     "env": "name",
     "ports": "containerPort",
@@ -21,33 +29,23 @@ KEYS = {
     "volumes": "name",
 }
 
-# Of a predictor, what says how to run the pod rather than what is in it.
+# Fields of a predictor that say how to run the pod, not what is in it.
 NOT_THE_PODS = {
-    "annotations",
-    "autoScaling",
-    "canaryTrafficPercent",
-    "containerConcurrency",
-    "deploymentStrategy",
-    "labels",
-    "maxReplicas",
-    "minReplicas",
-    "model",
-    "name",
-    "scaleMetric",
-    "scaleTarget",
-    "storageContainerName",
+    *("annotations", "autoScaling", "canaryTrafficPercent", "containerConcurrency"),
+    *("deploymentStrategy", "labels", "maxReplicas", "minReplicas", "model", "name"),
+    *("scaleMetric", "scaleTarget", "storageContainerName"),
 }
-# Of a predictor's model, what is not the container's.
+# Fields of a predictor's model that are not the container's.
 NOT_THE_CONTAINERS = {"modelFormat", "protocolVersion", "runtime", "storageUri"}
 
 
 def of_kind(documents: list[Document], *kinds: str) -> list[Document]:
-    """Those of some kinds."""
+    """The documents of some kinds."""
     return [document for document in documents if document["kind"] in kinds]
 
 
 def merge(base: Any, over: Any, field: str = "") -> Any:
-    """Strategic merge: mappings by name, some lists by a key, anything else replaced."""
+    """Merge strategically: mappings by name, some lists by a key; anything else is replaced."""
     if isinstance(base, dict) and isinstance(over, dict):
         merged = dict(base)
         for name, value in over.items():
@@ -70,7 +68,7 @@ def predictors(service: Document) -> list[Document]:
 
 
 def runtime_of(predictor: Document, documents: list[Document]) -> Document | None:
-    """The runtime that a predictor names; none for a container of its own."""
+    """The runtime that a predictor names; None if it has a container of its own."""
     if "model" not in predictor:
         return None
     wanted = predictor["model"]["runtime"]
@@ -105,12 +103,12 @@ def pod_of(service: Document, predictor: Document, documents: list[Document]) ->
 
 
 def containers(pod: Document) -> list[Document]:
-    """Those that come before the others first."""
+    """All containers of a pod, the init containers first."""
     return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
 
 
 def _set_env(container: Document, name: str, value: str) -> str:
-    """Replace a variable; what it was, empty if it was not there."""
+    """Replace a variable if it is there, and return what it was before, else an empty string."""
     for variable in container.get("env", []):
         if variable["name"] == name:
             before, variable["value"] = variable["value"], value
@@ -153,3 +151,34 @@ def _init_container(uri: str, initializer: str, volume: str, all_: list[Document
     }
     merged: Document = merge(injected, ours["container"])
     return merged
+
+
+def service_pod(manifests: Path) -> tuple[str, Document]:
+    """Find the first service of some manifests: its name, and its stable predictor's pod.
+
+    Args:
+        manifests: a kustomization's folder, or a file that was rendered before.
+
+    Raises:
+        ServerFailedError: kubectl cannot render it, or there is no service in it.
+    """
+    documents = list(yaml.safe_load_all(_text(manifests)))
+    services = of_kind(documents, "InferenceService")
+    if not services:
+        raise ServerFailedError(f"{manifests} holds no InferenceService")
+    service = services[0]
+    return service["metadata"]["name"], pod_of(service, predictors(service)[0], documents)
+
+
+def _text(manifests: Path) -> str:
+    if manifests.is_file():
+        return manifests.read_text()
+    kubectl = shutil.which("kubectl", path=sysconfig.get_path("scripts")) or shutil.which("kubectl")
+    if kubectl is None:
+        raise ServerFailedError("no kubectl here to render the manifests: name a rendered file")
+    done = subprocess.run(
+        [kubectl, "kustomize", manifests], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ServerFailedError(f"kubectl kustomize {manifests} failed: {done.stderr.strip()}")
+    return done.stdout

@@ -1,41 +1,36 @@
 """A pod of an InferenceService, deleted on a cluster and replaced by its Deployment.
 
-Moments are those at which this program hears of them from a watch: the API server's own times are
-whole seconds, of another clock.
+Milestones have the times at which this program hears of them from a watch: the API server's own
+times are whole seconds of another clock.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 
-from benchmarks.pods.http import ANSWER_SECONDS, Http
-from benchmarks.pods.target import Started, StartFailedError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from benchmarks.harness.http import ANSWER_SECONDS, Http, ServerFailedError
+from benchmarks.pods.target import Ask, Started
 
 READY_SECONDS = 1800
 WATCH_SECONDS = 60
 GONE = 410
 CONDITIONS = {"PodScheduled": "scheduled", "Initialized": "initialised", "Ready": "ready"}
-# Reasons to wait that waiting does not cure.
+# Reasons for which a container waits in vain.
 HOPELESS = {
-    *(
-        "CrashLoopBackOff",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "RunContainerError",
-    ),
-    *("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"),
+    *("CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError"),
+    *("RunContainerError", "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"),
+    "InvalidImageName",
 }
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+DURATION = r"([\d.]+)(h|ms|m|us|µs|ns|s)"
 
 
 @dataclass(frozen=True)
@@ -43,10 +38,10 @@ class Kubernetes:
     """The predictor of an InferenceService.
 
     Args:
-        api: of the cluster.
-        namespace, service: whose pods; its model has the service's name.
-        direct: ask the pod's own address, from within the cluster, not by the API server's proxy.
-        port: of REST in the pod.
+        api: the cluster's API.
+        namespace, service: of the InferenceService; its model has the service's name.
+        direct: ask at the pod's own address, from within the cluster, not through the API server.
+        port: the pod's REST port.
     """
 
     api: Any
@@ -67,18 +62,16 @@ class Kubernetes:
 
     @contextmanager
     def started(self) -> Iterator[Started]:
-        """As ``Target`` says; the new pod stays."""
+        """Start a predictor as ``Target`` says; the new pod stays."""
         known = self._pods()
         old = self._oldest_ready(known.items)
         birth = _Birth({pod.metadata.uid for pod in known.items})
         self.api.delete_namespaced_pod(old.metadata.name, self.namespace)
         self._wait(birth, known.metadata.resource_version)
         pod = birth.pod
-        exchange = self._exchange(pod)
-        with closing(exchange) if isinstance(exchange, Http) else nullcontext(exchange) as asked:
+        with self._asking(pod) as ask:
             spent = self._pulls(pod) | _init_containers(pod)
-            place = pod.spec.node_name
-            yield Started(self.service, asked, birth.milestones, spent, place)
+            yield Started(self.service, ask, birth.milestones, spent, pod.spec.node_name)
 
     @property
     def _selector(self) -> str:
@@ -90,7 +83,7 @@ class Kubernetes:
     def _oldest_ready(self, pods: list[Any]) -> Any:
         ready = [p for p in pods if "ready" in _reached(p) and not p.metadata.deletion_timestamp]
         if not ready:
-            raise StartFailedError(
+            raise ServerFailedError(
                 f"no pod of InferenceService {self.service} in {self.namespace} is ready: "
                 f"kubectl get pods -n {self.namespace} -l {self._selector}"
             )
@@ -100,7 +93,7 @@ class Kubernetes:
         deadline = time.monotonic() + READY_SECONDS
         while "ready" not in birth.milestones:
             if time.monotonic() > deadline:
-                raise StartFailedError(f"no new pod of {self.service} was ready in time")
+                raise ServerFailedError(f"no new pod of {self.service} was ready in time")
             watching = watch.Watch()
             try:
                 for event in watching.stream(
@@ -122,29 +115,32 @@ class Kubernetes:
                 for pod in listed.items:
                     birth.note(pod)
 
-    def _exchange(self, pod: Any) -> Http | _Proxy:
+    def _asking(self, pod: Any) -> AbstractContextManager[Ask]:
         if self.direct:
-            return Http(self.port, pod.status.pod_ip)
-        return _Proxy(self.api.api_client, self.namespace, f"{pod.metadata.name}:{self.port}")
+            return closing(Http(self.port, pod.status.pod_ip))
+        address = f"{pod.metadata.name}:{self.port}"
+        return nullcontext(_Proxy(self.api.api_client, self.namespace, address))
 
     def _pulls(self, pod: Any) -> dict[str, float]:
-        """How long each image took, as the kubelet says; nothing for one that was there."""
+        """Seconds of each image's pull, from the kubelet's events; none if it was there."""
         events = self.api.list_namespaced_event(
             self.namespace, field_selector=f"involvedObject.uid={pod.metadata.uid}"
         )
-        pulled = (event for event in events.items if event.reason == "Pulled")
         found = {}
-        for event in pulled:
-            seconds = pull_seconds(event.message)
+        for event in events.items:
             name = re.search(r"{(.*)}", event.involved_object.field_path or "")
-            if seconds is not None and name:
+            if (
+                event.reason == "Pulled"
+                and name
+                and (seconds := pull_seconds(event.message)) is not None
+            ):
                 found[f"image of {name[1]}"] = seconds
         return found
 
 
 @dataclass
 class _Birth:
-    """What is heard of the first pod that was not known before; ``zero`` is the deletion."""
+    """The first pod that was not known before; ``zero`` is when the old one was deleted."""
 
     known: set[str]
     zero: float = field(default_factory=time.perf_counter)
@@ -152,29 +148,29 @@ class _Birth:
     pod: Any = None
 
     def note(self, pod: Any) -> None:
-        """What a watch says of any pod of the service.
+        """Take a state of any pod of the service, as a watch gives it.
 
         Raises:
-            StartFailedError: this one will not be ready.
+            ServerFailedError: the new pod will not become ready.
         """
         now = time.perf_counter() - self.zero
         if pod.metadata.uid in self.known:
             return
         if self.pod is not None and pod.metadata.uid != self.pod.metadata.uid:
-            return  # of a second one, when several are missing
+            return  # a second new pod, if several were missing
         self.pod = pod
         for name in _reached(pod):
             self.milestones.setdefault(name, now)
         for status in _statuses(pod):
             waiting = status.state.waiting
             if waiting and waiting.reason in HOPELESS:
-                raise StartFailedError(
+                raise ServerFailedError(
                     f"{pod.metadata.name}, {status.name}: {waiting.reason}: {waiting.message}"
                 )
 
 
 class _Proxy:
-    """An ``Exchange`` through the API server: from wherever kubectl works."""
+    """Asks through the API server, which works wherever kubectl works."""
 
     def __init__(self, api_client: Any, namespace: str, pod: str) -> None:
         self._client = api_client
@@ -193,7 +189,7 @@ class _Proxy:
                 _request_timeout=ANSWER_SECONDS,
             )
         except ApiException as error:
-            raise StartFailedError(
+            raise ServerFailedError(
                 f"{method} {path} is answered {error.status}: {error.body}"
             ) from error
         content: bytes = response.read()
@@ -201,29 +197,29 @@ class _Proxy:
 
 
 def connect(context: str | None) -> Any:
-    """The API of a cluster, as kubectl finds it, or of the cluster that this runs in.
+    """Connect to a cluster as kubectl does, or to the cluster that this runs in.
 
     Raises:
-        StartFailedError: there is none.
+        ServerFailedError: no cluster is configured.
     """
     try:
         config.load_config(context=context) if context else config.load_config()
     except config.ConfigException as error:
-        raise StartFailedError(f"no cluster: {error}") from error
+        raise ServerFailedError(f"no cluster: {error}") from error
     return client.CoreV1Api()
 
 
 def pull_seconds(message: str) -> float | None:
-    """Of a kubelet's ``Successfully pulled image "…" in 1m2.5s (…)``; None if it says nothing."""
-    found = re.search(r" in ((?:[\d.]+(?:h|ms|m|us|µs|ns|s))+)", message)
+    """Seconds in a kubelet's ``Successfully pulled image "…" in 1m2.5s (…)``; None if none."""
+    found = re.search(rf" in ((?:{DURATION})+)", message)
     if found is None:
         return None
-    parts = re.findall(r"([\d.]+)(h|ms|m|us|µs|ns|s)", found[1])
+    parts = re.findall(DURATION, found[1])
     return sum(float(number) * UNITS[unit] for number, unit in parts)
 
 
 def _reached(pod: Any) -> list[str]:
-    """The milestones that a pod is past."""
+    """The milestones that a pod has reached."""
     true = {c.type for c in pod.status.conditions or [] if c.status == "True"}
     reached = ["created", *(name for kind, name in CONDITIONS.items() if kind in true)]
     statuses = pod.status.container_statuses or []
@@ -237,7 +233,7 @@ def _statuses(pod: Any) -> list[Any]:
 
 
 def _init_containers(pod: Any) -> dict[str, float]:
-    """How long each took, in whole seconds."""
+    """Seconds that each init container took, in whole ones."""
     ended = ((s.name, s.state.terminated) for s in pod.status.init_container_statuses or [])
     return {
         f"init container {name}": (state.finished_at - state.started_at).total_seconds()

@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
-import contextlib
+import ctypes
 import json
+import os
 import shutil
 import subprocess
 import tempfile
 import time
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from dateutil.parser import isoparse
 
+from benchmarks.harness.http import Http, ServerFailedError
 from benchmarks.harness.process import free_port
-from benchmarks.pods.http import Http
-from benchmarks.pods.kserve import containers
-from benchmarks.pods.network import network_of
+from benchmarks.pods.kserve import Document, containers
 from benchmarks.pods.podman_pod import adapt
-from benchmarks.pods.target import Started, StartFailedError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from benchmarks.pods.kserve import Document
+from benchmarks.pods.target import Started
 
 READY_SECONDS = 300
 STOP_SECONDS = 20
+CHECK_SECONDS = 1
 LOG_LINES = 30
+OWN_NETWORK = Path("/proc/thread-self/ns/net")
+CLONE_NEWNET = 0x40000000
 
 
 @dataclass(frozen=True)
 class Podman:
-    """A pod of ``pod``, named ``name``.
+    """``pod`` in podman.
 
     Args:
         pod: as KServe would make it; its predictor takes ``--http_port`` and ``--grpc_port``.
         model: the name of its model.
-        images: which image is meant by another's name without its tag.
-        network: this machine's own, or none: then only root can ask it.
-        name: of target and pod.
+        images: which image to take for another's name without its tag.
+        network: this machine's own, or none; without one only root can ask the predictor.
+        name: of the target and of the pod.
     """
 
     pod: Document
@@ -62,7 +61,7 @@ class Podman:
 
     @contextmanager
     def started(self) -> Iterator[Started]:
-        """As ``Target`` says; pod and emptyDirs are removed when the block ends."""
+        """Start a predictor as ``Target`` says; pod and emptyDirs go when the block ends."""
         port = free_port()
         pod = self._adapted(port, free_port())
         self._remove(pod)
@@ -79,13 +78,15 @@ class Podman:
         network = [] if self.network == "host" else ["--network=none"]
         try:
             podman("play", "kube", *network, str(file))
-            self._check()
-        except StartFailedError as error:
-            raise StartFailedError(f"{error}\n{self._logs()}") from error
+            self._is_running()
+        except ServerFailedError as error:
+            raise ServerFailedError(f"{error}\n{self._logs()}") from error
         infra = inspect(inspect(self.name, "pod")["InfraContainerID"])["State"]["Pid"]
-        inside = contextlib.nullcontext if self.network == "host" else partial(network_of, infra)
+        inside = nullcontext if self.network == "host" else partial(network_of, infra)
         with closing(Http(port, inside=inside)) as http:
-            http.wait_until_ready(self.model, time.monotonic() + READY_SECONDS, self._check)
+            path = f"/v2/models/{self.model}/ready"
+            if not http.wait_for(path, READY_SECONDS, self._is_running, CHECK_SECONDS):
+                raise ServerFailedError(f"{self.model} was not ready in time\n{self._logs()}")
             ready = time.perf_counter() - zero
             milestones, spent = self._moments(wall)
             yield Started(self.model, http, milestones | {"ready": ready}, spent)
@@ -106,16 +107,17 @@ class Podman:
     def _names(self) -> list[str]:
         return [f"{self.name}-{each['name']}" for each in self.pod["spec"]["containers"]]
 
-    def _check(self) -> None:
-        """Whether it is any use to wait.
+    def _is_running(self) -> bool:
+        """Return True, for as long as no container has ended.
 
         Raises:
-            StartFailedError: a container has ended.
+            ServerFailedError: a container has ended.
         """
         for name in self._names():
             state = inspect(name)["State"]
             if state["Status"] != "running":
-                raise StartFailedError(f"{name} is {state['Status']}: {self._logs()}")
+                raise ServerFailedError(f"{name} is {state['Status']}: {self._logs()}")
+        return True
 
     def _logs(self) -> str:
         names = [f"{self.name}-{each['name']}" for each in containers(self.pod)]
@@ -140,24 +142,24 @@ class Podman:
 
 
 def moment(text: str) -> float:
-    """Seconds since the epoch of a time as podman writes it."""
+    """Seconds since the epoch of a time in podman's format."""
     return float(isoparse(text).timestamp())
 
 
 def podman(*arguments: str) -> str:
-    """What podman answers.
+    """Run podman and return its output.
 
     Raises:
-        StartFailedError: it fails, or is not there.
+        ServerFailedError: it fails, or is not there.
     """
     done = _run(*arguments)
     if done.returncode:
-        raise StartFailedError(f"podman {' '.join(arguments)} failed: {done.stderr.strip()}")
+        raise ServerFailedError(f"podman {' '.join(arguments)} failed: {done.stderr.strip()}")
     return done.stdout
 
 
 def inspect(name: str, kind: str = "container") -> Any:
-    """What podman knows of a pod, container or volume."""
+    """Everything that podman knows of a pod, container or volume."""
     found = json.loads(podman(kind, "inspect", name))
     return found[0] if isinstance(found, list) else found
 
@@ -165,5 +167,29 @@ def inspect(name: str, kind: str = "container") -> Any:
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     program = shutil.which("podman")
     if program is None:
-        raise StartFailedError("no podman here: install it, or choose another target")
+        raise ServerFailedError("no podman here: install it, or choose another target")
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+
+
+@contextmanager
+def network_of(pid: int) -> Iterator[None]:
+    """Open this thread's sockets in the network namespace of a process; they stay there.
+
+    It calls setns(2), which Python has as ``os.setns`` from 3.12 on.
+
+    Raises:
+        ServerFailedError: this user may not.
+    """
+    with OWN_NETWORK.open("rb") as own, Path(f"/proc/{pid}/ns/net").open("rb") as theirs:
+        _enter(theirs.fileno())
+        try:
+            yield
+        finally:
+            _enter(own.fileno())
+
+
+def _enter(descriptor: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(descriptor, CLONE_NEWNET):
+        why = os.strerror(ctypes.get_errno())
+        raise ServerFailedError(f"a pod without a network is only reached as root: {why}")

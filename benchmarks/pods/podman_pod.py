@@ -1,23 +1,18 @@
-"""A cluster's pod as podman takes it.
+"""A cluster's pod in the form that podman takes.
 
-What podman does not do is done here as the kubelet does it, or left out: a claim's subfolder, an
-emptyDir that is new for each pod, probes.
+Podman mounts no subfolder of a claim, makes no new emptyDir for each pod, and runs no probes. The
+first two are done here as the kubelet does them; probes are left out.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
-from benchmarks.pods.kserve import containers
+from benchmarks.pods.kserve import Document, containers
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
-    from benchmarks.pods.kserve import Document
-
-# Without it podman removes an init container, and with it when it began and ended.
+# Without it podman removes an init container, and the times when it began and ended.
 KEPT = {"io.podman.annotations.init.container.type": "always"}
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe", "lifecycle")
 
@@ -31,13 +26,13 @@ def adapt(
     *,
     host_network: bool,
 ) -> Document:
-    """A pod for ``podman play kube``.
+    """Make a pod for ``podman play kube``.
 
     Args:
         pod: as KServe would make it; it is not changed.
         name: of the new one.
-        images: which image is meant by another's name without its tag.
-        flags: further ones of the pod's first container.
+        images: which image to take for another's name without its tag.
+        flags: further flags of the pod's first container.
         folder_of: where a claim's volume is on this machine.
         host_network: whether it has the machine's own network.
     """
@@ -60,7 +55,7 @@ def adapt(
 
 
 def _mount_subfolders(spec: Document, folder_of: Callable[[str], Path]) -> None:
-    """What is below a claim is mounted as the kubelet does it: by where its links lead now."""
+    """Mount subfolders of claims as the kubelet does: where their links lead now."""
     claims = {
         volume["name"]: volume["persistentVolumeClaim"]["claimName"]
         for volume in spec.get("volumes", [])
@@ -76,7 +71,7 @@ def _mount_subfolders(spec: Document, folder_of: Callable[[str], Path]) -> None:
 
 
 def _rename(pod: Document, volume: Document, name: str) -> None:
-    """To podman an emptyDir is a volume of that name, one for all pods."""
+    """Give an emptyDir a name of its own: to podman it is a volume, one for all pods."""
     for container in containers(pod):
         for mount in container.get("volumeMounts", []):
             if mount["name"] == volume["name"]:

@@ -1,18 +1,14 @@
-"""What starts of pods say: tables and a chart."""
+"""Tables and a chart of starts of pods."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from operator import itemgetter
+from pathlib import Path
 
-from benchmarks.harness.figures import ratio, spread, summarize
-from benchmarks.harness.report import NOTHING, Table, shown
-from benchmarks.pods.starts import FIRST_ANSWER, READY
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
-
-    from benchmarks.pods.starts import PodStart, PodStarts
+from benchmarks.harness.figures import by_round, ratio, summarize
+from benchmarks.harness.report import NOTHING, Table, draw, median, shown, tabulate
+from benchmarks.pods.starts import FIRST_ANSWER, READY, PodStart, PodStarts
 
 SPREAD = ("average", "least", "greatest", "p50", "p90", "p99")
 
@@ -24,11 +20,12 @@ def tables(result: PodStarts) -> list[Table]:
 
 
 def _milestones(result: PodStarts) -> Table:
-    rows = []
-    for target in result.about:
-        for name in result.milestones(target):
-            values = result.spread(target, _milestone(name))
-            rows.append([target, name, *(values.cells(1000, 0) if values else ())])
+    rows = [
+        [target, name, *summary.spread(1000, 0)]
+        for target in result.about
+        for name in result.milestones(target)
+        if (summary := summarize(result.of(target), _milestone(name)))
+    ]
     notes = [f"{name}: {about}." for name, about in result.about.items()]
     header = ["target", "milestone", *SPREAD]
     return Table("Cold start, ms since it was asked for", header, rows, notes)
@@ -39,20 +36,25 @@ def _milestone(name: str) -> Callable[[PodStart], float | None]:
 
 
 def _parts(result: PodStarts) -> Table:
-    rows = []
-    for target in result.about:
-        starts = [dict(_went(start)) for start in result.of(target)]
-        for part in dict.fromkeys(part for start in starts for part in start):
-            seconds = [start[part] for start in starts if part in start]
-            rows.append([target, part, shown(summarize(seconds), 1000, 0), str(len(seconds))])
+    spent = [
+        (target, part, seconds)
+        for target in result.about
+        for start in result.of(target)
+        for part, seconds in _parts_of(start)
+    ]
+    columns = {
+        "ms": median(itemgetter(2), 1000, 0),
+        "starts": lambda row: str(len(row)),
+    }
     notes = [
         "Steps follow each other; images and init containers lie within one. The process counts "
         "from its own beginning; the phases of its load overlap it and each other."
     ]
-    return Table("Where the time went, ms", ["target", "part", "ms", "starts"], rows, notes)
+    keys = {"target": itemgetter(0), "part": itemgetter(1)}
+    return tabulate("Where the time went, ms", spent, keys, columns, notes)
 
 
-def _went(start: PodStart) -> Iterator[tuple[str, float]]:
+def _parts_of(start: PodStart) -> Iterator[tuple[str, float]]:
     """The parts of a start, with their seconds."""
     before, last = 0.0, "asked for"
     for name, seconds in start.milestones.items():
@@ -65,18 +67,19 @@ def _went(start: PodStart) -> Iterator[tuple[str, float]]:
         yield f"load: {phase}", seconds
     began = start.milestones.get("started", 0.0)
     if own := start.process.get(READY):
-        # Clocks of a hundredth, and podman says that a container has started once it has.
+        # Clocks tick in hundredths, and podman reports a container as started after it has.
         yield "ready itself → seen to be ready", max(start.milestones[READY] - began - own, 0.0)
 
 
 def _answers(result: PodStarts) -> Table:
     rows = []
     for target in result.about:
-        first = result.spread(target, lambda s: s.milestones[FIRST_ANSWER] - s.milestones[READY])
-        later = [seconds for start in result.of(target) for seconds in start.answers]
-        for name, values in ((FIRST_ANSWER, first), ("those after it", spread(later))):
-            if values:
-                rows.append([target, name, str(values.count), *values.cells(1000, 1)])
+        starts = result.of(target)
+        first = summarize(s.milestones[FIRST_ANSWER] - s.milestones[READY] for s in starts)
+        later = summarize(seconds for start in starts for seconds in start.answers)
+        for name, found in ((FIRST_ANSWER, first), ("those after it", later)):
+            if found:
+                rows.append([target, name, str(len(found.values)), *found.spread(1000, 1)])
     return Table("Answers, ms", ["target", "which", "answers", *SPREAD], rows)
 
 
@@ -96,27 +99,23 @@ def _compared(result: PodStarts) -> Table:
     rows = []
     for other in others:
         for name in (READY, FIRST_ANSWER):
-            over = ratio(result.by_round(first, name), result.by_round(other, name))
-            rows.append([f"{first} / {other}", name, shown(over, 1, 2)])
+            ours, base = (by_round(result.of(each), _milestone(name)) for each in (first, other))
+            rows.append([f"{first} / {other}", name, shown(ratio(ours, base), 1, 2)])
     return Table("Side by side, in turns", ["ratio", "of", "median"], rows)
 
 
 def chart(result: PodStarts, out: Path) -> None:
     """``cold-start.png``: each start as a bar of its steps, and the answers after it."""
-    from matplotlib.figure import Figure
-
-    height = 0.3 * len(result.starts) + 2
-    figure = Figure(figsize=(13, height), layout="constrained", dpi=120)
-    bars, lines = figure.subplots(1, 2)
+    figure, (bars, lines) = draw(2, 0.3 * len(result.starts) + 2)
     labels = [f"{start.target} {start.round + 1}" for start in result.starts]
     before = [0.0] * len(labels)
-    for name in _all_milestones(result.starts):
-        reached = [start.milestones.get(name) for start in result.starts]
-        widths = [
-            max(r - b, 0.0) if r is not None else 0.0 for r, b in zip(reached, before, strict=True)
+    for name in dict.fromkeys(name for start in result.starts for name in start.milestones):
+        reached = [
+            start.milestones.get(name, at) for start, at in zip(result.starts, before, strict=True)
         ]
-        bars.barh(labels, [1000 * w for w in widths], left=[1000 * b for b in before], label=name)
-        before = [b + w for b, w in zip(before, widths, strict=True)]
+        widths = [1000 * max(r - b, 0.0) for r, b in zip(reached, before, strict=True)]
+        bars.barh(labels, widths, left=[1000 * b for b in before], label=name)
+        before = [max(r, b) for r, b in zip(reached, before, strict=True)]
     bars.invert_yaxis()
     bars.set(title="Cold start", xlabel="ms since it was asked for")
     bars.legend(fontsize="small")
@@ -128,7 +127,3 @@ def chart(result: PodStarts, out: Path) -> None:
     lines.set_ylim(bottom=0)
     lines.legend(fontsize="small")
     figure.savefig(out / "cold-start.png")
-
-
-def _all_milestones(starts: Iterable[PodStart]) -> list[str]:
-    return list(dict.fromkeys(name for start in starts for name in start.milestones))

@@ -1,29 +1,29 @@
-"""Where a predictor is started, and what one start of it says."""
+"""Targets, which start predictors, and what they tell of one start."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+from benchmarks.harness.http import Http
+from benchmarks.harness.launch import PREDICTOR, Server, launch
+from benchmarks.harness.requests import MODEL
 
-# What a start goes through, in order; a target that knows no such moment leaves it out.
+# The milestones of a start, in order; a target leaves out those that it cannot see.
 MILESTONES = ("created", "scheduled", "initialised", "started", "ready")
 
 
-class StartFailedError(RuntimeError):
-    """A predictor did not become ready, or did not answer; the message says what it did."""
-
-
-class Exchange(Protocol):
+class Ask(Protocol):
     """Asks a predictor over REST, on a connection that stays open."""
 
     def __call__(self, method: str, path: str, body: Any = None) -> bytes:
-        """The answer to a request, ``body`` as JSON.
+        """Send a request, with ``body`` as JSON, and return the body of its answer.
 
         Raises:
-            StartFailedError: there is none, or it is no success.
+            ServerFailedError: there is no answer, or it is not a success.
         """
 
 
@@ -33,21 +33,21 @@ class Started:
 
     Args:
         model: the name of its model.
-        exchange: how to ask it.
+        ask: how to ask it.
         milestones: of ``MILESTONES``, seconds since the start was asked for.
-        spent: seconds of parts that have a length of their own: images, init containers.
+        spent: seconds of parts with a length of their own: images, init containers.
         place: the node, or wherever it runs.
     """
 
     model: str
-    exchange: Exchange
+    ask: Ask
     milestones: dict[str, float]
     spent: dict[str, float] = field(default_factory=dict)
     place: str = "here"
 
 
 class Target(Protocol):
-    """Somewhere that predictors are started; ``about`` is a sentence for the report."""
+    """A place where predictors are started; ``about`` is a sentence for the report."""
 
     @property
     def name(self) -> str: ...
@@ -59,5 +59,25 @@ class Target(Protocol):
         """Start a predictor anew and wait until it is ready; it may be stopped afterwards.
 
         Raises:
-            StartFailedError: it did not become ready.
+            ServerFailedError: it did not become ready.
         """
+
+
+@dataclass(frozen=True)
+class Process:
+    """A bare ``python -m predictor`` on a folder, with its log in ``logs``: no image, no pod."""
+
+    model_dir: Path
+    logs: Path
+    name: str = "process"
+
+    @property
+    def about(self) -> str:
+        return f"python -m predictor on {self.model_dir.name}, from before its process to ready"
+
+    @contextmanager
+    def started(self) -> Iterator[Started]:
+        """Start a predictor as ``Target`` says; it is stopped when the block ends."""
+        server = Server(self.name, PREDICTOR, (f"--model_dir={self.model_dir}",))
+        with launch(server, self.logs) as running, closing(Http(running.http_port)) as http:
+            yield Started(MODEL, http, {"ready": running.ready_seconds})

@@ -1,25 +1,27 @@
-"""``python -m benchmarks.quality``: what is lost between a trained classifier and its variants.
+"""``python -m benchmarks.quality``: how much accuracy a trained classifier's variants lose.
 
-MiniLM is trained on real labelled sentences and prepared by the pipeline's command with 2,500
-others as evaluation data. The published graphs answer these once more, each sentence alone and
-in batches of 16 of mixed lengths, beside the original in PyTorch and ONNX Runtime's dynamic int8
-of the same model.
+MiniLM is trained on real labelled sentences and prepared by the pipeline's command, with 2,500
+others as evaluation data. The published graphs answer these once more, each sentence alone and in
+batches of 16 of mixed lengths. Beside them are the original in PyTorch and ONNX Runtime's dynamic
+int8 of the same model.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks import prepared
+from benchmarks import models
 from benchmarks.harness import machine, report
+from benchmarks.models import Prepared
 from benchmarks.quality import finetune, sentiment
 from pipeline.evaluation.baseline_torch import torch_outputs
 from pipeline.evaluation.candidate import Candidate
@@ -27,29 +29,21 @@ from pipeline.evaluation.comparison import label_scores
 from pipeline.evaluation.examples import Batches
 from pipeline.workspace import evidence
 from pipeline.workspace.evidence import LayerSearch
-from storage_init.format.package import EVIDENCE_FILE, read_package
+from storage_init.format.package import EVIDENCE_FILE
 from storage_init.raw.hf_config import read_facts
 from storage_init.running.runtime import open_session
-from storage_init.store.layout import Store
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
-
-    from benchmarks.prepared import Prepared
 
 NAME = "sentiment"
 ORIGINAL = "original, PyTorch"
 BASELINE = "ONNX Runtime's dynamic int8"
-# The target: int8 within a point of fp32.
+# The target: int8 loses at most a point against fp32.
 POINT = 0.01
-# A limit that plain int8 misses, so that the search has something to do.
+# A stricter limit, which plain int8 misses, so that the search for layers has something to do.
 STRICT = "int8: {gate: {evaluation: {min_label_agreement: %s}}}\n"
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """How a graph answered the held-out sentences; ``flipped``: alone and in batches of 16."""
+    """A graph on the held-out sentences; ``flipped`` counts labels that change in batches of 16."""
 
     name: str
     accuracy: float
@@ -59,7 +53,7 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class Quality(msgspec.Struct, frozen=True):
-    """The result; ``reasons`` says of variants that were not published why."""
+    """The result; ``reasons`` says for each variant why it was not published, None if it was."""
 
     training: int
     held_out: int
@@ -70,14 +64,14 @@ class Quality(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class _Rows:
-    """Logits [N, C], each sentence alone and in batches; the original has no batches."""
+    """Logits [N, C] of the sentences, each alone and in batches; the original has no batches."""
 
     alone: NDArray[Any]
-    mixed: NDArray[Any] | None
+    mixed: NDArray[Any] | None = None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train or find the model, prepare it, measure, print and keep the report."""
+    """Train or find the model, prepare it, measure, and print and write the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path(".bench"), help="keeps the models")
     parser.add_argument("--out", type=Path, help="folder of the report (default: in --folder)")
@@ -91,17 +85,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     work = given.folder.resolve()
     result = measure(work, given.strict, lambda line: print(line, file=sys.stderr, flush=True))
     command = " ".join(["python -m benchmarks.quality", *(argv or sys.argv[1:])])
-    text = report.markdown(machine.describe(), command, targets(result), [table(result)])
-    print(text)
-    out = given.out or work / "reports" / NAME
-    report.write(out, machine.describe(), command, {"quality": result}, text)
+    out, described = given.out or work / "reports" / NAME, machine.describe()
+    parts = {"quality": result}
+    print(report.write(out, described, command, parts, targets(result), [table(result)]))
     return 0
 
 
 def measure(work: Path, strict: float | None, say: Callable[[str], None]) -> Quality:
     """Prepare the trained model and let every graph answer the held-out sentences.
 
-    ``strict``: the label agreement that int8 is held to; None for the default recipe's.
+    ``strict`` is the label agreement that int8 must reach; None for the default recipe's.
     """
     sentences = sentiment.load(work)
     source = work / f"{NAME}-minilm"
@@ -113,7 +106,7 @@ def measure(work: Path, strict: float | None, say: Callable[[str], None]) -> Qua
     labels = [sentence.label for sentence in sentences.held_out]
     facts = read_facts(source)
     say(f"{ORIGINAL}: {len(texts)} sentences")
-    rows = {ORIGINAL: _Rows(torch_outputs(source, facts, texts), None)}
+    rows = {ORIGINAL: _Rows(torch_outputs(source, facts, texts))}
     batches = Batches(facts.task, made.open_tokenizer())
     encodings = batches.tokenizer.encode(texts)
     for name, graph in _graphs(made, work).items():
@@ -138,21 +131,18 @@ def _write(sentences: Sequence[sentiment.Sentence], path: Path) -> Path:
 
 def _prepare(source: Path, work: Path, data: Path, strict: float | None) -> Prepared:
     recipe = work / f"{NAME}.yaml"
-    # An unknown host has its bf16 measured, too, if it can.
+    # bf16 is measured, too, on hosts that can run it.
     recipe.write_text(
         "variants: [fp32, int8, bf16-openvino]\nbf16-openvino: {required: false}\n"
         + (STRICT % strict if strict is not None else "")
     )
     name = NAME if strict is None else f"{NAME}-strict"
-    command = [sys.executable, "-m", "pipeline", "package", f"--source={source.as_uri()}"]
-    flags = [f"--store={work / 'store'}", f"--recipe={recipe}", f"--eval-data={data}"]
-    subprocess.run([*command, f"--name={name}", *flags], check=True, stdout=subprocess.DEVNULL)
-    folder = Store(work / "store").resolve(name)
-    return prepared.Prepared(name, source, folder, read_package(folder)[0])
+    flags = [f"--recipe={recipe}", f"--eval-data={data}"]
+    return models.prepare_source(source, name, work / "store", flags)
 
 
 def _graphs(made: Prepared, work: Path) -> dict[str, Path]:
-    """The published variants that the CPU provider runs, and ONNX Runtime's own int8."""
+    """The published variants that run on the CPU provider, and ONNX Runtime's own int8."""
     graphs = {
         variant.name: made.folder / variant.graph
         for variant in made.package.variants
@@ -162,14 +152,14 @@ def _graphs(made: Prepared, work: Path) -> dict[str, Path]:
 
 
 def _dynamic_int8(made: Prepared, work: Path) -> Path:
-    """As ONNX Runtime's documentation has it for x86 without VNNI: a column a scale, 7 bits."""
+    """Quantise as ONNX Runtime advises for x86 without VNNI: a scale per column, 7 bits."""
     import onnx
     from onnxruntime.quantization import quantize_dynamic
 
-    fused = prepared.fused_graph(made, work)
+    fused = models.fused_graph(made, work)
     target = fused.with_name("dynamic-int8.onnx")
     if not target.exists():
-        # Its shape inference does not know the fused operators.
+        # Shape inference does not know the fused operators.
         options = {"DefaultTensorType": onnx.TensorProto.FLOAT}
         quantize_dynamic(fused, target, per_channel=True, reduce_range=True, extra_options=options)
     return target
@@ -193,10 +183,9 @@ def _differing(left: NDArray[Any], right: NDArray[Any]) -> int:
 
 
 def targets(result: Quality) -> list[report.Target]:
-    """int8 within a point of fp32."""
+    """Judge how much accuracy int8 loses against fp32."""
     accuracy = {answered.name: answered.accuracy for answered in result.answered}
-    limit = "at most 1 point"
-    what = "accuracy of int8 below fp32's"
+    what, limit = "accuracy of int8 below fp32's", "at most 1 point"
     if "int8" not in accuracy:
         why = result.reasons["int8"] or "not published"
         return [report.Target("2", what, limit, why, met=False)]
@@ -205,7 +194,7 @@ def targets(result: Quality) -> list[report.Target]:
 
 
 def table(result: Quality) -> report.Table:
-    """A row a graph."""
+    """Make a table with a row for each graph."""
 
     def count(number: int | None) -> str:
         if number is None:

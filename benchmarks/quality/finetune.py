@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
-from benchmarks.quality.sentiment import LABELS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from benchmarks.quality.sentiment import Sentence
+from benchmarks.quality.sentiment import LABELS, Sentence
 
 EPOCHS = 1
 BATCH = 32
@@ -25,8 +21,8 @@ def finetune(
 ) -> Path:
     """Train all-MiniLM-L6-v2 as a classifier and save it as a Hugging Face folder.
 
-    Its embeddings stay as they are, which halves the time. Seeded: one machine with one torch
-    gives the same weights every time.
+    Its embeddings are frozen, which halves the time. Training is seeded: the same machine and torch
+    give the same weights every time.
     """
     import torch
     import transformers
@@ -61,10 +57,10 @@ def finetune(
 
 
 def _batches(sentences: Sequence[Sentence], epoch: int) -> list[list[Sentence]]:
-    """All of them in batches of like lengths, the batches in another order each epoch."""
+    """Batches of similar lengths, in another order in each epoch."""
     ordered = sorted(sentences, key=lambda sentence: len(sentence.text))
     batches = [ordered[start : start + BATCH] for start in range(0, len(ordered), BATCH)]
-    # Not for secrets: training must be the same every time.
+    # Not for secrets: training is the same every time.
     random.Random(epoch).shuffle(batches)  # noqa: S311
     return batches
 

@@ -1,8 +1,8 @@
 """Real sentences with human labels: the movie-review snippets of VADER's authors.
 
 Source: Hutto and Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social
-Media Text" (2014). They come, under MIT, with the source distribution of vaderSentiment, which pip
-downloads; nothing of it is kept in this repository.
+Media Text" (2014). They come under MIT with the source distribution of vaderSentiment, which pip
+downloads; this repository keeps nothing of it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ import subprocess
 import sys
 import tarfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 DISTRIBUTION = "vaderSentiment==3.3.2"
 INNER = "additional_resources/hutto_ICWSM_2014.tar.gz"
@@ -34,17 +31,17 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Sentences:
-    """Disjoint sets: to train on, and to measure on."""
+    """Two disjoint sets, to train on and to measure on."""
 
     training: list[Sentence]
     held_out: list[Sentence]
 
 
 def load(work: Path) -> Sentences:
-    """The snippets, split the same way every time; downloaded into ``work`` the first time.
+    """Read the snippets, split the same way every time; the first time, download into ``work``.
 
     Raises:
-        subprocess.CalledProcessError: pip cannot download them; it says why on stderr.
+        subprocess.CalledProcessError: pip cannot download them, and says why on stderr.
     """
     path = work / SNIPPETS
     if not path.exists():
@@ -52,13 +49,13 @@ def load(work: Path) -> Sentences:
     # A snippet that occurs twice would be in both sets.
     by_text = {text: score for score, text in map(_parse, path.read_text("utf-8").splitlines())}
     sentences = [Sentence(text, int(score > 0)) for text, score in by_text.items() if score]
-    # Not for secrets: every run must measure on the same sentences.
+    # Not for secrets: every run measures on the same sentences.
     random.Random(0).shuffle(sentences)  # noqa: S311
     return Sentences(sentences[HELD_OUT:], sentences[:HELD_OUT])
 
 
 def _parse(line: str) -> tuple[float, str]:
-    """A line is an id, the mean of twenty people's scores from -4 to 4, and the text."""
+    """Read a line: an id, the mean of twenty people's scores from -4 to 4, and the text."""
     _, score, text = line.split("\t", 2)
     return float(score), text.strip()
 

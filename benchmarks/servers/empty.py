@@ -1,4 +1,4 @@
-"""KServe's model server with a model that does nothing: what any server of KServe's pays."""
+"""KServe's model server with a model that does nothing: the least that any of its servers costs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kserve import Model, ModelServer, model_server
 
 
 class Empty(Model):
-    """Ready at once, answers nothing."""
+    """A model that is ready at once and answers nothing."""
 
     def load(self) -> bool:
         self.ready = True

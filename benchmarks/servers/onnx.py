@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class OnnxModel(Model):
-    """Tokenises and runs the graph on the event loop's thread."""
+    """A model that tokenises and runs its graph on the event loop's thread."""
 
     def __init__(self, name: str, graph: str, tokenizer: str, task: str) -> None:
         super().__init__(name)

@@ -1,7 +1,7 @@
 """A peer without KServe: mosec's Rust front over the same graph and tokenizer.
 
-It takes the V2 request's JSON at the V2 path, so that the same client asks all servers. Requests
-that wait together share a batch padded to its longest text, whatever the variant's sensitivity.
+It takes V2 requests in JSON at the V2 path, so that one client can ask all servers. Requests that
+wait together share a batch padded to its longest text, however sensitive the variant is to it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VARIABLE = "BENCH_MOSEC"
 
 
 class Model(Worker):
-    """Tokenises and runs a batch of requests; one process, one session."""
+    """A worker process with one session, which tokenises and runs a batch of requests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,11 +55,11 @@ def _response(rows: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Translate our flags into mosec's, which it reads from ``sys.argv`` itself."""
+    """Translate our flags into mosec's, which reads ``sys.argv`` itself."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--model_name", required=True)
     parser.add_argument("--http_port", required=True)
-    parser.add_argument("--grpc_port", help="taken and not used: mosec speaks HTTP only")
+    parser.add_argument("--grpc_port", help="not used: mosec speaks HTTP only")
     parser.add_argument("--graph", required=True)
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--task", required=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PyTorchModel(Model):
-    """Tokenises, runs the model and takes a softmax on the event loop's thread."""
+    """A model that tokenises, runs and takes a softmax on the event loop's thread."""
 
     def __init__(self, name: str, folder: str, task: str) -> None:
         super().__init__(name)

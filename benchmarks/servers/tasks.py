@@ -1,4 +1,4 @@
-"""What baselines share: a request's texts, pooled hidden states, and how long their load took."""
+"""Helpers of the baselines: they read texts, make answers and print how long a load took."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ LOAD_KEY = "load_seconds"
 
 
 def texts_of(request: InferRequest) -> list[str]:
-    """The texts of a V2 request, which REST brings as strings and gRPC as bytes."""
+    """The texts of a V2 request: strings over REST, bytes over gRPC."""
     values = request.inputs[0].as_numpy().ravel()
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
 
 def feeds(encodings: Sequence[Encoding], names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-    """A graph's inputs [N, L] from padded encodings; every text is of the first type."""
+    """A graph's inputs [N, L] from padded encodings; all token types are 0."""
     mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
     columns = {
         "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
@@ -55,5 +55,5 @@ def answer(output: NDArray[Any], mask: NDArray[Any], task: str) -> NDArray[Any]:
 
 
 def report_load(**seconds: float) -> None:
-    """Say on stdout how long the phases of a load took; ``benchmarks.harness.launch`` reads it."""
+    """Print the seconds of a load's phases, for ``benchmarks.harness.launch`` to read."""
     print(json.dumps({LOAD_KEY: seconds}), flush=True)

@@ -1,4 +1,4 @@
-"""The architectures, each with what makes one of its models tiny and the tokenizer it has."""
+"""The architectures, each with its tokenizer and the settings that make its models tiny."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tests.architectures.vocabularies import Save
 
-# RoBERTa numbers positions from the one behind its padding token's id, which is 1.
+# RoBERTa's positions start after its padding token's id, which is 1.
 _COUNTED = {"max_position_embeddings": MAX_LENGTH + 2, "pad_token_id": 1}
 _ROBERTA = ("<s>", "<pad>", "</s>", "<unk>")
 _BERT = ("[PAD]", "[CLS]", "[SEP]", "[UNK]")
@@ -21,6 +21,9 @@ _APART = ("[CLS]:0 $A:0 [SEP]:0", "$B:1 [SEP]:1")
 _DOUBLE = ("<s>:0 $A:0 </s>:0", "</s>:0 $B:0 </s>:0")
 _FUNNEL = ("<pad>", "<unk>", "<cls>", "<sep>", "<mask>", "<s>", "</s>")
 _SPLINTER = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[QUESTION]")
+_ALBERT = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
+_CAMEMBERT = ("<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED", "<s>", "</s>")
+_BIG_BIRD = ("<pad>", "</s>", "<s>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
 _XLM = {"embed_init_std": 0.3, "init_std": 0.3, "pad_token_id": 0, "mask_token_id": 4}
 
 
@@ -32,12 +35,12 @@ def _minilm() -> Path:
 
 @dataclass(frozen=True)
 class Architecture:
-    """``name`` as people write it, ``model_type`` as transformers does.
+    """An architecture: ``name`` as people write it, ``model_type`` as transformers does.
 
-    ``tokenizer`` is of the kind that the architecture's published models have; ``slow`` names the
-    class in transformers where none is fast. ``settings`` of the configuration come before
-    ``COMMON``, which most architectures know; None takes one out. ``trained`` finds the folder of
-    an embedder that was, in place of tiny models.
+    ``tokenizer`` is of the kind that the architecture's published models have; ``slow`` names
+    transformers' class if it has no fast one. ``settings`` of the configuration override
+    ``COMMON``, which most architectures know; None removes one. ``trained`` finds the folder of a
+    trained embedder, which then takes the place of tiny models.
     """
 
     name: str
@@ -48,20 +51,34 @@ class Architecture:
     trained: Callable[[], Path] | None = None
 
 
+# Attention of the DeBERTas: content and positions apart. Neither has token types.
+_DISENTANGLED = {
+    "relative_attention": True,
+    "pos_att_type": ["c2p", "p2c"],
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+}
+_DEBERTAS = _DISENTANGLED | {
+    "position_buckets": 16,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+}
+
 COMMON: Mapping[str, Any] = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "intermediate_size": 64,
     "max_position_embeddings": MAX_LENGTH,
-    # The usual 0.02 gives a model this small the same answer to every text.
+    # With the usual 0.02, a model this small gives the same answer to every text.
     "initializer_range": 0.3,
 }
 
 _roberta = byte_level("RobertaTokenizerFast", _ROBERTA)
-_albert = unigram(
-    "AlbertTokenizerFast", ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"), *_APART, uncased=True
-)
+_albert = unigram("AlbertTokenizerFast", _ALBERT, *_APART, uncased=True)
+_camembert = unigram("CamembertTokenizerFast", _CAMEMBERT, *_DOUBLE, last=("<mask>",))
+_mpnet = wordpiece("MPNetTokenizerFast", _ROBERTA, ("[UNK]", "<mask>"))
+_deberta = byte_level("DebertaTokenizerFast", _BERT, ("[MASK]",))
 _xlm_roberta = unigram("XLMRobertaTokenizerFast", _ROBERTA, *_DOUBLE, last=("<mask>",))
 _debertas = unigram("DebertaV2TokenizerFast", _BERT, *_APART, last=("[MASK]",))
 _bert = wordpiece("BertTokenizerFast")
@@ -71,73 +88,19 @@ ARCHITECTURES = [
     Architecture("BERT", "bert", _bert),
     Architecture("DistilBERT", "distilbert", wordpiece("DistilBertTokenizerFast")),
     Architecture("RoBERTa", "roberta", _roberta, _COUNTED),
-    Architecture(
-        "XLM-RoBERTa",
-        "xlm-roberta",
-        _xlm_roberta,
-        _COUNTED,
-    ),
-    Architecture(
-        "CamemBERT",
-        "camembert",
-        unigram(
-            "CamembertTokenizerFast",
-            ("<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED", "<s>", "</s>"),
-            *_DOUBLE,
-            last=("<mask>",),
-        ),
-        _COUNTED,
-    ),
+    Architecture("XLM-RoBERTa", "xlm-roberta", _xlm_roberta, _COUNTED),
+    Architecture("CamemBERT", "camembert", _camembert, _COUNTED),
     Architecture("ALBERT", "albert", _albert, {"embedding_size": 16}),
     Architecture("ELECTRA", "electra", wordpiece("ElectraTokenizerFast"), {"embedding_size": 16}),
-    Architecture(
-        "MPNet",
-        "mpnet",
-        wordpiece("MPNetTokenizerFast", _ROBERTA, ("[UNK]", "<mask>")),
-        _COUNTED,
-    ),
-    Architecture(
-        "DeBERTa",
-        "deberta",
-        byte_level("DebertaTokenizerFast", _BERT, ("[MASK]",)),
-        {
-            "relative_attention": True,
-            "pos_att_type": ["c2p", "p2c"],
-            "position_biased_input": False,
-            "max_relative_positions": 16,
-            "type_vocab_size": 0,
-        },
-    ),
+    Architecture("MPNet", "mpnet", _mpnet, _COUNTED),
+    Architecture("DeBERTa", "deberta", _deberta, _DISENTANGLED | {"max_relative_positions": 16}),
     Architecture(
         "DeBERTa-v2",
         "deberta-v2",
         _debertas,
-        {
-            "relative_attention": True,
-            "pos_att_type": ["c2p", "p2c"],
-            "position_biased_input": False,
-            "position_buckets": 16,
-            "norm_rel_ebd": "layer_norm",
-            "share_att_key": True,
-            "conv_kernel_size": 3,
-            "conv_act": "gelu",
-            "type_vocab_size": 0,
-        },
+        _DEBERTAS | {"conv_kernel_size": 3, "conv_act": "gelu"},
     ),
-    Architecture(
-        "DeBERTa-v3",
-        "deberta-v2",
-        _debertas,
-        {
-            "relative_attention": True,
-            "pos_att_type": ["p2c", "c2p"],
-            "position_biased_input": False,
-            "position_buckets": 16,
-            "norm_rel_ebd": "layer_norm",
-            "share_att_key": True,
-            "type_vocab_size": 0,
-        },
-    ),
+    Architecture("DeBERTa-v3", "deberta-v2", _debertas, _DEBERTAS),
     Architecture(
         "ModernBERT",
         "modernbert",
@@ -166,26 +129,17 @@ ARCHITECTURES = [
     Architecture("Megatron-BERT", "megatron-bert", _bert),
     Architecture("Data2VecText", "data2vec-text", _roberta, _COUNTED),
     Architecture("I-BERT", "ibert", _roberta, _COUNTED),
-    Architecture(
-        "Nyströmformer",
-        "nystromformer",
-        _albert,
-        {"conv_kernel_size": 5},
-    ),
+    Architecture("Nyströmformer", "nystromformer", _albert, {"conv_kernel_size": 5}),
     Architecture(
         "RemBERT",
         "rembert",
-        unigram("RemBertTokenizerFast", ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"), *_APART),
+        unigram("RemBertTokenizerFast", _ALBERT, *_APART),
         {"input_embedding_size": 16, "output_embedding_size": 24},
     ),
     Architecture(
         "BigBird",
         "big_bird",
-        unigram(
-            "BigBirdTokenizerFast",
-            ("<pad>", "</s>", "<s>", "<unk>", "[CLS]", "[SEP]", "[MASK]"),
-            *_APART,
-        ),
+        unigram("BigBirdTokenizerFast", _BIG_BIRD, *_APART),
         {"attention_type": "block_sparse", "block_size": 16, "num_random_blocks": 1},
     ),
     Architecture("ERNIE", "ernie", _bert),

@@ -1,4 +1,4 @@
-"""One architecture from its tiny models to its row of the table: prepared, served, compared."""
+"""One row of the table: an architecture's tiny models are prepared, served and compared."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
 
 from benchmarks.harness.process import Predictor, predictor
-from benchmarks.prepared import PreparationError
+from benchmarks.models import PreparationError
 from pipeline.preparation.package import package
 from pipeline.recipe.recipe import Recipe
 from pipeline.workspace import evidence
@@ -24,34 +25,33 @@ from storage_init.format.package import EVIDENCE_FILE, Closeness
 from storage_init.store.layout import Store
 from tests.architectures import models
 from tests.architectures.tasks import TASKS, TOLERANCE, RequestRefusedError
+from tests.support.clients.waiting import wait_until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from tests.architectures.catalogue import Architecture
     from tests.architectures.models import Head
     from tests.architectures.tasks import Answers
 
-READY_SECONDS = 60
 _STEP = re.compile(r"^\[\d/\d\] \w+\s+")
-# equal: fp32 answers as the original does. refused: nothing was published, ``why`` is the message.
-# absent: there is no such model.
+# equal: fp32 answers as the original does. refused: nothing was published, with ``why`` as the
+# message. absent: there is no such model.
 State = Literal["equal", "differs", "refused", "absent"]
 
 
 class Int8(msgspec.Struct, frozen=True):
-    """int8 on the self-test's texts; ``missed``: its limits, None if it is published."""
+    """int8 on the self-test's texts; ``missed`` names limits, None if int8 is published."""
 
     closeness: Closeness
     missed: str | None
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """An architecture and a task. ``largest``: difference of a number, over all ``texts``.
+    """An architecture and a task: ``largest`` is the largest difference over all ``texts``.
 
-    ``kinds``: how many different answers there were, of which one alone would prove little.
-    ``fused``: the operators that ONNX Runtime's fusions made.
+    ``kinds`` counts the different answers; a single one would prove little. ``fused`` lists the
+    operators that ONNX Runtime's fusions made.
     """
 
     state: State
@@ -64,7 +64,7 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """An architecture's cells by task; ``seconds`` is what all of it took."""
+    """An architecture's cells by task; ``seconds`` is how long they took."""
 
     name: str
     model_type: str
@@ -74,12 +74,11 @@ class Row(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class _Made:
-    """A model's folder, what its preparation had to say, and its version, or why there is none."""
+    """A model's folder, the log of its preparation, and its version or the cell without one."""
 
     folder: Path
     log: Path
-    published: Path | None
-    refusal: Cell | None
+    outcome: Path | Cell
 
 
 def measure(
@@ -91,8 +90,8 @@ def measure(
         architecture: of the catalogue.
         tasks: names of ``TASKS``.
         work: a folder of the architecture's own, which is emptied.
-        by_command: prepare the first model as a person would, by the command. The others take the
-            same pipeline within this process: to start Python and torch for each proves no more.
+        by_command: prepare the first model by the command, as a person would. The others take the
+            same pipeline within this process, which is quicker and proves as much.
     """
     start = time.monotonic()
     shutil.rmtree(work, ignore_errors=True)
@@ -112,21 +111,21 @@ def _make(
     try:
         folder = models.make(architecture, head, folder)
     except models.NoSuchModelError:
-        return _Made(folder, log, None, Cell("absent"))
+        return _Made(folder, log, Cell("absent"))
     prepare = prepare_by_command if by_command else prepare_here
     try:
-        return _Made(folder, log, prepare(folder, head, store, log), None)
+        return _Made(folder, log, prepare(folder, head, store, log))
     except WarmstartError as error:
         if (store / "models" / head).exists():
             raise
-        return _Made(folder, log, None, Cell("refused", one_line(str(error), work)))
+        return _Made(folder, log, Cell("refused", one_line(str(error), work)))
 
 
 def prepare_here(folder: Path, name: str, store: Path, log: Path) -> Path:
-    """Prepare a model in this process; the folder of its version.
+    """Prepare a model in this process and return the folder of its version.
 
     Raises:
-        WarmstartError: it was refused.
+        WarmstartError: the model was refused.
     """
     source = sources.resolve(folder.as_uri())
     with log.open("w") as progress:
@@ -134,19 +133,15 @@ def prepare_here(folder: Path, name: str, store: Path, log: Path) -> Path:
 
 
 def prepare_by_command(folder: Path, name: str, store: Path, log: Path) -> Path:
-    """Prepare a model by the command; the folder of its version.
+    """Prepare a model by the command and return the folder of its version.
 
     Raises:
-        WarmstartError: it was refused; the message is that of the step that did.
-        PreparationError: the command failed otherwise.
+        WarmstartError: a step refused the model, with this message.
+        PreparationError: the command failed in another way.
     """
     command = [sys.executable, "-m", "pipeline", "run", f"--source={folder.as_uri()}"]
-    done = subprocess.run(
-        [*command, f"--name={name}", f"--store={store}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command += [f"--name={name}", f"--store={store}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     log.write_text(done.stderr)
     message = done.stderr.rpartition("error: ")[2].strip()
     if done.returncode and not _STEP.match(message):
@@ -157,7 +152,7 @@ def prepare_by_command(folder: Path, name: str, store: Path, log: Path) -> Path:
 
 
 def one_line(message: str, work: Path) -> str:
-    """A message without this machine's paths and the step that it is of."""
+    """A message without this machine's paths and without the name of its step."""
     told = _STEP.sub("", message)
     return " ".join(told.replace(f"{work}/", "").split())
 
@@ -165,65 +160,49 @@ def one_line(message: str, work: Path) -> str:
 def _compare_all(
     made: dict[Head, _Made], tasks: Sequence[str], work: Path, store: Path
 ) -> dict[str, Cell]:
-    cells = {task: cell for task in tasks if (cell := made[TASKS[task].head].refusal)}
-    served = [task for task in tasks if task not in cells]
-    if served:
-        names = [head for head, each in made.items() if each.published]
+    outcomes = {task: made[TASKS[task].head].outcome for task in tasks}
+    cells = {task: cell for task, cell in outcomes.items() if isinstance(cell, Cell)}
+    if len(cells) < len(tasks):
+        name = next(head for head, each in made.items() if isinstance(each.outcome, Path))
         flags = (f"--models_dir={store}", "--variant=fp32")
-        with predictor(store, work / "predictor.log", *flags, name=names[0]) as server:
-            for task in served:
-                cells[task] = _compare(task, made[TASKS[task].head], server)
+        with predictor(store, work / "predictor.log", *flags, name=name) as server:
+            wait_until_ready(server)
+            for task, published in outcomes.items():
+                if isinstance(published, Path):
+                    cells[task] = _compare(task, made[TASKS[task].head], published, server)
     return {task: cells[task] for task in tasks}
 
 
-def _compare(task: str, made: _Made, server: Predictor) -> Cell:
+def _compare(task: str, made: _Made, published: Path, server: Predictor) -> Cell:
     asked = TASKS[task]
-    named = replace(server, name=asked.head)
-    _wait_until_ready(named)
-    assert made.published is not None
-    want = asked.original(made.folder)
+    want = asked.ask_original(made.folder)
     try:
-        why, largest = difference(asked.ask(named, made.folder), want)
+        got = asked.ask(replace(server, name=asked.head), made.folder)
+        why, largest = difference(got, want)
     except RequestRefusedError as error:
         why, largest = f"refused by the predictor: {error}", None
+    fused = re.search(r"optimize .* fused (.*)$", made.log.read_text(), re.MULTILINE)
+    int8 = evidence.read(published / EVIDENCE_FILE).variant("int8")
     return Cell(
-        "differs" if why else "equal",
-        why,
-        len(want.exact),
-        want.kinds,
-        largest,
-        _int8(made.published),
-        _fused(made),
+        state="differs" if why else "equal",
+        why=why,
+        texts=len(want.exact),
+        kinds=want.kinds,
+        largest=largest,
+        int8=Int8(int8.closeness, int8.reason) if int8.closeness else None,
+        fused=fused and fused[1],
     )
 
 
-def _fused(made: _Made) -> str | None:
-    found = re.search(r"optimize .* fused (.*)$", made.log.read_text(), re.MULTILINE)
-    return None if found is None else found[1]
-
-
 def difference(got: Answers, want: Answers) -> tuple[str | None, float | None]:
-    """The first text that is answered otherwise, and how far the numbers of all others are off."""
+    """The first text with another answer, and the largest difference of all numbers."""
     moves = [0.0]
     for place, (one, other) in enumerate(zip(got.exact, want.exact, strict=True)):
         if one != other:
             return f"text {place}: {one} instead of {other}", None
     for ours, theirs in zip(got.numbers, want.numbers, strict=True):
         moves += np.abs(np.subtract(ours, theirs)).tolist()
-    largest = float(np.max(moves))  # of which one that is no number is the largest
+    largest = float(np.max(moves))  # NaN if any of them is
     if not largest <= TOLERANCE:
         return f"a number is {largest:.2g} off", largest
     return None, largest
-
-
-def _wait_until_ready(server: Predictor) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while not server.http.get(f"/v2/models/{server.name}/ready").is_success:
-        if time.monotonic() > deadline:
-            raise TimeoutError(server.http.post("/v2/repository/index").text)
-        time.sleep(0.02)
-
-
-def _int8(published: Path) -> Int8 | None:
-    found = evidence.read(published / EVIDENCE_FILE).variant("int8")
-    return None if found.closeness is None else Int8(found.closeness, found.reason)

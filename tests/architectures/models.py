@@ -1,4 +1,4 @@
-"""Tiny models with random weights of an architecture's real classes, as Hugging Face folders."""
+"""Tiny models of an architecture's real classes, with random weights, as Hugging Face folders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.architectures.catalogue import Architecture
 
 Head = Literal["classifier", "embedder", "reranker", "tagger", "reader", "masked"]
-# One classifier is asked for labels, for pairs and, as a model of entailment, zero-shot.
+# One classifier is asked for labels, about pairs and, as a model of entailment, zero-shot.
 _CLASSES: dict[Head, str] = {
     "classifier": "AutoModelForSequenceClassification",
     "embedder": "AutoModel",
@@ -25,7 +25,6 @@ _CLASSES: dict[Head, str] = {
     "reader": "AutoModelForQuestionAnswering",
     "masked": "AutoModelForMaskedLM",
 }
-HEADS = tuple(_CLASSES)
 _LABELS = {
     "classifier": ["contradiction", "neutral", "entailment"],
     "reranker": ["LABEL_0"],
@@ -39,7 +38,7 @@ class NoSuchModelError(Exception):
 
 
 def make(architecture: Architecture, head: Head, folder: Path) -> Path:
-    """Write a model and its tokenizer, the same ones every time; returns the folder that has them.
+    """Write a model and its tokenizer, the same ones every time, and return their folder.
 
     Raises:
         NoSuchModelError: the architecture has no such head.
@@ -56,7 +55,7 @@ def make(architecture: Architecture, head: Head, folder: Path) -> Path:
     config = transformers.AutoConfig.for_model(
         architecture.model_type, **_settings(architecture, head, tokenizer)
     )
-    # Where there are several classes, as of Funnel, transformers looks for one of these.
+    # Of several classes, as Funnel has them, transformers would look for one of these.
     config.architectures = []
     try:
         model = getattr(transformers, _CLASSES[head]).from_config(config).eval()
@@ -77,7 +76,7 @@ def make(architecture: Architecture, head: Head, folder: Path) -> Path:
 
 
 def write_modules(folder: Path, width: int) -> None:
-    """What makes of a folder one of sentence-transformers': mean pooling, then length 1."""
+    """Make a folder one of sentence-transformers': mean pooling, then vectors of length 1."""
     modules = [
         {"idx": n, "name": str(n), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for n, (kind, path) in enumerate(_MODULES.items())
@@ -102,14 +101,14 @@ def _settings(architecture: Architecture, head: Head, tokenizer: Any) -> dict[st
 
 
 def _slow_down(folder: Path, kind: str) -> None:
-    """Leave of a tokenizer what a class in Python alone would have saved."""
+    """Leave of a tokenizer only what a class without a fast version saves."""
     (folder / "tokenizer.json").unlink()
     path = folder / "tokenizer_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"tokenizer_class": kind}))
 
 
 def _shake(model: Any) -> None:
-    """Give norms and biases values of their own: of ones and zeros a lost one would not show."""
+    """Randomise norms and biases: a lost one would not show if they were ones and zeros."""
     import torch
 
     with torch.no_grad():
@@ -119,14 +118,14 @@ def _shake(model: Any) -> None:
 
 
 def _even_out(model: Any, tokenizer: Any, labels: int) -> None:
-    """Let no label win every text, as one does with random weights."""
+    """Shift the last bias so that no label wins for every text, as with random weights."""
     import torch
 
     linear = torch.nn.Linear
     last = [m for m in model.modules() if isinstance(m, linear) and m.out_features == labels][-1]
     accepted = inspect.signature(model.forward).parameters
     logits = []
-    # Funnel cannot take very short ones.
+    # Funnel cannot take very short texts.
     for text in (text for text in TEXTS if len(text.split()) > 8):
         inputs = tokenizer(text, truncation=True, return_tensors="pt")
         taken = {name: tensor for name, tensor in inputs.items() if name in accepted}

@@ -1,4 +1,4 @@
-"""The table as a page of the documentation; every cell of it comes from a run."""
+"""The table as a page of the documentation; every cell comes from a run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Random weights say little of what int8 costs a trained model: that is measured w
 
 
 def markdown(rows: Sequence[Row], tasks: Sequence[str], versions: dict[str, str]) -> str:
-    """The page."""
+    """Write the page."""
     notes = _notes(rows)
     states = Table(
         "Architectures and tasks",
@@ -60,7 +60,7 @@ def markdown(rows: Sequence[Row], tasks: Sequence[str], versions: dict[str, str]
 
 
 def mark(cell: Cell | None, notes: dict[str, int]) -> str:
-    """What a cell of the table says; ``notes``: the numbers of reasons."""
+    """The text of a cell; ``notes`` numbers the reasons."""
     if cell is None or cell.state == "absent":
         return NOTHING
     note = f" [{notes[cell.why]}]" if cell.why in notes else ""
@@ -91,7 +91,7 @@ def _closeness(row: Row) -> list[str]:
 
 
 def _int8(found: Sequence[Closeness]) -> str:
-    """The worst of all tasks."""
+    """The worst closeness of all tasks."""
     cosines = [close.worst_cosine for close in found if close.worst_cosine is not None]
     agreed = [close.label_agreement for close in found if close.label_agreement is not None]
     parts = [f"cosine {min(cosines):.4f}"] if cosines else []

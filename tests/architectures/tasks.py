@@ -1,6 +1,4 @@
-"""What each task is asked, what transformers and sentence-transformers answer, and whether ours is
-the same.
-"""
+"""Each task's requests, and the answers of transformers or sentence-transformers to them."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.harness.process import Predictor
     from tests.architectures.models import Head
 
-# The largest difference of a score, or of a vector's value, that is still the same answer.
+# The largest difference of a score, or of a vector's value, between equal answers.
 TOLERANCE = 1e-4
 TOP = 3
 # sentence-transformers pads texts to the longest of a batch; convolutions read the padding.
@@ -27,171 +25,144 @@ _ALONE = {"batch_size": 1}
 
 
 class RequestRefusedError(Exception):
-    """The predictor answered with an error; the message is its."""
+    """The predictor answered with an error, which is the message."""
 
 
 class Answers(NamedTuple):
-    """Of each text what must be equal (labels, spans, order), and the numbers that go with it."""
+    """For each text what must be equal (labels, spans, order), and the numbers that go with it."""
 
     exact: list[Any]
     numbers: list[list[float]]
 
     @property
     def kinds(self) -> int:
-        """How many different answers there are."""
+        """The number of different answers."""
         pairs = zip(self.exact, self.numbers, strict=True)
         return len({repr(np.round(numbers, 2) if one is None else one) for one, numbers in pairs})
 
 
 @dataclass(frozen=True)
 class Task:
-    """``ask`` a running predictor, or the ``original`` in a model's folder, all its texts."""
+    """A task: what its models are asked, and what their originals answer.
+
+    ``given`` makes the instances from a model's folder, ``original`` their answers in the shape of
+    the predictor's predictions, and ``read`` takes either for the comparison. Each of
+    ``parameters`` is a request of its own.
+    """
 
     head: Head
-    ask: Callable[[Predictor, Path], Answers]
-    original: Callable[[Path], Answers]
+    given: Callable[[Path], list[Any]]
+    original: Callable[..., list[Any]]
+    read: Callable[[list[Any]], Answers]
+    parameters: tuple[dict[str, Any], ...] = ({},)
+
+    def ask(self, server: Predictor, folder: Path) -> Answers:
+        """Ask a running predictor.
+
+        Raises:
+            RequestRefusedError: it answers with an error.
+        """
+        found = []
+        for parameters in self.parameters:
+            body = {"instances": self.given(folder), "parameters": parameters}
+            response = server.predict(body)
+            if not response.is_success:
+                raise RequestRefusedError(response.json().get("error", response.text))
+            found += response.json()["predictions"]
+        return self.read(found)
+
+    def ask_original(self, folder: Path) -> Answers:
+        """Ask the library that the model is made for."""
+        given = self.given(folder)
+        found = [self.original(folder, given, **parameters) for parameters in self.parameters]
+        return self.read([each for answers in found for each in answers])
 
 
-def _predictions(server: Predictor, instances: Sequence[Any], **parameters: Any) -> list[Any]:
-    response = server.predict({"instances": list(instances), "parameters": parameters})
-    if not response.is_success:
-        raise RequestRefusedError(response.json().get("error", response.text))
-    found: list[Any] = response.json()["predictions"]
-    return found
+def _always(instances: Sequence[Any]) -> Callable[[Path], list[Any]]:
+    return lambda _: list(instances)
 
 
-_given_pairs = [{"text": one, "text_pair": two} for one, two in zip(TEXTS, PAIRS, strict=True)]
-_given_questions = [
-    {"question": one, "context": two} for one, two in zip(QUESTIONS, CONTEXTS, strict=True)
-]
+def _items(exact: Sequence[str], score: str = "score") -> Callable[[list[Any]], Answers]:
+    """Read answers that are lists of items with a score; ``exact`` names what must be equal."""
+    return lambda found: Answers(
+        [[[item.get(key) for key in exact] for item in each] for each in found],
+        [[float(item[score]) for item in each] for each in found],
+    )
 
 
-def _ask_labels(server: Predictor, instances: Sequence[Any], **parameters: Any) -> Answers:
-    found = _predictions(server, instances, top_k=len(CANDIDATES), **parameters)
+def _ranked(found: list[Any]) -> Answers:
     return Answers([each["label"] for each in found], [each["score"] for each in found])
 
 
-def _classify(folder: Path, instances: Sequence[Any]) -> Answers:
-    found = original("text-classification", folder, top_k=None)(list(instances), truncation=True)
-    return Answers(
-        [[item["label"] for item in each] for each in found],
-        [[item["score"] for item in each] for each in found],
-    )
+def _values(key: str) -> Callable[[list[Any]], Answers]:
+    """Read answers that are numbers alone; only their closeness counts."""
+    return lambda found: Answers([None] * len(found), [np.ravel(x[key]).tolist() for x in found])
 
 
-def _zero_shot(folder: Path) -> Answers:
-    # It takes no empty text.
-    found = original("zero-shot-classification", folder)(TEXTS[2:], candidate_labels=CANDIDATES)
-    return Answers([each["labels"] for each in found], [each["scores"] for each in found])
+def _classify(folder: Path, given: list[Any], **_: Any) -> list[Any]:
+    found = original("text-classification", folder, top_k=None)(given, truncation=True)
+    return [{key: [item[key] for item in each] for key in ("label", "score")} for each in found]
 
 
-def _ask_vectors(server: Predictor, _: Path) -> Answers:
-    found = _predictions(server, TEXTS)
-    return Answers([None] * len(found), [each["embedding"] for each in found])
+def _zero_shot(folder: Path, given: list[Any], candidate_labels: list[str], **_: Any) -> list[Any]:
+    found = original("zero-shot-classification", folder)(given, candidate_labels=candidate_labels)
+    return [{"label": each["labels"], "score": each["scores"]} for each in found]
 
 
-def _vectors(folder: Path) -> Answers:
-    found = original_vectors(folder, TEXTS, **_ALONE)
-    return Answers([None] * len(found), found.tolist())
+def _embed(folder: Path, given: list[Any]) -> list[Any]:
+    return [{"embedding": vector} for vector in original_vectors(folder, given, **_ALONE)]
 
 
-def _ranking(scores: Sequence[float]) -> Answers:
-    # Equal scores have an equal order; of the two empty texts either may be the first.
-    return Answers([None] * len(scores), [[score] for score in scores])
+def _rerank(folder: Path, given: list[Any]) -> list[Any]:
+    documents = [each["document"] for each in given]
+    return [{"score": score} for score in original_scores(folder, QUERY, documents, **_ALONE)]
 
 
-def _ask_scores(server: Predictor, _: Path) -> Answers:
-    pairs = [{"query": QUERY, "document": text} for text in TEXTS]
-    return _ranking([each["score"] for each in _predictions(server, pairs)])
-
-
-def _entities(found: Sequence[Any]) -> Answers:
-    keys = ("entity", "entity_group", "index", "word", "start", "end")
-    return Answers(
-        [[[entity.get(key) for key in keys] for entity in each] for each in found],
-        [[float(entity["score"]) for entity in each] for each in found],
-    )
-
-
-STRATEGIES = ("simple", "none", "average")
-
-
-def _ask_entities(server: Predictor, _: Path) -> Answers:
-    found = [_predictions(server, TEXTS, aggregation_strategy=strategy) for strategy in STRATEGIES]
-    return _entities([each for one in found for each in one])
-
-
-def _tag(folder: Path) -> Answers:
+def _tag(folder: Path, given: list[Any], aggregation_strategy: str) -> list[Any]:
     tagger = original("token-classification", folder)
-    found = [tagger(TEXTS, aggregation_strategy=strategy) for strategy in STRATEGIES]
-    return _entities([each for one in found for each in one])
+    found: list[Any] = tagger(given, aggregation_strategy=aggregation_strategy)
+    return found
 
 
-def _spans(found: Sequence[Any]) -> Answers:
-    keys = ("start", "end", "answer")
-    return Answers(
-        [[[answer[key] for key in keys] for answer in each] for each in found],
-        [[answer["score"] for answer in each] for each in found],
-    )
-
-
-def _read(folder: Path) -> Answers:
+def _find_answers(folder: Path, given: list[Any], top_k: int) -> list[Any]:
     reader = original("question-answering", folder)
-    found = [reader(**each, top_k=TOP) for each in _given_questions]
+    found = [reader(**each, top_k=top_k) for each in given]
     # A single answer comes without its list.
-    return _spans([[each] if isinstance(each, dict) else each for each in found])
+    return [[each] if isinstance(each, dict) else each for each in found]
 
 
-def _mask(folder: Path) -> str:
+def _masked_texts(folder: Path) -> list[Any]:
     from transformers import AutoTokenizer
 
-    return str(AutoTokenizer.from_pretrained(folder).mask_token)
+    return masked(str(AutoTokenizer.from_pretrained(folder).mask_token))
 
 
-def _fillings(found: Sequence[Any]) -> Answers:
-    keys = ("token", "token_str", "sequence")
-    return Answers(
-        [[[fill[key] for key in keys] for fill in each] for each in found],
-        [[fill["score"] for fill in each] for each in found],
-    )
+def _fill(folder: Path, given: list[Any]) -> list[Any]:
+    found: list[Any] = original("fill-mask", folder)(given, tokenizer_kwargs={"truncation": True})
+    return found
 
 
-def _fill(folder: Path) -> Answers:
-    filler = original("fill-mask", folder)
-    return _fillings(filler(masked(_mask(folder)), tokenizer_kwargs={"truncation": True}))
-
+_pairs = [{"text": one, "text_pair": two} for one, two in zip(TEXTS, PAIRS, strict=True)]
+_questions = [
+    {"question": one, "context": two} for one, two in zip(QUESTIONS, CONTEXTS, strict=True)
+]
+_documents = [{"query": QUERY, "document": text} for text in TEXTS]
+_all_labels = {"top_k": len(CANDIDATES)}
+_candidates = _all_labels | {"candidate_labels": CANDIDATES}
+_strategies = tuple({"aggregation_strategy": name} for name in ("simple", "none", "average"))
+_top = ({"top_k": TOP},)
+_span = ("start", "end", "answer")
+_entity = ("entity", "entity_group", "index", "word", "start", "end")
 
 TASKS: dict[str, Task] = {
-    "classification": Task(
-        "classifier",
-        lambda server, _: _ask_labels(server, TEXTS),
-        lambda folder: _classify(folder, TEXTS),
-    ),
-    "pairs": Task(
-        "classifier",
-        lambda server, _: _ask_labels(server, _given_pairs),
-        lambda folder: _classify(folder, _given_pairs),
-    ),
-    "zero-shot": Task(
-        "classifier",
-        lambda server, _: _ask_labels(server, TEXTS[2:], candidate_labels=CANDIDATES),
-        _zero_shot,
-    ),
-    "embedding": Task("embedder", _ask_vectors, _vectors),
-    "reranking": Task(
-        "reranker",
-        _ask_scores,
-        lambda folder: _ranking(original_scores(folder, QUERY, TEXTS, **_ALONE).tolist()),
-    ),
-    "tokens": Task("tagger", _ask_entities, _tag),
-    "answers": Task(
-        "reader",
-        lambda server, _: _spans(_predictions(server, _given_questions, top_k=TOP)),
-        _read,
-    ),
-    "fill-mask": Task(
-        "masked",
-        lambda server, folder: _fillings(_predictions(server, masked(_mask(folder)))),
-        _fill,
-    ),
+    "classification": Task("classifier", _always(TEXTS), _classify, _ranked, (_all_labels,)),
+    "pairs": Task("classifier", _always(_pairs), _classify, _ranked, (_all_labels,)),
+    # transformers takes no empty text here.
+    "zero-shot": Task("classifier", _always(TEXTS[2:]), _zero_shot, _ranked, (_candidates,)),
+    "embedding": Task("embedder", _always(TEXTS), _embed, _values("embedding")),
+    # The order of equal scores is not compared: either of the two empty texts may be the first.
+    "reranking": Task("reranker", _always(_documents), _rerank, _values("score")),
+    "tokens": Task("tagger", _always(TEXTS), _tag, _items(_entity), _strategies),
+    "answers": Task("reader", _always(_questions), _find_answers, _items(_span), _top),
+    "fill-mask": Task("masked", _masked_texts, _fill, _items(("token", "token_str", "sequence"))),
 }

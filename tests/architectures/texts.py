@@ -1,4 +1,4 @@
-"""What the models are asked: short and long, plain and odd, some longer than they take."""
+"""Texts for the models: short and long, plain and odd, some longer than the models take."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import random
 from tests.architectures.vocabularies import words
 
 COUNT = 26
-# What tokenizers treat in ways of their own: capitals, accents, punctuation, what nobody knows.
+# Tokenizers differ in capitals, accents, punctuation and unknown words.
 ODD = ["Zoë", "good,", "unbearably", "BATTERY!", "😀", "l'été", "#42", "films.", "naïve", "東京"]
 # A text of this many words has more tokens than the models take.
 LONGEST = 90
 
 
 def sentences(count: int, longest: int, seed: int) -> list[str]:
-    """``count`` texts of 2 words to ``longest``; the same ones every time."""
+    """Make ``count`` texts of 2 to ``longest`` words, the same ones every time."""
     chance = random.Random(seed)
     common = words()[:400]
     made = []
@@ -26,18 +26,18 @@ def sentences(count: int, longest: int, seed: int) -> list[str]:
 
 
 TEXTS = ["", " ", "a", "Ça marche — 😀\tmerci!", *sentences(COUNT - 4, LONGEST, 1)]
-# None is empty: transformers takes an empty one for none where it tokenizes one pair at a time.
+# None is empty: transformers treats an empty second text as none if it tokenizes a single pair.
 PAIRS = [*sentences(COUNT - 1, 30, 2), "b"]
-# Short: with a long one the windows of a context would share more than they have room for.
+# Short: a long question leaves the windows of a context no room for their overlap.
 QUESTIONS = sentences(COUNT, 4, 3)
-# Of several windows, some of them.
+# Some are several windows long.
 CONTEXTS = sentences(COUNT, 2 * LONGEST, 4)
 QUERY = "what is the best film about a small town ?"
 CANDIDATES = ["music", "the long war", "never again", "New York"]
 
 
 def masked(mask: str) -> list[str]:
-    """Texts with one of their first words masked, so that it is not cut off."""
+    """Make texts with one of their first words masked, so that the mask is not cut off."""
     found = []
     for place, text in enumerate(sentences(COUNT, LONGEST, 5)):
         chosen = text.split()

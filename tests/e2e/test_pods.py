@@ -45,11 +45,11 @@ def podman_pod(pod: Document, found: dict[str, str]) -> Podman:
 
 def answer(started: Started) -> Any:
     body = text_request([TEXT])
-    return json.loads(started.exchange("POST", f"/v2/models/{SERVICE}/infer", body))["outputs"]
+    return json.loads(started.ask("POST", f"/v2/models/{SERVICE}/infer", body))["outputs"]
 
 
 def model(started: Started) -> Any:
-    (described,) = json.loads(started.exchange("GET", "/status"))["models"]
+    (described,) = json.loads(started.ask("GET", "/status"))["models"]
     return described
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from benchmarks.harness.http import ServerFailedError
 from benchmarks.pods.podman import inspect, podman
 from benchmarks.pods.podman_pod import adapt
-from benchmarks.pods.target import StartFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def images(*names: str) -> dict[str, str]:
         reference = f"localhost/warmstart/{name}:dev"
         try:
             podman("image", "exists", reference)
-        except StartFailedError as error:
+        except ServerFailedError as error:
             pytest.skip(f"{error}; make image ENGINE=podman TARGET={name} makes {reference}")
         found[f"warmstart/{name}"] = reference
     return found

@@ -1,4 +1,4 @@
-"""Other libraries' own answers, which ours are compared with."""
+"""The answers of transformers and sentence-transformers, with which ours are compared."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def original(task: str, folder: Path, **settings: Any) -> Any:
 
 
 def original_vectors(folder: Path, texts: Sequence[str], **settings: Any) -> NDArray[np.float32]:
-    """What sentence-transformers' ``SentenceTransformer`` makes of texts."""
+    """The vectors [N, D] of texts by sentence-transformers' ``SentenceTransformer``."""
     from sentence_transformers import SentenceTransformer
 
     _use_one_thread()
@@ -32,7 +32,7 @@ def original_vectors(folder: Path, texts: Sequence[str], **settings: Any) -> NDA
 def original_scores(
     folder: Path, query: str, documents: Sequence[str], **settings: Any
 ) -> NDArray[np.float32]:
-    """What sentence-transformers' ``CrossEncoder`` makes of a query and each document."""
+    """The scores [N] of a query with each document by sentence-transformers' ``CrossEncoder``."""
     from sentence_transformers import CrossEncoder
 
     _use_one_thread()
@@ -44,5 +44,5 @@ def original_scores(
 def _use_one_thread() -> None:
     import torch
 
-    # A tiny model's threads wait for each other longer than they work.
+    # The threads of a tiny model wait for each other longer than they work.
     torch.set_num_threads(1)

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import py_compile
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
-from benchmarks.harness.compiled import without_byte_code
-from benchmarks.harness.launch import Server, ServerFailedError, launch, loading_seconds
-from benchmarks.harness.process import load_phases
+from benchmarks.harness.http import ServerFailedError
+from benchmarks.harness.launch import Server, launch, loading_seconds
+from benchmarks.harness.machine import without_byte_code
+from benchmarks.harness.usage import cpu_seconds, memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,15 +20,6 @@ if TYPE_CHECKING:
 def test_loading_is_the_total_without_its_checks() -> None:
     assert loading_seconds({"total": 1.0, "selftest": 0.2, "warmup": 0.3}) == pytest.approx(0.5)
     assert loading_seconds({}) is None
-
-
-def test_phases_are_read_from_prometheus_text() -> None:
-    text = (
-        "# TYPE warmstart_load_seconds gauge\n"
-        'warmstart_load_seconds{model_name="m",phase="session"} 0.25\n'
-        'warmstart_load_seconds{model_name="m",phase="total"} 1e-1\n'
-    )
-    assert load_phases(text) == {"session": 0.25, "total": 0.1}
 
 
 def test_a_server_that_ends_is_an_error_with_its_last_words(tmp_path: Path) -> None:
@@ -43,3 +38,20 @@ def test_a_module_has_byte_code_once_it_was_compiled(
     py_compile.compile(str(tmp_path / "compiled_module.py"))
     monkeypatch.syspath_prepend(tmp_path)
     assert without_byte_code(["fresh_module", "compiled_module"]) == ["fresh_module"]
+
+
+def test_a_servers_children_count() -> None:
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        process = psutil.Process(parent.pid)
+        while not process.children():
+            pass
+        alone = process.memory_full_info().rss / 1e6
+        both = memory(process)
+        assert both.rss > alone + 1
+        assert both.uss <= both.pss <= both.rss
+        assert cpu_seconds(process) > 0
+        parent.communicate(b"\n")
+    assert memory(process).rss == 0
+    assert cpu_seconds(process) == 0

@@ -5,101 +5,56 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from benchmarks import catalogue
 from benchmarks.bare.plan import LoadOutcome, SessionOutcome
-from benchmarks.cold_start import SIZE_ONLY, BareLoad, BareSession, ColdStart, Start
 from benchmarks.harness.usage import Memory
-from benchmarks.load import BareCell, Cell
-from benchmarks.parts import targets
-from benchmarks.parts.independence import Independence
-from benchmarks.parts.several import SeveralStart, per_model
-from benchmarks.parts.throughput_result import JSON, JUDGED, Throughput
+from benchmarks.parts import catalogue, throughput_report
+from benchmarks.parts import cold_start as cold_starts
+from benchmarks.parts.cells import JSON, BareCell, Cell
+from benchmarks.parts.cold_start import SIZE_ONLY, BareLoad, BareSession, ColdStart, Start
+from benchmarks.parts.growth import Growth, SeveralStart
+from benchmarks.parts.throughput import JUDGED, Independence, Throughput
 from storage_init.format.package import BatchSensitivity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from benchmarks.harness.report import Target
 
-MEMORY = Memory(1, 1, 1)
 FIXED, MIXED = "19 tokens", "8-256 tokens"
-
-
-def start(server: str, ready: float, load: dict[str, float]) -> Start:
-    return Start(server, 0, ready, ready + 0.1, load, MEMORY)
+LOADS = {"total": 0.3, "session": 0.04, "selftest": 0.06, "warmup": 0.2}
 
 
 def cold_start(int8: str | None) -> ColdStart:
-    loads = {"total": 0.3, "session": 0.04, "selftest": 0.06, "warmup": 0.2}
+    starts: list[tuple[str, float, dict[str, float]]] = [
+        (catalogue.EMPTY, 1.0, {}),
+        (catalogue.PYTORCH, 5.0, {"total": 4.0}),
+        (catalogue.ours_name("int8"), 0.6, LOADS),
+        (catalogue.ours_name("int8") + SIZE_ONLY, 0.5, LOADS),
+    ]
     return ColdStart(
-        model="distilbert",
-        int8=int8,
-        automatic="int8",
-        peer_variant="int8",
-        starts=[
-            start(catalogue.EMPTY, 1.0, {}),
-            start(catalogue.PYTORCH, 5.0, {"total": 4.0}),
-            start(catalogue.ours_name("int8"), 0.6, loads),
-            start(catalogue.ours_name("int8") + SIZE_ONLY, 0.5, loads),
-        ],
+        *("distilbert", int8, "int8", "int8"),
+        starts=[Start(name, 0, s, s + 0.1, load, Memory(1, 1, 1)) for name, s, load in starts],
         sessions=[BareSession("int8", 0, SessionOutcome(0.1, 0.02, 0.01))],
-        loads=[BareLoad("int8", 0, LoadOutcome(loads))],
+        loads=[BareLoad("int8", 0, LoadOutcome(LOADS))],
         notes=[],
     )
 
 
-def verdicts(found: list[Target]) -> list[tuple[str, bool | None]]:
-    return [(target.measured, target.met) for target in found]
-
-
-def test_cold_start_is_judged_against_its_baselines() -> None:
-    found = verdicts(list(targets.cold_start(cold_start("int8"))))
-    assert found == [
-        ("40.0 ms", True),
-        ("2.00", False),
-        ("0.60", True),
-        ("not measured", None),
-        ("8.3", True),
-        ("100", True),
-        ("13.3; for information", None),
-    ]
-
-
-def test_without_int8_nothing_of_it_is_called_met() -> None:
-    found = list(targets.cold_start(cold_start(None)))
-    assert {target.met for target in found} == {None}
-    assert "no int8 variant runs here; this is int8" in found[0].measured
-
-
 def cell(server: str, rate: float, connections: int = JUDGED, workload: str = FIXED) -> Cell:
-    times = {"p50": 10.0, "p95": 20.0, "p99": 30.0}
     return Cell(
-        server=server,
-        protocol=JSON,
-        workload=workload,
-        connections=connections,
-        round=0,
-        rate=rate,
-        errors=0,
-        first_error=None,
-        client="test",
-        client_cpu=0,
-        server_cpu=0,
-        latencies=[10.0],
-        **times,
+        *(server, JSON, workload, connections, 0, rate, 10.0, 20.0, 30.0, 0, None),
+        *("test", 0, 0, [10.0]),
     )
 
 
 def bare(rate: float, batch: int, workload: str = FIXED, lanes: int = 2) -> BareCell:
-    return BareCell("fp32", workload, batch, lanes, 1, 0, rate, p50=9.5, p99=12.0)
+    return BareCell("fp32", workload, batch, lanes, 0, rate, p50=9.5, p99=12.0)
 
 
-def throughput(move: float) -> Throughput:
+def throughput(move: float, independence: Independence | None = None) -> Throughput:
     auto, hand = catalogue.ours_name(catalogue.AUTO), "warmstart fp32, 2 lanes of 1"
     return Throughput(
-        model="distilbert",
-        int8=None,
-        automatic="fp32",
-        fixed=FIXED,
-        mixed=MIXED,
+        *("distilbert", None, "fp32", FIXED, MIXED),
         lanes=2,
         by_hand=[hand],
         sensitivity={"fp32": BatchSensitivity(move)},
@@ -112,11 +67,35 @@ def throughput(move: float) -> Throughput:
         ],
         bare=[bare(100, 1), bare(180, 16), bare(20, 16, MIXED), bare(50, 1, lanes=1)],
         notes=[],
+        independence=independence,
     )
 
 
-def test_throughput_is_held_against_the_best_batch_where_batching_is_allowed() -> None:
-    found = verdicts(list(targets.throughput(throughput(move=0.0))))
+def verdicts(found: Iterable[Target]) -> list[tuple[str, bool | None]]:
+    return [(target.measured, target.met) for target in found]
+
+
+def test_a_cold_start_is_compared_with_its_baselines() -> None:
+    found = verdicts(cold_starts.targets(cold_start("int8")))
+    assert found == [
+        ("40.0 ms", True),
+        ("2.00", False),
+        ("0.60", True),
+        ("not measured", None),
+        ("8.3", True),
+        ("100", True),
+        ("13.3; for information", None),
+    ]
+
+
+def test_without_int8_no_target_of_it_is_judged() -> None:
+    found = list(cold_starts.targets(cold_start(None)))
+    assert {target.met for target in found} == {None}
+    assert "no int8 variant runs here; this is int8" in found[0].measured
+
+
+def test_a_variant_that_may_batch_is_compared_with_the_best_batch() -> None:
+    found = verdicts(throughput_report.targets(throughput(move=0.0)))
     assert found == [
         ("0.50", False),
         ("0.50 ms", True),
@@ -128,15 +107,16 @@ def test_throughput_is_held_against_the_best_batch_where_batching_is_allowed() -
     ]
 
 
-def test_a_sensitive_variant_is_held_against_single_texts() -> None:
-    found = list(targets.throughput(throughput(move=0.4)))
+def test_a_sensitive_variant_is_compared_with_single_texts() -> None:
+    found = list(throughput_report.targets(throughput(move=0.4)))
     assert (found[0].measured, found[0].met) == ("0.90", True)
 
 
-def test_a_round_that_failed_is_not_measured() -> None:
-    result = throughput(move=0.0)
-    result = msgspec.structs.replace(result, cells=[], bare=[])
-    assert {t.measured for t in targets.throughput(result) if t.met is None} == {"not measured"}
+def test_targets_without_samples_are_not_measured() -> None:
+    result = msgspec.structs.replace(throughput(move=0.0), cells=[], bare=[])
+    assert {t.measured for t in throughput_report.targets(result) if t.met is None} == {
+        "not measured"
+    }
 
 
 @pytest.mark.parametrize(
@@ -147,13 +127,14 @@ def test_a_round_that_failed_is_not_measured() -> None:
         (Independence(1000, 0.0001, 2), ("move 0.000100, 0.20% of 1000 flip", False)),
     ],
 )
-def test_independence_is_what_the_answers_show(
+def test_independence_is_judged_by_moves_and_flips(
     found: Independence, verdict: tuple[str, bool]
 ) -> None:
-    result = msgspec.structs.replace(throughput(move=0.0), independence=found)
-    assert verdicts(list(targets.throughput(result)))[5] == verdict
+    result = throughput(move=0.0, independence=found)
+    assert verdicts(throughput_report.targets(result))[5] == verdict
 
 
-def test_a_further_model_costs_what_lies_between_the_counts() -> None:
+def test_the_cost_of_a_further_model_is_the_slope_over_the_counts() -> None:
     starts = [SeveralStart(count, 0, 0.5 + 0.05 * count) for count in (1, 2, 4)]
-    assert per_model(starts) == pytest.approx(50)
+    result = Growth("minilm", None, "fp32", loads=[], cells=[], bare=[], several=starts)
+    assert result.per_model() == pytest.approx(50)

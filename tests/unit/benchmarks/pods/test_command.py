@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from benchmarks.harness.http import ServerFailedError
 from benchmarks.pods.command import main
-from benchmarks.pods.manifests import service_pod
-from benchmarks.pods.target import StartFailedError
+from benchmarks.pods.kserve import service_pod
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_target_that_is_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_target_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--target", "podman,docker"])
     assert "docker: choose from kubernetes, podman, process" in capsys.readouterr().err
@@ -42,5 +42,5 @@ def test_without_podman_it_says_so(
 
 def test_manifests_without_a_service_are_refused(tmp_path: Path) -> None:
     (tmp_path / "rendered.yaml").write_text("kind: ConfigMap\n")
-    with pytest.raises(StartFailedError, match="holds no InferenceService"):
+    with pytest.raises(ServerFailedError, match="holds no InferenceService"):
         service_pod(tmp_path / "rendered.yaml")

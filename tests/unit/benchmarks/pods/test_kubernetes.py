@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kubernetes import client
 
+from benchmarks.harness.http import ServerFailedError
 from benchmarks.pods.kubernetes import Kubernetes, pull_seconds
 from benchmarks.pods.starts import measure
-from benchmarks.pods.target import MILESTONES, StartFailedError
-from tests.support.servers.cluster import (
-    NAMESPACE,
-    NODE,
-    SERVICE,
-    cluster,
-    container,
-    life,
-    pod,
-    pulled,
-)
+from benchmarks.pods.target import MILESTONES
+from tests.support.servers import cluster as clusters
+from tests.support.servers.cluster import NAMESPACE, NODE, SERVICE, container, life, pod, pulled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,29 +31,14 @@ def run() -> Iterator[Callable[..., tuple[Cluster, Kubernetes]]]:
     with ExitStack() as stack:
 
         def begin(pods: list[Object], *lives: list[Object]) -> tuple[Cluster, Kubernetes]:
-            running = stack.enter_context(cluster(pods, *lives))
+            running = stack.enter_context(clusters.cluster(pods, *lives))
             api = client.CoreV1Api(client.ApiClient(client.Configuration(host=running.url)))
             return running, Kubernetes(api, NAMESPACE, SERVICE)
 
         yield begin
 
 
-def test_a_pod_is_deleted_and_its_successors_moments_are_noted(run: Any) -> None:
-    running, target = run([HERE], life("new"))
-    with target.started() as started:
-        assert started.place == NODE
-        assert list(started.milestones) == list(MILESTONES)
-        moments = list(started.milestones.values())
-        assert moments == sorted(moments)
-        assert moments[-1] >= 4 * 0.02
-        assert started.spent == {"init container storage-initializer": 2.0}
-    assert running.deleted == [f"{SERVICE}-predictor-old"]
-    assert running.selectors == {
-        f"serving.kserve.io/inferenceservice={SERVICE},component=predictor"
-    }
-
-
-def test_pulls_of_images_are_what_the_kubelet_says(run: Any) -> None:
+def test_a_pod_is_deleted_and_the_milestones_of_its_successor_are_noted(run: Any) -> None:
     running, target = run([HERE], life("new"))
     running.events = [
         pulled("new", "kserve-container", PULLED),
@@ -68,8 +46,17 @@ def test_pulls_of_images_are_what_the_kubelet_says(run: Any) -> None:
         pulled("other", "kserve-container", PULLED),
     ]
     with target.started() as started:
-        assert started.spent["image of kserve-container"] == 62.5
-        assert len(started.spent) == 2
+        assert started.place == NODE
+        assert list(started.milestones) == list(MILESTONES)
+        moments = list(started.milestones.values())
+        assert moments == sorted(moments)
+        assert moments[-1] >= 4 * 0.02
+        init = {"init container storage-initializer": 2.0}
+        assert started.spent == {"image of kserve-container": 62.5} | init
+    assert running.deleted == [f"{SERVICE}-predictor-old"]
+    assert running.selectors == {
+        f"serving.kserve.io/inferenceservice={SERVICE},component=predictor"
+    }
 
 
 def test_several_starts_are_asked_through_the_api_servers_proxy(run: Any) -> None:
@@ -87,7 +74,7 @@ def test_several_starts_are_asked_through_the_api_servers_proxy(run: Any) -> Non
     assert "Kubernetes v1.30.2" in result.about["kubernetes"]
 
 
-def test_the_oldest_pod_that_is_ready_goes(run: Any) -> None:
+def test_an_answer_without_success_is_an_error_and_the_oldest_ready_pod_goes(run: Any) -> None:
     young, leaving = life("young")[-1], life("leaving")[-1]
     young["metadata"]["creationTimestamp"] = "2026-02-02T03:04:05Z"
     leaving["metadata"] |= {
@@ -95,46 +82,35 @@ def test_the_oldest_pod_that_is_ready_goes(run: Any) -> None:
         "deletionTimestamp": "2026-02-02T03:04:05Z",
     }
     running, target = run([young, pod("pending"), leaving, HERE], life("new"))
-    with target.started():
-        assert running.deleted == [f"{SERVICE}-predictor-old"]
+    with target.started() as started, pytest.raises(ServerFailedError, match="answered 404"):
+        started.ask("GET", "/v2/models/other")
+    assert running.deleted == [f"{SERVICE}-predictor-old"]
 
 
-def test_a_watch_that_is_too_old_begins_anew(run: Any) -> None:
-    running, target = run([HERE], life("new"))
-    running.forgets = 1
-    with target.started() as started:
-        assert "ready" in started.milestones
-
-
-def test_a_second_new_pod_is_not_taken_for_the_first(run: Any) -> None:
+def test_only_the_first_new_pod_counts_even_if_a_watch_begins_anew(run: Any) -> None:
     states = life("new")
-    _, target = run([HERE], [states[0], life("second")[-1], *states[1:]])
+    running, target = run([HERE], [states[0], life("second")[-1], *states[1:]])
+    running.forgets = 1
     with target.started() as started:
         assert list(started.milestones) == list(MILESTONES)
 
 
-def test_a_pod_that_will_not_be_ready_is_not_waited_for(run: Any) -> None:
+def test_waiting_ends_if_the_pod_cannot_become_ready(run: Any) -> None:
     waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
     stuck = pod("new", "PodScheduled", containerStatuses=[container("x", waiting=waiting)])
     _, target = run([HERE], [stuck])
     with (
-        pytest.raises(StartFailedError, match=r"predictor-new, x: ImagePullBackOff: Back-off"),
+        pytest.raises(ServerFailedError, match=r"predictor-new, x: ImagePullBackOff: Back-off"),
         target.started(),
     ):
         pass
 
 
-def test_a_service_without_a_ready_pod_loses_none(run: Any) -> None:
+def test_no_pod_is_deleted_if_none_is_ready(run: Any) -> None:
     running, target = run([pod("pending")])
-    with pytest.raises(StartFailedError, match=r"no pod of InferenceService sentiment in models"):
+    with pytest.raises(ServerFailedError, match=r"no pod of InferenceService sentiment in models"):
         target.started().__enter__()
     assert running.deleted == []
-
-
-def test_an_answer_that_is_none_is_an_error(run: Any) -> None:
-    _, target = run([HERE], life("new"))
-    with target.started() as started, pytest.raises(StartFailedError, match="answered 404"):
-        started.exchange("GET", "/v2/models/other")
 
 
 @pytest.mark.parametrize(
@@ -146,5 +122,5 @@ def test_an_answer_that_is_none_is_an_error(run: Any) -> None:
         ('Successfully pulled image "a in b" in 6.127514217s', 6.127514217),
     ],
 )
-def test_the_kubelets_durations_are_understood(message: str, seconds: float | None) -> None:
+def test_durations_in_the_kubelets_messages_are_read(message: str, seconds: float | None) -> None:
     assert pull_seconds(message) == seconds

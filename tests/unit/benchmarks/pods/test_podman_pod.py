@@ -1,8 +1,7 @@
-"""A cluster's pod as podman takes it."""
+"""A cluster's pod in the form that podman takes."""
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,37 +13,27 @@ if TYPE_CHECKING:
 
 
 def pod() -> dict[str, Any]:
-    mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - in a pod
+    tmp = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - in a pod
     model = {"name": "source", "mountPath": "/mnt/models", "subPath": "models/m/current"}
-    probe = {"httpGet": {"path": "/", "port": 8080}}
-    return {
-        "metadata": {"name": "m", "labels": {"a": "b"}},
-        "spec": {
-            "initContainers": [
-                {"name": "init", "image": "acme/init:1", "volumeMounts": copy.deepcopy(mounts)}
-            ],
-            "containers": [
-                {
-                    "name": "main",
-                    "image": "acme/main:1",
-                    "args": ["--http_port=8080"],
-                    "ports": [{"containerPort": 8080}],
-                    "readinessProbe": probe,
-                    "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
-                    "volumeMounts": [*mounts, model],
-                }
-            ],
-            "volumes": [
-                {"name": "tmp", "emptyDir": {}},
-                {"name": "source", "persistentVolumeClaim": {"claimName": "store"}},
-            ],
-        },
+    main = {
+        "name": "main",
+        "image": "acme/main:1",
+        "args": ["--http_port=8080"],
+        "ports": [{"containerPort": 8080}],
+        "readinessProbe": {"httpGet": {"path": "/", "port": 8080}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+        "volumeMounts": [dict(tmp), model],
     }
+    init = {"name": "init", "image": "acme/init:1", "volumeMounts": [dict(tmp)]}
+    claim = {"name": "source", "persistentVolumeClaim": {"claimName": "store"}}
+    volumes = [{"name": "tmp", "emptyDir": {}}, claim]
+    spec = {"initContainers": [init], "containers": [main], "volumes": volumes}
+    return {"metadata": {"name": "m", "labels": {"a": "b"}}, "spec": spec}
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """A volume whose ``current`` leads to a version."""
+    """A volume whose ``current`` is a link to a version."""
     version = tmp_path / "models" / "m" / "versions" / "1"
     version.mkdir(parents=True)
     (tmp_path / "models" / "m" / "current").symlink_to("versions/1")
@@ -61,7 +50,7 @@ def adapted(store: Path) -> dict[str, Any]:
     )
 
 
-def test_images_arguments_and_what_podman_cannot_do(adapted: dict[str, Any]) -> None:
+def test_images_and_arguments_are_replaced_and_probes_left_out(adapted: dict[str, Any]) -> None:
     (init,), (main,) = adapted["spec"]["initContainers"], adapted["spec"]["containers"]
     assert (init["image"], main["image"]) == ("acme/init:1", "here:dev")
     assert init["imagePullPolicy"] == main["imagePullPolicy"] == "Never"
@@ -72,20 +61,17 @@ def test_images_arguments_and_what_podman_cannot_do(adapted: dict[str, Any]) -> 
     assert adapted["spec"]["hostNetwork"]
 
 
-def test_a_claims_subfolder_is_mounted_where_its_links_lead(
+def test_a_subfolder_of_a_claim_is_mounted_where_its_links_lead(
     adapted: dict[str, Any], store: Path
 ) -> None:
     volumes = {volume["name"]: volume for volume in adapted["spec"]["volumes"]}
-    (mount,) = (
-        mount
-        for mount in adapted["spec"]["containers"][0]["volumeMounts"]
-        if mount["mountPath"] == "/mnt/models"
-    )
+    mount = adapted["spec"]["containers"][0]["volumeMounts"][1]
+    assert mount["mountPath"] == "/mnt/models"
     assert volumes[mount["name"]]["hostPath"]["path"] == str(store / "models/m/versions/1")
     assert "subPath" not in mount
 
 
-def test_an_empty_folder_is_one_pods_own(adapted: dict[str, Any]) -> None:
+def test_each_pod_has_an_empty_folder_of_its_own(adapted: dict[str, Any]) -> None:
     names = [
         container["volumeMounts"][0]["name"]
         for kind in ("initContainers", "containers")
@@ -95,7 +81,7 @@ def test_an_empty_folder_is_one_pods_own(adapted: dict[str, Any]) -> None:
     assert adapted["spec"]["volumes"][0]["name"] == "new-tmp"
 
 
-def test_the_pod_it_was_made_of_is_as_before(store: Path) -> None:
+def test_the_given_pod_is_not_changed(store: Path) -> None:
     original = pod()
     adapt(original, "new", {}, (), lambda _: store, host_network=False)
     assert original == pod()

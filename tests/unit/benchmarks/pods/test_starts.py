@@ -1,4 +1,4 @@
-"""Starts of targets in turns, and what each of them says."""
+"""Starts of targets in turns, and what the report says of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STATUS = {
 
 @dataclass
 class Fake:
-    """A target that is ready at once; ``order`` is what all of them did."""
+    """A target that is ready at once; all targets write down their starts and ends in ``order``."""
 
     name: str
     order: list[str]
@@ -38,10 +38,10 @@ class Fake:
     def started(self) -> Iterator[Started]:
         self.order.append(self.name)
         milestones = {"started": 0.2, "ready": 0.7}
-        yield Started("m", self._exchange, milestones, {"init container x": 0.1})
+        yield Started("m", self._ask, milestones, {"init container x": 0.1})
         self.order.append(f"end of {self.name}")
 
-    def _exchange(self, method: str, path: str, body: Any = None) -> bytes:
+    def _ask(self, method: str, path: str, body: Any = None) -> bytes:
         self.asked.append((method, path, body))
         return json.dumps(STATUS).encode()
 
@@ -73,12 +73,9 @@ def table(result: PodStarts, title: str) -> Table:
 
 def test_targets_take_turns_and_only_one_runs_at_a_time() -> None:
     order: list[str] = []
-    targets = [Fake("a", order), Fake("b", order)]
-    measure(targets, {}, iterations=2, answers=0, say=lambda _: None)
-    assert order == [
-        *("a", "end of a", "b", "end of b"),
-        *("b", "end of b", "a", "end of a"),
-    ]
+    measure([Fake("a", order), Fake("b", order)], {}, iterations=2, answers=0, say=lambda _: None)
+    starts = ("a", "b", "b", "a")
+    assert order == [event for name in starts for event in (name, f"end of {name}")]
 
 
 def test_a_start_is_asked_once_and_then_again_and_says_where_its_time_went() -> None:
@@ -102,7 +99,9 @@ def test_milestones_have_average_bounds_and_percentiles(result: PodStarts) -> No
 
 
 def test_the_parts_of_a_start_are_named_and_timed(result: PodStarts) -> None:
-    parts = {row[1]: row[2] for row in table(result, "Where").rows if row[0] == "podman"}
+    rows = [row for row in table(result, "Where").rows if row[0] == "podman"]
+    parts = {row[1]: row[2] for row in rows}
+    assert {row[3] for row in rows} == {"2"}
     assert parts["initialised → started"] == "200 (200 to 200)"
     assert parts["started → ready"] == "1200 (700 to 1700)"
     assert parts["init container x"] == "80 (80 to 80)"
@@ -113,13 +112,13 @@ def test_the_parts_of_a_start_are_named_and_timed(result: PodStarts) -> None:
     assert parts["ready itself → seen to be ready"] == "800 (300 to 1300)"
 
 
-def test_answers_after_the_first_are_counted_by_themselves(result: PodStarts) -> None:
+def test_answers_after_the_first_are_counted_over_all_starts(result: PodStarts) -> None:
     rows = table(result, "Answers").rows
     assert rows[0][:4] == ["podman", FIRST_ANSWER, "2", "10.0"]
     assert rows[1][:6] == ["podman", "those after it", "4", "3.0", "2.0", "4.0"]
 
 
-def test_targets_are_compared_round_by_round(result: PodStarts) -> None:
+def test_several_targets_are_compared_round_by_round(result: PodStarts) -> None:
     assert table(result, "Side by side").rows[0] == [
         *("podman / process", "ready", "3.00 (2.00 to 4.00)")
     ]

@@ -14,7 +14,7 @@ from benchmarks.quality.sentiment import HELD_OUT, SNIPPETS, Sentence, load
 
 COUNT = HELD_OUT + 300
 LINES = [f"{n}\t{-2.5 if n % 3 else 1.25}\tsnippet number {n}" for n in range(COUNT)]
-# As the file has them: a text that is there twice, one that nobody leans on, line ends of Windows.
+# The file has texts that occur twice, texts with a score of 0, and Windows line ends.
 CONTENT = "\r\n".join([*LINES, "9\t1.25\tsnippet number 9", "10001\t0.0\tneither", ""])
 
 
@@ -29,7 +29,7 @@ def archive(name: str, content: bytes) -> bytes:
 
 @pytest.fixture
 def pip(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """In pip's place: the distribution that it would download, and the commands it was given."""
+    """Takes pip's place: writes the distribution that pip would download, and notes commands."""
     commands: list[list[str]] = []
 
     def download(command: list[str], *, check: bool) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.harness import seaweed
 from storage_init import sources
 from storage_init.base.errors import SourceError
 from storage_init.format.verify import list_files
@@ -45,7 +46,7 @@ class Store:
 
 
 STORES = [
-    Store("s3", s3.s3_stub, s3.environment, f"/{s3.BUCKET}/"),
+    Store("s3", s3.s3_stub, seaweed.environment, f"/{seaweed.BUCKET}/"),
     Store("gs", gcs.gcs_stub, gcs.environment, gcs.READ),
 ]
 
@@ -204,7 +205,7 @@ def test_an_object_added_while_others_arrive_is_noticed(
 def test_a_broken_connection_is_taken_up_where_it_broke(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = f"/{s3.BUCKET}/model/model.safetensors"
+    path = f"/{seaweed.BUCKET}/model/model.safetensors"
     with serving(STORES[0], below("model"), monkeypatch) as server:
         server.cut_short[path] = [random.Random(1).randrange(1, 300_000), 1]
         assert get("s3://models/model", tmp_path / "d") == MODEL
@@ -283,7 +284,7 @@ def test_without_credentials_the_error_says_so_at_once(monkeypatch: pytest.Monke
 
 def test_kserves_storage_spec_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with s3.s3_stub(below("model")) as server:
-        for name in s3.environment(server.url):
+        for name in seaweed.environment(server.url):
             monkeypatch.setenv(name, "replaced by the storage spec")
         monkeypatch.setenv("S3_MAX_ATTEMPTS", "1")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")

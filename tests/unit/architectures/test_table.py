@@ -1,4 +1,4 @@
-"""The table of architectures: what its cells say, and what counts as another answer."""
+"""The table of architectures: its cells, and which answers count as different."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from storage_init.format.package import Closeness
-from tests.architectures import page, runner
+from tests.architectures import __main__ as runner
+from tests.architectures import page
 from tests.architectures.catalogue import ARCHITECTURES
 from tests.architectures.cells import Cell, Int8, Row, difference, one_line
 from tests.architectures.tasks import TASKS, Answers
@@ -24,7 +25,7 @@ def row(name: str, **cells: Cell) -> Row:
     return Row(name, name.lower(), cells, 1.0)
 
 
-def test_a_cell_says_what_became_of_it_and_reasons_are_notes() -> None:
+def test_cells_show_the_outcome_and_reasons_are_notes() -> None:
     rows = [
         row("BERT", pairs=PUBLISHED, tokens=GATED),
         row("XLM", pairs=REFUSED, tokens=REFUSED),
@@ -39,7 +40,7 @@ def test_a_cell_says_what_became_of_it_and_reasons_are_notes() -> None:
     assert "With torch 2." in text
 
 
-def test_equal_answers_may_differ_by_rounding_alone() -> None:
+def test_equal_answers_differ_by_rounding_at_most() -> None:
     want = Answers(["a", "b"], [[0.5], [0.1, 0.2]])
     assert difference(Answers(["a", "b"], [[0.5], [0.1, 0.20005]]), want)[0] is None
     why, largest = difference(Answers(["a", "b"], [[0.5], [0.1, 0.21]]), want)
@@ -50,13 +51,13 @@ def test_equal_answers_may_differ_by_rounding_alone() -> None:
     assert difference(not_a_number, want)[0] is not None
 
 
-def test_a_reason_names_no_folder_of_this_machine() -> None:
+def test_reasons_name_no_folder_of_this_machine() -> None:
     work = Path("/somewhere/deep")
     message = f"[2/6] export   {work}/models/m cannot\nbe exported"
     assert one_line(message, work) == "models/m cannot be exported"
 
 
-def test_what_earlier_runs_found_stays_until_it_is_found_anew(tmp_path: Path) -> None:
+def test_cells_of_earlier_runs_stay_until_they_are_measured_again(tmp_path: Path) -> None:
     first = runner.Report(runner.read(tmp_path).versions, [row("BERT", pairs=GATED)])
     runner.write(first, tmp_path)
     later = runner.with_row(runner.read(tmp_path), row("BERT", tokens=PUBLISHED))
@@ -65,7 +66,7 @@ def test_what_earlier_runs_found_stays_until_it_is_found_anew(tmp_path: Path) ->
     assert runner.read(tmp_path).rows == [], "found with other versions"
 
 
-def test_the_page_has_every_architecture_and_task_and_no_answer_that_differs() -> None:
+def test_the_page_has_all_architectures_and_tasks_and_no_different_answer() -> None:
     text = (DOCS / "models.md").read_text()
     assert f"|  | {' | '.join(TASKS)} |" in text
     for architecture in ARCHITECTURES:
