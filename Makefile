@@ -124,7 +124,7 @@ images:
 	$(foreach each,predictor storage-init pipeline,$(MAKE) image TARGET=$(each) &&) true
 
 clean:
-	rm -rf $(VENV) .demo build dist *.egg-info
+	rm -rf $(VENV) .cache .demo build dist *.egg-info
 
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from storage_init.format.package import name_of
 from storage_init.raw.hf_config import read_facts
+from tests.support.models.cache import digest, made_once
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What says that a model is an embedder, and how it pools.
+# These files make a model an embedder and say how it pools.
 SENTENCE_FILES = ("modules.json", "sentence_bert_config.json", "1_Pooling")
 
 
 def export_onnx(
     model: Path, folder: Path, *, opset: int = 18, library: str = "transformers"
 ) -> Path:
-    """Export with optimum as people do, configuration, tokenizer and pooling beside the graph.
+    """Export a model with optimum, its configuration, tokenizer and pooling beside the graph.
 
     Args:
         model: a folder of ``tests.support.models.models``.
@@ -45,8 +46,14 @@ def export_onnx(
     return folder
 
 
+def exported(model: Path, **settings: Any) -> Path:
+    """Return what :func:`export_onnx` makes of ``model``, made once; read only."""
+    inputs = digest(model), settings
+    return made_once("export", inputs, lambda folder: export_onnx(model, folder, **settings))
+
+
 def move_weights_out(folder: Path) -> Path:
-    """The same repository with its graph in ``onnx/`` and the weights beside it; its graph."""
+    """Move the graph to ``onnx/`` and its weights into a file beside it; return the graph."""
     import onnx
 
     model = onnx.load(str(folder / "model.onnx"))
