@@ -19,7 +19,7 @@ pytestmark = [
 ]
 
 NAMED = {architecture.name: architecture for architecture in ARCHITECTURES}
-PAGE = Path(__file__).parents[2] / "docs" / "models.md"
+PAGE = Path(__file__).parents[3] / "docs" / "models.md"
 
 
 @pytest.mark.parametrize(
