@@ -26,11 +26,11 @@ from schemathesis.specs.openapi.checks import (
 
 from benchmarks.harness.process import Predictor, predictor
 from predictor.grpc.protobuf import pb2_grpc
-from tests.integration.conftest import TASKS
 from tests.support.clients.fuzzing import Sent, binary_requests, grpc_requests, rest_requests
 from tests.support.clients.openapi import Example, examples
 from tests.support.clients.v2 import text_request
 from tests.support.clients.waiting import wait_until_ready
+from tests.support.models.tasks import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

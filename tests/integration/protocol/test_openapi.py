@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from benchmarks.harness.process import Predictor, predictor
-from tests.integration.conftest import TASKS
 from tests.support.clients.openapi import answer_validator, body_validator, examples, operations
 from tests.support.clients.waiting import wait_until_ready
+from tests.support.models.tasks import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / ".cache" / "tests"
-CODE = ("pipeline", "storage_init", "tests/support/models")
+CODE = (
+    *("pipeline/**/*.py", "storage_init/**/*.py"),
+    *(f"tests/support/models/{name}.py" for name in ("models", "exports", "prepare")),
+)
 LIBRARIES = (
     *("torch", "transformers", "sentence-transformers", "optimum", "optimum-onnx", "onnx"),
     *(
@@ -78,7 +81,7 @@ def digest(folder: Path) -> str:
 
 @cache
 def _generation() -> Path:
-    code = [path for room in CODE for path in sorted((ROOT / room).rglob("*.py"))]
+    code = [path for pattern in CODE for path in sorted(ROOT.glob(pattern))]
     made_by = [(str(path.relative_to(ROOT)), path.read_bytes()) for path in code]
     tools = [(library, _version(library)) for library in LIBRARIES]
     key = (made_by, tools, sys.version_info[:2], sorted(cpu_features()))

@@ -21,6 +21,7 @@ VOCABULARY = list(dict.fromkeys([*SPECIAL, *WORDS.split(), *CHARACTERS]))
 LABELS = ["negative", "neutral", "positive"]
 NLI_LABELS = ["contradiction", "neutral", "ENTAILMENT"]
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+PROMPTS = {"query": "would this film deliver ", "passage": "book ", "plain": ""}
 DIMENSION = 32
 MAX_POSITIONS = 64
 

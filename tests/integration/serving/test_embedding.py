@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pytest
-from kserve import InferenceGRPCClient, InferInput, InferRequest
 
 from benchmarks.harness.process import Predictor, predictor
 from pipeline.evaluation.baseline_outputs import reference_outputs
@@ -24,37 +22,24 @@ from predictor.protocol.types import Texts
 from storage_init import sources
 from storage_init.format.package import TOKENIZER_FILE, Pooling
 from storage_init.running.runtime import Tokenizer, open_session
-from tests.support.clients.v2 import outputs_of, text_request
+from tests.support.clients.v2 import answered, text_request
 from tests.support.models.engines import rows_of
-from tests.support.models.models import DIMENSION, make_embedder
+from tests.support.models.models import DIMENSION, PROMPTS, make_embedder, source
 from tests.support.models.originals import original_vectors
-from tests.support.models.prepare import prepare
+from tests.support.models.prepare import prepared
 from tests.support.models.sentences import sentences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from numpy.typing import NDArray
 
 pytestmark = pytest.mark.integration
 
 # Some have more tokens than the model takes.
 TEXTS = ["", "good", *sentences(58, longest=70)]
-PROMPTS = {"query": "would this film deliver ", "passage": "book ", "plain": ""}
+MODEL = "prompted"
 FP32 = Recipe(variants=("fp32",))
-
-
-@pytest.fixture(scope="module")
-def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An embedder with prompts as a sentence-transformers folder; read only."""
-    return make_embedder(tmp_path_factory.mktemp("prompted"), prompts=PROMPTS)
-
-
-@pytest.fixture(scope="module")
-def server(prompted: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
-    folder = prepare(prompted, "prompted", tmp_path_factory.mktemp("store"), FP32)
-    with predictor(folder, tmp_path_factory.mktemp("log") / "predictor.log") as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -75,21 +60,7 @@ def test_every_pooling_agrees_with_sentence_transformers(
     (workspace.source / "1_Pooling" / "config.json").write_text(
         json.dumps({"word_embedding_dimension": DIMENSION, "pooling_mode": pooling})
     )
-    optimize(workspace, FP32)
-    facts = workspace.facts(FP32)
-    tokenizer = Tokenizer(
-        workspace.exported / TOKENIZER_FILE, facts.limits.max_length, facts.pad_token_id
-    )
-    session = open_session(workspace.graph("fp32"))
-    engine = Engine(session, tokenizer, task_for(facts.task))
-    # In batches, so that there is padding.
-    got = np.concatenate([rows_of(engine, Texts(TEXTS[i : i + 7])) for i in range(0, 60, 7)])
-    wanted = original_vectors(workspace.source, TEXTS)
-    assert len(wanted) >= 50
-    np.testing.assert_allclose(got, wanted, atol=1e-4)
-    np.testing.assert_allclose(
-        reference_outputs(workspace, facts, TEXTS, tokenizer), wanted, atol=1e-5
-    )
+    wanted = check_vectors(workspace)
     assert np.std(wanted, axis=0).min() > 1e-3, "the texts' vectors must differ"
 
 
@@ -108,78 +79,67 @@ def test_every_pooling_agrees_with_sentence_transformers(
 def test_layers_over_the_vector_are_those_of_sentence_transformers(
     dense: list[tuple[int, str]], normalize: bool, tmp_path: Path
 ) -> None:
-    source = make_embedder(tmp_path / "source", normalize=normalize, dense=dense)
+    folder = source(make_embedder, normalize=normalize, dense=dense)
     workspace = Workspace(tmp_path / "workspace")
-    snapshot(sources.resolve(source.as_uri()), workspace, FP32)
+    snapshot(sources.resolve(folder.as_uri()), workspace, FP32)
     export(workspace, FP32)
+    wanted = check_vectors(workspace)
+    assert wanted.shape == (60, dense[-1][0])
+    assert np.std(wanted, axis=0).max() > 1e-3, "the texts' vectors must differ"
+
+
+def check_vectors(workspace: Workspace) -> NDArray[np.float32]:
+    """Compare the optimized graph and the baseline with sentence-transformers' vectors [60, D]."""
     optimize(workspace, FP32)
     facts = workspace.facts(FP32)
     tokenizer = Tokenizer(
         workspace.exported / TOKENIZER_FILE, facts.limits.max_length, facts.pad_token_id
     )
     engine = Engine(open_session(workspace.graph("fp32")), tokenizer, task_for(facts.task))
+    # In batches, so that there is padding.
     got = np.concatenate([rows_of(engine, Texts(TEXTS[i : i + 7])) for i in range(0, 60, 7)])
-    wanted = original_vectors(source, TEXTS)
-    assert wanted.shape == (60, dense[-1][0])
+    wanted = original_vectors(workspace.source, TEXTS)
     np.testing.assert_allclose(got, wanted, atol=1e-4)
-    np.testing.assert_allclose(
-        reference_outputs(workspace, facts, TEXTS, tokenizer), wanted, atol=1e-5
-    )
-    assert np.std(wanted, axis=0).max() > 1e-3, "the texts' vectors must differ"
+    baseline = reference_outputs(workspace, facts, TEXTS, tokenizer)
+    np.testing.assert_allclose(baseline, wanted, atol=1e-5)
+    return wanted
 
 
 def test_a_model_with_layers_is_prepared_and_serves_fewer_dimensions_after_them(
     tmp_path: Path,
 ) -> None:
-    source = make_embedder(tmp_path / "source", dense=[(64, "GELU"), (24, "Tanh")])
-    folder = prepare(source, "layered", tmp_path / "store", Recipe())
-    with predictor(folder, tmp_path / "predictor.log") as running:
-        got = outputs_of(running.infer(text_request(TEXTS, dimensions=8)).json())["embedding"]
-        whole = outputs_of(running.infer(text_request(TEXTS)).json())["embedding"]
+    layered = source(make_embedder, dense=[(64, "GELU"), (24, "Tanh")])
+    with predictor(prepared(layered, "layered"), tmp_path / "predictor.log") as running:
+        got = answered(running.infer(text_request(TEXTS, dimensions=8)))["embedding"]
+        whole = answered(running.infer(text_request(TEXTS)))["embedding"]
     assert np.shape(whole) == (60, 24)
-    wanted = original_vectors(source, TEXTS, truncate_dim=8, normalize_embeddings=True)
+    wanted = original_vectors(layered, TEXTS, truncate_dim=8, normalize_embeddings=True)
     # int8 may be what is served.
     assert (got * wanted).sum(axis=1).min() > 0.99
 
 
 @pytest.mark.parametrize("prompt", [None, *PROMPTS])
 def test_prompts_are_those_of_sentence_transformers(
-    server: Predictor, prompted: Path, prompt: str | None
+    model: Predictor, prompted: Path, prompt: str | None
 ) -> None:
     asked = {} if prompt is None else {"prompt_name": prompt}
-    response = server.infer(text_request(TEXTS, **asked))
-    assert response.status_code == 200, response.text
-    got = outputs_of(response.json())["embedding"]
+    got = answered(model.infer(text_request(TEXTS, **asked)))["embedding"]
     np.testing.assert_allclose(
         got, original_vectors(prompted, TEXTS, prompt_name=prompt), atol=1e-4
     )
 
 
 def test_fewer_dimensions_are_those_of_sentence_transformers(
-    server: Predictor, prompted: Path
+    model: Predictor, prompted: Path
 ) -> None:
     wanted = original_vectors(prompted, TEXTS, truncate_dim=8, normalize_embeddings=True)
-    got = outputs_of(server.infer(text_request(TEXTS, dimensions=8)).json())["embedding"]
+    got = answered(model.infer(text_request(TEXTS, dimensions=8)))["embedding"]
     assert got.shape == (len(TEXTS), 8)
     np.testing.assert_allclose(got, wanted, atol=1e-4)
-    refused = server.infer(text_request(TEXTS, dimensions=DIMENSION + 1))
-    assert refused.status_code == 400
-    assert f"from 1 to {DIMENSION}, not {DIMENSION + 1}" in refused.json()["error"]
 
 
-def test_v1_and_grpc_answer_as_rest_does(server: Predictor) -> None:
+def test_v1_answers_as_v2_does(model: Predictor) -> None:
     asked = {"dimensions": 8, "prompt_name": "passage"}
-    wanted = outputs_of(server.infer(text_request(TEXTS, **asked)).json())["embedding"]
-    v1 = server.predict({"instances": TEXTS, "parameters": asked}).json()["predictions"]
+    wanted = answered(model.infer(text_request(TEXTS, **asked)))["embedding"]
+    v1 = model.predict({"instances": TEXTS, "parameters": asked}).json()["predictions"]
     np.testing.assert_allclose([row["embedding"] for row in v1], wanted, atol=1e-6)
-    tensor = InferInput("text", [len(TEXTS)], "BYTES")
-    tensor.set_data_from_numpy(np.array(TEXTS, dtype=np.object_), binary_data=True)
-    tensor.parameters = None
-
-    async def ask() -> Any:
-        client = InferenceGRPCClient(server.grpc_target)
-        answer = await client.infer(InferRequest(server.name, [tensor], parameters=asked))
-        await client.close()
-        return answer.outputs[0].as_numpy()
-
-    np.testing.assert_allclose(asyncio.run(ask()), wanted, atol=1e-6)
