@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from benchmarks.harness.process import Predictor, launched, predictor
+from benchmarks.harness.process import Predictor, predictor
 from predictor.grpc.protobuf import pb2, pb2_grpc
 from tests.support.clients.v2 import text_request
-from tests.support.clients.waiting import wait_until, wait_until_listening
+from tests.support.clients.waiting import wait_until
 from tests.support.models.packages import flip_byte, writable_copy
 
 if TYPE_CHECKING:
@@ -118,11 +118,9 @@ def test_the_models_say_what_they_are_and_the_bad_one_is_named(server: Predictor
     assert p50 <= p95
 
 
-def test_a_model_is_loading_until_it_is_loaded(waiting_folder: Path, tmp_path: Path) -> None:
-    with launched(waiting_folder, tmp_path / "log") as running:
-        wait_until_listening(running)
-        assert value(running, 'model_state{model_name="m",state="loading"}') == 1
-        assert value(running, 'model_state{model_name="m",state="ready"}') == 0
+def test_a_model_is_loading_until_it_is_loaded(loading: Predictor) -> None:
+    assert value(loading, 'model_state{model_name="m",state="loading"}') == 1
+    assert value(loading, 'model_state{model_name="m",state="ready"}') == 0
 
 
 def test_each_request_is_one_line_if_that_is_asked_for(

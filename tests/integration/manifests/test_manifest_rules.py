@@ -10,29 +10,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.harness.process import Predictor, predictor
 from benchmarks.pods.kserve import MODELS, Document, containers, of_kind
 from predictor.settings import PREFIX, Settings
 from tests.support.manifests.pod import pods, served, settings_of
-from tests.support.manifests.render import ROOT, SERVICE, SETUPS, Setup, named, render
+from tests.support.manifests.render import ROOT, SETUPS, Setup, named, render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from benchmarks.harness.process import Predictor
 
 pytestmark = pytest.mark.integration
 
 each_setup = pytest.mark.parametrize("setup", SETUPS, ids=str)
-
-
-@pytest.fixture(scope="module")
-def server(
-    prepared_classifier: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Predictor]:
-    """A predictor that serves the model under the service's name."""
-    log = tmp_path_factory.mktemp("log") / "predictor.log"
-    with predictor(prepared_classifier, log, "--variant=fp32", name=SERVICE) as running:
-        yield running
 
 
 @each_setup
@@ -80,7 +70,7 @@ def test_probes_ask_what_the_server_answers(setup: Setup, server: Predictor) -> 
         # Not the model's path: a model that is not ready yet is no reason to restart.
         assert paths["livenessProbe"] == "/v2/health/live"
         for path in paths.values():
-            here = path.replace(service["metadata"]["name"], SERVICE)
+            here = path.replace(service["metadata"]["name"], server.name)
             assert server.http.get(here).status_code == 200
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from benchmarks.harness.process import predictor
 from tests.support.clients.v2 import text_request
 from tests.support.manifests.pod import served
 from tests.support.manifests.render import ROOT, SETUPS, named, render
@@ -22,6 +21,7 @@ from tests.support.manifests.render import ROOT, SETUPS, named, render
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from benchmarks.harness.process import Predictor
     from benchmarks.pods.kserve import Document
 
 pytestmark = pytest.mark.integration
@@ -39,13 +39,11 @@ OF_PROMETHEUS = {"up"}
 
 
 @pytest.fixture(scope="module")
-def metrics(prepared_classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The names of what a predictor shows that has answered a request and refused one."""
-    log = tmp_path_factory.mktemp("log") / "predictor.log"
-    with predictor(prepared_classifier, log, "--variant=fp32") as running:
-        assert running.infer(text_request(["hello"])).status_code == 200
-        assert running.infer({"inputs": []}).status_code == 400
-        return set(re.findall(r"^([a-z]\w+)[{ ]", running.metrics(), re.MULTILINE))
+def metrics(server: Predictor) -> set[str]:
+    """The names of the metrics of a predictor that has answered a request and refused one."""
+    assert server.infer(text_request(["hello"])).status_code == 200
+    assert server.infer({"inputs": []}).status_code == 400
+    return set(re.findall(r"^([a-z]\w+)[{ ]", server.metrics(), re.MULTILINE))
 
 
 def monitored() -> list[Document]:

@@ -1,6 +1,6 @@
 """KServe's own server tests as cases: what a client of KServe's may rely on, asked of this server.
 
-``tests/protocol/kserve_cases.py`` lists all of them, and why some do not apply.
+``tests/support/protocol/kserve_cases.py`` lists all of them, and why some do not apply.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ import pytest
 from kserve import InferInput, InferRequest, InferResponse
 from kserve.protocol.infer_type import RequestedOutput
 
-from benchmarks.harness.process import Predictor, launched, predictor, run_to_end
+from benchmarks.harness.process import Predictor, predictor, run_to_end
 from predictor.grpc.protobuf import pb2, pb2_grpc
 from tests.support.clients.v2 import outputs_of, text_request
-from tests.support.clients.waiting import wait_until_listening
 from tests.support.models.models import LABELS
 from tests.support.models.packages import flip_byte, writable_copy
 from tests.support.protocol.kserve_cases import APPLICABLE, NOT_APPLICABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
@@ -56,23 +55,6 @@ def case(*names: str) -> Callable[[F], F]:
         return test
 
     return note
-
-
-@pytest.fixture(scope="module")
-def server(
-    prepared_classifier: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Predictor]:
-    log = tmp_path_factory.mktemp("log") / "predictor.log"
-    with predictor(prepared_classifier, log, "--variant=fp32") as running:
-        yield running
-
-
-@pytest.fixture
-def loading(waiting_folder: Path, tmp_path: Path) -> Iterator[Predictor]:
-    """A server whose model is not ready."""
-    with launched(waiting_folder, tmp_path / "log") as running:
-        wait_until_listening(running)
-        yield running
 
 
 def test_every_case_of_kserves_is_asked_or_has_a_reason_why_not() -> None:
@@ -230,66 +212,60 @@ def test_what_cannot_be_loaded_is_an_error_and_harms_nobody(server: Predictor) -
     assert server.infer(text_request(TEXTS)).status_code == 200
 
 
-@pytest.fixture(scope="module", params=[{}, {"CE_MERGE": "true"}], ids=["plain", "merging"])
-def events(
-    request: pytest.FixtureRequest,
-    prepared_classifier: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[Predictor, bool]]:
-    """A server that is sent CloudEvents, and whether it is told to keep their extensions."""
+OWN = {"CE_SOURCE": "io.kserve.inference.CustomSource", "CE_TYPE": "io.kserve.custom_type"}
+
+
+@pytest.fixture(scope="module")
+def merging(
+    prepared_classifier: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Predictor]:
+    """A server that keeps events' extensions and has a source and a type of its own."""
     log = tmp_path_factory.mktemp("log") / "predictor.log"
     with (
-        mock.patch.dict(os.environ, request.param),
+        mock.patch.dict(os.environ, OWN | {"CE_MERGE": "true"}),
         predictor(prepared_classifier, log, "--variant=fp32") as running,
     ):
-        yield running, bool(request.param)
+        yield running
+
+
+def _check_event(found: Mapping[str, Any], prefix: str, *, merged: bool) -> None:
+    """What describes an answer's event, in a body or, with a prefix, in headers."""
+    told = {name: found.get(prefix + name) for name in ("source", "type", "custom-extension")}
+    source, kind = "io.kserve.inference.m", "io.kserve.inference.response"
+    if merged:
+        source, kind = OWN["CE_SOURCE"], OWN["CE_TYPE"]
+    extension = "custom-value" if merged else None
+    assert told == {"source": source, "type": kind, "custom-extension": extension}
+    assert found[f"{prefix}specversion"] == "1.0"
+    assert found[f"{prefix}time"] > EVENT["time"]
+    assert found[f"{prefix}id"] != EVENT_ID
 
 
 @case("TestTFHttpServerCloudEvent.predict_ce_structured")
 @case("TestTFHttpServerCloudEvent.predict_merge_structured_ce_attributes")
-def test_structured_events(events: tuple[Predictor, bool]) -> None:
-    running, merging = events
-    response = _structured(running)
-    answer = response.json()
-    assert response.status_code == 200
-    assert response.headers["content-type"] == "application/cloudevents+json"
-    assert answer["source"] == "io.kserve.inference.m"
-    assert answer["type"] == "io.kserve.inference.response"
-    assert answer["specversion"] == "1.0"
-    assert answer["time"] > EVENT["time"]
-    assert answer["id"] != EVENT_ID
-    assert answer.get("custom-extension") == ("custom-value" if merging else None)
-    assert [row["label"] in LABELS for row in answer["data"]["predictions"]] == [True, True]
-
-
 @case("TestTFHttpServerCloudEvent.predict_custom_ce_attributes")
-def test_events_may_have_a_source_and_a_type_of_ones_own(
-    prepared_classifier: Path, tmp_path: Path
-) -> None:
-    own = {"CE_SOURCE": "io.kserve.inference.CustomSource", "CE_TYPE": "io.kserve.custom_type"}
-    with (
-        mock.patch.dict(os.environ, own),
-        predictor(prepared_classifier, tmp_path / "log", "--variant=fp32") as running,
-    ):
-        answer = _structured(running).json()
-    assert (answer["source"], answer["type"]) == (own["CE_SOURCE"], own["CE_TYPE"])
+def test_structured_events(server: Predictor, merging: Predictor) -> None:
+    content = json.dumps(EVENT | {"data": {"instances": TEXTS}}).encode()
+    headers = {"content-type": "application/cloudevents+json"}
+    for running in (server, merging):
+        response = running.http.post(PREDICT, headers=headers, content=content)
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "application/cloudevents+json"
+        answer = response.json()
+        _check_event(answer, "", merged=running is merging)
+        assert [row["label"] in LABELS for row in answer["data"]["predictions"]] == [True, True]
 
 
 @case("TestTFHttpServerCloudEvent.predict_ce_binary_dict")
 @case("TestTFHttpServerCloudEvent.predict_ce_binary_bytes")
 @case("TestTFHttpServerCloudEvent.predict_merge_binary_ce_attributes")
-def test_binary_events(events: tuple[Predictor, bool]) -> None:
-    running, merging = events
-    response = _binary(running, json.dumps({"instances": TEXTS}).encode())
-    assert response.status_code == 200
-    assert response.headers["content-type"] == "application/json"
-    assert response.headers["ce-specversion"] == "1.0"
-    assert response.headers["ce-id"] != EVENT_ID
-    assert response.headers["ce-source"] == "io.kserve.inference.m"
-    assert response.headers["ce-type"] == "io.kserve.inference.response"
-    assert response.headers["ce-time"] > EVENT["time"]
-    assert response.headers.get("ce-custom-extension") == ("custom-value" if merging else None)
-    assert [row["label"] in LABELS for row in response.json()["predictions"]] == [True, True]
+def test_binary_events(server: Predictor, merging: Predictor) -> None:
+    for running in (server, merging):
+        response = _binary(running, json.dumps({"instances": TEXTS}).encode())
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "application/json"
+        _check_event(response.headers, "ce-", merged=running is merging)
+        assert [row["label"] in LABELS for row in response.json()["predictions"]] == [True, True]
 
 
 @case("TestTFHttpServerCloudEvent.predict_ce_bytes_bad_format_exception")
@@ -316,22 +292,19 @@ def test_grpc_answers_in_the_form_of_the_request(server: Predictor, raw: bool) -
     assert labels == plain["label"].tolist()
 
 
-@case("grpc.grpc_raw_inputs_with_missing_input_data")
-def test_grpc_refuses_raw_data_for_some_inputs_only(server: Predictor) -> None:
-    request = _infer_request(raw=True)
-    request.inputs.add(name="text_pair", datatype="BYTES", shape=[2])
-    with pytest.raises(grpc.RpcError) as error:
-        _grpc(server, request)
-    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-
-
-@case("grpc.grpc_raw_inputs_with_contents_specified")
-def test_grpc_refuses_raw_data_beside_typed(server: Predictor) -> None:
-    request = _infer_request(raw=True)
-    request.inputs[0].contents.bytes_contents.append(b"twice")
-    with pytest.raises(grpc.RpcError) as error:
-        _grpc(server, request)
-    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+@case(
+    "grpc.grpc_raw_inputs_with_missing_input_data", "grpc.grpc_raw_inputs_with_contents_specified"
+)
+def test_grpc_refuses_raw_data_for_some_inputs_only_and_beside_typed_data(
+    server: Predictor,
+) -> None:
+    missing, twice = _infer_request(raw=True), _infer_request(raw=True)
+    missing.inputs.add(name="text_pair", datatype="BYTES", shape=[2])
+    twice.inputs[0].contents.bytes_contents.append(b"twice")
+    for request in (missing, twice):
+        with pytest.raises(grpc.RpcError) as error:
+            _grpc(server, request)
+        assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def _infer_request(*, raw: bool) -> Any:
@@ -345,12 +318,6 @@ def _infer_request(*, raw: bool) -> Any:
 def _grpc(running: Predictor, request: Any) -> Any:
     with grpc.insecure_channel(running.grpc_target) as channel:
         return pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(request, timeout=20)
-
-
-def _structured(running: Predictor) -> Any:
-    content = json.dumps(EVENT | {"data": {"instances": TEXTS}}).encode()
-    headers = {"content-type": "application/cloudevents+json"}
-    return running.http.post(PREDICT, headers=headers, content=content)
 
 
 def _binary(running: Predictor, content: bytes) -> Any:

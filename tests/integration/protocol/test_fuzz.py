@@ -24,7 +24,6 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from benchmarks.harness.process import Predictor, predictor
 from predictor.grpc.protobuf import pb2_grpc
 from tests.support.clients.fuzzing import Sent, binary_requests, grpc_requests, rest_requests
 from tests.support.clients.openapi import Example, examples
@@ -34,6 +33,8 @@ from tests.support.models.tasks import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from benchmarks.harness.process import Predictor
 
 pytestmark = pytest.mark.integration
 
@@ -144,16 +145,13 @@ def _is_fuzzed(path: str) -> bool:
 
 
 @pytest.fixture
-def fuzzer(every_task: Path, tmp_path: Path) -> Iterator[Fuzzer]:
-    flags = (f"--models_dir={every_task}", "--variant=fp32")
-    with predictor(every_task, tmp_path / "log", *flags, name="classifier") as running:
-        wait_until_ready(running)
-        fuzzer = Fuzzer(running)
-        yield fuzzer
-        fuzzer.close()
-        assert running.process.poll() is None
-        wait_until_ready(running)
-        assert running.infer(text_request(["good"])).status_code == httpx.codes.OK
+def fuzzer(every_server: Predictor) -> Iterator[Fuzzer]:
+    fuzzer = Fuzzer(every_server)
+    yield fuzzer
+    fuzzer.close()
+    assert every_server.process.poll() is None
+    wait_until_ready(every_server)
+    assert every_server.infer(text_request(["good"])).status_code == httpx.codes.OK
 
 
 def test_a_few_hundred_requests_find_no_fault(fuzzer: Fuzzer) -> None:

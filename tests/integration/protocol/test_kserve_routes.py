@@ -27,37 +27,27 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(prepared_classifier: Path, log: Path) -> Iterator[Predictor]:
-    flags = ("--variant=fp32", "--enable_docs_url=true", "--log_format=json")
-    with predictor(prepared_classifier, log, *flags) as running:
+def documented(prepared_classifier: Path, log: Path) -> Iterator[Predictor]:
+    """A server with Swagger UI, which a variable asks for, and a log of JSON."""
+    with (
+        mock.patch.dict(os.environ, {"WARMSTART_ENABLE_DOCS_URL": "true"}),
+        predictor(prepared_classifier, log, "--variant=fp32", "--log_format=json") as running,
+    ):
         yield running
 
 
-def test_swagger_is_served_where_it_was_asked_for(server: Predictor) -> None:
-    page = server.http.get("/docs")
+def test_swagger_is_served_where_it_was_asked_for(documented: Predictor) -> None:
+    page = documented.http.get("/docs")
     assert page.status_code == 200
     assert "swagger-ui" in page.text
-    described = server.http.get("/openapi.json").json()
+    described = documented.http.get("/openapi.json").json()
     assert "/v2/models/m/infer" in described["paths"]
     assert "/v1/models/m:predict" in described["paths"]
 
 
-def test_swagger_may_be_asked_for_by_the_variable(
-    prepared_classifier: Path, tmp_path: Path
-) -> None:
-    with (
-        mock.patch.dict(os.environ, {"WARMSTART_ENABLE_DOCS_URL": "true"}),
-        predictor(prepared_classifier, tmp_path / "log", "--variant=fp32") as running,
-    ):
-        assert running.http.get("/docs").status_code == 200
-
-
-def test_swagger_is_not_served_where_nobody_asked(
-    prepared_classifier: Path, tmp_path: Path
-) -> None:
-    with predictor(prepared_classifier, tmp_path / "log", "--variant=fp32") as running:
-        assert running.http.get("/docs").status_code == 404
-        assert running.http.get("/openapi.json").status_code == 200
+def test_swagger_is_not_served_where_nobody_asked(server: Predictor) -> None:
+    assert server.http.get("/docs").status_code == 404
+    assert server.http.get("/openapi.json").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -82,21 +72,21 @@ def test_explaining_is_not_implemented_and_says_so(server: Predictor) -> None:
     assert "explain" in response.json()["error"]
 
 
-def test_a_cloud_event_is_answered_by_kserves_own_application(server: Predictor) -> None:
+def test_a_cloud_event_is_answered_by_kserves_own_application(documented: Predictor) -> None:
     headers = {"ce-id": "1", "ce-source": "here", "ce-type": "texts", "ce-specversion": "1.0"}
     url = "/v1/models/m:predict"
-    event = server.http.post(url, json={"instances": TEXTS}, headers=headers).json()
-    body = outputs_of(server.infer(text_request(TEXTS)).json())
+    event = documented.http.post(url, json={"instances": TEXTS}, headers=headers).json()
+    body = outputs_of(documented.infer(text_request(TEXTS)).json())
     assert body["label"].shape == (2,)
-    v1 = server.predict({"instances": TEXTS}).json()["predictions"]
+    v1 = documented.predict({"instances": TEXTS}).json()["predictions"]
     assert [row["label"] for row in v1] == body["label"].tolist()
     assert event["predictions"] == v1
 
 
-def test_the_log_stays_ours(server: Predictor, log: Path) -> None:
+def test_the_log_stays_ours(documented: Predictor, log: Path) -> None:
     for _ in range(3):
-        server.http.get("/openapi.json")
-        server.infer(text_request(TEXTS))
+        documented.http.get("/openapi.json")
+        documented.infer(text_request(TEXTS))
     lines = log.read_text().splitlines()
     assert all(json.loads(line) for line in lines)
     assert "imported KServe's own server" in log.read_text()

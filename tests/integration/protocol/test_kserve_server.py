@@ -27,7 +27,7 @@ SERVER = """
 import sys
 from pathlib import Path
 from kserve import ModelServer
-from predictor.model import PreparedModel
+from predictor.kserve_model.model import PreparedModel
 from predictor.settings import Settings
 
 folder, http, grpc = sys.argv[1:]

@@ -8,16 +8,16 @@ import numpy as np
 import openai
 import pytest
 
-from benchmarks.harness.process import Predictor, predictor
-from tests.support.clients.waiting import wait_until_ready
 from tests.support.models.models import DIMENSION
 from tests.support.models.originals import original_scores, original_vectors
-from tests.support.models.packages import writable_copy
 from tests.support.models.sentences import sentences
+from tests.support.models.tasks import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from benchmarks.harness.process import Predictor
 
 pytestmark = pytest.mark.integration
 
@@ -26,31 +26,8 @@ QUERY = "is the book good ?"
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("log") / "predictor.log"
-
-
-@pytest.fixture(scope="module")
-def server(
-    prepared_classifier: Path,
-    prepared_embedder: Path,
-    prepared_reranker: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    log: Path,
-) -> Iterator[Predictor]:
-    folder = tmp_path_factory.mktemp("models")
-    writable_copy(prepared_classifier, folder / "classifier")
-    writable_copy(prepared_embedder, folder / "embedder")
-    writable_copy(prepared_reranker, folder / "reranker")
-    flags = (f"--models_dir={folder}", "--variant=fp32")
-    with predictor(folder, log, *flags, name="embedder") as running:
-        wait_until_ready(running)
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: Predictor) -> Iterator[openai.OpenAI]:
-    url = f"{server.url}/openai/v1"
+def client(every_server: Predictor) -> Iterator[openai.OpenAI]:
+    url = f"{every_server.url}/openai/v1"
     with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
         yield client
 
@@ -76,7 +53,7 @@ def test_embeddings_are_those_of_sentence_transformers(
 
 
 def test_models_are_listed_and_described(client: openai.OpenAI) -> None:
-    assert {model.id for model in client.models.list()} == {"classifier", "embedder", "reranker"}
+    assert {model.id for model in client.models.list()} >= set(TASKS)
     assert client.models.retrieve("embedder").id == "embedder"
 
 
@@ -91,21 +68,16 @@ def test_errors_are_those_that_the_client_knows(client: openai.OpenAI) -> None:
 
 
 def test_documents_are_ranked_as_sentence_transformers_does(
-    server: Predictor, reranker: Path
+    every_server: Predictor, reranker: Path
 ) -> None:
     wanted = original_scores(reranker, QUERY, TEXTS)
     best = np.argsort(-wanted)
     body = {"model": "reranker", "query": QUERY, "documents": TEXTS}
     for path in ("/openai/v1/rerank", "/v2/rerank"):
-        results = server.http.post(path, json=body).json()["results"]
+        results = every_server.http.post(path, json=body).json()["results"]
         assert [each["index"] for each in results] == best.tolist()
         got = [each["relevance_score"] for each in results]
         np.testing.assert_allclose(got, wanted[best], atol=1e-4)
     # Without a name: there is one reranker.
-    answer = server.http.post("/rerank", json={"query": QUERY, "texts": TEXTS}).json()
+    answer = every_server.http.post("/rerank", json={"query": QUERY, "texts": TEXTS}).json()
     assert [each["index"] for each in answer] == best.tolist()
-
-
-def test_nothing_of_this_needs_kserves_own_application(server: Predictor, log: Path) -> None:
-    assert server.http.get("/openai/v1/models").status_code == 200
-    assert "imported KServe" not in log.read_text()

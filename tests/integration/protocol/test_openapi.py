@@ -7,42 +7,31 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from benchmarks.harness.process import Predictor, predictor
 from tests.support.clients.openapi import answer_validator, body_validator, examples, operations
 from tests.support.clients.waiting import wait_until_ready
 from tests.support.models.tasks import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from benchmarks.harness.process import Predictor
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def server(every_task: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
-    log = tmp_path_factory.mktemp("log") / "predictor.log"
-    flags = (f"--models_dir={every_task}", "--variant=fp32", "--enable_docs_url=true")
-    with predictor(every_task, log, *flags, name="classifier") as running:
-        wait_until_ready(running)
-        yield running
-
-
-@pytest.fixture(scope="module")
-def document(server: Predictor) -> dict[str, Any]:
-    described: dict[str, Any] = server.http.get("/openapi.json").json()
+def document(every_server: Predictor) -> dict[str, Any]:
+    described: dict[str, Any] = every_server.http.get("/openapi.json").json()
     return described
 
 
 def test_every_example_is_answered_as_it_stands_there(
-    server: Predictor, document: dict[str, Any]
+    every_server: Predictor, document: dict[str, Any]
 ) -> None:
     shown = list(examples(document))
     # A model that is unloaded answers nothing more; all else comes first.
     shown.sort(key=lambda example: example.path.endswith("/unload"))
     asked = set()
     for example in shown:
-        response = server.http.request(example.method, example.path, json=example.body)
+        response = every_server.http.request(example.method, example.path, json=example.body)
         assert response.status_code == httpx.codes.OK, (example, response.text)
         asked.add((example.method, example.path))
         if response.headers["content-type"] == "application/json":
@@ -51,9 +40,9 @@ def test_every_example_is_answered_as_it_stands_there(
             body_validator(document, example.path).validate(example.body)
         if example.path.endswith("/unload"):
             load = example.path.removesuffix("unload") + "load"
-            assert server.http.post(load).status_code == httpx.codes.OK
+            assert every_server.http.post(load).status_code == httpx.codes.OK
     assert asked == {(method, path) for method, path, _ in operations(document)}
-    wait_until_ready(server)
+    wait_until_ready(every_server)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -66,12 +55,12 @@ def test_every_task_has_examples_over_both_protocols(document: dict[str, Any], t
 
 
 def test_a_wrong_method_is_405_on_every_path_with_the_right_ones(
-    server: Predictor, document: dict[str, Any]
+    every_server: Predictor, document: dict[str, Any]
 ) -> None:
     for path, methods in document["paths"].items():
         allowed = {name.upper() for name in methods} | ({"HEAD"} if "get" in methods else set())
         for method in {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"} - allowed:
-            response = server.http.request(method, path)
+            response = every_server.http.request(method, path)
             told = (response.status_code, set(response.headers["allow"].split(", ")))
             assert told == (405, allowed), (method, path)
             if method != "HEAD":

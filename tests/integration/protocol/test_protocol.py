@@ -8,28 +8,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from benchmarks.harness.process import Predictor, launched, predictor
 from tests.support.clients.v2 import text_request
-from tests.support.clients.waiting import wait_until_listening
 from tests.support.protocol import check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from benchmarks.harness.process import Predictor
 
 pytestmark = pytest.mark.integration
 
 TEXTS = ["the film was good", "a bad book"]
 INFER = "/v2/models/m/infer"
-
-
-@pytest.fixture(scope="module")
-def server(
-    prepared_classifier: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Predictor]:
-    log = tmp_path_factory.mktemp("log") / "predictor.log"
-    with predictor(prepared_classifier, log, "--variant=fp32") as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -123,20 +111,16 @@ def test_errors_are_the_protocols(server: Predictor, method: str, path: str, sta
     assert response.headers["content-type"] == "application/json"
 
 
-def test_a_server_whose_model_is_not_loaded_yet_is_live_and_neither_it_nor_the_model_is_ready(
-    waiting_folder: Path, tmp_path: Path
-) -> None:
-    with launched(waiting_folder, tmp_path / "log") as running:
-        wait_until_listening(running)
-        live = running.http.get("/v2/health/live")
-        assert (live.status_code, live.json()) == (200, {"live": True})
-        check(running.http.get("/v2").json(), "metadata_server_response")
-        for path in ("/v2/health/ready", "/v2/models/m/ready"):
-            response = running.http.get(path)
-            assert (response.status_code, response.json()["ready"]) == (503, False)
-        for refused in (running.http.get("/v2/models/m"), running.infer(text_request(TEXTS))):
-            assert refused.status_code == 503
-            check(refused.json(), "inference_error_response")
+def test_a_server_is_live_while_neither_it_nor_its_model_is_ready(loading: Predictor) -> None:
+    live = loading.http.get("/v2/health/live")
+    assert (live.status_code, live.json()) == (200, {"live": True})
+    check(loading.http.get("/v2").json(), "metadata_server_response")
+    for path in ("/v2/health/ready", "/v2/models/m/ready"):
+        response = loading.http.get(path)
+        assert (response.status_code, response.json()["ready"]) == (503, False)
+    for refused in (loading.http.get("/v2/models/m"), loading.infer(text_request(TEXTS))):
+        assert refused.status_code == 503
+        check(refused.json(), "inference_error_response")
 
 
 def test_readiness_names_the_model(server: Predictor, version: str) -> None:

@@ -9,27 +9,18 @@ import pytest
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
-from benchmarks.harness.process import Predictor, predictor
-from tests.support.clients.v2 import outputs_of, text_request
+from tests.support.clients.v2 import answered, tensor_request
 from tests.support.models.models import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from benchmarks.harness.process import Predictor
 
 pytestmark = pytest.mark.integration
 
 TEXTS = ["the film was good", "ça va 😀", "i would never watch this again"]
 both_ways = pytest.mark.parametrize("binary", [True, False], ids=["binary", "JSON"])
-
-
-@pytest.fixture(scope="module")
-def server(
-    prepared_classifier: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Predictor]:
-    log = tmp_path_factory.mktemp("log") / "predictor.log"
-    with predictor(prepared_classifier, log, "--variant=fp32") as running:
-        yield running
 
 
 @pytest.fixture
@@ -46,21 +37,6 @@ def tensor(name: str, array: Any, *, binary: bool) -> InferInput:
 
 
 @both_ways
-def test_texts_are_answered(server: Predictor, client: InferenceServerClient, binary: bool) -> None:
-    texts = tensor("text", np.array(TEXTS, dtype=np.object_).reshape(-1, 1), binary=binary)
-    names = ("label", "score", "probabilities")
-    asked = [InferRequestedOutput(name, binary_data=binary) for name in names]
-    answer = client.infer("m", [texts], outputs=asked, request_id="8")
-    plain = outputs_of(server.infer(text_request(TEXTS)).json())
-    labels = [x.decode() if isinstance(x, bytes) else x for x in answer.as_numpy("label")]
-    assert answer.get_response()["id"] == "8"
-    assert labels == plain["label"].tolist()
-    for name in ("score", "probabilities"):
-        assert answer.as_numpy(name).dtype == np.float32
-        np.testing.assert_allclose(answer.as_numpy(name), plain[name], atol=1e-6)
-
-
-@both_ways
 def test_tensors_are_answered(
     server: Predictor, client: InferenceServerClient, binary: bool
 ) -> None:
@@ -72,13 +48,8 @@ def test_tensors_are_answered(
     ]
     # Without a list of outputs this client asks for all of them in binary.
     logits = client.infer("m", tensors).as_numpy("logits")
-    body = {
-        "inputs": [
-            {"name": name, "datatype": "INT64", "shape": [2, 4], "data": array.ravel().tolist()}
-            for name, array in (("input_ids", ids), ("attention_mask", mask))
-        ]
-    }
-    wanted = outputs_of(server.infer(body).json())["logits"]
+    body = tensor_request({"input_ids": ids, "attention_mask": mask})
+    wanted = answered(server.infer(body))["logits"]
     assert logits.shape == (2, len(LABELS))
     np.testing.assert_allclose(logits, wanted, atol=1e-5)
 
