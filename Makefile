@@ -34,7 +34,7 @@ TRY_pipeline = $(TAG) --help
 TRY_baked = --entrypoint python $(TAG) -m predictor.acceptance
 TRY_modelcar = --entrypoint ls $(TAG) /models/package.json
 
-.PHONY: demo serve test test-slow bench bench-fetch bench-quality bench-architectures bench-pods \
+.PHONY: demo serve test check test-slow bench bench-fetch bench-quality bench-architectures bench-pods \
 	test-containers lint format lock schema image images clean
 .DEFAULT_GOAL := demo
 
@@ -44,8 +44,18 @@ demo: $(VENV)/.demo
 serve: $(VENV)/.demo
 	$(DEMO) --serve
 
-test: $(VENV)/.test lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+# Lint runs beside the tests; what it says follows theirs.
+test: $(VENV)/.test
+	@mkdir -p .cache
+	@$(MAKE) --no-print-directory lint >.cache/lint.log 2>&1 & linting=$$!; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS); tested=$$?; \
+	wait $$linting; linted=$$?; \
+	if [ $$linted -ne 0 ]; then cat .cache/lint.log; echo "make lint failed"; fi; \
+	exit $$((tested ? tested : linted))
+
+# What a change needs before every commit: lint, types, contracts, and the documentation's tests.
+check: $(VENV)/.test lint
+	$(BIN)/python -m pytest -q tests/unit/test_docs.py tests/unit/test_makefile.py $(ARGS)
 
 # What takes minutes: long races, hundreds of kills and power cuts, a real S3 server.
 test-slow: $(VENV)/.test
@@ -82,6 +92,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/yamllint --strict --config-file manifests/.yamllint manifests
 	$(BIN)/hadolint Dockerfile
 
@@ -97,7 +108,7 @@ lock: $(VENV)/.venv
 
 # Schemas of package and recipe, references of recipe and settings; a test compares them.
 schema: $(VENV)/.demo
-	$(BIN)/python -c 'from storage_init.package_schema import schema; print(schema(), end="")' \
+	$(BIN)/python -c 'from storage_init.format.schema import schema; print(schema(), end="")' \
 		> docs/package.schema.json
 	$(BIN)/python -m pipeline.recipe.docs docs
 	$(BIN)/python -m docs.generate.predictor docs

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.machine.documents import summary
+from tests.support.machine.skips import SkipReport
 from tests.support.models.exports import exported
 from tests.support.models.keys import KeyPair, key_pair
 from tests.support.models.models import (
@@ -28,8 +29,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """In CI, fail the run where a test is skipped that may not be."""
+    config.pluginmanager.register(SkipReport())
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Where the documentation was tested, say what of it was not run, and why."""
+    """After tests of the documentation, say which of its commands were not run, and why."""
     passed = terminalreporter.stats.get("passed", [])
     if any("test_docs_commands" in report.nodeid for report in passed):
         terminalreporter.write_line(summary())
