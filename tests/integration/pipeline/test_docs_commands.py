@@ -23,6 +23,7 @@ import pytest
 
 from benchmarks.harness.process import free_port, stop
 from tests.support.machine.documents import PAGES, ROOT, Block, blocks
+from tests.support.models.cache import digest, made_once
 from tests.support.servers.hub import hub
 
 if TYPE_CHECKING:
@@ -98,16 +99,19 @@ def hub_and_store(
     root = tmp_path_factory.mktemp("docs")
     with hub(dict.fromkeys(REPOSITORIES, classifier)) as server:
         environment = server.environment(root / "home")
-        command = [sys.executable, "-m", "pipeline", "package", f"--source=hf://{MODEL}"]
-        subprocess.run(
-            [*command, f"--name={NAME}", f"--store={root / 'store'}"],
-            env=environment,
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            timeout=SECONDS,
-        )
-        yield environment, root / "store"
+        command = [sys.executable, "-m", "pipeline", "run", f"--source=hf://{MODEL}"]
+
+        def prepare(store: Path) -> None:
+            subprocess.run(
+                [*command, f"--name={NAME}", f"--store={store}"],
+                env=environment,
+                cwd=ROOT,
+                check=True,
+                capture_output=True,
+                timeout=SECONDS,
+            )
+
+        yield environment, made_once("docs", (digest(classifier), command, NAME), prepare)
 
 
 @pytest.fixture
