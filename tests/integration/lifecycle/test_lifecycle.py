@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import signal
 import socket
@@ -17,7 +16,7 @@ import pytest
 
 from benchmarks.harness.process import Predictor, free_port, launched, predictor, run_to_end
 from predictor.grpc.protobuf import pb2, pb2_grpc
-from tests.support.clients.v2 import outputs_of, text_request
+from tests.support.clients.v2 import grpc_request, outputs_of, text_request
 from tests.support.clients.waiting import listens, wait_until
 
 if TYPE_CHECKING:
@@ -34,18 +33,10 @@ def test_while_it_loads_it_lives_and_is_not_ready(
 ) -> None:
     with launched(waiting_folder, tmp_path / "log") as running:
         wait_until(lambda: listens(running))
-        statuses = {
-            path: running.http.get(path).status_code
-            for path in ("/", "/v2/health/live", "/metrics", "/v2/health/ready", "/v2/models/m")
-        }
-        assert statuses == {
-            "/": 200,
-            "/v2/health/live": 200,
-            "/metrics": 200,
-            "/v2/health/ready": 503,
-            "/v2/models/m": 503,
-        }
-        assert running.http.get("/v2/models/m/ready").status_code == 503
+        for path in ("/", "/v2/health/live", "/metrics"):
+            assert running.http.get(path).status_code == 200
+        for path in ("/v2/health/ready", "/v2/models/m", "/v2/models/m/ready"):
+            assert running.http.get(path).status_code == 503
         refused = running.infer(text_request(TEXTS))
         assert (refused.status_code, refused.json()) == (503, {"error": "model m is not ready"})
         with grpc.insecure_channel(running.grpc_target) as channel:
@@ -140,10 +131,8 @@ def test_sigterm_loses_no_request_that_was_accepted(
                 stub = pb2_grpc.GRPCInferenceServiceStub(channel)
                 stub.ServerLive(pb2.ServerLiveRequest())
                 answered.wait(SECONDS)
-                request = pb2.ModelInferRequest(model_name="m")
-                tensor = request.inputs.add(name="text", datatype="BYTES", shape=[len(texts)])
-                tensor.contents.bytes_contents.extend(text.encode() for text in texts)
-                output = stub.ModelInfer(request, timeout=SECONDS).outputs[2]
+                answer = stub.ModelInfer(grpc_request("m", texts), timeout=SECONDS)
+                output = answer.outputs[2]
                 return np.reshape(output.contents.fp32_contents, output.shape)
 
         with ThreadPoolExecutor(8) as clients:
@@ -170,57 +159,3 @@ def _requests_in(running: Predictor, texts: int) -> int:
     ]
     seen = sum(float(figure[1]) for figure in figures if figure)
     return round(seen / texts) - 1  # the first was before
-
-
-def test_under_load_sigterm_ends_it_and_every_answer_that_came_is_whole(
-    prepared_classifier: Path, tmp_path: Path
-) -> None:
-    """Clients that go on asking are turned away in the end, but never given half an answer."""
-    log = tmp_path / "log"
-    with predictor(prepared_classifier, log, "--variant=fp32") as running:
-        want = outputs_of(running.infer(text_request(TEXTS)).json())["probabilities"]
-        started = threading.Semaphore(0)
-
-        def ask_on() -> int:
-            answers = 0
-            with httpx.Client(base_url=running.url, timeout=SECONDS) as client:
-                while True:
-                    try:
-                        response = client.post("/v2/models/m/infer", json=text_request(TEXTS))
-                    except httpx.TransportError:
-                        return answers
-                    assert response.status_code == 200, response.text
-                    got = outputs_of(response.json())["probabilities"]
-                    np.testing.assert_allclose(got, want, atol=1e-4)
-                    answers += 1
-                    started.release()
-
-        async def ask_on_over_grpc() -> int:
-            answers = 0
-            async with grpc.aio.insecure_channel(running.grpc_target) as channel:
-                stub = pb2_grpc.GRPCInferenceServiceStub(channel)
-                request = pb2.ModelInferRequest(model_name="m")
-                tensor = request.inputs.add(name="text", datatype="BYTES", shape=[len(TEXTS)])
-                tensor.contents.bytes_contents.extend(text.encode() for text in TEXTS)
-                while True:
-                    try:
-                        answer = await stub.ModelInfer(request)
-                    except grpc.aio.AioRpcError as error:
-                        # Cancelled: sent, but not read any more when the server stopped.
-                        codes = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED
-                        assert error.code() in codes, error
-                        return answers
-                    got = np.reshape(answer.outputs[2].contents.fp32_contents, want.shape)
-                    np.testing.assert_allclose(got, want, atol=1e-4)
-                    answers += 1
-                    started.release()
-
-        with ThreadPoolExecutor(6) as clients:
-            counts = [clients.submit(ask_on) for _ in range(4)]
-            counts += [clients.submit(lambda: asyncio.run(ask_on_over_grpc())) for _ in range(2)]
-            for _ in range(60):
-                assert started.acquire(timeout=SECONDS)
-            running.process.send_signal(signal.SIGTERM)
-            assert all(count.result(SECONDS) for count in counts)
-        assert running.process.wait(SECONDS) == 0
-    assert "Traceback" not in log.read_text()

@@ -12,8 +12,8 @@ import grpc
 import pytest
 
 from benchmarks.harness.process import Predictor, predictor
-from predictor.grpc.protobuf import pb2, pb2_grpc
-from tests.support.clients.v2 import text_request
+from predictor.grpc.protobuf import pb2_grpc
+from tests.support.clients.v2 import grpc_request, text_request
 from tests.support.clients.waiting import wait_until
 from tests.support.models.packages import flip_byte, writable_copy
 
@@ -86,9 +86,7 @@ def test_requests_are_counted_by_model_protocol_and_outcome(server: Predictor) -
     assert server.predict({"instances": TEXTS}).status_code == 200
     assert server.http.post("/v2/models/good/infer", content=b"{").status_code == 400
     assert server.http.post("/v2/models/broken/infer", json=text_request(TEXTS)).status_code == 503
-    request = pb2.ModelInferRequest(model_name="good")
-    texts = request.inputs.add(name="text", datatype="BYTES", shape=[1])
-    texts.contents.bytes_contents.append(b"good")
+    request = grpc_request("good", ["good"])
     with grpc.insecure_channel(server.grpc_target) as channel:
         stub = pb2_grpc.GRPCInferenceServiceStub(channel)
         stub.ModelInfer(request)

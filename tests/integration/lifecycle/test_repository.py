@@ -15,9 +15,8 @@ from benchmarks.harness.process import Predictor, predictor
 from predictor.grpc.protobuf import pb2, pb2_grpc
 from tests.support.clients.load import Load, Outcomes
 from tests.support.clients.v2 import outputs_of, text_request
-from tests.support.models.models import make_classifier
 from tests.support.models.packages import describe_again, flip_byte, writable_copy
-from tests.support.models.prepare import prepare
+from tests.support.models.prepare import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,22 +30,16 @@ CONNECTIONS = 16
 TEXTS = ["the film was good", "a bad book"]
 
 
-@pytest.fixture(scope="module")
-def multi_label(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The classifier with other answers: each label by itself."""
-    folder = make_classifier(tmp_path_factory.mktemp("source"), "multi_label_classification")
-    return prepare(folder, "m", tmp_path_factory.mktemp("store"))
-
-
 @pytest.fixture
 def store(prepared_classifier: Path, multi_label: Path, tmp_path: Path) -> Path:
     """A store's models with one of two versions, "one" current and "two", and a broken third."""
     folder = tmp_path / "models"
     versions = folder / "m" / "versions"
     versions.mkdir(parents=True)
+    other = prepared(multi_label, "classifier")
     writable_copy(prepared_classifier, versions / "one")
-    writable_copy(multi_label, versions / "two")
-    bad = writable_copy(multi_label, versions / "bad")
+    writable_copy(other, versions / "two")
+    bad = writable_copy(other, versions / "bad")
     (bad / "report.html").write_text("a version of its own")
     describe_again(bad)
     flip_byte(bad / "tokenizer.json", position=100)
@@ -55,7 +48,7 @@ def store(prepared_classifier: Path, multi_label: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(store: Path, tmp_path: Path) -> Iterator[Predictor]:
+def changing(store: Path, tmp_path: Path) -> Iterator[Predictor]:
     flags = (f"--models_dir={store}", "--variant=fp32")
     with predictor(store, tmp_path / "log", *flags) as running:
         yield running
@@ -78,45 +71,45 @@ def asked(running: Predictor) -> tuple[str, NDArray[Any]]:
 
 
 def test_a_new_version_is_served_when_asked_for_and_a_bad_one_refused(
-    server: Predictor, store: Path
+    changing: Predictor, store: Path
 ) -> None:
-    first, before = asked(server)
-    assert load(server).json() == {"name": "m", "load": True, "version": first}
+    first, before = asked(changing)
+    assert load(changing).json() == {"name": "m", "load": True, "version": first}
     point(store, "two")
-    assert asked(server)[0] == first, "until somebody asks"
-    second = load(server).json()["version"]
+    assert asked(changing)[0] == first, "until somebody asks"
+    second = load(changing).json()["version"]
     assert second != first
-    version, after = asked(server)
+    version, after = asked(changing)
     assert version == second
     assert np.abs(after - before).max() > 0.01
-    assert f'version="{second}"' in server.metrics()
-    assert f'version="{first}"' not in server.metrics()
+    assert f'version="{second}"' in changing.metrics()
+    assert f'version="{first}"' not in changing.metrics()
     point(store, "bad")
-    refused = load(server)
+    refused = load(changing)
     assert refused.status_code == 409
     assert "tokenizer.json" in refused.json()["error"]
     assert f"version {second} goes on being served" in refused.json()["error"]
-    assert asked(server)[0] == second
-    assert server.http.get("/v2/health/ready").status_code == 200
+    assert asked(changing)[0] == second
+    assert changing.http.get("/v2/health/ready").status_code == 200
 
 
 def test_models_are_unloaded_loaded_and_found(
-    server: Predictor, store: Path, prepared_embedder: Path
+    changing: Predictor, store: Path, prepared_embedder: Path
 ) -> None:
-    assert server.http.post("/v2/repository/models/m/unload").json() == {
+    assert changing.http.post("/v2/repository/models/m/unload").json() == {
         "name": "m",
         "unload": True,
     }
-    assert server.http.get("/v2/models/m/ready").status_code == 503
-    assert server.infer(text_request(TEXTS)).status_code == 503
+    assert changing.http.get("/v2/models/m/ready").status_code == 503
+    assert changing.infer(text_request(TEXTS)).status_code == 503
     shutil.copytree(prepared_embedder, store / "new")
-    assert server.http.post("/v2/models/new/infer", json=text_request(TEXTS)).status_code == 404
-    assert load(server, "new").status_code == 200
-    assert server.http.post("/v2/models/new/infer", json=text_request(TEXTS)).status_code == 200
-    ready = server.http.post("/v2/repository/index", json={"ready": True}).json()
+    assert changing.http.post("/v2/models/new/infer", json=text_request(TEXTS)).status_code == 404
+    assert load(changing, "new").status_code == 200
+    assert changing.http.post("/v2/models/new/infer", json=text_request(TEXTS)).status_code == 200
+    ready = changing.http.post("/v2/repository/index", json={"ready": True}).json()
     assert [row["name"] for row in ready] == ["new"]
-    assert load(server).status_code == 200
-    assert asked(server)[1].shape == (2, 3)
+    assert load(changing).status_code == 200
+    assert asked(changing)[1].shape == (2, 3)
 
 
 @pytest.mark.parametrize("what", ["load", "unload"])
@@ -133,8 +126,8 @@ def test_an_index_asked_for_wrongly_is_400(server: Predictor, body: bytes) -> No
     assert server.http.post("/v2/repository/index", content=body).status_code == 400
 
 
-def test_over_grpc_it_is_the_same_with_the_right_codes(server: Predictor, store: Path) -> None:
-    with grpc.insecure_channel(server.grpc_target) as channel:
+def test_over_grpc_it_is_the_same_with_the_right_codes(changing: Predictor, store: Path) -> None:
+    with grpc.insecure_channel(changing.grpc_target) as channel:
         stub = pb2_grpc.GRPCInferenceServiceStub(channel)
         point(store, "two")
         loaded = stub.RepositoryModelLoad(pb2.RepositoryModelLoadRequest(model_name="m"))
@@ -153,9 +146,9 @@ def test_over_grpc_it_is_the_same_with_the_right_codes(server: Predictor, store:
         assert error.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-def test_tritons_client_reads_and_changes_the_repository(server: Predictor) -> None:
-    with tritonclient.http.InferenceServerClient(server.url.removeprefix("http://")) as client:
-        version = server.http.get("/v2/models/m").json()["versions"][0]
+def test_tritons_client_reads_and_changes_the_repository(changing: Predictor) -> None:
+    with tritonclient.http.InferenceServerClient(changing.url.removeprefix("http://")) as client:
+        version = changing.http.get("/v2/models/m").json()["versions"][0]
         assert client.get_model_repository_index() == [
             {"name": "m", "version": version, "state": "READY", "reason": ""}
         ]
@@ -167,22 +160,22 @@ def test_tritons_client_reads_and_changes_the_repository(server: Predictor) -> N
 
 @pytest.mark.parametrize("swaps", [4, pytest.param(50, marks=pytest.mark.slow)])
 def test_under_load_a_swap_loses_nothing_and_every_answer_is_one_of_a_whole_version(
-    server: Predictor, store: Path, swaps: int
+    changing: Predictor, store: Path, swaps: int
 ) -> None:
     wanted = {}
     for version in ("two", "one"):
         point(store, version)
-        load(server)
-        digest, probabilities = asked(server)
+        load(changing)
+        digest, probabilities = asked(changing)
         wanted[digest] = probabilities
 
     async def swap(outcomes: Outcomes) -> None:
         for number in range(swaps):
             point(store, ("two", "one")[number % 2])
-            assert (await asyncio.to_thread(load, server)).status_code == 200
+            assert (await asyncio.to_thread(load, changing)).status_code == 200
         outcomes.stopped = True
 
-    outcomes = asyncio.run(Load(server, TEXTS, wanted).run(CONNECTIONS, swap))
+    outcomes = asyncio.run(Load(changing, TEXTS, wanted).run(CONNECTIONS, swap))
     assert outcomes.lost == []
     assert outcomes.refused == 0
     assert set(outcomes.answers) == set(wanted), "both have answered"

@@ -12,10 +12,9 @@ import httpx
 import pytest
 
 from benchmarks.harness.process import Predictor, predictor
-from predictor.grpc.protobuf import pb2, pb2_grpc
-from tests.support.clients.v2 import text_request
+from predictor.grpc.protobuf import pb2_grpc
+from tests.support.clients.v2 import grpc_request, text_request
 from tests.support.clients.waiting import wait_until_ready
-from tests.support.models.packages import writable_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,8 +32,8 @@ NOT_READY = "is not ready"
 def server(prepared_embedder: Path, prepared_reranker: Path, tmp_path: Path) -> Iterator[Predictor]:
     folder = tmp_path / "models"
     folder.mkdir()
-    writable_copy(prepared_embedder, folder / "e")
-    writable_copy(prepared_reranker, folder / "r")
+    (folder / "e").symlink_to(prepared_embedder)
+    (folder / "r").symlink_to(prepared_reranker)
     flags = (
         *(f"--models_dir={folder}", "--variant=fp32", "--lanes=1", "--max_batch_tokens=1"),
         # On a busy machine they may wait for long; none is to be refused for that.
@@ -63,9 +62,7 @@ class Watch:
                     return
 
     async def grpc(self, running: Predictor) -> None:
-        request = pb2.ModelInferRequest(model_name="e")
-        tensor = request.inputs.add(name="text", datatype="BYTES", shape=[len(MANY)])
-        tensor.contents.bytes_contents.extend(text.encode() for text in MANY)
+        request = grpc_request("e", MANY)
         async with grpc.aio.insecure_channel(running.grpc_target) as channel:
             stub = pb2_grpc.GRPCInferenceServiceStub(channel)
             while True:

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from benchmarks.harness.process import Predictor, predictor
-from predictor.grpc.protobuf import pb2, pb2_grpc
-from tests.support.clients.v2 import text_request
+from predictor.grpc.protobuf import pb2_grpc
+from tests.support.clients.v2 import grpc_request, text_request
 from tests.support.clients.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -46,13 +46,6 @@ def server(
 
 def short(texts: list[str]) -> list[str]:
     return [text[:8] for text in texts]
-
-
-def grpc_request(texts: list[str]) -> Any:
-    request = pb2.ModelInferRequest(model_name="m")
-    tensor = request.inputs.add(name="text", datatype="BYTES", shape=[len(texts)])
-    tensor.contents.bytes_contents.extend(text.encode() for text in texts)
-    return request
 
 
 def refused(running: Predictor, request: Any, timeout: float | None = None) -> Any:
@@ -88,7 +81,7 @@ def test_a_long_body_of_unknown_length_is_413(server: Predictor) -> None:
 
 
 def test_a_long_message_is_resource_exhausted(server: Predictor) -> None:
-    error = refused(server, grpc_request(["a" * (MAX_BODY + 1)]))
+    error = refused(server, grpc_request("m", ["a" * (MAX_BODY + 1)]))
     assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert f"vs. {MAX_BODY}" in error.details()
 
@@ -102,7 +95,7 @@ def test_too_many_texts_are_413_and_an_invalid_argument(server: Predictor) -> No
     ):
         assert response.status_code == 413
         assert response.json()["error"] == f"{message} (--max_request_texts)"
-    error = refused(server, grpc_request(many))
+    error = refused(server, grpc_request("m", many))
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert error.details() == f"{message} (--max_request_texts)"
 
@@ -121,7 +114,7 @@ def test_a_full_queue_is_503_at_once_and_those_in_it_are_answered(server: Predic
             assert int(response.headers["retry-after"]) >= 1
             v1 = await client.post("/v1/models/m:predict", json={"instances": ["good"]})
             assert v1.status_code == 503
-            error = await asyncio.to_thread(refused, server, grpc_request(["good"]))
+            error = await asyncio.to_thread(refused, server, grpc_request("m", ["good"]))
             assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
             assert "(--max_queue_seconds)" in error.details()
             metadata = dict(error.trailing_metadata())
@@ -145,7 +138,7 @@ def test_a_deadline_ends_the_wait_and_drops_the_rest(server: Predictor) -> None:
     before = time.perf_counter()
     assert server.infer(text_request(short(LONG))).status_code == 200
     assert took < time.perf_counter() - before, "nobody waited for the texts it had left"
-    error = refused(server, grpc_request(short(LONG)), timeout=0.06)
+    error = refused(server, grpc_request("m", short(LONG)), timeout=0.06)
     assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     # A client's clock may be the first, and the server learns of it a moment later.
     for _ in range(100):

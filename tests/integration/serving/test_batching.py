@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from benchmarks.harness.process import Predictor, predictor
-from predictor.grpc.protobuf import pb2, pb2_grpc
-from tests.support.clients.v2 import outputs_of, text_request
+from predictor.grpc.protobuf import pb2_grpc
+from tests.support.clients.v2 import grpc_request, outputs_of, text_request
 from tests.support.models.models import WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
@@ -67,16 +67,9 @@ async def over_grpc(running: Predictor, texts: list[str]) -> list[Any]:
     async with grpc.aio.insecure_channel(running.grpc_target) as channel:
         stub = pb2_grpc.GRPCInferenceServiceStub(channel)
         for text in texts:
-            answer = await stub.ModelInfer(grpc_request([text]))
+            answer = await stub.ModelInfer(grpc_request("m", [text]))
             answers.append(answer.outputs[2].contents.fp32_contents)
     return answers
-
-
-def grpc_request(texts: list[str]) -> Any:
-    request = pb2.ModelInferRequest(model_name="m")
-    tensor = request.inputs.add(name="text", datatype="BYTES", shape=[len(texts)])
-    tensor.contents.bytes_contents.extend(text.encode() for text in texts)
-    return request
 
 
 def test_requests_of_many_connections_run_together_and_are_answered_as_alone(
@@ -118,7 +111,7 @@ def test_clients_that_leave_take_no_answer_from_the_others(server: Predictor) ->
         async with grpc.aio.insecure_channel(server.grpc_target) as channel:
             stub = pb2_grpc.GRPCInferenceServiceStub(channel)
             try:
-                await stub.ModelInfer(grpc_request(texts * 20), timeout=patience)
+                await stub.ModelInfer(grpc_request("m", texts * 20), timeout=patience)
             except grpc.aio.AioRpcError as error:
                 # Refused at once where others wait for so long that it would be in vain.
                 codes = grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -133,36 +126,37 @@ def test_clients_that_leave_take_no_answer_from_the_others(server: Predictor) ->
     np.testing.assert_allclose(asyncio.run(at_once()), wanted, atol=1e-4)
 
 
-def test_what_a_rest_client_asked_is_dropped_when_it_has_left(server: Predictor) -> None:
-    before = figures(server)["batch_texts_sum"]
-
-    async def leave() -> None:
-        async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
-            body = text_request(["the film was good"] * LEFT_TEXTS)
-            asked = asyncio.create_task(client.post("/v2/models/m/infer", json=body))
-            while (await asyncio.to_thread(figures, server))["batch_texts_sum"] == before:
-                assert not asked.done()
-            asked.cancel()
-            await asyncio.gather(asked, return_exceptions=True)
-
-    asyncio.run(leave())
-    while figures(server)["queue_texts"]:
-        assert figures(server)["batch_texts_sum"] - before < LEFT_TEXTS
-    assert server.infer(text_request(["good"])).status_code == 200
-    assert figures(server)["batch_texts_sum"] - before < LEFT_TEXTS
+async def leave_rest(server: Predictor, texts: list[str], begun: Callable[[], bool]) -> None:
+    """Ask over REST, and leave once it has begun."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        asked = asyncio.create_task(client.post("/v2/models/m/infer", json=text_request(texts)))
+        while not await asyncio.to_thread(begun):
+            assert not asked.done()
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
 
 
-def test_what_a_grpc_client_asked_is_dropped_when_it_has_left(server: Predictor) -> None:
-    request = grpc_request(["the film was good"] * LEFT_TEXTS)
-    before = figures(server)["batch_texts_sum"]
-    with grpc.insecure_channel(server.grpc_target) as channel:
-        stub = pb2_grpc.GRPCInferenceServiceStub(channel)
-        call = stub.ModelInfer.future(request)
-        while figures(server)["batch_texts_sum"] == before:
+async def leave_grpc(server: Predictor, texts: list[str], begun: Callable[[], bool]) -> None:
+    """The same over gRPC."""
+    async with grpc.aio.insecure_channel(server.grpc_target) as channel:
+        call = pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(grpc_request("m", texts))
+        while not await asyncio.to_thread(begun):
             assert not call.done()
         call.cancel()
+
+
+@pytest.mark.parametrize("leave", [leave_rest, leave_grpc])
+def test_a_clients_texts_are_dropped_when_it_has_left(
+    server: Predictor, leave: Callable[..., Coroutine[Any, Any, None]]
+) -> None:
+    before = figures(server)["batch_texts_sum"]
+
+    def has_run() -> float:
+        return figures(server)["batch_texts_sum"] - before
+
+    asyncio.run(leave(server, ["the film was good"] * LEFT_TEXTS, lambda: has_run() > 0))
     while figures(server)["queue_texts"]:
-        assert figures(server)["batch_texts_sum"] - before < LEFT_TEXTS
-    # Another one is not kept waiting by what nobody wants any more.
+        assert has_run() < LEFT_TEXTS
+    # Another client is not kept waiting by texts that nobody wants any more.
     assert server.infer(text_request(["good"])).status_code == 200
-    assert figures(server)["batch_texts_sum"] - before < LEFT_TEXTS
+    assert has_run() < LEFT_TEXTS

@@ -11,8 +11,8 @@ import grpc
 import httpx
 import numpy as np
 
-from predictor.grpc.protobuf import pb2, pb2_grpc
-from tests.support.clients.v2 import outputs_of, text_request
+from predictor.grpc.protobuf import pb2_grpc
+from tests.support.clients.v2 import grpc_request, outputs_of, text_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,9 +81,7 @@ class Load:
                 self._note(outcomes, answer["model_version"], outputs_of(answer)["probabilities"])
 
     async def _over_grpc(self, outcomes: Outcomes) -> None:
-        request = pb2.ModelInferRequest(model_name=self.running.name)
-        tensor = request.inputs.add(name="text", datatype="BYTES", shape=[len(self.texts)])
-        tensor.contents.bytes_contents.extend(text.encode() for text in self.texts)
+        request = grpc_request(self.running.name, self.texts)
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
         async with grpc.aio.insecure_channel(self.running.grpc_target, options) as channel:
             stub = pb2_grpc.GRPCInferenceServiceStub(channel)
