@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from tests.support.clients.protocol import check
 from tests.support.clients.v2 import text_request
-from tests.support.protocol import check
 
 if TYPE_CHECKING:
     from benchmarks.harness.process import Predictor

@@ -1,6 +1,6 @@
 """OpenVINO's real plugin: its variant from recipe to answers, and hosts that cannot run it.
 
-Every test says which CPU it runs on, by ``tests.support.models.openvino``; none depends on the
+Every test says which CPU it runs on, by ``tests.support.machine.cpus``; none depends on the
 host's.
 """
 
@@ -29,9 +29,9 @@ from storage_init.format.verify import verify
 from storage_init.running import host, providers
 from storage_init.running.providers import CPU, OPENVINO
 from storage_init.store.layout import Store
+from tests.support.machine.cpus import AMD, INTEL, process_on
 from tests.support.models.cache import digest, made_once
 from tests.support.models.engines import rows_of
-from tests.support.models.openvino import AMD, INTEL, process_on
 from tests.support.models.prepare import prepare
 
 if TYPE_CHECKING:
