@@ -112,16 +112,7 @@ def test_models_are_unloaded_loaded_and_found(
     assert asked(changing)[1].shape == (2, 3)
 
 
-@pytest.mark.parametrize("what", ["load", "unload"])
-def test_an_unknown_model_is_404(server: Predictor, what: str) -> None:
-    response = server.http.post(f"/v2/repository/models/other/{what}")
-    assert (response.status_code, response.json()) == (
-        404,
-        {"error": "there is no model other here"},
-    )
-
-
-@pytest.mark.parametrize("body", [b"{", b"[]", b'{"ready": 1}'])
+@pytest.mark.parametrize("body", [b"[]", b'{"ready": 1}'])
 def test_an_index_asked_for_wrongly_is_400(server: Predictor, body: bytes) -> None:
     assert server.http.post("/v2/repository/index", content=body).status_code == 400
 

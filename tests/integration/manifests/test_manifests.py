@@ -1,4 +1,4 @@
-"""The manifests as a cluster would get them: rendered, held against every schema, tidy.
+"""The manifests as a cluster would get them: rendered, and held against every schema.
 
 Core kinds are checked against Kubernetes' own schemas, KServe's against the models of its SDK,
 which know every field. With ``WARMSTART_CRDS``, a folder of CRDs (KServe's ``config/crd/full``, the
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.pods.kserve import Document, of_kind, pod_of, predictors
-from tests.support.manifests.render import MANIFESTS, ROOT, SETUPS, Setup, render, run
+from tests.support.manifests.render import MANIFESTS, ROOT, SETUPS, Setup, render
 from tests.support.manifests.schemas import (
     crd_mistakes,
     group,
@@ -114,7 +114,3 @@ def test_the_walk_over_kserve_kinds_knows_no_other_kind() -> None:
     assert kserve_mistakes({"apiVersion": f"{KSERVE}/v1alpha1", "kind": "Runtime"}) == [
         "Runtime: neither KServe nor Kubernetes has a type V1alpha1Runtime"
     ]
-
-
-def test_yaml_is_tidy() -> None:
-    run("yamllint", "--strict", "--config-file", MANIFESTS / ".yamllint", MANIFESTS)

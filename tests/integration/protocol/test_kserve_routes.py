@@ -50,28 +50,6 @@ def test_swagger_is_not_served_where_nobody_asked(server: Predictor) -> None:
     assert server.http.get("/openapi.json").status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/nothing", 404),
-        ("GET", "/v2/models/m/infer", 405),
-        ("POST", "/v2/models/m/ready", 405),
-        ("PUT", "/v1/models/m:predict", 405),
-        ("POST", "/v1/models/other:explain", 404),
-    ],
-)
-def test_what_nobody_has_is_refused(server: Predictor, method: str, path: str, status: int) -> None:
-    response = server.http.request(method, path)
-    assert response.status_code == status
-    assert response.json()
-
-
-def test_explaining_is_not_implemented_and_says_so(server: Predictor) -> None:
-    response = server.http.post("/v1/models/m:explain", json={"instances": TEXTS})
-    assert response.status_code == 501
-    assert "explain" in response.json()["error"]
-
-
 def test_a_cloud_event_is_answered_by_kserves_own_application(documented: Predictor) -> None:
     headers = {"ce-id": "1", "ce-source": "here", "ce-type": "texts", "ce-specversion": "1.0"}
     url = "/v1/models/m:predict"

@@ -85,30 +85,50 @@ def test_a_binary_answers_json_part_is_the_protocols_but_for_its_data(server: Pr
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
+    ("method", "path", "status", "message"),
     [
-        ("GET", "/v2/models/other", 404),
-        ("GET", "/v2/models/other/ready", 404),
-        ("GET", "/v2/models/m/versions/0", 404),
-        ("GET", "/v2/models/m/versions/0/ready", 404),
-        ("POST", "/v2/models/other/infer", 404),
-        ("POST", "/v2/models/m/versions/0/infer", 404),
-        ("POST", INFER, 400),
-        ("GET", "/v2/models/m/stats", 404),
-        ("GET", "/v2/nothing", 404),
-        ("GET", "/nothing", 404),
-        ("GET", INFER, 405),
-        ("POST", "/v2", 405),
-        ("DELETE", "/v2/models/m", 405),
+        ("GET", "/v2/models/other", 404, "there is no model other here"),
+        ("GET", "/v2/models/other/ready", 404, "there is no model other here"),
+        ("GET", "/v2/models/m/versions/0", 404, "m has no version 0 here"),
+        ("GET", "/v2/models/m/versions/0/ready", 404, "m has no version 0 here"),
+        ("POST", "/v2/models/other/infer", 404, "there is no model other here"),
+        ("POST", "/v2/models/m/versions/0/infer", 404, "m has no version 0 here"),
+        ("POST", INFER, 400, "the body is not a V2 inference request"),
+        ("GET", "/v2/models/m/stats", 404, ""),
+        ("GET", "/v2/nothing", 404, ""),
+        ("GET", "/nothing", 404, ""),
+        ("GET", INFER, 405, ""),
+        ("POST", "/v2/models/m/ready", 405, ""),
+        ("POST", "/v2", 405, ""),
+        ("DELETE", "/v2/models/m", 405, ""),
+        ("POST", "/v1/models/other:predict", 404, "there is no model other here"),
+        ("POST", "/v1/models/other:explain", 404, ""),
+        ("POST", "/v1/models/m:predict", 400, "the body is not JSON"),
+        ("PUT", "/v1/models/m:predict", 405, ""),
+        ("POST", "/v1/models/m:explain", 501, "explain"),
+        ("POST", "/v2/repository/models/other/load", 404, "there is no model other here"),
+        ("POST", "/v2/repository/models/other/unload", 404, "there is no model other here"),
+        ("POST", "/v2/repository/index", 400, ""),
     ],
 )
-def test_errors_are_the_protocols(server: Predictor, method: str, path: str, status: int) -> None:
-    response = server.http.request(method, path, content=b"no JSON")
+def test_errors_are_the_protocols(
+    server: Predictor, method: str, path: str, status: int, message: str
+) -> None:
+    content = b'{"instances": ["a"]}' if path.endswith(":explain") else b"{no JSON"
+    response = server.http.request(method, path, content=content)
     assert response.status_code == status
     body = response.json()
     assert list(body) == ["error"]
+    assert message in body["error"]
     check(body, "inference_error_response")
     assert response.headers["content-type"] == "application/json"
+
+
+def test_a_body_needs_no_content_type(server: Predictor) -> None:
+    content = orjson.dumps(text_request(TEXTS))
+    response = server.http.post(INFER, content=content)
+    assert "content-type" not in response.request.headers
+    assert response.status_code == 200, response.text
 
 
 def test_a_server_is_live_while_neither_it_nor_its_model_is_ready(loading: Predictor) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -109,34 +108,6 @@ def test_candidate_labels_agree_with_transformers_on_scores_and_order(
 def test_only_requested_outputs_are_returned(model: Predictor) -> None:
     body = text_request(TEXTS) | {"outputs": [{"name": "score"}]}
     assert list(outputs_of(model.infer(body).json())) == ["score"]
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status", "message"),
-    [
-        ("POST", "/v2/models/other/infer", 404, "there is no model other here"),
-        ("POST", "/v2/models/m/versions/0/infer", 404, "m has no version 0 here"),
-        ("GET", "/v2/models/other/ready", 404, "there is no model other here"),
-        ("GET", "/v2/models/m/versions/0", 404, "m has no version 0 here"),
-        ("POST", "/v1/models/other:predict", 404, "there is no model other here"),
-        ("POST", "/v2/models/m/infer", 400, "the body is not a V2 inference request"),
-        ("POST", "/v1/models/m:predict", 400, "the body is not JSON"),
-    ],
-)
-def test_requests_that_cannot_be_answered_are_told_why(
-    server: Predictor, method: str, path: str, status: int, message: str
-) -> None:
-    response = server.http.request(method, path, content=b"{no JSON")
-    assert response.status_code == status
-    assert list(response.json()) == ["error"]
-    assert message in response.json()["error"]
-
-
-def test_a_body_needs_no_content_type(server: Predictor) -> None:
-    content = json.dumps(text_request(TEXTS)).encode()
-    response = server.http.post("/v2/models/m/infer", content=content)
-    assert "content-type" not in response.request.headers
-    assert response.status_code == 200, response.text
 
 
 @pytest.mark.parametrize(
