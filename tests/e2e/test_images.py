@@ -42,14 +42,14 @@ def image(name: str) -> str:
 
 
 @each_image
-def test_it_runs_as_nobody_in_particular_and_writes_nothing(image: str) -> None:
+def test_it_runs_as_an_ordinary_user_on_a_read_only_file_system(image: str) -> None:
     assert in_image(image, "id", "--user").stdout.strip() == "1000"
     refused = in_image(image, "touch", "/app/file")
     assert "Read-only file system" in refused.stderr
 
 
 @each_image
-def test_there_is_nothing_to_install_or_compile_with(image: str) -> None:
+def test_it_holds_no_installer_and_no_compiler(image: str) -> None:
     for module in ("pip", "ensurepip"):
         assert f"No module named {module}" in in_image(image, "python", "-m", module).stderr
     for program in ("pip", "gcc", "cc", "make"):
@@ -57,7 +57,7 @@ def test_there_is_nothing_to_install_or_compile_with(image: str) -> None:
 
 
 @each_image
-def test_no_program_runs_as_another_user(image: str) -> None:
+def test_no_file_is_setuid_or_setgid(image: str) -> None:
     found = in_image(image, "find", "/", "-xdev", "-type", "f", "-perm", "/6000")
     # It fails, too: not every folder is this user's to read.
     assert "Permission denied" in found.stderr
@@ -65,13 +65,13 @@ def test_no_program_runs_as_another_user(image: str) -> None:
 
 
 @each_image
-def test_all_of_it_is_compiled(image: str) -> None:
+def test_every_module_is_compiled(image: str) -> None:
     found = in_image(image, "python", "-c", UNCOMPILED)
     assert (found.stdout, found.returncode) == ("", 0), found.stderr
 
 
 @each_image
-def test_it_says_what_is_in_it(image: str) -> None:
+def test_it_holds_a_bill_of_its_packages(image: str) -> None:
     written = in_image(image, "cat", "/usr/share/sbom/python.cdx.json").stdout
     bill = json.loads(written)
     assert bill["bomFormat"] == "CycloneDX"

@@ -41,7 +41,7 @@ def test_every_target_is_built_and_tried_out_as_kserve_would_run_it(target: str)
     assert "--cap-drop ALL" in tried
 
 
-def test_what_is_accepted_is_pushed() -> None:
+def test_an_accepted_image_is_pushed() -> None:
     commands = made("TAG=acme/m:1", "PUSH=example.com", "PUSH_ARGS=--tls-verify=false")
     assert commands[-1] == (
         "podman tag acme/m:1 example.com/acme/m:1 "

@@ -28,7 +28,7 @@ def accept(*flags: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_model_that_is_well_is_asked_and_accepted(prepared_classifier: Path) -> None:
+def test_a_good_model_is_accepted(prepared_classifier: Path) -> None:
     done = accept(f"--model_dir={prepared_classifier}", "--model_name=m")
     assert done.returncode == 0, done.stderr
     assert "ready after" in done.stdout
@@ -45,7 +45,7 @@ def test_every_model_of_a_server_is_asked(
     assert {"c answers", "e answers"} <= set(done.stdout.splitlines())
 
 
-def test_a_model_that_is_altered_is_not_accepted(prepared_classifier: Path, tmp_path: Path) -> None:
+def test_an_altered_model_is_rejected(prepared_classifier: Path, tmp_path: Path) -> None:
     folder = writable_copy(prepared_classifier, tmp_path / "altered")
     flip_byte(folder / "fp32" / "model.onnx.data", 100)
     done = accept(f"--model_dir={folder}", "--verify=all")

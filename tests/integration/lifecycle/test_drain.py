@@ -61,7 +61,7 @@ def test_under_load_no_accepted_request_is_lost(
         assert outcomes.refused == CONNECTIONS, "each went on until it was turned away"
 
 
-def test_the_first_request_of_a_connection_that_was_made_is_waited_for(
+def test_an_open_connection_may_still_send_its_first_request(
     prepared_classifier: Path, tmp_path: Path
 ) -> None:
     with predictor(
@@ -100,7 +100,7 @@ def test_while_it_drains_it_answers_but_is_not_ready_and_closes_connections(
         assert running.process.wait(SECONDS) == 0
 
 
-def test_what_outlasts_the_grace_period_is_cut_off_and_told_so(
+def test_a_request_that_outlasts_the_grace_period_is_refused(
     prepared_classifier: Path, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
@@ -126,6 +126,6 @@ def test_what_outlasts_the_grace_period_is_cut_off_and_told_so(
     assert "1 requests were cut off (--grace_seconds)" in log.read_text()
 
 
-def test_a_server_that_never_was_ready_has_nothing_to_wait_for(tmp_path: Path) -> None:
+def test_a_server_that_was_never_ready_ends_at_once(tmp_path: Path) -> None:
     with launched(tmp_path, tmp_path / "log", "--drain_seconds=60") as running:
         assert running.process.wait(SECONDS) == 1

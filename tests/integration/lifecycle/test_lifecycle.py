@@ -28,7 +28,7 @@ SECONDS = 30
 TEXTS = ["the film was good", "a bad book", "i would never watch this again"]
 
 
-def test_while_it_loads_it_lives_and_is_not_ready(
+def test_a_loading_server_is_live_and_becomes_ready(
     waiting_folder: Path, classifier: Path, tmp_path: Path
 ) -> None:
     with launched(waiting_folder, tmp_path / "log") as running:

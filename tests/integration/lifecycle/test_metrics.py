@@ -102,7 +102,7 @@ def test_requests_are_counted_by_model_protocol_and_outcome(server: Predictor) -
     assert value(server, 'requests_in_flight{model_name="good",protocol="rest-v2"}') == 0
 
 
-def test_the_models_say_what_they_are_and_the_bad_one_is_named(server: Predictor) -> None:
+def test_metrics_describe_each_model_and_name_the_failed_one(server: Predictor) -> None:
     metrics = server.metrics()
     assert re.search(r'^warmstart_model_info{.*name="good",origin="copied",.*} 1', metrics, re.M)
     assert value(server, 'model_state{model_name="good",state="ready"}') == 1
@@ -121,7 +121,7 @@ def test_a_model_is_loading_until_it_is_loaded(loading: Predictor) -> None:
     assert value(loading, 'model_state{model_name="m",state="ready"}') == 0
 
 
-def test_each_request_is_one_line_if_that_is_asked_for(
+def test_latency_logging_writes_one_line_a_request(
     prepared_classifier: Path, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"

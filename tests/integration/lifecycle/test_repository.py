@@ -113,11 +113,13 @@ def test_models_are_unloaded_loaded_and_found(
 
 
 @pytest.mark.parametrize("body", [b"[]", b'{"ready": 1}'])
-def test_an_index_asked_for_wrongly_is_400(server: Predictor, body: bytes) -> None:
+def test_a_malformed_index_request_is_400(server: Predictor, body: bytes) -> None:
     assert server.http.post("/v2/repository/index", content=body).status_code == 400
 
 
-def test_over_grpc_it_is_the_same_with_the_right_codes(changing: Predictor, store: Path) -> None:
+def test_grpc_changes_the_repository_and_reports_errors_by_code(
+    changing: Predictor, store: Path
+) -> None:
     with grpc.insecure_channel(changing.grpc_target) as channel:
         stub = pb2_grpc.GRPCInferenceServiceStub(channel)
         point(store, "two")

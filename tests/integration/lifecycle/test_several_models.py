@@ -120,7 +120,7 @@ def test_a_bad_model_is_named_with_its_reason_in_index_and_log(
     assert server.http.post("/v2/models/classifier/infer", json=text_request(["good"])).is_success
 
 
-def test_a_bad_model_is_not_ready_and_neither_is_the_server_but_the_others_are(
+def test_a_bad_model_makes_the_server_unready_but_not_the_other_models(
     server: Predictor,
 ) -> None:
     ready = {

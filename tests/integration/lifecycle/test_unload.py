@@ -110,7 +110,7 @@ async def unload(running: Predictor, watch: Watch, begun: Callable[[], bool]) ->
     await asyncio.wait_for(asyncio.gather(*clients), SECONDS)
 
 
-def test_whoever_waits_for_a_model_that_is_unloaded_is_answered_or_told(
+def test_clients_of_an_unloaded_model_are_answered_or_refused(
     server: Predictor,
 ) -> None:
     watch = Watch()

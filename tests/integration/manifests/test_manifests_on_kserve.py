@@ -61,7 +61,7 @@ def test_every_mount_has_its_volume_and_every_claim_is_there(setup: Setup) -> No
 
 
 @each_setup
-def test_a_stop_has_the_time_that_it_needs(setup: Setup) -> None:
+def test_the_grace_period_covers_sleep_and_drain(setup: Setup) -> None:
     for service, _, pod in served(setup):
         (container,) = pod["spec"]["containers"]
         if mode(service) == "Knative":

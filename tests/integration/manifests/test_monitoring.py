@@ -78,7 +78,7 @@ def metrics_of(query: str) -> set[str]:
     return set(re.findall(r"\b[a-z]\w*\b(?!\s*\()", bare)) - WORDS
 
 
-def test_every_metric_that_is_named_is_one_that_a_server_has(metrics: set[str]) -> None:
+def test_a_server_has_every_metric_that_rules_and_panels_name(metrics: set[str]) -> None:
     alerts = [rule["expr"] for rule in rules()]
     variables = [each["query"] for each in dashboard()["templating"]["list"]]
     wanted = set().union(*map(metrics_of, [*alerts, *panel_queries(), *autoscaler_queries()]))
@@ -95,7 +95,7 @@ def test_every_metric_that_is_named_is_one_that_a_server_has(metrics: set[str]) 
         ("count by (pod) (a) / on (pod, b) time() - c", {"a", "c"}),
     ],
 )
-def test_metrics_are_told_from_the_rest_of_a_query(query: str, expected: set[str]) -> None:
+def test_metrics_are_found_in_a_query(query: str, expected: set[str]) -> None:
     assert metrics_of(query) == expected
 
 

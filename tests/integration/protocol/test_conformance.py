@@ -95,7 +95,7 @@ def test_every_case_of_kserves_is_asked_or_has_a_reason_why_not() -> None:
 
 
 @case("TestModel.validate")
-def test_the_protocols_outermost_form_is_checked(server: Predictor) -> None:
+def test_instances_and_inputs_must_be_lists(server: Predictor) -> None:
     # KServe's own lets an empty list through to its model; there is nothing to answer it with.
     good = {PREDICT: {"instances": TEXTS}, INFER: text_request(TEXTS)}
     bad: dict[str, Any] = {PREDICT: {"instances": "invalid"}, INFER: {"inputs": "invalid"}}
@@ -106,7 +106,7 @@ def test_the_protocols_outermost_form_is_checked(server: Predictor) -> None:
 
 
 @case("TestV1Endpoints.liveness_v1", "TestV1Endpoints.metrics_v1")
-def test_the_server_lives_and_is_measured(server: Predictor) -> None:
+def test_the_server_is_live_and_has_metrics(server: Predictor) -> None:
     live = server.http.get("/")
     assert (live.status_code, live.json()) == (200, {"status": "alive"})
     metrics = server.http.get("/metrics")
@@ -123,7 +123,7 @@ def test_models_are_listed(server: Predictor) -> None:
 
 
 @case("TestV1Endpoints.unknown_model_v1", "TestV1Endpoints.unknown_path_v1")
-def test_what_is_not_there_is_404_and_json(server: Predictor) -> None:
+def test_unknown_paths_and_models_are_404_in_json(server: Predictor) -> None:
     for path in ("/v1/models/InvalidModel", "/unknown_path"):
         response = server.http.get(path)
         assert (response.status_code, list(response.json())) == (404, ["error"])
@@ -148,7 +148,7 @@ def test_v2_inference(server: Predictor) -> None:
 
 
 @case("TestV2Endpoints.infer_parameters_v2")
-def test_parameters_of_every_type_are_taken_and_the_id_comes_back(server: Predictor) -> None:
+def test_parameters_of_every_type_are_accepted_and_the_id_is_returned(server: Predictor) -> None:
     parameters = {"test-str": "dummy", "test-bool": True, "test-int": 100, "test-float": 1.3}
     texts = InferInput("text", [2], "BYTES", TEXTS, parameters)
     body, _ = InferRequest("m", [texts], request_id="123", parameters=parameters).to_rest()
@@ -159,7 +159,7 @@ def test_parameters_of_every_type_are_taken_and_the_id_comes_back(server: Predic
 
 
 @case("TestV2Endpoints.fp16_input_not_binary_data")
-def test_fp16_is_refused_as_json(server: Predictor) -> None:
+def test_fp16_in_json_is_refused(server: Predictor) -> None:
     body = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP16", "data": [6.8]}]}
     assert server.http.post(INFER, json=body).status_code == 400
 
@@ -175,7 +175,7 @@ def test_fp16_is_refused_as_json(server: Predictor) -> None:
     ],
     ids=["one output", "all binary", "an output's own parameter wins"],
 )
-def test_outputs_come_as_they_are_asked_for(
+def test_outputs_are_returned_in_the_requested_form(
     server: Predictor, parameters: dict[str, Any], outputs: dict[str, bool], binary: list[str]
 ) -> None:
     wanted = [RequestedOutput(name, {"binary_data": flag}) for name, flag in outputs.items()]
@@ -237,7 +237,7 @@ def test_models_are_loaded_and_unloaded(prepared_classifier: Path, tmp_path: Pat
 
 
 @case("TestTFHttpServerLoadAndUnLoadFailure.load_fail")
-def test_what_cannot_be_loaded_is_an_error_and_harms_nobody(server: Predictor) -> None:
+def test_a_failed_load_leaves_the_server_serving(server: Predictor) -> None:
     response = server.http.post("/v2/repository/models/other/load", content=b"")
     assert response.status_code in (404, 503)
     assert server.infer(text_request(TEXTS)).status_code == 200
@@ -302,7 +302,7 @@ def test_binary_events(server: Predictor, merging: Predictor) -> None:
 @case("TestTFHttpServerCloudEvent.predict_ce_bytes_bad_format_exception")
 @case("TestTFHttpServerCloudEvent.predict_ce_bytes_bad_hex_format_exception")
 @pytest.mark.parametrize("content", [b"{", b"0\x80\x80\x06World!\x00\x00"])
-def test_binary_events_that_are_no_json_are_400(server: Predictor, content: bytes) -> None:
+def test_binary_events_that_are_not_json_are_400(server: Predictor, content: bytes) -> None:
     response = _binary(server, content)
     assert response.status_code == 400
     assert "Failed to decode or parse binary json cloudevent" in response.json()["error"]

@@ -36,7 +36,7 @@ def documented(prepared_classifier: Path, log: Path) -> Iterator[Predictor]:
         yield running
 
 
-def test_swagger_is_served_where_it_was_asked_for(documented: Predictor) -> None:
+def test_the_variable_turns_swagger_on(documented: Predictor) -> None:
     page = documented.http.get("/docs")
     assert page.status_code == 200
     assert "swagger-ui" in page.text
@@ -45,7 +45,7 @@ def test_swagger_is_served_where_it_was_asked_for(documented: Predictor) -> None
     assert "/v1/models/m:predict" in described["paths"]
 
 
-def test_swagger_is_not_served_where_nobody_asked(server: Predictor) -> None:
+def test_swagger_is_off_by_default(server: Predictor) -> None:
     assert server.http.get("/docs").status_code == 404
     assert server.http.get("/openapi.json").status_code == 200
 
@@ -61,7 +61,7 @@ def test_a_cloud_event_is_answered_by_kserves_own_application(documented: Predic
     assert event["predictions"] == v1
 
 
-def test_the_log_stays_ours(documented: Predictor, log: Path) -> None:
+def test_kserves_application_does_not_change_the_log(documented: Predictor, log: Path) -> None:
     for _ in range(3):
         documented.http.get("/openapi.json")
         documented.infer(text_request(TEXTS))

@@ -100,7 +100,7 @@ def test_too_many_texts_are_413_and_an_invalid_argument(server: Predictor) -> No
     assert error.details() == f"{message} (--max_request_texts)"
 
 
-def test_a_full_queue_is_503_at_once_and_those_in_it_are_answered(server: Predictor) -> None:
+def test_a_full_queue_refuses_at_once_and_answers_queued_requests(server: Predictor) -> None:
     async def ask() -> None:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             long = asyncio.create_task(client.post(INFER, json=text_request(short(LONG))))
@@ -149,7 +149,7 @@ def test_a_deadline_ends_the_wait_and_drops_the_rest(server: Predictor) -> None:
         pytest.fail("what nobody waits for still fills the queue")
 
 
-def test_a_deadline_that_is_no_number_is_400(server: Predictor) -> None:
+def test_a_deadline_that_is_not_a_number_is_400(server: Predictor) -> None:
     response = server.http.post(
         INFER, json=text_request(["good"]), headers={"X-Request-Timeout-Ms": "soon"}
     )
@@ -157,7 +157,7 @@ def test_a_deadline_that_is_no_number_is_400(server: Predictor) -> None:
     assert "x-request-timeout-ms" in response.json()["error"]
 
 
-def test_bodies_that_come_slowly_hold_no_more_than_they_may_together(
+def test_slow_bodies_together_stay_below_the_limit_of_pending_bytes(
     prepared_classifier: Path, tmp_path: Path
 ) -> None:
     flags = (f"--max_body_bytes={MAX_BODY}", f"--max_pending_bytes={MAX_BODY * 5 // 2}")

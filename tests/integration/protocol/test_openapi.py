@@ -23,7 +23,7 @@ def document(every_server: Predictor) -> dict[str, Any]:
     return described
 
 
-def test_every_example_is_answered_as_it_stands_there(
+def test_every_example_is_answered_unchanged(
     every_server: Predictor, document: dict[str, Any]
 ) -> None:
     shown = list(examples(document))

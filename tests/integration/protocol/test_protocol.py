@@ -53,7 +53,7 @@ def test_a_model_says_what_it_is_with_and_without_its_version(
     ],
     ids=["all outputs", "best two", "chosen outputs", "no id"],
 )
-def test_requests_and_answers_are_the_protocols(
+def test_requests_and_answers_follow_the_protocol(
     server: Predictor, version: str, body: dict[str, Any]
 ) -> None:
     check(body, "inference_request")
@@ -70,7 +70,7 @@ def test_requests_and_answers_are_the_protocols(
             assert len(output["data"]) == math.prod(output["shape"])
 
 
-def test_a_binary_answers_json_part_is_the_protocols_but_for_its_data(server: Predictor) -> None:
+def test_the_json_part_of_a_binary_answer_follows_the_protocol(server: Predictor) -> None:
     body = text_request(TEXTS) | {"parameters": {"binary_data_output": True}}
     response = server.http.post(INFER, json=body)
     length = int(response.headers["inference-header-content-length"])
@@ -111,7 +111,7 @@ def test_a_binary_answers_json_part_is_the_protocols_but_for_its_data(server: Pr
         ("POST", "/v2/repository/index", 400, ""),
     ],
 )
-def test_errors_are_the_protocols(
+def test_errors_follow_the_protocol(
     server: Predictor, method: str, path: str, status: int, message: str
 ) -> None:
     content = b'{"instances": ["a"]}' if path.endswith(":explain") else b"{no JSON"

@@ -70,7 +70,7 @@ def test_some_outputs_may_be_binary_and_others_not(client: InferenceServerClient
     )
 
 
-def test_health_and_metadata_are_as_it_expects(client: InferenceServerClient) -> None:
+def test_health_and_metadata_can_be_read(client: InferenceServerClient) -> None:
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready("m")
@@ -82,7 +82,7 @@ def test_health_and_metadata_are_as_it_expects(client: InferenceServerClient) ->
     assert not client.is_model_ready("other")
 
 
-def test_its_errors_carry_our_reasons(client: InferenceServerClient) -> None:
+def test_errors_carry_the_servers_reasons(client: InferenceServerClient) -> None:
     texts = tensor("text", np.array(TEXTS, dtype=np.object_), binary=True)
     with pytest.raises(InferenceServerException, match="there is no model other here"):
         client.infer("other", [texts])

@@ -72,7 +72,7 @@ async def over_grpc(running: Predictor, texts: list[str]) -> list[Any]:
     return answers
 
 
-def test_requests_of_many_connections_run_together_and_are_answered_as_alone(
+def test_requests_share_inferences_without_changing_answers(
     server: Predictor,
 ) -> None:
     texts = [texts_of(client) for client in range(CLIENTS)]
@@ -98,7 +98,7 @@ def test_requests_of_many_connections_run_together_and_are_answered_as_alone(
     assert after["queue_texts"] == 0
 
 
-def test_clients_that_leave_take_no_answer_from_the_others(server: Predictor) -> None:
+def test_clients_that_leave_do_not_affect_the_others(server: Predictor) -> None:
     texts = texts_of(0)
     wanted = asyncio.run(over_rest(server, texts))
 

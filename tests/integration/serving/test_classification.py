@@ -130,7 +130,7 @@ def test_bad_input_gets_a_400_that_says_what_is_wrong(
     assert message in response.json()["error"]
 
 
-def test_a_long_text_is_cut_or_refused_as_asked(model: Predictor) -> None:
+def test_a_long_text_is_truncated_or_refused(model: Predictor) -> None:
     long = "good film " * 200
     assert model.infer(text_request([long])).status_code == 200
     refused = model.infer(text_request(["short", long], truncation=False))

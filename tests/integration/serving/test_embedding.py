@@ -76,7 +76,7 @@ def test_every_pooling_agrees_with_sentence_transformers(
     ],
 )
 @pytest.mark.parametrize("normalize", [True, False])
-def test_layers_over_the_vector_are_those_of_sentence_transformers(
+def test_dense_layers_agree_with_sentence_transformers(
     dense: list[tuple[int, str]], normalize: bool, tmp_path: Path
 ) -> None:
     folder = source(make_embedder, normalize=normalize, dense=dense)
@@ -105,7 +105,7 @@ def check_vectors(workspace: Workspace) -> NDArray[np.float32]:
     return wanted
 
 
-def test_a_model_with_layers_is_prepared_and_serves_fewer_dimensions_after_them(
+def test_a_model_with_dense_layers_serves_fewer_dimensions(
     tmp_path: Path,
 ) -> None:
     layered = source(make_embedder, dense=[(64, "GELU"), (24, "Tanh")])
@@ -119,7 +119,7 @@ def test_a_model_with_layers_is_prepared_and_serves_fewer_dimensions_after_them(
 
 
 @pytest.mark.parametrize("prompt", [None, *PROMPTS])
-def test_prompts_are_those_of_sentence_transformers(
+def test_prompts_agree_with_sentence_transformers(
     model: Predictor, prompted: Path, prompt: str | None
 ) -> None:
     asked = {} if prompt is None else {"prompt_name": prompt}
@@ -129,7 +129,7 @@ def test_prompts_are_those_of_sentence_transformers(
     )
 
 
-def test_fewer_dimensions_are_those_of_sentence_transformers(
+def test_fewer_dimensions_agree_with_sentence_transformers(
     model: Predictor, prompted: Path
 ) -> None:
     wanted = original_vectors(prompted, TEXTS, truncate_dim=8, normalize_embeddings=True)

@@ -71,7 +71,7 @@ def test_agrees_with_transformers_on_every_token(
     assert len({answers[0]["token"] for answers in got}) > 1
 
 
-def test_several_masks_are_filled_each_by_itself(model: Predictor, reference: Any) -> None:
+def test_each_of_several_masks_is_filled_by_itself(model: Predictor, reference: Any) -> None:
     got = predictions(model, SEVERAL, top_k=4)
     for ours, theirs in zip(got, reference(SEVERAL, top_k=4), strict=True):
         assert len(ours) == 3
@@ -79,7 +79,7 @@ def test_several_masks_are_filled_each_by_itself(model: Predictor, reference: An
             check_equal(one, other)
 
 
-def test_texts_with_fewer_masks_are_filled_up(model: Predictor) -> None:
+def test_rows_of_texts_with_fewer_masks_are_padded(model: Predictor) -> None:
     texts = [TEXTS[20], SEVERAL[0]]
     columns = answered(model.infer(text_request(texts, top_k=2)))
     assert {column.shape for column in columns.values()} == {(2, 3, 2)}
@@ -90,6 +90,8 @@ def test_texts_with_fewer_masks_are_filled_up(model: Predictor) -> None:
     assert columns["sequence"][1].tolist() == [[e["sequence"] for e in mask] for mask in several]
 
 
-def test_a_target_in_pieces_stands_for_its_first(model: Predictor, reference: Any) -> None:
+def test_a_target_of_several_tokens_is_scored_by_its_first(
+    model: Predictor, reference: Any
+) -> None:
     ours = predictions(model, TEXTS[:1], targets=["gooddely", "bad"])
     check_equal(ours[0], reference(TEXTS[0], targets=["gooddely", "bad"]))

@@ -82,7 +82,7 @@ def package(classifier: Path, intel: ProcessPoolExecutor) -> Path:
     return Store(store).resolve("m")
 
 
-def test_it_is_published_without_a_file_of_its_own(package: Path) -> None:
+def test_the_variant_shares_the_files_of_fp32(package: Path) -> None:
     found = verify(package)
     fp32, bf16 = found.variants
     assert (fp32.name, bf16.name) == ("fp32", NAME)
@@ -95,7 +95,7 @@ def test_it_is_published_without_a_file_of_its_own(package: Path) -> None:
     assert '"precision"' not in msgspec.json.encode(fp32).decode()
 
 
-def test_it_is_served_by_openvino_with_a_stream_a_lane(
+def test_openvino_serves_it_with_one_stream_for_each_lane(
     package: Path, intel: ProcessPoolExecutor
 ) -> None:
     served, config, rows = intel.submit(_serve, package).result()
@@ -141,14 +141,12 @@ def test_auto_takes_the_variant_that_was_the_fastest(
         assert intel.submit(_load_with_fastest, package, fastest).result() == Loaded(fastest, [])
 
 
-def test_without_a_device_it_is_passed_over_with_the_reason(
-    package: Path, amd: ProcessPoolExecutor
-) -> None:
+def test_it_is_skipped_without_a_device(package: Path, amd: ProcessPoolExecutor) -> None:
     why = f"{OPENVINO} is installed but offers no CPU device here: it wants Intel's"
     assert amd.submit(_load_with_fastest, package, NAME).result() == Loaded("fp32", [why])
 
 
-def test_without_the_plugin_it_is_passed_over_with_the_reason(package: Path) -> None:
+def test_it_is_skipped_without_the_plugin(package: Path) -> None:
     why = f"{OPENVINO} is not installed: pip install 'warmstart[openvino]'"
     with process_on(INTEL, bf16=True) as process:
         process.submit(_uninstall).result()

@@ -94,7 +94,7 @@ def test_v1_gives_transformers_own_shape(model: Predictor, reference: Any) -> No
     check_equal([got], [wanted])
 
 
-def test_fewer_answers_than_asked_for_are_filled_up(model: Predictor) -> None:
+def test_rows_with_fewer_answers_are_padded(model: Predictor) -> None:
     body = request({"question": ["who is it", "who"], "context": ["good", ""]}, top_k=5)
     columns = answered(model.infer(body))
     assert columns["answer"].tolist() == [["good"], [""]]

@@ -68,7 +68,7 @@ def test_v1_answers_as_v2_does(model: Predictor, expected: NDArray[np.float32]) 
     np.testing.assert_allclose([row["score"] for row in v1], expected, atol=1e-4)
 
 
-def test_the_package_holds_pairs_and_how_near_their_order_came(prepared_reranker: Path) -> None:
+def test_the_package_holds_pairs_and_their_rank_agreement(prepared_reranker: Path) -> None:
     package, _ = read_package(prepared_reranker)
     assert package.task == TextRanking(activation="sigmoid")
     assert SelfTest.load(prepared_reranker / "selftest.npz").pairs

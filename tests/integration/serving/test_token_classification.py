@@ -75,7 +75,7 @@ def test_long_texts_in_windows_agree_with_transformers(
     assert max(e["end"] for e in got[-1]) > 2 * max(e["end"] for e in cut[-1])
 
 
-def test_labels_may_be_ignored_or_not(model: Predictor, reference: Any) -> None:
+def test_ignored_labels_agree_with_transformers(model: Predictor, reference: Any) -> None:
     for ignored in (["PER"], ["B-PER", "O", "I-LOC"]):
         strategy = "simple" if ignored == ["PER"] else "none"
         asked = {"aggregation_strategy": strategy, "ignore_labels": ignored}
