@@ -1,4 +1,4 @@
-"""The Open Inference Protocol's own REST schema, to hold bodies against.
+"""Check bodies against the Open Inference Protocol's own REST schema.
 
 ``open_inference_rest.yaml`` is the protocol's, unchanged, under the Apache License 2.0 that it
 names: github.com/kserve/open-inference-protocol, specification/protocol/open_inference_rest.yaml,
@@ -18,10 +18,10 @@ _DOCUMENT = yaml.safe_load(_SCHEMA.read_text())
 
 
 def check(body: Any, name: str) -> None:
-    """Hold a JSON body against one of the protocol's schemas.
+    """Check a JSON body against one of the protocol's schemas.
 
     Raises:
-        jsonschema.ValidationError: says where it is wrong.
+        jsonschema.ValidationError: the body does not fit; the message says where.
     """
     assert name in _DOCUMENT["components"]["schemas"]
     Draft7Validator({"$ref": f"#/components/schemas/{name}", **_DOCUMENT}).validate(body)

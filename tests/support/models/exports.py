@@ -1,4 +1,4 @@
-"""Raw repositories that hold ONNX graphs, made from tiny models."""
+"""Repositories of ONNX graphs, exported from tiny models."""
 
 from __future__ import annotations
 

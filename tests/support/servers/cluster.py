@@ -1,7 +1,7 @@
-"""A Kubernetes API server for tests: the few routes that a cold start of a pod is measured by.
+"""A Kubernetes API server for tests: the routes that measure a pod's cold start.
 
-Objects have the shape that a cluster answers with (1.30). What a pod goes through is a script of
-its states; the next one is played to whoever watches once a pod is deleted.
+Objects have the shape of a real cluster's (1.30). A pod's life is a list of its states; once a
+pod is deleted, the next life is played to the watchers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STATUS = {
 
 
 def pod(uid: str, *conditions: str, **status: Any) -> Object:
-    """A pod whose conditions of these types are true, the others not yet."""
+    """Return a pod whose conditions of these types are true."""
     kinds = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
     known = [
         {"type": kind, "status": str(kind in conditions), "lastTransitionTime": CREATED}
@@ -56,13 +56,13 @@ def pod(uid: str, *conditions: str, **status: Any) -> Object:
 
 
 def container(name: str, **state: Object) -> Object:
-    """What a pod's status says of a container."""
+    """Return a container's entry in a pod's status."""
     common = {"image": IMAGE, "imageID": "", "restartCount": 0, "ready": "running" in state}
     return {"name": name, "state": state, "lastState": {}, **common}
 
 
 def life(uid: str) -> list[Object]:
-    """The states of a pod whose storage initializer runs for two seconds."""
+    """Return the states of a pod whose storage initializer runs for two seconds."""
     terminated = {"exitCode": 0, "startedAt": BEGUN, "finishedAt": ENDED, "reason": "Completed"}
     done = [container("storage-initializer", terminated=terminated)]
     waiting = [container("kserve-container", waiting={"reason": "PodInitializing"})]
@@ -83,7 +83,7 @@ def life(uid: str) -> list[Object]:
 
 
 def pulled(uid: str, container: str, message: str) -> Object:
-    """An event of the kubelet's."""
+    """Return the kubelet's event for a pulled image."""
     return {
         "metadata": {"name": f"{uid}.{container}", "namespace": NAMESPACE},
         "involvedObject": {"uid": uid, "fieldPath": f"spec.containers{{{container}}}"},
@@ -94,9 +94,12 @@ def pulled(uid: str, container: str, message: str) -> Object:
 
 @dataclass
 class Cluster:
-    """A running one: ``pods`` are there, ``lives`` are those that come, one after a deletion.
+    """A running cluster.
 
-    ``forgets`` is how many watches are answered that their version is too old.
+    Attributes:
+        pods: the present pods.
+        lives: lives of the pods to come, one after each deletion.
+        forgets: how many watches are told that their version is too old.
     """
 
     url: str
@@ -110,7 +113,7 @@ class Cluster:
     begun: list[Object] = field(default_factory=list)
 
     def delete(self, name: str) -> Object:
-        """A pod goes; from now on its successor's life is played."""
+        """Delete a pod and begin its successor's life."""
         gone = next(pod for pod in self.pods if pod["metadata"]["name"] == name)
         self.deleted.append(name)
         self.pods.remove(gone)
@@ -118,7 +121,7 @@ class Cluster:
         return gone
 
     def play(self) -> Iterator[Object]:
-        """What a watch is told, and from then on is so."""
+        """Yield the events of a watch, and change the pods with each."""
         known = copy.deepcopy(self.pods)
         for state in self.begun:
             time.sleep(STEP_SECONDS)

