@@ -1,4 +1,4 @@
-"""The whole flow on MiniLM from PyPI: the pipeline's command, a predictor, KServe's clients."""
+"""MiniLM from PyPI through the whole flow: the pipeline, a predictor, KServe's clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documentation says what the code does."""
+"""The documentation matches the code: references, messages, links and manifests."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ BLOCKS = all_blocks()
 
 
 def test_every_block_is_marked_for_its_test() -> None:
-    """See tests/documents.py: nothing is left out silently."""
+    """No block is left out silently; ``tests.support.machine.documents`` lists the marks."""
     known = {"run", "run: server", "shown", *(f"not run: {reason}" for reason in REASONS)}
     wrong = [
         f"{block.where}: {block.mark or 'no comment above the block says what to do with it'}"
@@ -153,7 +153,7 @@ def test_links_resolve_to_files_and_headings(page: Path) -> None:
             continue
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        # Only pages have headings; a line of a file is nobody's to keep.
+        # Only pages have headings; links to lines of files are not checked.
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []

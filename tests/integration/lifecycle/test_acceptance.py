@@ -1,4 +1,4 @@
-"""What an image's build runs at its end: a real predictor, asked and stopped."""
+"""The acceptance program at the end of an image's build: it starts, asks and stops a predictor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGTERM under load: nothing that was accepted is lost, whichever way it came."""
+"""SIGTERM under load: no accepted request is lost over any transport."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def load_of(running: Predictor) -> Load:
 
 
 def drained(model: Path, log: Path, *flags: str) -> Outcomes:
-    """What a server's clients came to when it was stopped in the middle."""
+    """Stop a server under load and return the outcomes of its clients' requests."""
     with predictor(model, log, "--variant=fp32", *flags) as running:
 
         async def terminate(outcomes: Outcomes) -> None:
@@ -58,7 +58,7 @@ def test_under_load_no_accepted_request_is_lost(
     for _ in range(rounds):
         outcomes = drained(prepared_classifier, tmp_path / "log", f"--drain_seconds={seconds}")
         assert outcomes.lost == []
-        assert outcomes.refused == CONNECTIONS, "each went on until it was turned away"
+        assert outcomes.refused == CONNECTIONS, "every client went on until it was refused"
 
 
 def test_an_open_connection_may_still_send_its_first_request(

@@ -1,4 +1,4 @@
-"""A predictor process from its first moment to its last: what it says, loses and leaves behind."""
+"""A predictor process from start to exit: readiness, failed loads, ports and signals."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_it_can_be_stopped_while_it_loads(waiting_folder: Path, tmp_path: Path) 
     with launched(waiting_folder, tmp_path / "log") as running:
         wait_until(lambda: listens(running))
         running.process.send_signal(signal.SIGTERM)
-        # A load that hangs on its storage must not hold a pod for all of its grace period.
+        # A load that hangs on storage must not use up a pod's grace period.
         assert running.process.wait(SECONDS) == 0
 
 
@@ -112,7 +112,7 @@ def test_sigterm_loses_no_request_that_was_accepted(
 ) -> None:
     log = tmp_path / "log"
     texts = [f"{text} {' very' * (n % 40)} good" for n in range(300) for text in TEXTS]
-    # Seven of eight requests wait here.
+    # Seven of eight requests wait in the queue.
     flags = ("--variant=fp32", "--lanes=1", "--max_queue_texts=10000", "--max_queue_seconds=60")
     with predictor(prepared_classifier, log, *flags) as running:
         want = outputs_of(running.infer(text_request(texts)).json())["probabilities"]
@@ -151,11 +151,11 @@ def test_sigterm_loses_no_request_that_was_accepted(
 
 
 def _requests_in(running: Predictor, texts: int) -> int:
-    """How many of the requests have come in, by what was run and what waits."""
+    """Return how many requests have arrived: texts that ran and texts that wait."""
     metrics = running.metrics()
     figures = [
         re.search(rf'^warmstart_{name}{{model_name="m"}} (\S+)$', metrics, re.MULTILINE)
         for name in ("queue_texts", "batch_texts_sum")
     ]
     seen = sum(float(figure[1]) for figure in figures if figure)
-    return round(seen / texts) - 1  # the first was before
+    return round(seen / texts) - 1  # without the first, which was answered before

@@ -1,4 +1,4 @@
-"""What a running predictor shows Prometheus, by Prometheus' own checker."""
+"""A running predictor's metrics, and its log of requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 TEXTS = ["the film was good", "a bad book"]
-# In Debian's package prometheus.
 PROMTOOL = shutil.which("promtool")
 
 
@@ -43,7 +42,7 @@ def server(
 
 
 def value(running: Predictor, series: str) -> float | None:
-    """A series' value, None where there is none."""
+    """Return a series' value, None if there is no such series."""
     found = re.search(rf"^warmstart_{re.escape(series)} (\S+)$", running.metrics(), re.MULTILINE)
     return float(found[1]) if found else None
 

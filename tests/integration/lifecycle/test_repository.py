@@ -1,4 +1,4 @@
-"""The repository API of a running server: over REST, gRPC and Triton's client, and under load."""
+"""The repository API over REST, gRPC and Triton's client, and under load."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TEXTS = ["the film was good", "a bad book"]
 
 @pytest.fixture
 def store(prepared_classifier: Path, multi_label: Path, tmp_path: Path) -> Path:
-    """A store's models with one of two versions, "one" current and "two", and a broken third."""
+    """A store's model "m" with versions "one" (current), "two", and "bad", which is damaged."""
     folder = tmp_path / "models"
     versions = folder / "m" / "versions"
     versions.mkdir(parents=True)
@@ -55,7 +55,7 @@ def changing(store: Path, tmp_path: Path) -> Iterator[Predictor]:
 
 
 def point(models: Path, version: str) -> None:
-    """By one rename, as a publication does."""
+    """Make a version current by one rename, as a publication does."""
     fresh = models / "m" / "fresh"
     fresh.symlink_to(f"versions/{version}")
     fresh.replace(models / "m" / "current")
@@ -76,7 +76,7 @@ def test_a_new_version_is_served_when_asked_for_and_a_bad_one_refused(
     first, before = asked(changing)
     assert load(changing).json() == {"name": "m", "load": True, "version": first}
     point(store, "two")
-    assert asked(changing)[0] == first, "until somebody asks"
+    assert asked(changing)[0] == first, "a new version is loaded on request only"
     second = load(changing).json()["version"]
     assert second != first
     version, after = asked(changing)

@@ -1,4 +1,4 @@
-"""Several models in one server: each answers for itself, and a bad one harms no other."""
+"""Several models in one server: a bad one does not affect the others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 GOOD = {"classifier", "embedder"}
-# A file that was changed, answers that are not the original's, more than the memory there is.
+# Models with a damaged file, with wrong answers, and with an output larger than the memory.
 BAD = {"broken": "tokenizer.json", "forgetful": "self-test failed", "giant": "allocate memory"}
 
 
@@ -43,14 +43,14 @@ def folder(
 
 
 def _reverse_references(path: Path) -> None:
-    """A self-test of another model: what it expects of each text is another one's answer."""
+    """Reverse the expected answers of a self-test."""
     with np.load(path) as content:
         arrays = dict(content)
     np.savez(path, **{**arrays, "reference": arrays["reference"][::-1]})
 
 
 def _write_giant(package: Path, folder: Path) -> None:
-    """A plain embedder whose output takes 4 TB for each token."""
+    """Write a plain embedder whose output takes 4 TB for each token."""
     folder.mkdir()
     shutil.copyfile(package / "tokenizer.json", folder / "tokenizer.json")
     (folder / "config.json").write_text(
@@ -78,7 +78,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path, log: Path) -> Iterator[Predictor]:
-    # model_dir is not looked at; the helper waits for the model of this name.
+    # The name is that of the model to wait for.
     flags = (f"--models_dir={folder}",)
     with predictor(folder, log, *flags, name="classifier") as running:
         yield running

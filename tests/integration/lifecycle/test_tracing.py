@@ -1,4 +1,4 @@
-"""Traces of a running predictor, as a collector receives them over OTLP."""
+"""Traces of a running predictor that a collector receives over OTLP."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Keeps what exporters send."""
+    """A collector that keeps all exports."""
 
     def __init__(self) -> None:
         self.received: list[Any] = []
@@ -38,7 +38,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
 
 @contextmanager
 def collecting() -> Iterator[tuple[Collector, str]]:
-    """A collector and its address."""
+    """Run a collector; yield it and its address."""
     collector = Collector()
     server = grpc.server(ThreadPoolExecutor(1))
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)

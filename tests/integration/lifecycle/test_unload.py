@@ -1,4 +1,4 @@
-"""A model that is unloaded while clients wait for it: each is answered or told why."""
+"""A model is unloaded while clients wait for it: each is answered or refused with the reason."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 SECONDS = 30
-# A lane takes each by itself: what is asked at once waits for a while.
+# A lane runs each text by itself, so that requests wait for a while.
 MANY = ["good " * (n % 40 + 1) for n in range(60)]
 NOT_READY = "is not ready"
 
@@ -36,7 +36,7 @@ def server(prepared_embedder: Path, prepared_reranker: Path, tmp_path: Path) -> 
     (folder / "r").symlink_to(prepared_reranker)
     flags = (
         *(f"--models_dir={folder}", "--variant=fp32", "--lanes=1", "--max_batch_tokens=1"),
-        # On a busy machine they may wait for long; none is to be refused for that.
+        # On a busy machine they may wait for long and must not be refused for it.
         f"--max_queue_seconds={SECONDS}",
     )
     with predictor(folder, tmp_path / "log", *flags, name="e") as running:
@@ -46,7 +46,7 @@ def server(prepared_embedder: Path, prepared_reranker: Path, tmp_path: Path) -> 
 
 @dataclass
 class Watch:
-    """Clients that go on asking until they are turned away, and what they were told."""
+    """Clients that send requests until they are refused, and the responses they got."""
 
     said: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Watch:
                 self.said["OK"] += 1
 
     async def leave(self, running: Predictor) -> None:
-        """Ask, and do not wait for the answer."""
+        """Send a request and leave before the answer."""
         async with httpx.AsyncClient(base_url=running.url) as client:
             with pytest.raises(httpx.ReadTimeout):
                 await client.post(
@@ -114,7 +114,7 @@ def test_clients_of_an_unloaded_model_are_answered_or_refused(
     server: Predictor,
 ) -> None:
     watch = Watch()
-    # Each route has had an answer, so all of their clients wait by now.
+    # Once each route has had an answer, all of its clients wait.
     paths = [path for path, _ in ROUTES.values()]
 
     def begun() -> bool:
@@ -124,7 +124,7 @@ def test_clients_of_an_unloaded_model_are_answered_or_refused(
     assert watch.wrong == []
     for told in ("UNAVAILABLE", *(f"{path} 503" for path in paths)):
         assert watch.said[told] == 4, watch.said
-    # The other model goes on, and the one that is gone may come back.
+    # The other model goes on, and the unloaded one can be loaded again.
     ranked = server.http.post("/rerank", json={"query": "good", "documents": MANY[:2]})
     assert ranked.status_code == httpx.codes.OK
     assert server.http.post("/v2/repository/models/e/load").status_code == httpx.codes.OK

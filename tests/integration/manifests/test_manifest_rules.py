@@ -1,4 +1,4 @@
-"""What no schema knows: ports, paths, variables and images that are those of the code."""
+"""Rules beyond schemas: ports, paths, variables and images in the manifests match the code."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_probes_ask_what_the_server_answers(setup: Setup, server: Predictor) -> 
         if settings_of(container).models_dir:
             ready = "/v2/health/ready"
         assert paths["startupProbe"] == paths["readinessProbe"] == ready
-        # Not the model's path: a model that is not ready yet is no reason to restart.
+        # Not the model's path: a pod whose model is not ready must not be restarted.
         assert paths["livenessProbe"] == "/v2/health/live"
         for path in paths.values():
             here = path.replace(service["metadata"]["name"], server.name)
@@ -96,7 +96,7 @@ def test_images_are_those_that_the_dockerfile_makes_at_this_version(setup: Setup
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version
     registry = "registry.example.com/" if "registry" in setup.components else ""
-    # Its image is the user's to build.
+    # The GPU image is built by the user.
     tags = {version[1], f"{version[1]}-gpu"} if "gpu" in setup.components else {version[1]}
     downloads = of_kind(render(setup), "ClusterStorageContainer")
     every = [each["spec"]["container"] for each in downloads]
@@ -109,7 +109,7 @@ def test_images_are_those_that_the_dockerfile_makes_at_this_version(setup: Setup
 
 
 def job(name: str) -> Document:
-    """The one container of a job."""
+    """Return the one container of a job."""
     (setup,) = (each for each in SETUPS if each == Setup("overlays/prepare"))
     spec = named(render(setup), "CronJob", name)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = spec["containers"]
@@ -130,7 +130,7 @@ def test_the_pipelines_job_runs_a_command_that_it_understands(tmp_path: Path) ->
     }
     args = [changes.get(arg, arg) for arg in job("prepare-sentiment")["args"]]
     done = ran("-m", "pipeline", *args)
-    # Not 2, which is a command that is not understood.
+    # An unknown command exits with 2.
     assert done.returncode == 1, done.stderr
     assert f"{tmp_path}/none" in done.stderr
 

@@ -1,8 +1,8 @@
 """The manifests as a cluster would get them: rendered, and held against every schema.
 
 Core kinds are checked against Kubernetes' own schemas, KServe's against the models of its SDK,
-which know every field. With ``WARMSTART_CRDS``, a folder of CRDs (KServe's ``config/crd/full``, the
-Prometheus Operator's), all that are not Kubernetes' own are checked against those as well.
+which know every field. ``WARMSTART_CRDS`` may name a folder of CRDs (KServe's ``config/crd/full``,
+the Prometheus Operator's); then all custom kinds are checked against these as well.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.support.manifests.schemas import (
 pytestmark = pytest.mark.integration
 
 KSERVE = "serving.kserve.io"
-# No schema of these comes with any package: promtool reads the rules, WARMSTART_CRDS has all.
+# No package holds a schema of these: promtool checks the rules, WARMSTART_CRDS all.
 OTHERS = {"monitoring.coreos.com"}
 
 each_setup = pytest.mark.parametrize("setup", SETUPS, ids=str)
@@ -50,7 +50,7 @@ def test_every_object_passes_its_schema(setup: Setup) -> None:
 
 @each_setup
 def test_every_pod_that_kserve_makes_passes_its_schema(setup: Setup) -> None:
-    """The walk over KServe's models asks for no required field; Kubernetes' schemas do."""
+    """Unlike the check by KServe's models, Kubernetes' schemas also know required fields."""
     documents = render(setup)
     for service in of_kind(documents, "InferenceService"):
         for predictor in predictors(service):
@@ -65,7 +65,7 @@ def test_every_component_and_overlay_is_rendered_here_and_documented() -> None:
     }
     rendered = {Path("components") / each for setup in SETUPS for each in setup.components}
     rendered |= {Path(setup.overlay) for setup in SETUPS}
-    # A component's own parts are rendered with it.
+    # Parts of a component are rendered with it.
     assert {each for each in folders if not rendered & {each, *each.parents}} == set()
     page = (ROOT / "docs" / "deploy.md").read_text()
     in_tables = re.findall(r"^\| `([a-z/-]+)` \|", page, re.MULTILINE)

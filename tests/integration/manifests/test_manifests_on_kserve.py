@@ -1,4 +1,4 @@
-"""What KServe, Knative and the pod security standards accept beyond the schemas."""
+"""Rules of KServe, Knative and the pod security standards beyond the schemas."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ each_setup = pytest.mark.parametrize("setup", SETUPS, ids=str)
 
 @each_setup
 def test_pods_are_restricted(setup: Setup) -> None:
-    """The `restricted` pod security standard, and nothing written but to volumes."""
+    """Pods keep the `restricted` pod security standard and write only to volumes."""
     for pod in pods(setup):
         allowed = {"configMap", "emptyDir", "name", "persistentVolumeClaim", "secret"}
-        if "modelcar" in setup.components:  # docs/deploy.md says that it is not
+        if "modelcar" in setup.components:  # docs/deploy.md says that modelcars are not restricted
             allowed.add("image")
         assert {key for volume in pod["spec"].get("volumes", []) for key in volume} <= allowed
         of_pod = pod["spec"].get("securityContext", {})
@@ -89,7 +89,7 @@ def test_selectors_find_the_pods(setup: Setup) -> None:
 def test_services_use_runtimes_that_support_them(setup: Setup) -> None:
     documents = render(setup)
     for service in of_kind(documents, "InferenceService"):
-        # Explicit, because the cluster's default may be either.
+        # Explicit, because clusters have different defaults.
         assert mode(service) == ("Knative" if "knative" in setup.components else "Standard")
         for each in predictors(service):
             if runtime := runtime_of(each, documents):
@@ -101,7 +101,7 @@ def test_services_use_runtimes_that_support_them(setup: Setup) -> None:
 
 @each_setup
 def test_initializers_take_the_uri_of_services_that_name_them(setup: Setup) -> None:
-    """KServe refuses a pod whose named initializer does not match; of a cache it makes pvc://."""
+    """KServe refuses a pod whose named initializer does not match; a cache becomes pvc://."""
     documents = render(setup)
     cached = [each["spec"]["sourceModelUri"] for each in of_kind(documents, "LocalModelCache")]
     all_ = of_kind(documents, "ClusterStorageContainer")
@@ -137,7 +137,7 @@ def test_other_teams_models_are_left_to_kserves_own_initializer(uri: str) -> Non
 
 @each_setup
 def test_knative_is_given_what_it_takes(setup: Setup) -> None:
-    """Its webhook refuses other fields than these; the rest are feature flags, off by default."""
+    """Knative's webhook refuses other fields; they are feature flags that are off by default."""
     of_pods = {"automountServiceAccountToken", "containers", "enableServiceLinks", "volumes"}
     of_containers = {"args", "env", "image", "livenessProbe", "name", "ports", "readinessProbe"}
     of_containers |= {"resources", "securityContext", "startupProbe", "volumeMounts"}

@@ -1,6 +1,6 @@
-"""Alerts and dashboard: metrics that a running server has, rules that fire, runbooks that exist.
+"""Alerts and dashboard: metrics exist on a running server, rules fire, alerts have runbooks.
 
-``promtool`` comes with Debian's package ``prometheus``; without it the rules are not played.
+``promtool`` comes with Debian's package ``prometheus``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ needs_promtool = pytest.mark.skipif(
     reason="no promtool: apt-get install --no-install-recommends prometheus",
 )
 
-# Words of PromQL; what else is left of an expression is a metric.
+# Keywords of PromQL; all other words left of an expression are metrics.
 WORDS = {"and", "by", "ignoring", "le", "on", "or", "unless", "without"}
 # Prometheus' own.
 OF_PROMETHEUS = {"up"}
@@ -72,7 +72,7 @@ def autoscaler_queries() -> list[str]:
 
 
 def metrics_of(query: str) -> set[str]:
-    """The metrics an expression names: words that are no function, label, variable or literal."""
+    """Return the metrics of an expression: its words without functions, labels and literals."""
     bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]', " ", query)
     bare = re.sub(r"\b(by|on|ignoring|without)\s*\([^)]*\)", " ", bare)
     return set(re.findall(r"\b[a-z]\w*\b(?!\s*\()", bare)) - WORDS
@@ -120,7 +120,7 @@ def test_every_alert_is_played() -> None:
 
 @pytest.fixture
 def rule_folder(tmp_path: Path) -> Path:
-    """The rules as Prometheus reads them, and beside them what plays them."""
+    """A folder with the rules as Prometheus reads them and their tests."""
     spec = named(monitored(), "PrometheusRule", "warmstart")["spec"]
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(spec))
     shutil.copy(ROOT / "tests" / "alerts.yaml", tmp_path)

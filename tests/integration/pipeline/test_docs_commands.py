@@ -1,8 +1,7 @@
-"""The documentation's commands, run as they stand there.
+"""The documentation's commands are run unchanged but for ports and the place of ``/mnt``.
 
-A page has a folder of its own with this repository's packages and manifests, a store at
-``/mnt/store`` that holds ``sentiment``, and a hub with the model that the pages name. What is
-changed in a command is where ``/mnt`` is and which ports are free.
+Each page has its own folder with this repository's packages and manifests, a store at
+``/mnt/store`` that holds ``sentiment``, and a hub with the model that the pages name.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-# What the pages name.
+# The model, repositories and service that the pages name.
 MODEL = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
 REPOSITORIES = (MODEL, "owner/name")
 NAME = "sentiment"
@@ -43,13 +42,13 @@ WITH_COMMANDS = [page for page in PAGES if any(b.mark.startswith("run") for b in
 
 @dataclass(frozen=True)
 class Place:
-    """Where a page's commands run."""
+    """The folder and environment of a page's commands."""
 
     folder: Path
     environment: dict[str, str]
 
     def fitted(self, text: str) -> str:
-        """A page's text with this machine's folder for ``/mnt`` and the ports that are free."""
+        """Return a page's text with this machine's folder for ``/mnt`` and free ports."""
         for port in ("HTTP", "GRPC"):
             own = {"HTTP": "8080", "GRPC": "8081"}[port]
             free = self.environment[f"WARMSTART_{port}_PORT"]
@@ -57,7 +56,7 @@ class Place:
         return re.sub(r"(?<![\w/.])/mnt/", f"{self.folder}/mnt/", text)
 
     def run(self, command: str, block: Block) -> str:
-        """The output of a command; the test fails where the command does."""
+        """Run a command and return its output; fail the test if the command fails."""
         done = subprocess.run(
             [*BASH, self.fitted(command)],
             cwd=self.folder,
@@ -95,7 +94,7 @@ class Place:
 def hub_and_store(
     classifier: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[dict[str, str], Path]]:
-    """The environment that leads to the hub, and a store that a page's is copied from."""
+    """The environment of the hub's clients, and a store that each page gets a copy of."""
     root = tmp_path_factory.mktemp("docs")
     with hub(dict.fromkeys(REPOSITORIES, classifier)) as server:
         environment = server.environment(root / "home")
@@ -143,7 +142,7 @@ def test_the_commands_of_a_page_do_what_it_says(page: Path, place: Place) -> Non
 
 
 def session(text: str) -> Iterator[tuple[str, str]]:
-    """Commands, after ``$ ``, each with the output that is shown below it."""
+    """Yield each command, after ``$ ``, with the output that is shown below it."""
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command = re.match(r"(?:.*\\\n)*.*\n", part)
         assert command is not None, part
@@ -151,7 +150,7 @@ def session(text: str) -> Iterator[tuple[str, str]]:
 
 
 def fits(got: str, shown: str) -> bool:
-    """Whether an output is what is shown, where ``…`` stands for anything; none shown, any fits."""
+    """Whether an output matches the shown one; ``…`` and an empty one match anything."""
     pattern = ".*".join(re.escape(part) for part in shown.strip().split("…"))
     return not shown.strip() or re.fullmatch(pattern, got.strip(), re.DOTALL) is not None
 

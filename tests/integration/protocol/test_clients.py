@@ -1,4 +1,4 @@
-"""KServe's and Triton's clients, each over REST and gRPC, at a model of every task.
+"""KServe's and Triton's clients over REST and gRPC with a model of every task.
 
 A new task gets a row in ``tests.support.models.tasks.TASKS``.
 """

@@ -1,4 +1,4 @@
-"""KServe's own server tests as cases: what a client of KServe's may rely on, asked of this server.
+"""The cases of KServe's own server tests: clients of KServe may rely on them.
 
 Source: github.com/kserve/kserve, python/kserve/test/test_server.py and test_grpc_server.py, at
 commit aaac4e294dae: the names of its 60 cases and what they ask, none of their code.
@@ -80,7 +80,7 @@ asked: set[str] = set()
 
 
 def case(*names: str) -> Callable[[F], F]:
-    """These of KServe's cases are asked by this test."""
+    """Mark a test with the cases of KServe's that it covers."""
 
     def note(test: F) -> F:
         asked.update(names)
@@ -96,7 +96,7 @@ def test_every_case_of_kserves_is_asked_or_has_a_reason_why_not() -> None:
 
 @case("TestModel.validate")
 def test_instances_and_inputs_must_be_lists(server: Predictor) -> None:
-    # KServe's own lets an empty list through to its model; there is nothing to answer it with.
+    # KServe passes an empty list to its model; this server has no answer to it.
     good = {PREDICT: {"instances": TEXTS}, INFER: text_request(TEXTS)}
     bad: dict[str, Any] = {PREDICT: {"instances": "invalid"}, INFER: {"inputs": "invalid"}}
     for path, body in good.items():

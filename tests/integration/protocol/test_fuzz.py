@@ -1,8 +1,8 @@
-"""Whatever a client sends, the server answers, never with a fault of its own, and does not grow.
+"""The server answers any request without an internal error, and its memory does not grow.
 
-A server of every task is asked over REST, the binary extension and gRPC, from the examples of its
-own OpenAPI document on, and by schemathesis from its schemas. The short form runs with every test,
-the long one, more than 20,000 requests, under the mark ``slow``.
+Requests over REST, the binary extension and gRPC are made from the examples of the server's own
+OpenAPI document, and by schemathesis from its schemas. The long form, more than 20,000 requests, is
+marked ``slow``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 SECONDS = 10
-# What a server that is at fault would say over gRPC.
+# Codes of a faulty server.
 FAULTS = {"UNKNOWN", "INTERNAL", "UNIMPLEMENTED", "DEADLINE_EXCEEDED", "UNAVAILABLE"}
 WAYS = ("rest", "binary", "grpc", "openapi")
 EACH = 5_500
@@ -53,7 +53,7 @@ CHECKS = [
 
 
 def fuzzed(count: int, strategy: Any, ask: Callable[[Any], None]) -> None:
-    """Ask that many times. Not to find the smallest failure: the seed is printed for that."""
+    """Send ``count`` requests. Failures are not shrunk: the printed seed repeats them."""
 
     @settings(
         max_examples=count,
@@ -70,13 +70,13 @@ def fuzzed(count: int, strategy: Any, ask: Callable[[Any], None]) -> None:
 
 
 class Fuzzer:
-    """Asks a server and counts what it says."""
+    """Sends requests to a server and counts the responses by status."""
 
     def __init__(self, server: Predictor) -> None:
         self.server = server
         self.said: Counter[str] = Counter()
         document = server.http.get("/openapi.json").json()
-        # A version's own routes are the others', with the version in the path.
+        # Routes with a version are the same but for their path.
         self._shown = [e for e in examples(document) if "/versions/" not in e.path]
         self._inference = [e for e in self._shown if re.search(r"/v2/models/\w+/infer", e.path)]
         self._channel = grpc.insecure_channel(server.grpc_target)
@@ -100,7 +100,7 @@ class Fuzzer:
         fuzzed(count, grpc_requests(self._inference), self._call)
 
     def openapi(self, count: int) -> None:
-        """What schemathesis makes of the schemas."""
+        """Send requests that schemathesis makes from the schemas."""
         schema = schemathesis.openapi.from_dict(self.server.http.get("/openapi.json").json())
         schema.config.update(base_url=self.server.url)
         operations = [operation.ok() for operation in schema.get_all_operations()]
@@ -120,7 +120,7 @@ class Fuzzer:
                 sent.method, sent.path, content=sent.body, headers=headers, timeout=SECONDS
             )
         except (httpx.LocalProtocolError, httpx.InvalidURL):
-            return  # what no client can send
+            return  # no client can send it
         self.said[str(response.status_code)] += 1
         assert response.status_code < 500 or sent.path.endswith(":explain"), (sent, response.text)
         if response.status_code != httpx.codes.OK:
@@ -140,7 +140,7 @@ class Fuzzer:
 
 
 def _is_fuzzed(path: str) -> bool:
-    # Explaining has no answer but 501; loading has no body, and unloading ends what others ask of.
+    # Explaining always returns 501; loading has no body, and unloading affects other requests.
     return not re.search(r":explain$|load$|/versions/", path)
 
 
@@ -191,7 +191,7 @@ def test_thousands_of_requests_find_no_fault_and_leave_nothing_behind(
 
 
 def _own_bytes(server: Predictor) -> int:
-    """Without files: what a process pays for these grows when another that shares them ends."""
+    """Return anonymous memory: the share of mapped files grows when another process ends."""
     rollup = Path(f"/proc/{server.process.pid}/smaps_rollup").read_text()
     found = re.search(r"^Pss_Anon:\s+(\d+) kB$", rollup, re.MULTILINE)
     assert found is not None

@@ -1,4 +1,4 @@
-"""What only KServe's own application answers, through ours, on the same port."""
+"""Routes that only KServe's own application answers, on the same port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PreparedModel in ``kserve.ModelServer``, as somebody with a server of their own would use it."""
+"""PreparedModel in a ``kserve.ModelServer`` of one's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server refuses, how it says so, and that those it let in are answered."""
+"""Limits: a server refuses requests with the reason, and answers those that it accepted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.integration
 MAX_BODY = 100_000
 MAX_TEXTS = 2_000
 INFER = "/v2/models/m/infer"
-# More than a lane runs in a moment, each other length so that none shares an inference.
+# Neighbours differ in length, so that no two texts share an inference.
 LONG = ["good " * (n % 60) for n in range(MAX_TEXTS)]
 
 
@@ -119,11 +119,11 @@ def test_a_full_queue_refuses_at_once_and_answers_queued_requests(server: Predic
             assert "(--max_queue_seconds)" in error.details()
             metadata = dict(error.trailing_metadata())
             assert int(metadata["grpc-retry-pushback-ms"]) >= 1000
-            assert not long.done(), "it was refused while the other still ran"
+            assert not long.done(), "the refusals came while the first request still ran"
             assert (await long).status_code == 200
 
     asyncio.run(ask())
-    assert server.infer(text_request(["good"])).status_code == 200, "and then there is room again"
+    assert server.infer(text_request(["good"])).status_code == 200, "the queue has room again"
 
 
 def test_a_deadline_ends_the_wait_and_drops_the_rest(server: Predictor) -> None:
@@ -137,16 +137,16 @@ def test_a_deadline_ends_the_wait_and_drops_the_rest(server: Predictor) -> None:
     assert "retry-after" in response.headers
     before = time.perf_counter()
     assert server.infer(text_request(short(LONG))).status_code == 200
-    assert took < time.perf_counter() - before, "nobody waited for the texts it had left"
+    assert took < time.perf_counter() - before, "the dropped texts were not run"
     error = refused(server, grpc_request("m", short(LONG)), timeout=0.06)
     assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    # A client's clock may be the first, and the server learns of it a moment later.
+    # The client's deadline may pass first; the server learns of it a moment later.
     for _ in range(100):
         if server.infer(text_request(["good"])).status_code == 200:
             break
         time.sleep(0.01)
     else:
-        pytest.fail("what nobody waits for still fills the queue")
+        pytest.fail("dropped texts still fill the queue")
 
 
 def test_a_deadline_that_is_not_a_number_is_400(server: Predictor) -> None:
@@ -179,7 +179,7 @@ def test_slow_bodies_together_stay_below_the_limit_of_pending_bytes(
         refused = running.http.post(INFER, content=body)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert "--max_pending_bytes" in refused.json()["error"]
-        assert running.infer(text_request(["good"])).status_code == 200, "there is room for that"
+        assert running.infer(text_request(["good"])).status_code == 200, "a short body still fits"
         for connection in slow:
             connection.sendall(body[-1:])
             assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")

@@ -1,4 +1,4 @@
-"""OpenAI's own client, and the rerank routes, against a real process with several models."""
+"""OpenAI's own client and the rerank routes, with several models."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_embeddings_are_those_of_sentence_transformers(
     client: openai.OpenAI, embedder: Path
 ) -> None:
     wanted = original_vectors(embedder, TEXTS)
-    # The client asks for base64 where nothing is said.
+    # The client asks for base64 by default.
     in_base64 = client.embeddings.create(model="embedder", input=TEXTS)
     in_numbers = client.embeddings.create(model="embedder", input=TEXTS, encoding_format="float")
     for answer in (in_base64, in_numbers):
@@ -78,6 +78,6 @@ def test_documents_are_ranked_as_sentence_transformers_does(
         assert [each["index"] for each in results] == best.tolist()
         got = [each["relevance_score"] for each in results]
         np.testing.assert_allclose(got, wanted[best], atol=1e-4)
-    # Without a name: there is one reranker.
+    # This route names no model: there is one reranker.
     answer = every_server.http.post("/rerank", json={"query": QUERY, "texts": TEXTS}).json()
     assert [each["index"] for each in answer] == best.tolist()

@@ -1,4 +1,4 @@
-"""The served OpenAPI document against a server of every task: what it shows can be sent."""
+"""The served OpenAPI document: its examples and methods are the server's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_every_example_is_answered_unchanged(
     every_server: Predictor, document: dict[str, Any]
 ) -> None:
     shown = list(examples(document))
-    # A model that is unloaded answers nothing more; all else comes first.
+    # Unloading comes last: an unloaded model answers no example.
     shown.sort(key=lambda example: example.path.endswith("/unload"))
     asked = set()
     for example in shown:

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol over REST, to the letter: every body against its schema."""
+"""The Open Inference Protocol over REST: every body is checked against its schema."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_model_says_what_it_is_with_and_without_its_version(
 ) -> None:
     body = server.http.get("/v2/models/m").json()
     check(body, "metadata_model_response")
-    # One of those that the protocol names.
+    # One of the platforms that the protocol names.
     assert body["platform"] == "onnx_onnxv1"
     assert server.http.get(f"/v2/models/m/versions/{version}").json() == body
 
@@ -77,7 +77,7 @@ def test_the_json_part_of_a_binary_answer_follows_the_protocol(server: Predictor
     answer = orjson.loads(response.content[:length])
     sizes = [output["parameters"]["binary_data_size"] for output in answer["outputs"]]
     assert sum(sizes) == len(response.content) - length
-    # The extension leaves out what follows behind the JSON.
+    # The binary extension moves the data behind the JSON.
     check(
         {**answer, "outputs": [output | {"data": []} for output in answer["outputs"]]},
         "inference_response",

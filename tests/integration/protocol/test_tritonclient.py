@@ -1,4 +1,4 @@
-"""Triton's own client at the predictor's REST port: JSON and binary tensors, both ways."""
+"""Triton's own client over REST: token tensors, mixed outputs, metadata and errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_tensors_are_answered(
         tensor(name, array, binary=binary)
         for name, array in (("input_ids", ids), ("attention_mask", mask))
     ]
-    # Without a list of outputs this client asks for all of them in binary.
+    # Without a list of outputs this client asks for all in binary.
     logits = client.infer("m", tensors).as_numpy("logits")
     body = tensor_request({"input_ids": ids, "attention_mask": mask})
     wanted = answered(server.infer(body))["logits"]

@@ -1,4 +1,4 @@
-"""Requests of many connections share inferences, and nobody can tell from the answers."""
+"""Requests of many connections share inferences without changing their answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.integration
 
 CLIENTS = 16
 TEXTS_EACH = 25
-# More than are run before a client has left.
+# More texts than run before a client has left.
 LEFT_TEXTS = 20_000
 
 
@@ -41,7 +41,7 @@ def server(
 
 
 def texts_of(client: int) -> list[str]:
-    """Texts of a few lengths, other ones for each client."""
+    """Return texts of a few lengths, different for each client."""
     pick, words = random.Random(client), WORDS.split()
     return [" ".join(pick.choices(words, k=pick.choice((4, 9, 20)))) for _ in range(TEXTS_EACH)]
 
@@ -52,7 +52,7 @@ def figures(running: Predictor) -> dict[str, float]:
 
 
 async def over_rest(running: Predictor, texts: list[str]) -> list[Any]:
-    """Each text's probabilities, one request a text."""
+    """Return each text's probabilities, with one request for each text."""
     answers = []
     async with httpx.AsyncClient(base_url=running.url, timeout=60) as client:
         for text in texts:
@@ -94,7 +94,7 @@ def test_requests_share_inferences_without_changing_answers(
         after[name] - before[name] for name in ("batch_texts_count", "batch_texts_sum")
     )
     assert ran == CLIENTS * TEXTS_EACH
-    assert inferences < ran, "each request had one text, so requests have shared inferences"
+    assert inferences < ran, "each request had one text, so some shared an inference"
     assert after["queue_texts"] == 0
 
 
@@ -113,7 +113,7 @@ def test_clients_that_leave_do_not_affect_the_others(server: Predictor) -> None:
             try:
                 await stub.ModelInfer(grpc_request("m", texts * 20), timeout=patience)
             except grpc.aio.AioRpcError as error:
-                # Refused at once where others wait for so long that it would be in vain.
+                # Refused at once if the queue is longer than the deadline.
                 codes = grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED
                 assert error.code() in codes, error
 

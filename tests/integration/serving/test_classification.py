@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 MODEL = "classifier"
-# Some have more tokens than the model takes.
+# Some have more tokens than the model accepts.
 TEXTS = ["", "good", *sentences(58, longest=70)]
 CANDIDATES = ["film", "book that works", "never again", "battery"]
 

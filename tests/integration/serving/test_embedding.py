@@ -1,4 +1,4 @@
-"""Embedders beside sentence-transformers: every pooling, and a real process with all it can do."""
+"""Embedders beside sentence-transformers: pooling, dense layers, prompts and dimensions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-# Some have more tokens than the model takes.
+# Some have more tokens than the model accepts.
 TEXTS = ["", "good", *sentences(58, longest=70)]
 MODEL = "prompted"
 FP32 = Recipe(variants=("fp32",))
@@ -44,7 +44,7 @@ FP32 = Recipe(variants=("fp32",))
 
 @pytest.fixture(scope="module")
 def exported(embedder: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """An embedder that optimize has not pooled yet; read only."""
+    """A workspace with an exported embedder, before optimize adds the pooling; read only."""
     workspace = Workspace(tmp_path_factory.mktemp("workspace"))
     snapshot(sources.resolve(embedder.as_uri()), workspace, FP32)
     export(workspace, FP32)
@@ -114,7 +114,7 @@ def test_a_model_with_dense_layers_serves_fewer_dimensions(
         whole = answered(running.infer(text_request(TEXTS)))["embedding"]
     assert np.shape(whole) == (60, 24)
     wanted = original_vectors(layered, TEXTS, truncate_dim=8, normalize_embeddings=True)
-    # int8 may be what is served.
+    # The int8 variant may be served.
     assert (got * wanted).sum(axis=1).min() > 0.99
 
 

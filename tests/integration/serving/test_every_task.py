@@ -1,4 +1,4 @@
-"""What models of all tasks share: metadata, token tensors, refusals, and plain exports."""
+"""Models of all tasks: metadata, token tensors, refusals, and plain exports."""
 
 from __future__ import annotations
 

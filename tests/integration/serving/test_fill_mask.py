@@ -24,7 +24,7 @@ MODEL = "masked"
 
 
 def masked(sentence: str, count: int) -> str:
-    """The sentence with ``count`` of its words masked."""
+    """Mask ``count`` words of a sentence."""
     words = sentence.split()
     for number in range(count):
         words[(2 * number + 1) % len(words)] = "[MASK]"
@@ -41,7 +41,7 @@ def reference(masked: Path) -> Any:
 
 
 def check_equal(got: Sequence[dict[str, Any]], wanted: Sequence[dict[str, Any]]) -> None:
-    """Equal tokens, words and sequences; scores within 1e-4."""
+    """Check that tokens, words and sequences are equal, and scores within 1e-4."""
     for key in ("token", "token_str", "sequence"):
         assert [each[key] for each in got] == [each[key] for each in wanted]
     np.testing.assert_allclose(

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.integration,
-    # transformers' own, of a tensor that it makes an array.
+    # A warning of transformers about its own use of numpy.
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
 
-# From a few tokens to six windows; the first say the same word in two ways.
+# From a few tokens to six windows; the first repeat a word in other letters.
 CONTEXTS = [
     "Good good GOOD film Film FILM",
     "never Never again NEVER Again",
@@ -44,7 +44,7 @@ def instances(count: int) -> list[dict[str, str]]:
 
 
 def check_equal(got: Sequence[dict[str, Any]], wanted: Sequence[dict[str, Any]]) -> None:
-    """Equal answers and characters; scores within 1e-4."""
+    """Check that answers and positions are equal, and scores within 1e-4."""
     for key in ("answer", "start", "end"):
         assert [each[key] for each in got] == [each[key] for each in wanted]
     np.testing.assert_allclose(
@@ -71,7 +71,7 @@ def test_agrees_with_transformers_on_every_answer(
     got = [{name: column[row] for name, column in columns.items()} for row in range(len(CONTEXTS))]
     check_equal(got, wanted)
     assert len({answer["answer"] for answer in got}) > 20
-    # A window begins anew after some 50 tokens.
+    # A window holds about 50 tokens.
     assert max(answer["start"] for answer in got) > 200
 
 

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.integration
 
 MODEL = "reranker"
 QUERY = "would a film never deliver ?"
-# Some have, with the query, more tokens than the model takes.
+# With the query, some have more tokens than the model accepts.
 DOCUMENTS = ["", "good", *sentences(58, longest=70)]
 
 
@@ -86,4 +86,4 @@ def test_an_activation_that_the_model_names_is_applied() -> None:
     got = engine.task.answer(texts, rows_of(engine, texts), Parameters())["score"]
     wanted = original_scores(folder, QUERY, DOCUMENTS)
     np.testing.assert_allclose(got, wanted, atol=1e-4)
-    assert wanted.min() < 0 or wanted.max() > 1, "a sigmoid's scores would pass, too"
+    assert wanted.min() < 0 or wanted.max() > 1, "the scores must differ from a sigmoid's"

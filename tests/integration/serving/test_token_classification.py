@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-# Some have more tokens than the model takes.
+# Some have more tokens than the model accepts.
 TEXTS = ["", "good", *sentences(58, longest=70)]
 MODEL = "tagger"
 STRATEGIES = ["simple", "first", "average", "max", "none"]
@@ -33,7 +33,7 @@ def reference(tagger: Path) -> Any:
 
 
 def check_equal(got: Sequence[Any], wanted: Sequence[Any]) -> None:
-    """Equal labels, words and characters; scores within 1e-4."""
+    """Check that labels, words and positions are equal, and scores within 1e-4."""
 
     def spans(texts: Sequence[Any]) -> list[Any]:
         return [[{k: v for k, v in e.items() if k != "score"} for e in text] for text in texts]
