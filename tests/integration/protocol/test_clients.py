@@ -20,11 +20,21 @@ from kserve import (
     RESTConfig,
 )
 from tritonclient import http as triton_http
+from tritonclient.utils import InferenceServerException
 
-from tests.support.clients.v2 import answered, infer_inputs, infer_over_grpc, request
-from tests.support.models.tasks import TASKS
+from tests.support.clients.v2 import (
+    answered,
+    infer_inputs,
+    infer_over_grpc,
+    request,
+    tensor_request,
+)
+from tests.support.models.models import LABELS
+from tests.support.models.tasks import TASKS, TEXTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from benchmarks.harness.process import Predictor
 
     Outputs = dict[str, Any]
@@ -113,3 +123,78 @@ def _check(server: Predictor, task: str, got: dict[str, Any]) -> None:
         else:
             assert np.shape(got[name]) == wanted[name].shape
             np.testing.assert_allclose(got[name], wanted[name], atol=1e-6)
+
+
+@pytest.fixture
+def triton(server: Predictor) -> Iterator[triton_http.InferenceServerClient]:
+    """Triton's HTTP client of the classifier's server."""
+    with triton_http.InferenceServerClient(server.url.removeprefix("http://")) as client:
+        yield client
+
+
+def tensor(name: str, array: Any, *, binary: bool) -> triton_http.InferInput:
+    made = triton_http.InferInput(
+        name, list(array.shape), "BYTES" if array.dtype == object else "INT64"
+    )
+    made.set_data_from_numpy(array, binary_data=binary)
+    return made
+
+
+@both_ways
+def test_tritons_client_sends_token_tensors(
+    server: Predictor, triton: triton_http.InferenceServerClient, binary: bool
+) -> None:
+    ids = np.array([[2, 9, 8, 3], [2, 9, 3, 0]], dtype=np.int64)
+    mask = (ids != 0).astype(np.int64)
+    tensors = [
+        tensor(name, array, binary=binary)
+        for name, array in (("input_ids", ids), ("attention_mask", mask))
+    ]
+    # Without a list of outputs this client asks for all in binary.
+    logits = triton.infer("m", tensors).as_numpy("logits")
+    body = tensor_request({"input_ids": ids, "attention_mask": mask})
+    wanted = answered(server.infer(body))["logits"]
+    assert logits.shape == (2, len(LABELS))
+    np.testing.assert_allclose(logits, wanted, atol=1e-5)
+
+
+def test_tritons_client_asks_for_binary_and_plain_outputs(
+    triton: triton_http.InferenceServerClient,
+) -> None:
+    texts = tensor("text", np.array(TEXTS, dtype=np.object_), binary=True)
+    asked = [
+        triton_http.InferRequestedOutput("probabilities", binary_data=True),
+        triton_http.InferRequestedOutput("score", binary_data=False),
+    ]
+    answer = triton.infer("m", [texts], outputs=asked)
+    assert [output["name"] for output in answer.get_response()["outputs"]] == [
+        "probabilities",
+        "score",
+    ]
+    np.testing.assert_allclose(
+        answer.as_numpy("probabilities").max(axis=1), answer.as_numpy("score"), atol=1e-6
+    )
+
+
+def test_tritons_client_reads_health_and_metadata(
+    triton: triton_http.InferenceServerClient,
+) -> None:
+    assert triton.is_server_live()
+    assert triton.is_server_ready()
+    assert triton.is_model_ready("m")
+    assert "binary_tensor_data" in triton.get_server_metadata()["extensions"]
+    metadata = triton.get_model_metadata("m")
+    version = metadata["versions"][0]
+    assert triton.is_model_ready("m", version)
+    assert triton.get_model_metadata("m", version) == metadata
+    assert not triton.is_model_ready("other")
+
+
+def test_tritons_client_gets_the_servers_reasons(triton: triton_http.InferenceServerClient) -> None:
+    texts = tensor("text", np.array(TEXTS, dtype=np.object_), binary=True)
+    with pytest.raises(InferenceServerException, match="there is no model other here"):
+        triton.infer("other", [texts])
+    with pytest.raises(InferenceServerException, match="m has no version 0 here"):
+        triton.infer("m", [texts], model_version="0")
+    with pytest.raises(InferenceServerException, match="top_k must be a whole number"):
+        triton.infer("m", [texts], parameters={"top_k": "many"})
