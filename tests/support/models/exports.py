@@ -16,17 +16,24 @@ if TYPE_CHECKING:
 SENTENCE_FILES = ("modules.json", "sentence_bert_config.json", "1_Pooling")
 
 
-def export_onnx(
-    model: Path, folder: Path, *, opset: int = 18, library: str = "transformers"
-) -> Path:
-    """Export a model with optimum, its configuration, tokenizer and pooling beside the graph.
+def exported(model: Path, *, opset: int = 18, library: str = "transformers") -> Path:
+    """Return a repository of the model's ONNX graph, exported with optimum once; read only.
 
     Args:
         model: a folder of ``tests.support.models.models``.
-        folder: where to; it is created.
         opset: the graph's operator set.
         library: with "sentence_transformers" an embedder's graph pools by itself.
     """
+    inputs = digest(model), opset, library
+    return made_once("export", inputs, lambda folder: _export(model, folder, opset, library))
+
+
+def export_onnx(model: Path, folder: Path, **settings: Any) -> Path:
+    """Copy what :func:`exported` returns to ``folder``, which is created and may be changed."""
+    return shutil.copytree(exported(model, **settings), folder, dirs_exist_ok=True)
+
+
+def _export(model: Path, folder: Path, opset: int, library: str) -> None:
     from optimum.exporters.onnx import main_export
 
     embedder = (model / "modules.json").exists()
@@ -43,13 +50,6 @@ def export_onnx(
             shutil.copytree(model / name, folder / name)
         elif (model / name).exists():
             shutil.copyfile(model / name, folder / name)
-    return folder
-
-
-def exported(model: Path, **settings: Any) -> Path:
-    """Return what :func:`export_onnx` makes of ``model``, made once; read only."""
-    inputs = digest(model), settings
-    return made_once("export", inputs, lambda folder: export_onnx(model, folder, **settings))
 
 
 def move_weights_out(folder: Path) -> Path:
