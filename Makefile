@@ -34,6 +34,10 @@ TRY_pipeline = $(TAG) --help
 TRY_baked = --entrypoint python $(TAG) -m predictor.acceptance
 TRY_modelcar = --entrypoint ls $(TAG) /models/package.json
 
+LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && \
+	$(BIN)/yamllint --strict --config-file manifests/.yamllint manifests && \
+	$(BIN)/hadolint Dockerfile
+
 .PHONY: demo serve test check test-slow test-containers bench bench-fetch bench-quality \
 	bench-architectures bench-pods lint format lock schema image images clean
 .DEFAULT_GOAL := demo
@@ -47,7 +51,7 @@ serve: $(VENV)/.demo
 # Lint runs beside the tests; its output follows theirs if it fails.
 test: $(VENV)/.test
 	@mkdir -p .cache
-	@$(MAKE) --no-print-directory lint >.cache/lint.log 2>&1 & linting=$$!; \
+	@( $(LINT) ) >.cache/lint.log 2>&1 & linting=$$!; \
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS); tested=$$?; \
 	wait $$linting; linted=$$?; \
 	if [ $$linted -ne 0 ]; then cat .cache/lint.log; echo "make lint failed"; fi; \
@@ -89,12 +93,7 @@ test-containers: $(VENV)/.test images
 	$(BIN)/python -m pytest -m containers $(ARGS)
 
 lint: $(VENV)/.test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/yamllint --strict --config-file manifests/.yamllint manifests
-	$(BIN)/hadolint Dockerfile
+	$(LINT)
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
