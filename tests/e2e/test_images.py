@@ -1,4 +1,4 @@
-"""What is in the images, and what is not; one with a model, from a hub through a registry."""
+"""The content of the images, and an image with a model from a hub through a registry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.containers, pytest.mark.e2e, pytest.mark.timeout(540)]
 
 IMAGES = ("predictor", "storage-init", "pipeline")
 PREDICTOR_MB = 350
-# Prints every module of the image that Python would have to compile.
+# Prints every module of the image that is not compiled.
 UNCOMPILED = """
 import importlib.util, pathlib, sys
 for root in ("/app", "/opt/venv/lib"):
@@ -42,14 +42,14 @@ def image(name: str) -> str:
 
 
 @each_image
-def test_it_runs_as_nobody_in_particular_and_writes_nothing(image: str) -> None:
+def test_it_runs_as_an_ordinary_user_on_a_read_only_file_system(image: str) -> None:
     assert in_image(image, "id", "--user").stdout.strip() == "1000"
     refused = in_image(image, "touch", "/app/file")
     assert "Read-only file system" in refused.stderr
 
 
 @each_image
-def test_there_is_nothing_to_install_or_compile_with(image: str) -> None:
+def test_it_holds_no_installer_and_no_compiler(image: str) -> None:
     for module in ("pip", "ensurepip"):
         assert f"No module named {module}" in in_image(image, "python", "-m", module).stderr
     for program in ("pip", "gcc", "cc", "make"):
@@ -57,21 +57,21 @@ def test_there_is_nothing_to_install_or_compile_with(image: str) -> None:
 
 
 @each_image
-def test_no_program_runs_as_another_user(image: str) -> None:
+def test_no_file_is_setuid_or_setgid(image: str) -> None:
     found = in_image(image, "find", "/", "-xdev", "-type", "f", "-perm", "/6000")
-    # It fails, too: not every folder is this user's to read.
+    # find also fails: this user may not read every folder.
     assert "Permission denied" in found.stderr
     assert found.stdout == ""
 
 
 @each_image
-def test_all_of_it_is_compiled(image: str) -> None:
+def test_every_module_is_compiled(image: str) -> None:
     found = in_image(image, "python", "-c", UNCOMPILED)
     assert (found.stdout, found.returncode) == ("", 0), found.stderr
 
 
 @each_image
-def test_it_says_what_is_in_it(image: str) -> None:
+def test_it_holds_a_bill_of_its_packages(image: str) -> None:
     written = in_image(image, "cat", "/usr/share/sbom/python.cdx.json").stdout
     bill = json.loads(written)
     assert bill["bomFormat"] == "CycloneDX"
@@ -84,7 +84,7 @@ def test_it_says_what_is_in_it(image: str) -> None:
 
 @pytest.mark.parametrize("name", ["predictor"])
 def test_the_predictors_own_content_is_small(image: str) -> None:
-    """Of its layers those from the one on that makes the user; what is before is the base."""
+    """The layers from the one that adds the user on; those before are the base image."""
     layers = json.loads(podman("history", "--format=json", "--no-trunc", image))
     (first,) = (n for n, layer in enumerate(layers) if "useradd" in layer["CreatedBy"])
     assert sum(layer["size"] for layer in layers[: first + 1]) <= PREDICTOR_MB * 1e6
@@ -93,7 +93,7 @@ def test_the_predictors_own_content_is_small(image: str) -> None:
 def test_a_models_image_is_built_from_a_hub_pushed_pulled_and_accepted(
     classifier: Path, tmp_path: Path
 ) -> None:
-    """``BUILD_ARGS`` of the environment are what this machine's builds need."""
+    """The variable ``BUILD_ARGS`` holds arguments that this machine's builds need."""
     images("predictor", "storage-init", "pipeline")
     tag = f"warmstart/test-{os.getpid()}:1"
     with registry(tmp_path) as address, hub({"owner/model": classifier}) as server:

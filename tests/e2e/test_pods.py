@@ -1,4 +1,4 @@
-"""The pods that KServe would make of our overlays, in podman, from a hub to answers."""
+"""The pods that KServe makes of the overlays, run in podman from a hub to answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documentation says what the code does."""
+"""The documentation matches the code: references, messages, links and manifests."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ apiVersion: v1
 """
 
 
-def test_the_reference_of_settings_is_the_codes_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_reference_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("WARMSTART_STORE", "WARMSTART_KFP_ENDPOINT"):
         monkeypatch.delenv(variable, raising=False)
     written = (ROOT / "docs" / reference.PAGE).read_text()
@@ -88,11 +88,11 @@ def test_every_variable_that_the_code_names_is_documented() -> None:
     assert {name for name in named if name not in page} == set()
 
 
-def test_the_published_schema_is_the_codes_own() -> None:
+def test_the_published_schema_is_up_to_date() -> None:
     assert (ROOT / "docs" / "package.schema.json").read_text() == schema(), "run `make schema`"
 
 
-def test_the_recipes_reference_and_schema_are_the_types_own() -> None:
+def test_the_recipe_reference_and_schema_are_up_to_date() -> None:
     docs = ROOT / "docs"
     written = (docs / recipe_docs.PAGE).read_text()
     assert reference.filled(written, recipe_docs.reference()) == written, "run `make schema`"
@@ -102,8 +102,8 @@ def test_the_recipes_reference_and_schema_are_the_types_own() -> None:
 BLOCKS = all_blocks()
 
 
-def test_every_block_says_what_is_done_with_it() -> None:
-    """See tests/documents.py: nothing is left out silently."""
+def test_every_block_is_marked_for_its_test() -> None:
+    """No block is left out silently; ``tests.support.machine.documents`` lists the marks."""
     known = {"run", "run: server", "shown", *(f"not run: {reason}" for reason in REASONS)}
     wrong = [
         f"{block.where}: {block.mark or 'no comment above the block says what to do with it'}"
@@ -127,7 +127,7 @@ def test_whole_manifests_pass_their_schemas(block: Block) -> None:
 @pytest.mark.parametrize(
     "block", [block for block in BLOCKS if block.part_of], ids=lambda block: block.where
 )
-def test_parts_are_parts_of_what_they_say(block: Block, tmp_path: Path) -> None:
+def test_parts_fit_the_kind_that_they_name(block: Block, tmp_path: Path) -> None:
     if block.part_of == "recipe":
         (tmp_path / "reviews.jsonl").write_text('{"text": "good"}\n')
         (tmp_path / "recipe.yaml").write_text(block.text)
@@ -153,7 +153,7 @@ def test_links_resolve_to_files_and_headings(page: Path) -> None:
             continue
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        # Only pages have headings; a line of a file is nobody's to keep.
+        # Only pages have headings; links to lines of files are not checked.
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
@@ -178,7 +178,7 @@ def test_the_capacity_tables_are_their_formulas() -> None:
 SAID = messages(("pipeline", "predictor", "storage_init"))
 
 
-def test_what_troubleshooting_quotes_is_what_the_code_says() -> None:
+def test_messages_quoted_in_troubleshooting_exist_in_the_code() -> None:
     quoted = quotes(ROOT / "docs" / "troubleshooting.md")
     assert len(quoted) > 50
     assert [quote for quote in quoted if not is_said(quote, SAID)] == []
@@ -194,7 +194,7 @@ def test_what_troubleshooting_quotes_is_what_the_code_says() -> None:
         ("model … is not quite ready", False),
     ],
 )
-def test_a_quote_is_told_from_what_nobody_says(quote: str, expected: bool) -> None:
+def test_an_invented_quote_is_found(quote: str, expected: bool) -> None:
     assert is_said(quote, SAID) is expected
 
 
@@ -213,7 +213,7 @@ def test_every_page_is_in_the_index() -> None:
     assert {page for page in PAGES if page.parent.is_relative_to(index.parent)} - named == {index}
 
 
-def test_what_tests_read_of_a_page(tmp_path: Path) -> None:
+def test_blocks_links_and_anchors_are_read_from_a_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(PAGE)
     first, second, third = blocks_of(page)

@@ -1,4 +1,4 @@
-"""``make image`` says the right things to whichever program builds images."""
+"""``make image`` gives the right arguments to the program that builds images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make
 
 
 def made(*arguments: str) -> list[str]:
-    """The commands that make would run, without running them."""
+    """Return the commands that make would run."""
     command = ["make", "--dry-run", "--no-print-directory", "image", "ENGINE=podman", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     joined = done.stdout.replace("\\\n", " ")
@@ -23,7 +23,7 @@ def made(*arguments: str) -> list[str]:
 
 
 def starting(commands: list[str], start: str) -> str:
-    """The one command that starts so."""
+    """Return the one command with this start."""
     (found,) = (command for command in commands if command.startswith(start))
     return found
 
@@ -41,7 +41,7 @@ def test_every_target_is_built_and_tried_out_as_kserve_would_run_it(target: str)
     assert "--cap-drop ALL" in tried
 
 
-def test_what_is_accepted_is_pushed() -> None:
+def test_an_accepted_image_is_pushed() -> None:
     commands = made("TAG=acme/m:1", "PUSH=example.com", "PUSH_ARGS=--tls-verify=false")
     assert commands[-1] == (
         "podman tag acme/m:1 example.com/acme/m:1 "

@@ -1,4 +1,4 @@
-"""Asking an ASGI application, without a network between."""
+"""Send requests to an ASGI application without a network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 async def others(scope: Scope, receive: Receive, send: Send) -> None:
-    """Stands where KServe's application does, and says what it was asked."""
+    """An application in the place of KServe's; it repeats its request with status 418."""
     message = await receive()
     body = f"{scope['method']} {scope['path']} ".encode() + message["body"]
     await send({"type": "http.response.start", "status": 418, "headers": []})

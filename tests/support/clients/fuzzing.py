@@ -1,5 +1,7 @@
-"""Requests right, nearly right and wrong, over REST, the binary extension and gRPC, made from
-examples that are right."""
+"""Hypothesis strategies for valid and invalid requests, made from valid examples.
+
+They cover REST, the binary extension and gRPC.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,7 @@ class Sent:
 
 @st.composite
 def bodies(draw: st.DrawFn, example: Any) -> Any:
-    """An example's body: as it is, with other texts, or with a value changed somewhere."""
+    """An example's body: unchanged, with other texts, or with one value changed."""
     body = copy.deepcopy(example)
     kind = draw(st.sampled_from(["as it is", "texts", "texts", "texts", "changed"]))
     if kind == "texts":
@@ -67,7 +69,7 @@ def bodies(draw: st.DrawFn, example: Any) -> Any:
 
 @st.composite
 def rest_requests(draw: st.DrawFn, examples: Sequence[Example]) -> Sent:
-    """JSON near an example, or far from it."""
+    """A JSON request that is an example, resembles one, or is random."""
     example = draw(st.sampled_from(examples))
     content = b""
     if example.body is not None:
@@ -86,7 +88,7 @@ def rest_requests(draw: st.DrawFn, examples: Sequence[Example]) -> Sent:
 
 @st.composite
 def binary_requests(draw: st.DrawFn, examples: Sequence[Example]) -> Sent:
-    """V2 with tensors behind the JSON, of the right lengths or of others."""
+    """A V2 request with tensors after the JSON, of right or wrong lengths."""
     example = draw(st.sampled_from(examples))
     body = draw(bodies(example.body))
     chunks: list[bytes] = []
@@ -110,7 +112,7 @@ def binary_requests(draw: st.DrawFn, examples: Sequence[Example]) -> Sent:
 
 @st.composite
 def grpc_requests(draw: st.DrawFn, examples: Sequence[Example]) -> Any:
-    """A ``ModelInferRequest``, typed or raw."""
+    """A ``ModelInferRequest`` with typed or raw contents."""
     example = draw(st.sampled_from(examples))
     model = example.path.split("/")[3] if draw(st.integers(0, 19)) else "other"
     body = draw(st.sampled_from([example.body, _with_texts(draw, copy.deepcopy(example.body))]))
@@ -141,7 +143,7 @@ def grpc_requests(draw: st.DrawFn, examples: Sequence[Example]) -> Any:
 
 
 def strings(texts: Sequence[str]) -> bytes:
-    """As BYTES tensors are written in binary."""
+    """Encode texts as a binary BYTES tensor: a length of 4 bytes before each."""
     encoded = [text.encode() for text in texts]
     return b"".join(struct.pack("<I", len(each)) + each for each in encoded)
 
@@ -156,7 +158,7 @@ def _set_parameter(parameter: Any, value: Any) -> None:
 
 
 def _packed(tensor: Any) -> bytes | None:
-    """A tensor's data in binary; None where it has none that could be."""
+    """A tensor's data in binary, or None if it has no valid data."""
     data = tensor.get("data") if isinstance(tensor, dict) else None
     if not isinstance(data, list):
         return None
@@ -168,7 +170,7 @@ def _packed(tensor: Any) -> bytes | None:
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every value inside a JSON value, as what holds it and its key there."""
+    """Yield the container and the key of every value inside a JSON value."""
     if isinstance(value, (dict, list)):
         for key in list(value) if isinstance(value, dict) else range(len(value)):
             yield value, key
@@ -176,7 +178,7 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _with_texts(draw: st.DrawFn, body: Any) -> Any:
-    """Other texts in the place of an example's; a name has no space in it, a text has."""
+    """Replace the texts of an example; a string with a space is a text, others are names."""
     for holder, key in list(_places(body)):
         text = holder[key]
         if isinstance(text, str) and " " in text:

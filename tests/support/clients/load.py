@@ -1,4 +1,4 @@
-"""Clients that go on asking until a server turns them away, and what became of each request."""
+"""Clients that send requests until a server refuses them, and the outcome of each request."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import grpc
 import httpx
 import numpy as np
 
-from predictor.grpc.protobuf import pb2, pb2_grpc
-from tests.support.clients.v2 import outputs_of, text_request
+from predictor.grpc.protobuf import pb2_grpc
+from tests.support.clients.v2 import grpc_request, outputs_of, text_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,10 +26,13 @@ SECONDS = 60
 
 @dataclass
 class Outcomes:
-    """``answers``: by version. ``refused``: told to go elsewhere, or not connected to at all.
+    """The outcomes of a load.
 
-    ``lost``: sent over a connection that was made, and neither answered nor refused; or answered
-    wrongly.
+    Attributes:
+        answers: how many answers each version gave.
+        refused: requests that were refused, and connections that were.
+        lost: requests over an open connection that had no answer, or a wrong one.
+        stopped: set to have the clients stop.
     """
 
     answers: Counter[str] = field(default_factory=Counter)
@@ -44,16 +47,22 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Load:
-    """``wanted``: the probabilities of ``texts`` by each version that may answer."""
+    """Clients of a running predictor.
+
+    ``wanted``: the probabilities of ``texts`` by each version that may answer.
+    """
 
     running: Predictor
     texts: list[str]
     wanted: dict[str, NDArray[Any]]
 
     async def run(self, connections: int, until: Callable[[Outcomes], Any]) -> Outcomes:
-        """Half of the connections over REST, half over gRPC, each with one request at a time.
+        """Load the server, half over REST and half over gRPC, with one request a connection.
 
-        They stop when they are turned away, or once the coroutine ``until`` is over.
+        Args:
+            connections: how many clients there are.
+            until: a coroutine function that is given the outcomes and awaited; clients then stop
+                when the server refuses them or ``Outcomes.stopped`` is set.
         """
         outcomes = Outcomes()
         ways = (self._over_rest, self._over_grpc)
@@ -81,9 +90,7 @@ class Load:
                 self._note(outcomes, answer["model_version"], outputs_of(answer)["probabilities"])
 
     async def _over_grpc(self, outcomes: Outcomes) -> None:
-        request = pb2.ModelInferRequest(model_name=self.running.name)
-        tensor = request.inputs.add(name="text", datatype="BYTES", shape=[len(self.texts)])
-        tensor.contents.bytes_contents.extend(text.encode() for text in self.texts)
+        request = grpc_request(self.running.name, self.texts)
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
         async with grpc.aio.insecure_channel(self.running.grpc_target, options) as channel:
             stub = pb2_grpc.GRPCInferenceServiceStub(channel)

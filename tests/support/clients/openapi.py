@@ -1,4 +1,4 @@
-"""Reading an OpenAPI document as its users do."""
+"""Read an OpenAPI document as its users do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ METHODS = ("get", "post", "put", "delete", "patch", "head")
 
 
 class Example(NamedTuple):
-    """A request that a document shows; ``body`` None where it takes none."""
+    """An example request of a document; ``body`` is None if the operation takes none."""
 
     method: str
     path: str
@@ -24,7 +24,7 @@ class Example(NamedTuple):
 
 
 def operations(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Method, path and operation of each that may be answered with 200."""
+    """Yield method, path and operation of every operation that can return 200."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             if method in METHODS and "200" in operation["responses"]:
@@ -32,7 +32,7 @@ def operations(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def examples(document: Document) -> Iterator[Example]:
-    """Every request that can be sent as it stands there."""
+    """Yield every example request."""
     for method, path, operation in operations(document):
         body = operation.get("requestBody")
         if body is None:
@@ -44,13 +44,13 @@ def examples(document: Document) -> Iterator[Example]:
 
 
 def body_validator(document: Document, path: str) -> Draft7Validator:
-    """Checks bodies that are POSTed to a path."""
+    """Return a validator of bodies that are POSTed to a path."""
     content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
     return Draft7Validator({**document, **content["schema"]})
 
 
 def answer_validator(document: Document, method: str, path: str) -> Draft7Validator:
-    """Checks what a path answers with 200."""
+    """Return a validator of the 200 responses of a path."""
     operation = document["paths"][path][method.lower()]
     schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
     return Draft7Validator({**document, **schema})

@@ -1,4 +1,4 @@
-"""V2 requests as the predictor sees them, whichever transport brought them."""
+"""V2 requests as the predictor decodes them from any transport."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """Triton's gRPC client at a predictor: ``triton_grpc TARGET MODEL OUTPUT…``.
 
-Each input's texts come as a JSON object on the standard input, the answer's outputs leave as one.
-
-A process of its own: its protobuf messages have the names that KServe's have, and a process can
-hold one of the two.
+It reads the texts of each input and the parameters as JSON from stdin, and writes the outputs as
+JSON to stdout. It needs a process of its own: its protobuf messages have the same names as
+KServe's, and a process can hold only one of the two.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 
 
 def main(target: str, model: str, *outputs: str) -> None:
-    asked = json.load(sys.stdin)
+    asked, parameters = json.load(sys.stdin)
     with InferenceServerClient(target) as client:
         assert client.is_server_live()
         assert client.is_server_ready()
@@ -28,7 +27,7 @@ def main(target: str, model: str, *outputs: str) -> None:
             tensors.append(InferInput(name, [len(texts)], "BYTES"))
             tensors[-1].set_data_from_numpy(np.array(texts, dtype=np.object_))
         wanted = [InferRequestedOutput(name) for name in outputs]
-        answer = client.infer(model, tensors, outputs=wanted, request_id="8")
+        answer = client.infer(model, tensors, "", wanted, "8", parameters=parameters)
         assert answer.get_response().id == "8"
         arrays = {name: answer.as_numpy(name) for name in outputs}
     json.dump({name: array.tolist() for name, array in arrays.items()}, sys.stdout, default=_text)

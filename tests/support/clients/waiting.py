@@ -1,4 +1,4 @@
-"""Waiting for what another process does."""
+"""Wait for another process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
     """Wait until a condition holds; fail if it never does."""
     deadline = time.monotonic() + SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
+        assert time.monotonic() < deadline, "the condition never held"
         time.sleep(0.01)
 
 

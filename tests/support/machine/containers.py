@@ -1,4 +1,4 @@
-"""Images that ``make images`` built, and podman to run them: for tests marked ``containers``."""
+"""Run images that ``make images`` built in podman, for tests marked ``containers``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RESTRICTED = (
 
 
 def images(*names: str) -> dict[str, str]:
-    """Where the manifests' images are in podman's storage; skips the test where they are not."""
+    """Return references of the manifests' images in podman's storage; skip if they are missing."""
     found = {}
     for name in names:
         reference = f"localhost/warmstart/{name}:dev"
@@ -41,7 +41,7 @@ def images(*names: str) -> dict[str, str]:
 
 
 def in_image(image: str, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run something in an image in the place of its program."""
+    """Run a command in an image instead of its own program."""
     program, *arguments = command
     run = ["podman", "run", *RESTRICTED, f"--entrypoint={program}", image, *arguments]
     return subprocess.run(run, capture_output=True, text=True, check=False)
@@ -59,7 +59,7 @@ def volume() -> Iterator[str]:
 
 
 def with_claim(pod: Document, claim: str) -> Document:
-    """A pod with another volume for its claim."""
+    """Return a pod whose claim is another volume."""
     for each in pod["spec"]["volumes"]:
         if "persistentVolumeClaim" in each:
             each["persistentVolumeClaim"]["claimName"] = claim
@@ -67,13 +67,13 @@ def with_claim(pod: Document, claim: str) -> Document:
 
 
 def set_env(container: Document, **variables: str) -> None:
-    """More variables for a container of a pod."""
+    """Add variables to a container of a pod."""
     values = [{"name": name, "value": value} for name, value in variables.items()]
     container["env"] = [*container.get("env", []), *values]
 
 
 def run_job(template: Document, images: dict[str, str], folder: Path) -> tuple[int, str]:
-    """Run a job's pod to its end: its exit code, and its log."""
+    """Run a job's pod to its end and return its exit code and its log."""
     name = f"warmstart-job-{os.getpid()}"
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {}} | template
     adapted = adapt(pod, name, images, (), _no_folder, host_network=True)

@@ -1,6 +1,6 @@
-"""Small file systems of our own: full ones, read-only ones, and disks that lose their power.
+"""Small file systems: full ones, read-only ones, and disks that lose their power.
 
-Needs the right to mount; tests that use these are skipped, and say so, where it is missing.
+They need the right to mount; tests that use them are skipped without it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 IMAGE_BYTES = 32 << 20
-# Nothing reaches the disk but by fsync: no commit by timer, no help for those who rename without.
+# Only fsync writes to the disk: no commit by timer, no flush on a rename.
 HARSH = "noauto_da_alloc,data=writeback,commit=3600"
 
 
@@ -35,8 +35,10 @@ def remount(mount_point: Path, option: str) -> None:
 
 
 class Disk:
-    """An ext4 file system in a file. The file holds what has reached the disk and nothing else:
-    what is written and not yet synced is in the memory of the kernel that mounted it."""
+    """An ext4 file system in a file.
+
+    The file holds only synced data; the rest is in the memory of the kernel that mounted it.
+    """
 
     def __init__(self, image: Path) -> None:
         self.image = image
@@ -55,7 +57,7 @@ class Disk:
             yield mount_point
 
     def after_power_cut(self, image: Path) -> Disk:
-        """The disk as the next boot would find it, were the power cut now."""
+        """Return the disk as the next boot finds it if the power fails now."""
         shutil.copyfile(self.image, image)
         return Disk(image)
 
@@ -73,7 +75,7 @@ def _mounted(arguments: list[str], mount_point: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Lazily: a process that was stopped half-way may still have a file open.
+        # Lazily: a killed process may still have a file open.
         _run("umount", "--lazy", str(mount_point))
 
 

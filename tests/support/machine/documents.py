@@ -1,20 +1,20 @@
-"""The documentation as tests read it: pages, headings, links, and fenced blocks with their marks.
+"""Read the documentation: pages, headings, links, and fenced blocks with their marks.
 
-A comment above a block, which no reader sees, says what a test does with it:
+A comment above a block, invisible to readers, says what a test does with it:
 
 ``<!-- run -->``
-    Run it, after the page's blocks before it. In a ``console`` block the lines after ``$ `` are
+    Run it after the page's earlier blocks. In a ``console`` block the lines after ``$ `` are
     commands and the others their output, in which ``…`` stands for anything.
 ``<!-- run: server -->``
-    Start it and go on when it is ready; it is stopped when the page ends.
+    Start it, wait until it is ready, and stop it at the end of the page.
 ``<!-- not run: REASON -->``
-    Leave it: one of ``REASONS``.
+    Skip it for one of ``REASONS``.
 ``<!-- part of: KIND -->``
-    YAML of one of KServe's kinds from its top on, or of a recipe: held against that.
+    Check it as the beginning of one of KServe's kinds, or as a recipe.
 ``<!-- shown -->``
-    Nothing to run: what a program prints, a layout, an example of a request.
+    Nothing to run: a program's output, a layout, an example of a request.
 
-YAML with an ``apiVersion`` needs no mark: it is held against its schema.
+YAML with an ``apiVersion`` needs no mark: it is checked against its schema.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
-# A value of fewer words is a name or a figure; a message of fewer letters fits everything.
+# A value of fewer spaces is a name or a figure; a message of fewer letters matches anything.
 FEW_WORDS, SPECIFIC = 2, 8
 LINK = re.compile(r"(?<!\\)\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block; ``line`` is that of its fence, ``mark`` empty where it has none."""
+    """A fenced block; ``line`` is its fence's, ``mark`` is empty if it has none."""
 
     page: Path
     line: int
@@ -61,27 +61,27 @@ class Block:
 
     @property
     def where(self) -> str:
-        """The page from the top of the repository, and the line."""
+        """The page, relative to the repository, and the line."""
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
     @property
     def is_manifest(self) -> bool:
-        """Whether it is whole objects of a cluster."""
+        """Whether it holds whole objects of a cluster."""
         return self.language == "yaml" and "apiVersion:" in self.text
 
     @property
     def part_of(self) -> str | None:
-        """Whose part it is, None if it is no part."""
+        """The kind whose part it is, None if it is none."""
         return self.mark.removeprefix("part of: ") if self.mark.startswith("part of: ") else None
 
     @property
     def reason(self) -> str | None:
-        """Why it is not run, None if it is or there is nothing to run."""
+        """Why it is not run, None if it is run or only shown."""
         return self.mark.removeprefix("not run: ") if self.mark.startswith("not run: ") else None
 
 
 def blocks(page: Path) -> list[Block]:
-    """The fenced blocks of a page in their order, without the page's indentation."""
+    """Return the fenced blocks of a page in order, without indentation."""
     content = page.read_text("utf-8")
     found = []
     for each in BLOCK.finditer(content):
@@ -93,17 +93,17 @@ def blocks(page: Path) -> list[Block]:
 
 
 def all_blocks() -> list[Block]:
-    """Those of every page."""
+    """Return the fenced blocks of all pages."""
     return [block for page in PAGES for block in blocks(page)]
 
 
 def prose(page: Path) -> str:
-    """A page without its fenced blocks."""
+    """Return a page without its fenced blocks."""
     return BLOCK.sub("", page.read_text("utf-8"))
 
 
 def anchors(page: Path) -> set[str]:
-    """What ``#…`` may name in a page, as GitHub makes it of headings."""
+    """Return the anchors that GitHub makes of a page's headings."""
     seen: Counter[str] = Counter()
     names = set()
     for heading in HEADING.findall(prose(page)):
@@ -115,12 +115,12 @@ def anchors(page: Path) -> set[str]:
 
 
 def links(page: Path) -> list[str]:
-    """The targets of a page's links and images."""
+    """Return the targets of a page's links and images."""
     return LINK.findall(re.sub(r"`[^`\n]*`", "", prose(page)))
 
 
 def summary() -> str:
-    """How many blocks are run, and how many are not for which reason."""
+    """Say how many blocks are run, and how many are not, by reason."""
     every = all_blocks()
     run = sum(block.mark.split(":")[0] == "run" for block in every)
     reasons = Counter(block.reason for block in every if block.reason)
@@ -129,7 +129,7 @@ def summary() -> str:
 
 
 def messages(packages: tuple[str, ...]) -> set[str]:
-    """Every text in the code of packages, each value that is filled in as ``…``."""
+    """Return every string literal in packages, with ``…`` for each value filled in."""
     found: set[str] = set()
     for path in (path for package in packages for path in (ROOT / package).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -141,18 +141,18 @@ def messages(packages: tuple[str, ...]) -> set[str]:
 
 
 def _plain(part: ast.expr) -> str:
-    """A constant's text, also where a constant's name stands for it; anything else as ``…``."""
+    """The text of a string constant; ``…`` for any other expression."""
     return part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "…"
 
 
 def quotes(page: Path) -> list[str]:
-    """The sentences in code in the first cells of a page's tables."""
+    """Return the code spans with spaces in the first cells of a page's tables."""
     cells = re.findall(r"^\| (.+?) \|", page.read_text("utf-8"), re.MULTILINE)
     return [code for cell in cells for code in re.findall(r"`([^`]+)`", cell) if " " in code]
 
 
 def is_said(quote: str, said: set[str]) -> bool:
-    """Whether a quote is a message, where a value of one may be another message."""
+    """Whether a quote matches a message; a value in it may be another message."""
     core = quote.strip("… .")
     if core.count(" ") < FEW_WORDS or any(core in message for message in said):
         return True

@@ -1,7 +1,7 @@
-"""Processes that die, or find the disk full, at a chosen step of their work on a folder.
+"""Processes that die, or find the disk full, at a chosen change to a folder.
 
-A child counts, by an audit hook, everything that it does to the files below the folder, and is
-interrupted before the n-th such step.
+An audit hook in a child process counts its changes to files below the folder and interrupts it
+before the n-th.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Audit events of changes to a file system, with the positions of their paths and of the folder
-# descriptors that those are relative to. Reading, and so fsync, changes nothing.
+# Audit events that change a file system, with the positions of their paths and of the descriptors
+# of the folders that these are relative to.
 CHANGES = {
     "os.chmod": ((0, 2),),
     "os.link": ((0, 2), (1, 3)),
@@ -34,11 +34,14 @@ FINISHED, SUCCEEDED, REFUSED, BROKEN = range(4)
 def run_in_child(
     root: Path, step: int, interrupt: Callable[[], None], work: Callable[[], int]
 ) -> int:
-    """The exit code of a process that does ``work``, or minus the signal that ended it.
+    """Run ``work`` in a child process and return its exit code, or minus the signal that ended it.
 
-    ``interrupt`` is called in it before it changes ``root`` for the ``step``-th time. ``work``
-    gives ``SUCCEEDED`` or ``REFUSED``; where it succeeded and there was no such step, the code
-    is ``FINISHED``.
+    Args:
+        root: the folder whose changes are counted.
+        step: the change before which ``interrupt`` is called, counted from 1.
+        interrupt: ends the process or raises an error.
+        work: returns ``SUCCEEDED`` or ``REFUSED``; if it succeeds with fewer changes, the exit code
+            is ``FINISHED``.
     """
     child = os.fork()
     if child:

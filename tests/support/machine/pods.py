@@ -1,4 +1,4 @@
-"""Storage initializers as a service's pods run them: together, on one volume with a store."""
+"""Storage initializers of several pods on one volume with a store."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ class Pods:
 
 
 def downloads(server: Hub) -> list[str]:
-    """Every file whose content was asked for, as often as it was."""
+    """Return the files whose content was requested, once for each request."""
     return [r.file for r in server.requests if r.method == "GET" and r.file]

@@ -1,4 +1,4 @@
-"""The pods of a setup: what KServe makes of its services, and its jobs'."""
+"""The pods of a setup: those that KServe makes of its services, and its jobs'."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def served(setup: Setup) -> Iterator[tuple[Document, Document, Document]]:
-    """Every service of a setup with each of its predictors and the pod of that."""
+    """Yield each service of a setup with each of its predictors and that predictor's pod."""
     documents = render(setup)
     for service in of_kind(documents, "InferenceService"):
         for predictor in predictors(service):
@@ -23,18 +23,18 @@ def served(setup: Setup) -> Iterator[tuple[Document, Document, Document]]:
 
 
 def pods(setup: Setup) -> list[Document]:
-    """Every pod of a setup: predictors' and jobs'."""
+    """Return the pods of a setup's predictors and jobs."""
     jobs = of_kind(render(setup), "CronJob")
     templates = [job["spec"]["jobTemplate"]["spec"]["template"] for job in jobs]
     return [*(pod for _, _, pod in served(setup)), *templates]
 
 
 def settings_of(container: Document) -> Settings:
-    """The predictor's settings, as it would read them."""
+    """Return the settings that a predictor reads in a container."""
     environ = {each["name"]: each["value"] for each in container["env"]}
     return parse_settings(container["args"], environ)
 
 
 def mode(service: Document) -> str:
-    """How KServe deploys a service."""
+    """Return the mode in which KServe deploys a service."""
     return str(service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"])

@@ -1,4 +1,4 @@
-"""Overlays and components through kustomize, in the combinations that docs/deploy.md names."""
+"""Render overlays and components with kustomize, in the combinations of docs/deploy.md."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SERVICE = "sentiment"
 
 @dataclass(frozen=True)
 class Setup:
-    """What somebody applies: an overlay (or the base), and components in their order."""
+    """An overlay (or the base), and components in their order."""
 
     overlay: str
     components: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ SETUPS = [
 
 
 def run(program: str, *arguments: str | Path) -> str:
-    """The output of a program that the test extra brings; the test fails where it does."""
+    """Run a program of the test extra and return its output; fail the test if it fails."""
     found = shutil.which(program, path=sysconfig.get_path("scripts")) or shutil.which(program)
     if found is None:
         pytest.fail(f"no {program}: install it with pip install '.[test]'")
@@ -79,7 +79,7 @@ def run(program: str, *arguments: str | Path) -> str:
 @functools.cache
 def _rendered(setup: Setup) -> list[Document]:
     with tempfile.TemporaryDirectory() as name:
-        # kustomize follows relative paths alone, from where the folder really is.
+        # kustomize accepts only relative paths, from the folder's real path.
         manifests = os.path.relpath(MANIFESTS, Path(name).resolve())
         kustomization = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -92,11 +92,11 @@ def _rendered(setup: Setup) -> list[Document]:
 
 
 def render(setup: Setup) -> list[Document]:
-    """The objects of a setup, the caller's to change."""
+    """Return the objects of a setup; the caller may change them."""
     return copy.deepcopy(_rendered(setup))
 
 
 def named(documents: list[Document], kind: str, name: str) -> Document:
-    """The one object of a kind with a name."""
+    """Return the one object of a kind with a name."""
     (document,) = (d for d in of_kind(documents, kind) if d["metadata"]["name"] == name)
     return document

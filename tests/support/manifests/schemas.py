@@ -1,7 +1,7 @@
-"""Schemas: Kubernetes' own, the models of KServe's SDK, and CRDs where somebody has them.
+"""Check objects against Kubernetes' schemas, the models of KServe's SDK, and CRDs.
 
-The SDK's models know every field of KServe's kinds, and so find what a strict API server would
-refuse, but not what it asks for; the CRDs do.
+The SDK's models know every field of KServe's kinds, so unknown fields are found; only the CRDs
+know which fields are required.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from benchmarks.pods.kserve import Document
 
 
-# What the SDK's models call the plain values of a manifest.
+# The SDK's names for the plain values of a manifest.
 SCALARS: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "datetime": (str,),
@@ -41,18 +41,18 @@ def _module(name: str) -> ModuleType:
 
 
 def group(document: Document) -> str:
-    """The API group of an object; empty for the oldest."""
+    """Return the API group of an object; empty for the core group."""
     return str(document["apiVersion"]).rpartition("/")[0]
 
 
 def validate_core(document: Document) -> None:
-    """Hold an object of Kubernetes' own kinds against its schema, strictly."""
+    """Check an object of Kubernetes' own kinds strictly against its schema."""
     kubernetes_validate = _module("kubernetes_validate")
     kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
 
 
 def model_of(name: str) -> Any:
-    """The class that describes a type, from KServe's SDK or from the Kubernetes client."""
+    """Return the class of a type from KServe's SDK or the Kubernetes client."""
     short = re.sub(r"^K8sIoApi[A-Z][a-z]+(?=V\d)", "", name)
     for module in ("kserve.models", "kubernetes.client.models"):
         if model := getattr(_module(module), short, None):
@@ -61,7 +61,7 @@ def model_of(name: str) -> Any:
 
 
 def mistakes(value: object, kind: str, path: str) -> Iterator[str]:
-    """Where a parsed value is not what the SDK's type ``kind`` says: fields and basic types."""
+    """Yield where a value differs from the SDK's type ``kind``: unknown fields, wrong types."""
     if kind == "object":  # anything, such as an integer or a string
         return
     if kind in SCALARS:
@@ -96,13 +96,13 @@ def _field_mistakes(value: Document, kind: str, path: str) -> Iterator[str]:
 
 
 def kserve_mistakes(document: Document) -> list[str]:
-    """What a strict API server would refuse in an object of one of KServe's kinds."""
+    """Return the mistakes that a strict API server finds in an object of KServe's kinds."""
     version = document["apiVersion"].rpartition("/")[2].capitalize()
     return list(mistakes(document, f"{version}{document['kind']}", document["kind"]))
 
 
 def load_crds(folder: Path) -> dict[tuple[str, str], Document]:
-    """The schemas of every CRD below a folder, by apiVersion and kind, unknown fields refused."""
+    """Return strict schemas of all CRDs below a folder, by apiVersion and kind."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     schemas = {}
     for path in sorted(folder.rglob("*.yaml")):
@@ -117,7 +117,7 @@ def load_crds(folder: Path) -> dict[tuple[str, str], Document]:
 
 
 def _strict(schema: Document) -> Document:
-    """A structural schema as JSON Schema: unknown fields refused, defaults filled in before."""
+    """Make a structural schema a JSON Schema that refuses unknown fields and allows defaults."""
     strict = dict(schema)
     if strict.pop("x-kubernetes-int-or-string", False):
         strict.pop("type", None)
@@ -135,7 +135,7 @@ def _strict(schema: Document) -> Document:
 
 
 def crd_mistakes(document: Document, schemas: dict[tuple[str, str], Document]) -> list[str]:
-    """What an API server with these CRDs would refuse; not their CEL rules, nor webhooks."""
+    """Return the mistakes that these CRDs' schemas find; CEL rules and webhooks are not run."""
     schema = schemas.get((document["apiVersion"], document["kind"]))
     if schema is None:
         return [f"no CRD for {document['apiVersion']} {document['kind']}"]

@@ -1,4 +1,4 @@
-"""Asking an engine as the predictor's lanes do, and watching what it is asked."""
+"""Run an engine as the predictor's lanes do, and record its inferences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Watched(TextClassificationTask):
-    """Notes the mask of every inference, padding included."""
+    """A task that records the mask of every inference, padding included."""
 
     def __init__(self) -> None:
         super().__init__(TextClassification(labels=LABELS, activation="softmax"))
@@ -32,12 +32,12 @@ class Watched(TextClassificationTask):
 
 
 def tokens_of(engine: Engine, texts: Texts) -> list[Tokens]:
-    """The tokens of one request's texts."""
+    """Tokenize the texts of one request."""
     (tokens,) = engine.tokenize([texts])
     assert not isinstance(tokens, Exception), tokens
     return tokens
 
 
 def rows_of(engine: Engine, texts: Texts) -> NDArray[Any]:
-    """Rows [N, D] of texts that share one inference."""
+    """Return the rows [N, D] of texts that share one inference."""
     return engine.run(tokens_of(engine, texts))

@@ -1,4 +1,4 @@
-"""Real key pairs to sign with, and the skip for where the library that uses them cannot be."""
+"""Key pairs to sign with, and the skip for machines without the signing library."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ needs_signing = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class KeyPair:
-    """Two PEM files."""
+    """The PEM files of a key pair."""
 
     private: Path
     public: Path
@@ -39,7 +39,7 @@ def key_pair(
     curve: ec.EllipticCurve | None = None,
     password: bytes | None = None,
 ) -> KeyPair:
-    """A new EC key pair in ``folder``; P-256 and without a password by default."""
+    """Write a new EC key pair to ``folder``; P-256 without a password by default."""
     key = ec.generate_private_key(curve or ec.SECP256R1())
     encryption = BestAvailableEncryption(password) if password else NoEncryption()
     pair = KeyPair(folder / f"{name}.pem", folder / f"{name}.pub")

@@ -1,12 +1,14 @@
-"""Tiny models with random weights, made on the spot as Hugging Face folders."""
+"""Tiny models with random weights, as Hugging Face folders."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from tests.support.models.cache import made_once
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 WORDS = (
@@ -19,52 +21,51 @@ VOCABULARY = list(dict.fromkeys([*SPECIAL, *WORDS.split(), *CHARACTERS]))
 LABELS = ["negative", "neutral", "positive"]
 NLI_LABELS = ["contradiction", "neutral", "ENTAILMENT"]
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+PROMPTS = {"query": "would this film deliver ", "passage": "book ", "plain": ""}
 DIMENSION = 32
 MAX_POSITIONS = 64
 
 
-def make_classifier(folder: Path, problem_type: str = "single_label_classification") -> Path:
-    """A BERT classifier over ``LABELS``, of one of them a text or of several."""
-    import torch
-    from transformers import BertForSequenceClassification
+def source(make: Callable[..., Path], **settings: Any) -> Path:
+    """Return the model folder that one of the functions below makes, made once; read only."""
+    kind = make.__name__.removeprefix("make_")
+    return made_once(kind, settings, lambda folder: make(folder, **settings))
 
-    torch.manual_seed(7)
-    config = _config(
-        id2label=dict(enumerate(LABELS)),
-        label2id={label: index for index, label in enumerate(LABELS)},
-        problem_type=problem_type,
-    )
-    model = BertForSequenceClassification(config)
+
+def make_classifier(folder: Path, problem_type: str = "single_label_classification") -> Path:
+    """Make a BERT classifier that gives a text one of ``LABELS``, or several of them."""
+    import torch
+
+    model = _bert("SequenceClassification", 7, **_labels(LABELS), problem_type=problem_type)
     # Random logits favour one label; this evens them out for texts made of WORDS.
     model.classifier.bias.data = torch.tensor([-0.4, 0.3, -1.4])
-    model.save_pretrained(folder)
-    _save_tokenizer(folder)
-    return folder
+    return _save(model, folder)
 
 
 def make_nli(folder: Path) -> Path:
-    """A BERT model of natural language inference: pairs over ``NLI_LABELS``."""
-    import torch
-    from transformers import BertForSequenceClassification
-
-    torch.manual_seed(17)
-    labels = dict(enumerate(NLI_LABELS))
-    config = _config(id2label=labels, label2id={label: index for index, label in labels.items()})
-    BertForSequenceClassification(config).save_pretrained(folder)
-    _save_tokenizer(folder)
-    return folder
+    """Make a BERT model of natural language inference: pairs over ``NLI_LABELS``."""
+    return _save(_bert("SequenceClassification", 17, **_labels(NLI_LABELS)), folder)
 
 
 def make_reranker(folder: Path, activation: str | None = None) -> Path:
-    """A BERT cross-encoder; ``activation`` is what sentence-transformers 4 notes of it."""
-    import torch
-    from transformers import BertForSequenceClassification
-
-    torch.manual_seed(19)
+    """Make a BERT cross-encoder; ``activation`` is what sentence-transformers 4 notes in it."""
     noted = {} if activation is None else {"sentence_transformers": {"activation_fn": activation}}
-    BertForSequenceClassification(_config(num_labels=1, **noted)).save_pretrained(folder)
-    _save_tokenizer(folder)
-    return folder
+    return _save(_bert("SequenceClassification", 19, num_labels=1, **noted), folder)
+
+
+def make_tagger(folder: Path) -> Path:
+    """Make a BERT token classifier over ``TAGS``."""
+    return _save(_bert("TokenClassification", 3, **_labels(TAGS)), folder)
+
+
+def make_reader(folder: Path) -> Path:
+    """Make a BERT model for extractive question answering."""
+    return _save(_bert("QuestionAnswering", 5), folder)
+
+
+def make_masked(folder: Path) -> Path:
+    """Make a BERT model that fills masks."""
+    return _save(_bert("MaskedLM", 13), folder)
 
 
 def make_embedder(
@@ -75,16 +76,16 @@ def make_embedder(
     prompts: dict[str, str] | None = None,
     dense: Sequence[tuple[int, str]] = (),
 ) -> Path:
-    """A BERT embedder as sentence-transformers keeps it; its first prompt is the default one.
+    """Make a BERT embedder in sentence-transformers' layout; its first prompt is the default.
 
-    ``dense``: the widths and activations of layers over its pooled vector.
+    Args:
+        folder: where to; it is created.
+        pooling: sentence-transformers' name of the pooling.
+        normalize: whether vectors are scaled to length 1.
+        prompts: texts to put before an input, by name.
+        dense: the widths and activations of layers over the pooled vector.
     """
-    import torch
-    from transformers import BertModel
-
-    torch.manual_seed(11)
-    BertModel(_config()).save_pretrained(folder)
-    _save_tokenizer(folder)
+    _save(_bert("Model", 11), folder)
     paths = ["", "1_Pooling", *(f"{place}_Dense" for place in range(2, 2 + len(dense)))]
     paths += [f"{len(paths)}_Normalize"] if normalize else []
     kinds = ["Transformer", *(path.partition("_")[2] for path in paths[1:])]
@@ -122,47 +123,20 @@ def _save_dense(folder: Path, inputs: int, width: int, activation: str) -> None:
     layer.save(str(folder))
 
 
-def make_tagger(folder: Path) -> Path:
-    """A BERT token classifier over ``TAGS``."""
+def _labels(labels: Sequence[str]) -> dict[str, Any]:
+    return {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
+
+
+def _bert(head: str, seed: int, **settings: Any) -> Any:
     import torch
-    from transformers import BertForTokenClassification
+    import transformers
 
-    torch.manual_seed(3)
-    BertForTokenClassification(
-        _config(
-            id2label=dict(enumerate(TAGS)), label2id={tag: index for index, tag in enumerate(TAGS)}
-        )
-    ).save_pretrained(folder)
-    _save_tokenizer(folder)
-    return folder
-
-
-def make_reader(folder: Path) -> Path:
-    """A BERT model for extractive question answering."""
-    import torch
-    from transformers import BertForQuestionAnswering
-
-    torch.manual_seed(5)
-    BertForQuestionAnswering(_config()).save_pretrained(folder)
-    _save_tokenizer(folder)
-    return folder
-
-
-def make_masked(folder: Path) -> Path:
-    """A BERT model that fills masks."""
-    import torch
-    from transformers import BertForMaskedLM
-
-    torch.manual_seed(13)
-    BertForMaskedLM(_config()).save_pretrained(folder)
-    _save_tokenizer(folder)
-    return folder
-
-
-def _config(**settings: object):  # type: ignore[no-untyped-def]
-    from transformers import BertConfig
-
-    return BertConfig(
+    torch.manual_seed(seed)
+    name = "BertModel" if head == "Model" else f"BertFor{head}"
+    config = transformers.BertConfig(
         vocab_size=len(VOCABULARY),
         hidden_size=DIMENSION,
         num_hidden_layers=2,
@@ -174,14 +148,18 @@ def _config(**settings: object):  # type: ignore[no-untyped-def]
         initializer_range=0.3,
         **settings,
     )
+    return getattr(transformers, name)(config)
 
 
-def _save_tokenizer(folder: Path) -> None:
+def _save(model: Any, folder: Path) -> Path:
+    """Save a model and its tokenizer."""
     from transformers import BertTokenizerFast
 
+    model.save_pretrained(folder)
     vocabulary = folder / "vocab.txt"
     vocabulary.write_text("\n".join(VOCABULARY))
     BertTokenizerFast(str(vocabulary), model_max_length=MAX_POSITIONS).save_pretrained(folder)
+    return folder
 
 
 def _write(path: Path, content: object) -> None:

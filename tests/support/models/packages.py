@@ -1,4 +1,4 @@
-"""Damaging a prepared model on purpose, and making its description fit the damage."""
+"""Damage a prepared model, and make its description fit the damage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def writable_copy(package: Path, target: Path) -> Path:
-    """A copy of a published version that may be changed."""
+    """Return a copy of a published version that may be changed."""
     shutil.copytree(package, target, copy_function=shutil.copyfile)
     return target
 
@@ -29,7 +29,7 @@ def flip_byte(path: Path, position: int = 0) -> None:
 
 
 def describe_again(folder: Path) -> None:
-    """Write ``package.json`` for the files as they are now: verification will pass."""
+    """Write ``package.json`` for the present files, so that verification passes."""
     package, _ = read_package(folder)
     for name in (PACKAGE_FILE, DIGEST_FILE):
         (folder / name).unlink()

@@ -1,4 +1,4 @@
-"""Preparing a model inside the test process, by the product's own function."""
+"""Prepare a model inside the test process, by the product's own function."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pipeline.preparation.package import package
 from pipeline.recipe.recipe import Recipe
 from storage_init import sources
 from storage_init.store.layout import Store
+from tests.support.models.cache import digest, made_once
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,3 +19,11 @@ def prepare(folder: Path, name: str, store: Path, recipe: Recipe | None = None) 
     """Prepare the model in ``folder`` and return the folder of its published version."""
     source = sources.resolve(folder.as_uri())
     return package(source, name, Store(store), recipe or Recipe(), sys.stderr)
+
+
+def prepared(folder: Path, name: str, recipe: Recipe | None = None) -> Path:
+    """Return the published version of the model in ``folder``, prepared once; read only."""
+    recipe = recipe or Recipe()
+    inputs = digest(folder), name, recipe
+    store = made_once(f"store-{name}", inputs, lambda path: prepare(folder, name, path, recipe))
+    return Store(store).resolve(name)

@@ -1,4 +1,4 @@
-"""Sentences of a small vocabulary, with what tokenizers treat in ways of their own."""
+"""Sentences of a small vocabulary, with words that tokenizers treat specially."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import random
 
 from tests.support.models.models import WORDS
 
-# Capitals, accents, words in pieces, punctuation, what no vocabulary has.
+# Capitals, accents, words of several tokens, punctuation, unknown characters.
 ODD = ["Zoë", "good,", "unbearably", "BATTERY!", "😀", "l'été", "#42", "films.", "naïve", "東京"]
 
 
 def sentences(count: int, longest: int = 40, seed: int = 0) -> list[str]:
-    """``count`` different sentences of 3 to ``longest`` words; the same ones every time."""
+    """Return ``count`` different sentences of 3 to ``longest`` words, always the same ones."""
     chance = random.Random(seed)
     plain = [word for word in WORDS.split() if not word.startswith("##")]
     made: list[str] = []

@@ -1,7 +1,7 @@
-"""A Kubernetes API server for tests: the few routes that a cold start of a pod is measured by.
+"""A Kubernetes API server for tests: the routes that measure a pod's cold start.
 
-Objects have the shape that a cluster answers with (1.30). What a pod goes through is a script of
-its states; the next one is played to whoever watches once a pod is deleted.
+Objects have the shape of a real cluster's (1.30). A pod's life is a list of its states; once a
+pod is deleted, the next life is played to the watchers.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
-from tests.support.servers.serving import serving
+from tests.support.servers.serving import Answer, Call, json_answer, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 Object = dict[str, Any]
 
@@ -34,7 +33,7 @@ STATUS = {
 
 
 def pod(uid: str, *conditions: str, **status: Any) -> Object:
-    """A pod whose conditions of these types are true, the others not yet."""
+    """Return a pod whose conditions of these types are true."""
     kinds = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
     known = [
         {"type": kind, "status": str(kind in conditions), "lastTransitionTime": CREATED}
@@ -57,13 +56,13 @@ def pod(uid: str, *conditions: str, **status: Any) -> Object:
 
 
 def container(name: str, **state: Object) -> Object:
-    """What a pod's status says of a container."""
+    """Return a container's entry in a pod's status."""
     common = {"image": IMAGE, "imageID": "", "restartCount": 0, "ready": "running" in state}
     return {"name": name, "state": state, "lastState": {}, **common}
 
 
 def life(uid: str) -> list[Object]:
-    """The states of a pod whose storage initializer runs for two seconds."""
+    """Return the states of a pod whose storage initializer runs for two seconds."""
     terminated = {"exitCode": 0, "startedAt": BEGUN, "finishedAt": ENDED, "reason": "Completed"}
     done = [container("storage-initializer", terminated=terminated)]
     waiting = [container("kserve-container", waiting={"reason": "PodInitializing"})]
@@ -84,7 +83,7 @@ def life(uid: str) -> list[Object]:
 
 
 def pulled(uid: str, container: str, message: str) -> Object:
-    """An event of the kubelet's."""
+    """Return the kubelet's event for a pulled image."""
     return {
         "metadata": {"name": f"{uid}.{container}", "namespace": NAMESPACE},
         "involvedObject": {"uid": uid, "fieldPath": f"spec.containers{{{container}}}"},
@@ -95,9 +94,12 @@ def pulled(uid: str, container: str, message: str) -> Object:
 
 @dataclass
 class Cluster:
-    """A running one: ``pods`` are there, ``lives`` are those that come, one after a deletion.
+    """A running cluster.
 
-    ``forgets`` is how many watches are answered that their version is too old.
+    Attributes:
+        pods: the present pods.
+        lives: lives of the pods to come, one after each deletion.
+        forgets: how many watches are told that their version is too old.
     """
 
     url: str
@@ -111,7 +113,7 @@ class Cluster:
     begun: list[Object] = field(default_factory=list)
 
     def delete(self, name: str) -> Object:
-        """A pod goes; from now on its successor's life is played."""
+        """Delete a pod and begin its successor's life."""
         gone = next(pod for pod in self.pods if pod["metadata"]["name"] == name)
         self.deleted.append(name)
         self.pods.remove(gone)
@@ -119,94 +121,58 @@ class Cluster:
         return gone
 
     def play(self) -> Iterator[Object]:
-        """What a watch is told, and from then on is so."""
+        """Yield the events of a watch, and change the pods with each."""
         known = copy.deepcopy(self.pods)
         for state in self.begun:
             time.sleep(STEP_SECONDS)
             self.pods = [*known, state]
             yield {"type": "ADDED" if state is self.begun[0] else "MODIFIED", "object": state}
 
+    def respond(self, call: Call) -> Answer:
+        """Answer as the API server does."""
+        query = {name: values[0] for name, values in parse_qs(call.query).items()}
+        if call.method == "DELETE":
+            return json_answer(self.delete(call.path.rpartition("/")[2]))
+        if call.path == "/version/":
+            return json_answer({"gitVersion": "v1.30.2", "major": "1", "minor": "30"} | _VERSION)
+        if call.path == PODS:
+            self.selectors.add(query["labelSelector"])
+            return self._watch() if query.get("watch") == "True" else _list(self.pods)
+        if call.path == PODS.replace("pods", "events"):
+            uid = query["fieldSelector"].removeprefix("involvedObject.uid=")
+            return _list([e for e in self.events if e["involvedObject"]["uid"] == uid])
+        return self._proxy(call.path, json.loads(call.body) if call.body else None)
+
+    def _watch(self) -> Answer:
+        events: Iterable[Object] = self.play()
+        if self.forgets:
+            self.forgets -= 1
+            gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
+            events = [{"type": "ERROR", "object": gone}]
+        lines = (json.dumps(event).encode() + b"\n" for event in events)
+        return Answer(200, {"Content-Type": "application/json"}, stream=lines)
+
+    def _proxy(self, path: str, body: Any) -> Answer:
+        """The predictor behind ``/proxy``, and a 404 for everything that is not there."""
+        at = f"{self.pods[-1]['metadata']['name']}:8080/proxy"
+        inside = path.removeprefix(f"{PODS}/{at}")
+        self.asked.append((inside, body))
+        if inside == "/status":
+            return json_answer(STATUS)
+        if inside == f"/v2/models/{SERVICE}/infer":
+            return json_answer({"model_name": SERVICE, "outputs": []})
+        return json_answer({"kind": "Status", "message": "not found"}, 404)
+
+
+def _list(items: list[Object]) -> Answer:
+    return json_answer({"kind": "List", "metadata": {"resourceVersion": "7"}, "items": items})
+
 
 @contextmanager
 def cluster(pods: list[Object], *lives: list[Object]) -> Iterator[Cluster]:
     """Answer as a cluster with some pods."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    running = Cluster(f"http://127.0.0.1:{server.server_port}", pods, list(lives))
-    server.cluster = running  # type: ignore[attr-defined]
-    with serving(server):
+    with serve(lambda url: Cluster(url, pods, list(lives))) as running:
         yield running
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        url = urlsplit(self.path)
-        query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        if url.path == "/version/":
-            self._send({"gitVersion": "v1.30.2", "major": "1", "minor": "30"} | _VERSION)
-        elif url.path == PODS:
-            self.cluster.selectors.add(query["labelSelector"])
-            self._watch() if query.get("watch") == "True" else self._list(self.cluster.pods)
-        elif url.path == PODS.replace("pods", "events"):
-            uid = query["fieldSelector"].removeprefix("involvedObject.uid=")
-            found = [e for e in self.cluster.events if e["involvedObject"]["uid"] == uid]
-            self._list(found)
-        else:
-            self._proxy(url.path, None)
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self._proxy(urlsplit(self.path).path, body)
-
-    def do_DELETE(self) -> None:
-        self._send(self.cluster.delete(urlsplit(self.path).path.rpartition("/")[2]))
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-    @property
-    def cluster(self) -> Cluster:
-        running: Cluster = self.server.cluster  # type: ignore[attr-defined]
-        return running
-
-    def _watch(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        if self.cluster.forgets:
-            self.cluster.forgets -= 1
-            gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
-            self._line({"type": "ERROR", "object": gone})
-            return
-        for event in self.cluster.play():
-            self._line(event)
-
-    def _line(self, event: Object) -> None:
-        try:
-            self.wfile.write(json.dumps(event).encode() + b"\n")
-            self.wfile.flush()
-        except ConnectionError:  # it has heard enough
-            self.close_connection = True
-
-    def _proxy(self, path: str, body: Any) -> None:
-        """The predictor behind ``/proxy``, and a 404 for everything that is not there."""
-        at = f"{self.cluster.pods[-1]['metadata']['name']}:8080/proxy"
-        inside = path.removeprefix(f"{PODS}/{at}")
-        self.cluster.asked.append((inside, body))
-        if inside == "/status":
-            self._send(STATUS)
-        elif inside == f"/v2/models/{SERVICE}/infer":
-            self._send({"model_name": SERVICE, "outputs": []})
-        else:
-            self._send({"kind": "Status", "message": "not found"}, 404)
-
-    def _list(self, items: list[Object]) -> None:
-        self._send({"kind": "List", "metadata": {"resourceVersion": "7"}, "items": items})
-
-    def _send(self, content: Object, status: int = 200) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(json.dumps(content).encode())
 
 
 # The client refuses an answer without all of them.

@@ -1,4 +1,4 @@
-"""Google Cloud Storage for tests: the routes by which google-cloud-storage lists and reads."""
+"""Google Cloud Storage for tests: the routes that google-cloud-storage lists and reads with."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def environment(url: str) -> dict[str, str]:
 
 
 def generation(content: bytes) -> str:
-    """Another one for another content."""
+    """The generation of an object, which differs with its content."""
     return str(int(hashlib.sha256(content).hexdigest()[:12], 16))
 
 

@@ -1,4 +1,4 @@
-"""A registry of images on this machine, for tests marked ``containers``."""
+"""An image registry on this machine, for tests marked ``containers``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def registry(folder: Path) -> Iterator[str]:
-    """A running registry's address."""
+    """Run a registry and yield its address."""
     program = shutil.which("docker-registry")
     if program is None:
         pytest.skip("no docker-registry here; Debian's package of that name has it")

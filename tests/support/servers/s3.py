@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def s3_stub(objects: Mapping[str, bytes]) -> Iterator[Web]:
-    """One bucket with these objects, by their keys; ``Web.files`` has them below ``/models/``.
+    """Serve one bucket with objects by their keys; ``Web.files`` has them below ``/models/``.
 
-    It lists any key, does not ask who is there, and otherwise does what a :class:`Web` can.
+    It lists any key, checks no credentials, and otherwise behaves as a :class:`Web` does.
     """
     with web({f"/{BUCKET}/{key}": content for key, content in objects.items()}) as server:
 

@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from tests.support.servers.serving import serving
+from tests.support.servers.serving import Answer, Call, file_answer, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from ssl import SSLContext
 
+__all__ = ["Answer", "Request", "Web", "md5", "web"]
+
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked for.
-
-    ``path`` is decoded, ``query`` is as it was sent, names in ``headers`` are in Title-Case.
-    """
+    """A request that came; ``path`` is decoded, names in ``headers`` are in Title-Case."""
 
     method: str
     path: str
     query: str
     headers: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What it gets instead of a file."""
-
-    status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    content: bytes = b""
 
 
 def md5(content: bytes) -> str:
@@ -48,10 +36,14 @@ def md5(content: bytes) -> str:
 class Web:
     """A running server of ``files``, by their paths.
 
-    ``requests`` grows with every request and ``sent`` counts the bytes of each file. An
-    ``answer`` that is not None is given instead of a file. ``cut_short`` holds how many bytes of a
-    file each of the next answers sends before it breaks off. ``etag`` makes a file's ETag, none if
-    that is empty.
+    Attributes:
+        requests: every request so far.
+        sent: bytes of each file that were sent.
+        answer: may give an answer to a request instead of a file, None if it does not.
+        cut_short: for a file, the bytes after which each of its next answers breaks off.
+        etag: makes a file's ETag; an empty one is not sent.
+        ranges: whether parts of files can be asked for.
+        headers: further headers of every file.
     """
 
     url: str
@@ -65,85 +57,38 @@ class Web:
     headers: dict[str, str] = field(default_factory=dict)
 
     def gets(self, path: str) -> list[Request]:
+        """The requests for a path."""
         return [request for request in self.requests if request.path == path]
+
+    def respond(self, call: Call) -> Answer:
+        """Answer as ``answer`` says, else with a file."""
+        request = Request(call.method, unquote(call.path), call.query, call.headers)
+        self.requests.append(request)
+        if answer := self.answer(request):
+            return answer
+        if request.path not in self.files:
+            return Answer(404)
+        content = self.files[request.path]
+        etag = self.etag(content)
+        if request.headers.get("If-Match", etag) != etag:
+            return Answer(412)
+        wanted = request.headers.get("Range")
+        if request.headers.get("If-Range", etag) != etag or not self.ranges:
+            wanted = None
+        headers = {**self.headers, **({"ETag": etag} if etag else {})}
+        answer = file_answer(content, headers, wanted)
+        cuts = self.cut_short.get(request.path)
+        # A request for one byte only asks whether there is a file.
+        if cuts and len(answer.content) > 1:
+            answer = replace(answer, cut=cuts.pop(0))
+        if request.method != "HEAD":
+            # Before a byte is out: the client may look at once.
+            self.sent[request.path] += len(answer.content[: answer.cut])
+        return answer
 
 
 @contextmanager
 def web(files: Mapping[str, bytes], tls: SSLContext | None = None) -> Iterator[Web]:
-    """Serve some files on this machine, over TLS if there is a context for it."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    if tls:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    scheme = "https" if tls else "http"
-    running = Web(f"{scheme}://127.0.0.1:{server.server_port}", dict(files))
-    server.web = running  # type: ignore[attr-defined]
-    with serving(server):
+    """Serve files on this machine, over TLS if there is a context for it."""
+    with serve(lambda url: Web(url, dict(files)), tls) as running:
         yield running
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_HEAD(self) -> None:
-        self._answer()
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def log_message(self, *_: object) -> None:
-        """Nothing: ``Web.requests`` is the log."""
-
-    @property
-    def web(self) -> Web:
-        running: Web = self.server.web  # type: ignore[attr-defined]
-        return running
-
-    def _answer(self) -> None:
-        url = urlsplit(self.path)
-        path = unquote(url.path)
-        headers = {name.title(): value for name, value in self.headers.items()}
-        request = Request(self.command, path, url.query, headers)
-        self.web.requests.append(request)
-        if answer := self.web.answer(request):
-            self._send(answer)
-        elif path in self.web.files:
-            self._send_file(request, self.web.files[path])
-        else:
-            self._send(Answer(404))
-
-    def _send_file(self, request: Request, content: bytes) -> None:
-        etag = self.web.etag(content)
-        headers = {**self.web.headers, **({"ETag": etag} if etag else {})}
-        if request.headers.get("If-Match", etag) != etag:
-            self._send(Answer(412))
-            return
-        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", ""))
-        if request.headers.get("If-Range", etag) != etag or not self.web.ranges:
-            wanted = None
-        status, part = 200, content
-        if wanted:
-            first, last = int(wanted[1]), min(int(wanted[2] or len(content)), len(content) - 1)
-            if first >= len(content):
-                self._send(Answer(416, {"Content-Range": f"bytes */{len(content)}"}))
-                return
-            status, part = 206, content[first : last + 1]
-            headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
-        cuts = self.web.cut_short.get(request.path)
-        # What asks for one byte only wants to know what there is.
-        cut = cuts.pop(0) if cuts and len(part) > 1 else None
-        self._send(Answer(status, headers, part), request.path, cut)
-
-    def _send(self, answer: Answer, path: str = "", cut: int | None = None) -> None:
-        # Before a byte is out: whoever has the answer may look.
-        self.web.sent[path] += len(answer.content[:cut]) if self.command != "HEAD" else 0
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            try:
-                self.wfile.write(answer.content[:cut])
-            except ConnectionError:  # the client has seen enough
-                cut = 0
-            self.close_connection = self.close_connection or cut is not None

@@ -1,6 +1,6 @@
 """Which execution providers can be had here, and what is said of those that cannot.
 
-OpenVINO's own answers are asked for in tests/integration/test_openvino.py: ONNX Runtime loads a
+OpenVINO's own answers are asked for in tests/integration/serving: ONNX Runtime loads a
 plugin into a process for good.
 """
 

@@ -1,4 +1,4 @@
-"""``hf://`` URIs, as far as no hub is needed; the rest is in ``tests/integration/test_hub.py``."""
+"""``hf://`` URIs, as far as no hub is needed; the rest is in ``tests/integration/sources``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """``s3://`` and ``gs://`` sources against stubs that can be hostile.
 
-A real server that checks signatures is in ``tests/integration/test_s3.py``.
+A real server that checks signatures is in ``tests/integration/sources/test_s3.py``.
 """
 
 from __future__ import annotations
