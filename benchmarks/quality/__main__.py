@@ -144,7 +144,7 @@ def _prepare(source: Path, work: Path, data: Path, strict: float | None) -> Prep
         + (STRICT % strict if strict is not None else "")
     )
     name = NAME if strict is None else f"{NAME}-strict"
-    command = [sys.executable, "-m", "pipeline", "package", f"--source={source.as_uri()}"]
+    command = [sys.executable, "-m", "pipeline", "run", f"--source={source.as_uri()}"]
     flags = [f"--store={work / 'store'}", f"--recipe={recipe}", f"--eval-data={data}"]
     subprocess.run([*command, f"--name={name}", *flags], check=True, stdout=subprocess.DEVNULL)
     folder = Store(work / "store").resolve(name)

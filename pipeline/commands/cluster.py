@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import IMAGE
-from pipeline.commands.run import add_choices, add_source, read_request
+from pipeline.commands.request import add_choices, add_source, read_request
 from storage_init.base.errors import WarmstartError
 from storage_init.base.sizes import table
 
@@ -33,10 +33,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     compiled.set_defaults(command=_compile)
 
     started = commands.add_parser("submit", help="start runs, or recurring runs, on a cluster")
-    add_source(started, required=False)
-    started.add_argument("--recipe", type=Path, help="a YAML recipe; the defaults without one")
+    add_source(started)
     add_choices(started)
-    started.add_argument("--force", action="store_true", help="prepare anew what the store has")
     started.add_argument(
         "--endpoint",
         default=os.environ.get(ENDPOINT_VARIABLE) or None,

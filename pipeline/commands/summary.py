@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pipeline.preparation.progress import Finished
+    from pipeline.workspace.records import Step
 
 
-def summarize(folder: Path, steps: Sequence[Finished] = ()) -> str:
+def summarize(folder: Path, steps: Sequence[Step] = ()) -> str:
     """Two tables, the version's variants and the run's steps, and what they are of.
 
     Raises:
@@ -35,7 +35,7 @@ def summarize(folder: Path, steps: Sequence[Finished] = ()) -> str:
     header = ("variant", "size", "one text", "in a batch", "closeness to the original")
     parts = [table(header, variants, right=header[1:4])]
     if steps:
-        rows = [(done.step, f"{done.seconds} s", done.peak) for done in steps]
+        rows = [(done.name, f"{done.seconds:.1f} s", size(done.peak_bytes)) for done in steps]
         parts.append(table(("step", "time", "peak memory"), rows, right=("time", "peak memory")))
     revision = package.source.revision[:12]
     parts.append(f"{package.name}, version {version} of {package.source.uri} at {revision}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.graphs.files import GraphError
+from pipeline.workspace.answers import computed_once
 from storage_init.format.package import FillMask, QuestionAnswering, TextEmbedding, TextRanking
 
 if TYPE_CHECKING:
@@ -43,8 +45,9 @@ def reference_outputs(
     else:
         from pipeline.evaluation.baseline_torch import torch_outputs
 
+        compute = partial(torch_outputs, workspace.source, facts, texts)
         try:
-            rows = torch_outputs(workspace.source, facts, texts)
+            rows = computed_once(workspace.root, facts, texts, compute)
         except Exception as error:  # the model's own code raises what it likes
             reason = str(error).strip() or type(error).__name__
             raise GraphError(f"the original does not answer: {reason.splitlines()[0]}") from error

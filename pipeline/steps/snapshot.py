@@ -41,7 +41,7 @@ def snapshot(
     facts = workspace.facts(recipe)
     _check_layers(workspace.source, facts)
     read_examples(recipe.eval_data, facts.task)
-    pinned = msgspec.structs.replace(source, license=_license(workspace))
+    pinned = msgspec.structs.replace(source, license=_license(workspace.source / "README.md"))
     workspace.source_record.write_bytes(msgspec.json.encode(pinned))
     return f"{facts.model_type}, {name_of(facts.task)}, revision {source.revision[:12]}"
 
@@ -55,11 +55,11 @@ def _check_layers(folder: Path, facts: ModelFacts) -> None:
             )
 
 
-def _license(workspace: Workspace) -> str | None:
-    """As the model card's front matter states it."""
+def _license(card: Path) -> str | None:
+    """The license that the front matter of a model card states."""
+    if not card.exists():
+        return None
     from huggingface_hub import metadata_load
 
-    card = workspace.source / "README.md"
-    metadata = (metadata_load(card) if card.exists() else None) or {}
-    stated = metadata.get("license")
+    stated = (metadata_load(card) or {}).get("license")
     return str(stated) if stated else None

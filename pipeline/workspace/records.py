@@ -77,7 +77,7 @@ def write(root: Path, done: Step, recipe: Recipe) -> None:
 
 
 @contextmanager
-def one_at_a_time(root: Path) -> Iterator[None]:
+def one_at_a_time(root: Path) -> Iterator[int]:
     """Wait for a step that a killed run has left behind at work below ``root``."""
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def one_at_a_time(root: Path) -> Iterator[None]:
         # Some network file systems have no locks: there it is as it is without this.
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield handle
     finally:
         os.close(handle)
 

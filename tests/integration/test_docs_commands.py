@@ -98,7 +98,7 @@ def hub_and_store(
     root = tmp_path_factory.mktemp("docs")
     with hub(dict.fromkeys(REPOSITORIES, classifier)) as server:
         environment = server.environment(root / "home")
-        command = [sys.executable, "-m", "pipeline", "package", f"--source=hf://{MODEL}"]
+        command = [sys.executable, "-m", "pipeline", "run", f"--source=hf://{MODEL}"]
         subprocess.run(
             [*command, f"--name={NAME}", f"--store={root / 'store'}"],
             env=environment,

@@ -33,7 +33,7 @@ def test_the_fastest_variants_confusion_is_shown_where_there_are_labels(
     assert found is not None
     assert found.scores is not None
     confusion = dsl.ClassificationMetrics(uri=str(tmp_path / "confusion"))
-    artifacts.log(str(work.root), dsl.Metrics(uri=str(tmp_path / "metrics")), confusion)
+    artifacts.log(work, dsl.Metrics(uri=str(tmp_path / "metrics")), confusion)
     shown = confusion.metadata["confusionMatrix"]
     assert [row["row"] for row in shown["rows"]] == found.scores.confusion
     assert sum(map(sum, found.scores.confusion)) == 4
@@ -45,5 +45,5 @@ def test_without_labels_there_is_no_confusion(quantized: Workspace, tmp_path: Pa
     shutil.copytree(quantized.root, work.root)
     evaluate(work, Recipe())
     confusion = dsl.ClassificationMetrics(uri=str(tmp_path / "confusion"))
-    artifacts.log(str(work.root), dsl.Metrics(uri=str(tmp_path / "metrics")), confusion)
+    artifacts.log(work, dsl.Metrics(uri=str(tmp_path / "metrics")), confusion)
     assert confusion.metadata == {}

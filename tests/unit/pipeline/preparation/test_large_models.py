@@ -6,6 +6,7 @@ thirty times as large as its graphs.
 
 from __future__ import annotations
 
+import io
 import shutil
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from pipeline.preparation.runner import INNER, take, work
+from pipeline.preparation.progress import Lines
+from pipeline.preparation.runner import INNER, Preparation
 from pipeline.recipe.recipe import Fp32, Int8, Recipe
 from pipeline.workspace.workspace import GRAPH, PACKED_GRAPH, Workspace
 from storage_init import sources
@@ -49,9 +51,10 @@ def test_no_step_leaves_weights_in_a_graph(source: Path, tmp_path: Path) -> None
     assert (source / "model.safetensors").stat().st_size > WEIGHTS
     workspace = Workspace(tmp_path / "work")
     recipe = Recipe(fp32=Fp32(packed=True), int8=Int8(packed=True))
-    take(sources.resolve(source.as_uri()), workspace, recipe)
+    preparation = Preparation(workspace, recipe, Lines(io.StringIO()))
+    preparation.snapshot(sources.resolve(source.as_uri()))
     for step in INNER:
-        work(step, workspace, recipe)
+        preparation.run(step)
     sizes = {
         path.relative_to(workspace.root).as_posix(): path.stat().st_size
         for path in workspace.root.rglob("*.onnx")
