@@ -92,7 +92,7 @@ def _cluster(arguments: argparse.Namespace) -> Cluster:
 
 
 def _compile(arguments: argparse.Namespace) -> None:
-    from pipeline.kubeflow.compile import compile_to
+    from pipeline.kubeflow.graph import compile_to
 
     compile_to(arguments.out, _cluster(arguments))
     print(arguments.out)

@@ -8,10 +8,11 @@ import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from kfp import local
 
-from pipeline.kubeflow.graph import Cluster, build
+from pipeline.kubeflow import graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +25,9 @@ def run_graph(source: str, store: Path, recipe: str, artifacts: Path) -> dict[st
     they are there even if a component failed.
     """
     workspace = store / ".staging" / "job"
-    with _mended(), suppress(RuntimeError):
+    with _mended(), patch.object(graph, "NETWORK_RETRIES", 0), suppress(RuntimeError):
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(artifacts))
-        build(Cluster(network_retries=0))(
+        graph.build()(
             source=source, name="m", recipe=recipe, store=str(store), workspace=str(workspace)
         )
     return {f"{path.parent.name}/{path.name}": path for path in artifacts.glob("*/*/*")}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from kfp import components
 
-from pipeline.kubeflow.compile import compile_to
-from pipeline.kubeflow.graph import Claim, Cluster
+from pipeline.kubeflow.graph import Claim, Cluster, compile_to
 from pipeline.workspace.records import STEPS
 
 if TYPE_CHECKING:
@@ -123,6 +123,15 @@ def test_steps_that_hold_the_model_get_what_was_asked_for_and_every_step_states_
         assert stated[f"exec-{step}"]["resourceCpuRequest"] == "3"
         assert stated[f"exec-{step}"]["resourceMemoryLimit"] == "6Gi"
     assert stated["exec-snapshot"]["resourceMemoryLimit"] == "2Gi"
+
+
+def test_the_steps_run_one_after_another(documents: list[dict[str, Any]]) -> None:
+    inner = dag_with(documents[0], "export")
+    order = {name: task.get("dependentTasks", []) for name, task in inner.items()}
+    assert order == {
+        "export": [],
+        **{later: [earlier] for earlier, later in pairwise(STEPS[1:])},
+    }
 
 
 def test_the_exit_handler_runs_whatever_happened_and_is_told_how_it_went(
