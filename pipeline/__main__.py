@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from what is done", file=sys.stderr)
+        print("interrupted: the same command continues after the finished steps", file=sys.stderr)
         return 130
 
 

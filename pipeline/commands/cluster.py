@@ -1,4 +1,4 @@
-"""``python -m pipeline compile`` and ``submit``: the pipeline for a Kubeflow cluster."""
+"""``python -m pipeline compile`` and ``submit``: prepare models on a Kubeflow cluster."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ TOKEN_VARIABLE = "WARMSTART_KFP_TOKEN"  # noqa: S105 - a variable's name
 
 
 class FlagError(WarmstartError):
-    """Flags that do not go together."""
+    """Flags contradict each other, or name a file that cannot be read."""
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Both commands and their flags."""
+    """Add both commands and their flags."""
     compiled = commands.add_parser("compile", help="write the pipeline for a Kubeflow cluster")
     compiled.add_argument("--out", type=_yaml_path, required=True, help="the YAML file to write")
     _add_cluster(compiled)
@@ -40,36 +40,51 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         default=os.environ.get(ENDPOINT_VARIABLE) or None,
         required=not os.environ.get(ENDPOINT_VARIABLE),
         metavar="URL",
-        help=f"Kubeflow Pipelines ({ENDPOINT_VARIABLE})",
+        help=f"the address of Kubeflow Pipelines ({ENDPOINT_VARIABLE})",
     )
     started.add_argument(
-        "--token-file", type=Path, help=f"holds the bearer token (or {TOKEN_VARIABLE})"
+        "--token-file", type=Path, help=f"a file with the bearer token (or {TOKEN_VARIABLE})"
     )
-    started.add_argument("--namespace", help="the profile's, in a multi-user installation")
     started.add_argument(
-        "--experiment", default="warmstart", help="of KFP, for the runs (default: %(default)s)"
+        "--namespace", help="the profile's namespace, in a multi-user installation"
+    )
+    started.add_argument(
+        "--experiment",
+        default="warmstart",
+        help="KFP's experiment for the runs (default: %(default)s)",
     )
     started.add_argument("--pvc", help="the claim that holds the store, instead of model-store")
     when = started.add_mutually_exclusive_group()
-    when.add_argument("--wait", action="store_true", help="until the runs have ended")
-    when.add_argument("--cron", metavar="WHEN", help='a recurring run instead, such as "0 3 * * *"')
+    when.add_argument("--wait", action="store_true", help="wait until the runs have ended")
+    when.add_argument("--cron", metavar="WHEN", help='make a recurring run, such as "0 3 * * *"')
     _add_cluster(started)
     started.set_defaults(command=lambda arguments: _submit(started, arguments))
 
 
 def _add_cluster(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--image", default=IMAGE, help="runs the steps (default: %(default)s)")
     parser.add_argument(
-        "--sub-path", default="", metavar="FOLDER", help="the store, if it is not all of the volume"
+        "--image", default=IMAGE, help="the image that runs the steps (default: %(default)s)"
     )
     parser.add_argument(
-        "--cpu", default="2", help="CPUs of each step that holds the model (default: %(default)s)"
+        "--sub-path",
+        default="",
+        metavar="FOLDER",
+        help="the volume's folder that holds the store, if that is not the whole volume",
     )
-    parser.add_argument("--memory", default="8Gi", help="memory of the same (default: %(default)s)")
-    parser.add_argument("--create-pvc", metavar="SIZE", help="make the claim first, such as 20Gi")
-    parser.add_argument("--storage-class", help="of --create-pvc; one that many nodes can mount")
     parser.add_argument(
-        "--sign-secret", default="", metavar="NAME", help="a secret with key.pem to sign with"
+        "--cpu", default="2", help="CPUs for each step that loads the model (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--memory", default="8Gi", help="memory for the same steps (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--create-pvc", metavar="SIZE", help="make the claim first, of a size such as 20Gi"
+    )
+    parser.add_argument(
+        "--storage-class", help="for --create-pvc; a class that many nodes can mount"
+    )
+    parser.add_argument(
+        "--sign-secret", default="", metavar="NAME", help="a secret whose key.pem signs the models"
     )
 
 

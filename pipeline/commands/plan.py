@@ -41,6 +41,7 @@ class Plan:
 
     @property
     def fits(self) -> bool:
+        """Whether the disk has room for the preparation."""
         return self.disk_bytes <= self.free_bytes
 
     def __str__(self) -> str:

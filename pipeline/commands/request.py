@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def add_source(parser: argparse.ArgumentParser) -> None:
     """Add the flags that name one model, or a list of them."""
     parser.add_argument("--source", help="the model: hf://owner/name[@revision] or file:///folder")
-    parser.add_argument("--name", help="what to call it in the store")
+    parser.add_argument("--name", help="the model's name in the store")
     parser.add_argument(
         "--models",
         type=Path,
@@ -30,7 +30,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
 
 def add_choices(parser: argparse.ArgumentParser) -> None:
     """Add the recipe, and the flags that replace parts of it."""
-    parser.add_argument("--recipe", type=Path, help="a YAML recipe; the defaults without one")
+    parser.add_argument("--recipe", type=Path, help="a YAML recipe; without one, the defaults")
     parser.add_argument(
         "--task",
         metavar="TASK",
@@ -42,9 +42,11 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         choices=get_args(Weights),
-        help="of a source that has both, which to start from (default: the recipe's)",
+        help="what to start from if the source has both (default: the recipe's)",
     )
-    parser.add_argument("--force", action="store_true", help="prepare anew what the store has")
+    parser.add_argument(
+        "--force", action="store_true", help="prepare a model even if the store has it"
+    )
 
 
 def read_request(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> list[Model]:
@@ -59,7 +61,7 @@ def read_request(parser: argparse.ArgumentParser, arguments: argparse.Namespace)
             parser.error("--models has the sources and names: leave out --source and --name")
         return read_models(arguments.models, recipe)
     if not (arguments.source and arguments.name):
-        parser.error("needed are --source and --name, or --models")
+        parser.error("--source and --name are needed, or --models")
     return [Model(arguments.source, arguments.name, recipe)]
 
 

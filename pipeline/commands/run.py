@@ -45,7 +45,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--eval-data",
         type=Path,
         metavar="FILE",
-        help="JSONL or CSV to compare the variants on: text and perhaps text_pair and label",
+        help="JSONL or CSV to compare the variants on: text, and optionally text_pair and label",
     )
     parser.add_argument(
         "--fetched",

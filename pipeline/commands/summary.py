@@ -1,4 +1,4 @@
-"""What a run ends with on a terminal: the variants that were published, and what it took."""
+"""The tables at the end of a run: the published variants, and what each step took."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def summarize(folder: Path, steps: Sequence[Step] = ()) -> str:
-    """Two tables, the version's variants and the run's steps, and what they are of.
+    """Return two tables, the version's variants and the steps of the run, and the version's name.
 
     Raises:
-        PackageError: ``folder`` has no description that can be read.
+        PackageError: the description in ``folder`` cannot be read.
     """
     package, version = read_package(folder)
     variants = [

@@ -84,6 +84,8 @@ def _main(step: str, root: str) -> None:
     # Importing PyTorch and transformers creates a million objects, all of which stay: looking for
     # garbage among them takes a sixth of the time.
     gc.set_threshold(100_000)
+    # Where scikit-learn is installed, transformers imports it for text generation alone.
+    sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]
     recipe = recipes.from_json(sys.stdin.buffer.read().decode())
     try:
         with redirect_stdout(sys.stderr):  # stdout is for the result

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pipeline.recipe.eval_data import read_examples
+from pipeline.workspace import answers
 from storage_init import sources
 from storage_init.base.errors import SourceError
 from storage_init.format.package import name_of
@@ -37,6 +39,7 @@ def snapshot(
             layer has no weights that can be read safely.
     """
     bring = source if fetched is None else sources.resolve(fetched.resolve().as_uri())
+    shutil.rmtree(workspace.root / answers.FOLDER, ignore_errors=True)
     sources.fetch(bring, workspace.source, weights=recipe.weights)
     facts = workspace.facts(recipe)
     _check_layers(workspace.source, facts)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from storage_init.raw.hf_config import ModelFacts
 
 
+FOLDER = "answers"
+
+
 def computed_once(
     root: Path,
     facts: ModelFacts,
@@ -29,7 +32,7 @@ def computed_once(
 ) -> NDArray[np.float32]:
     """Return the answers kept below ``root`` for a model and texts, or compute and keep them."""
     key = hashlib.sha256(msgspec.json.encode([facts, texts])).hexdigest()
-    path = root / "answers" / f"{key}.npy"
+    path = root / FOLDER / f"{key}.npy"
     if path.exists():
         return np.asarray(np.load(path, allow_pickle=False), dtype=np.float32)
     answers = compute()

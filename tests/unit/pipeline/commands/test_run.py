@@ -165,5 +165,5 @@ def test_an_interrupted_run_says_how_to_continue(
     before = signal.getsignal(signal.SIGTERM)
     replace_prepare(monkeypatch, prepare)
     assert main(["run", *flags]) == 130
-    assert "goes on from what is done" in capsys.readouterr().err
+    assert "continues after the finished steps" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) == before
