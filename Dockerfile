@@ -165,7 +165,7 @@ ARG VARIANTS=fp32,int8
 ARG HF_ENDPOINT=https://huggingface.co
 RUN test -n "$MODEL" || { echo "name a MODEL, or a prepared one as --build-context" >&2; exit 1; } \
     && echo "variants: [$VARIANTS]" > /tmp/recipe.yaml \
-    && python -m pipeline package --source "$MODEL" --name "$MODEL_NAME" --store /tmp/store \
+    && python -m pipeline run --source "$MODEL" --name "$MODEL_NAME" --store /tmp/store \
         --recipe /tmp/recipe.yaml \
     && cp -rL "/tmp/store/models/$MODEL_NAME/current" /tmp/prepared
 
@@ -176,7 +176,7 @@ COPY --from=preparing /tmp/prepared /
 FROM storage-init AS verified
 COPY --chown=0:0 --from=prepared / /models/
 USER 0
-RUN python -c 'from pathlib import Path; from storage_init.verify import verify; verify(Path("/models"))' \
+RUN python -c 'from pathlib import Path; from storage_init.format.verify import verify; verify(Path("/models"))' \
     && python -m storage_init.sbom /models > /model.cdx.json \
     && chmod -R a+rX,go-w /models
 USER 1000

@@ -1,4 +1,4 @@
-"""``python -m pipeline compile`` and ``submit``: the pipeline for a Kubeflow cluster."""
+"""``python -m pipeline compile`` and ``submit``: prepare models on a Kubeflow cluster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import IMAGE
-from pipeline.commands.run import add_choices, add_source, read_request
+from pipeline.commands.request import add_choices, add_source, read_request
 from storage_init.base.errors import WarmstartError
 from storage_init.base.sizes import table
 
@@ -22,56 +22,69 @@ TOKEN_VARIABLE = "WARMSTART_KFP_TOKEN"  # noqa: S105 - a variable's name
 
 
 class FlagError(WarmstartError):
-    """Flags that do not go together."""
+    """Flags contradict each other, or name a file that cannot be read."""
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Both commands and their flags."""
+    """Add both commands and their flags."""
     compiled = commands.add_parser("compile", help="write the pipeline for a Kubeflow cluster")
     compiled.add_argument("--out", type=_yaml_path, required=True, help="the YAML file to write")
     _add_cluster(compiled)
     compiled.set_defaults(command=_compile)
 
     started = commands.add_parser("submit", help="start runs, or recurring runs, on a cluster")
-    add_source(started, required=False)
-    started.add_argument("--recipe", type=Path, help="a YAML recipe; the defaults without one")
+    add_source(started)
     add_choices(started)
-    started.add_argument("--force", action="store_true", help="prepare anew what the store has")
     started.add_argument(
         "--endpoint",
         default=os.environ.get(ENDPOINT_VARIABLE) or None,
         required=not os.environ.get(ENDPOINT_VARIABLE),
         metavar="URL",
-        help=f"Kubeflow Pipelines ({ENDPOINT_VARIABLE})",
+        help=f"the address of Kubeflow Pipelines ({ENDPOINT_VARIABLE})",
     )
     started.add_argument(
-        "--token-file", type=Path, help=f"holds the bearer token (or {TOKEN_VARIABLE})"
+        "--token-file", type=Path, help=f"a file with the bearer token (or {TOKEN_VARIABLE})"
     )
-    started.add_argument("--namespace", help="the profile's, in a multi-user installation")
     started.add_argument(
-        "--experiment", default="warmstart", help="of KFP, for the runs (default: %(default)s)"
+        "--namespace", help="the profile's namespace, in a multi-user installation"
+    )
+    started.add_argument(
+        "--experiment",
+        default="warmstart",
+        help="KFP's experiment for the runs (default: %(default)s)",
     )
     started.add_argument("--pvc", help="the claim that holds the store, instead of model-store")
     when = started.add_mutually_exclusive_group()
-    when.add_argument("--wait", action="store_true", help="until the runs have ended")
-    when.add_argument("--cron", metavar="WHEN", help='a recurring run instead, such as "0 3 * * *"')
+    when.add_argument("--wait", action="store_true", help="wait until the runs have ended")
+    when.add_argument("--cron", metavar="WHEN", help='make a recurring run, such as "0 3 * * *"')
     _add_cluster(started)
     started.set_defaults(command=lambda arguments: _submit(started, arguments))
 
 
 def _add_cluster(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--image", default=IMAGE, help="runs the steps (default: %(default)s)")
     parser.add_argument(
-        "--sub-path", default="", metavar="FOLDER", help="the store, if it is not all of the volume"
+        "--image", default=IMAGE, help="the image that runs the steps (default: %(default)s)"
     )
     parser.add_argument(
-        "--cpu", default="2", help="CPUs of each step that holds the model (default: %(default)s)"
+        "--sub-path",
+        default="",
+        metavar="FOLDER",
+        help="the volume's folder that holds the store, if that is not the whole volume",
     )
-    parser.add_argument("--memory", default="8Gi", help="memory of the same (default: %(default)s)")
-    parser.add_argument("--create-pvc", metavar="SIZE", help="make the claim first, such as 20Gi")
-    parser.add_argument("--storage-class", help="of --create-pvc; one that many nodes can mount")
     parser.add_argument(
-        "--sign-secret", default="", metavar="NAME", help="a secret with key.pem to sign with"
+        "--cpu", default="2", help="CPUs for each step that loads the model (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--memory", default="8Gi", help="memory for the same steps (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--create-pvc", metavar="SIZE", help="make the claim first, of a size such as 20Gi"
+    )
+    parser.add_argument(
+        "--storage-class", help="for --create-pvc; a class that many nodes can mount"
+    )
+    parser.add_argument(
+        "--sign-secret", default="", metavar="NAME", help="a secret whose key.pem signs the models"
     )
 
 
@@ -94,7 +107,7 @@ def _cluster(arguments: argparse.Namespace) -> Cluster:
 
 
 def _compile(arguments: argparse.Namespace) -> None:
-    from pipeline.kubeflow.compile import compile_to
+    from pipeline.kubeflow.graph import compile_to
 
     compile_to(arguments.out, _cluster(arguments))
     print(arguments.out)

@@ -1,4 +1,4 @@
-"""``run --dry-run``: what a preparation would do and need, found out without writing anything."""
+"""``run --dry-run``: says what a preparation would do and need, without writing anything."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.preparation.work_folder import folder_for
-from pipeline.workspace import records
+from pipeline.workspace import disk, records
 from pipeline.workspace.records import STEPS
 from storage_init import sources
 from storage_init.base.sizes import size
@@ -20,18 +20,14 @@ if TYPE_CHECKING:
     from storage_init.format.package import Source
     from storage_init.store.layout import Store
 
-# Measured on DistilBERT-base, as shares of the source's weights in 32 bits.
-EXPORTED_AND_FUSED = 2.0
-VARIANTS = {"fp32": 1.0, "int8": 0.4}
-PACKED_FP32 = 0.7
-
 
 @dataclass(frozen=True)
 class Plan:
-    """``disk_bytes`` are needed below the store while the model is prepared, about.
+    """What a preparation would do and need; all sizes but ``free_bytes`` are estimates.
 
-    ``kept_bytes`` of them stay. ``hit``: the version that is there already. ``done``: the steps
-    that an interrupted run has finished.
+    ``hit`` is the version that the store has already. ``done`` are the steps that an interrupted
+    run has finished. The preparation needs ``disk_bytes`` below the store, and ``kept_bytes`` of
+    them stay.
     """
 
     source: Source
@@ -45,6 +41,7 @@ class Plan:
 
     @property
     def fits(self) -> bool:
+        """Whether the disk has room for the preparation."""
         return self.disk_bytes <= self.free_bytes
 
     def __str__(self) -> str:
@@ -66,36 +63,40 @@ class Plan:
         )
 
 
-def plan(source: str, name: str, store: Store, recipe: Recipe, *, force: bool = False) -> Plan:
-    """What :func:`pipeline.commands.local.run` would do with the same arguments.
+def plan(
+    source: Source,
+    name: str,
+    store: Store,
+    recipe: Recipe,
+    fetched: Path | None = None,
+    *,
+    force: bool = False,
+) -> Plan:
+    """Find out what :func:`pipeline.preparation.runner.prepare` would do; arguments as there.
 
     Raises:
-        WarmstartError: what is wrong with the source or the name.
+        WarmstartError: says what is wrong with the source or the name.
     """
     check_name(name)
-    resolved = sources.resolve(source)
-    key = recipe.key(resolved)
-    workspace = folder_for(store, name, key)
-    hit = None if force else store.find(name, key)
-    done = () if force else _done(workspace, recipe)
-    model = 0 if hit else sources.size(resolved, recipe.weights)
-    kept = sum(VARIANTS.get(variant, 0.0) for variant in recipe.variants)
-    kept += PACKED_FP32 if recipe.fp32.packed and "fp32" in recipe.variants else 0.0
+    key = recipe.key(source)
+    free = shutil.disk_usage(_existing(store.root)).free
+    if not force and (hit := store.find(name, key)):
+        return Plan(source, name, hit, (), 0, 0, 0, free)
+    work = folder_for(store, name, key)
+    done = () if force else tuple(step for step in STEPS if records.read(work, step, recipe))
+    origin = sources.resolve(fetched.resolve().as_uri()) if fetched else source
+    weights = sources.size(origin, recipe.weights)
+    download = 0 if "snapshot" in done else weights
     return Plan(
-        source=resolved,
+        source=source,
         name=name,
-        hit=hit,
+        hit=None,
         done=done,
-        download_bytes=0 if "snapshot" in done else model,
-        # What will be published is copied from the work folder.
-        disk_bytes=round(model * (1 + EXPORTED_AND_FUSED + 2 * kept)),
-        kept_bytes=round(model * kept),
-        free_bytes=shutil.disk_usage(_existing(store.root)).free,
+        download_bytes=download,
+        disk_bytes=download + disk.needed(weights, recipe),
+        kept_bytes=disk.published(weights, recipe),
+        free_bytes=free,
     )
-
-
-def _done(workspace: Path, recipe: Recipe) -> tuple[str, ...]:
-    return tuple(step for step in STEPS if records.read(workspace, step, recipe))
 
 
 def _existing(folder: Path) -> Path:

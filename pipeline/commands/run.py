@@ -1,61 +1,38 @@
-"""``python -m pipeline run``: one model, or a list of them, through KFP's local runner."""
+"""``python -m pipeline run``: prepares one model, or a list of them, in this process."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from pipeline.commands.local import run
 from pipeline.commands.plan import plan
+from pipeline.commands.request import add_choices, add_source, read_request
 from pipeline.commands.summary import summarize
-from pipeline.recipe import recipe as recipes
-from pipeline.recipe.models import Model, read_models
-from pipeline.recipe.recipe import Recipe, read_recipe
+from pipeline.preparation.progress import Display, Lines
+from pipeline.preparation.quiet import quiet_libraries
+from pipeline.preparation.runner import prepare
+from storage_init import sources
 from storage_init.base.errors import WarmstartError
 from storage_init.base.sizes import table
+from storage_init.format.package import Source
 from storage_init.store.layout import Store
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from pipeline.recipe.models import Model
 
 
-def add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """The command ``run`` and its flags."""
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command and its flags."""
     parser = commands.add_parser("run", help="prepare models on this machine")
-    add_source(parser, required=False)
-    add_preparation(parser)
-    add_choices(parser)
-    parser.add_argument("--force", action="store_true", help="prepare anew what the store has")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be done and needed; write nothing"
-    )
-    parser.set_defaults(command=lambda arguments: _run(parser, arguments))
-
-
-def add_source(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """Which model, under which name; where that is not ``required``, a list may be given."""
-    parser.add_argument(
-        "--source",
-        required=required,
-        help="the model: hf://owner/name[@revision] or file:///folder",
-    )
-    parser.add_argument("--name", required=required, help="what to call it in the store")
-    if not required:
-        parser.add_argument(
-            "--models",
-            type=Path,
-            metavar="FILE",
-            help="a YAML list of {source, name, recipe}, instead of --source and --name",
-        )
-
-
-def add_preparation(parser: argparse.ArgumentParser) -> None:
-    """Where to and how, for every command that prepares a model here."""
+    add_source(parser)
     parser.add_argument(
         "--store",
         type=Path,
@@ -63,93 +40,38 @@ def add_preparation(parser: argparse.ArgumentParser) -> None:
         required=not os.environ.get("WARMSTART_STORE"),
         help="the store's folder (WARMSTART_STORE)",
     )
-    parser.add_argument("--recipe", type=Path, help="a YAML recipe; the defaults without one")
+    add_choices(parser)
     parser.add_argument(
         "--eval-data",
         type=Path,
         metavar="FILE",
-        help="JSONL or CSV to compare the variants on: text and perhaps text_pair and label",
-    )
-
-
-def add_choices(parser: argparse.ArgumentParser) -> None:
-    """What of a recipe can be said on the command line."""
-    parser.add_argument(
-        "--task",
-        metavar="TASK",
-        help="the task, instead of the recipe's; auto takes the model's own",
+        help="JSONL or CSV to compare the variants on: text, and optionally text_pair and label",
     )
     parser.add_argument(
-        "--variants", metavar="A,B", help="the variants, instead of the recipe's, such as fp32,int8"
+        "--fetched",
+        nargs=2,
+        metavar=("REVISION", "DIR"),
+        help="a folder that holds the source's files at this revision already",
     )
-
-
-def read_stated(arguments: argparse.Namespace) -> Recipe:
-    """The recipe of ``--recipe`` with the data of ``--eval-data``, where a command has that flag.
-
-    Raises:
-        RecipeError: what is wrong with either.
-    """
-    recipe = read_recipe(arguments.recipe)
-    data = getattr(arguments, "eval_data", None)
-    return recipe if data is None else recipe.with_eval_data(data)
-
-
-def read_choices(arguments: argparse.Namespace) -> Recipe:
-    """The recipe of ``--recipe``, with what else was said on the command line.
-
-    Raises:
-        RecipeError: with the field that is wrong.
-    """
-    recipe = read_stated(arguments)
-    changes: dict[str, Any] = {}
-    if arguments.task:
-        changes["task"] = arguments.task
-    if arguments.variants:
-        changes["variants"] = [name.strip() for name in arguments.variants.split(",")]
-    if not changes:
-        return recipe
-    stated = msgspec.json.decode(recipe.to_json())
-    return recipes.from_json(msgspec.json.encode(stated | changes).decode())
-
-
-def read_request(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> list[Model]:
-    """The models that a command is to prepare.
-
-    Raises:
-        WarmstartError: what is wrong with the list or a recipe.
-    """
-    recipe = read_choices(arguments)
-    if arguments.models:
-        if arguments.source or arguments.name:
-            parser.error("--models has the sources and names: leave out --source and --name")
-        return read_models(arguments.models, recipe)
-    if not (arguments.source and arguments.name):
-        parser.error("needed are --source and --name, or --models")
-    return [Model(arguments.source, arguments.name, recipe)]
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be done and needed; write nothing"
+    )
+    parser.set_defaults(command=lambda arguments: _run(parser, arguments))
 
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    if arguments.fetched and arguments.models:
+        parser.error("--fetched is for one model: give --source and --name, not --models")
     models = read_request(parser, arguments)
-    store = Store(arguments.store.resolve())
-
-    def prepare(model: Model) -> str:
-        done = run(model.source, model.name, store, model.recipe, sys.stderr, force=arguments.force)
-        print(f"\n{summarize(done.folder, done.steps)}\n", file=sys.stderr)
-        return str(done.folder)
-
-    def consider(model: Model) -> str:
-        return str(plan(model.source, model.name, store, model.recipe, force=arguments.force))
-
-    work = consider if arguments.dry_run else prepare
+    work = _plan if arguments.dry_run else _prepare
     if arguments.models:
-        return _each(models, work)
-    print(work(models[0]))
+        return _run_each(models, lambda model: work(model, arguments))
+    print(work(models[0], arguments))
     return 0
 
 
-def _each(models: list[Model], work: Callable[[Model], str]) -> int:
-    """One after the other; one that fails does not stop those after it."""
+def _run_each(models: list[Model], work: Callable[[Model], str]) -> int:
+    """Do ``work`` for each model; one that fails does not stop those after it."""
     rows: list[tuple[str, str, str]] = []
     for model in models:
         print(f"{model.name}: {model.source}", file=sys.stderr)
@@ -160,3 +82,51 @@ def _each(models: list[Model], work: Callable[[Model], str]) -> int:
             rows.append((model.name, "failed", str(error)))
     print(table(("model", "state", "result"), rows, right=()))
     return int(any(state == "failed" for _, state, _ in rows))
+
+
+def _plan(model: Model, arguments: argparse.Namespace) -> str:
+    source, fetched = _resolve(model, arguments)
+    store = Store(arguments.store.resolve())
+    return str(plan(source, model.name, store, model.recipe, fetched, force=arguments.force))
+
+
+def _prepare(model: Model, arguments: argparse.Namespace) -> str:
+    source, fetched = _resolve(model, arguments)
+    store = Store(arguments.store.resolve())
+    display = _choose_display()
+    with closing(display), _sigterm_as_ctrl_c(), quiet_libraries():
+        prepared = prepare(
+            *(source, model.name, store, model.recipe, display),
+            fetched=fetched,
+            force=arguments.force,
+            spare_memory=True,
+        )
+    print(f"\n{summarize(prepared.folder, prepared.steps)}\n", file=sys.stderr)
+    return str(prepared.folder)
+
+
+def _resolve(model: Model, arguments: argparse.Namespace) -> tuple[Source, Path | None]:
+    """The source pinned to a revision, and the folder that holds its files already, if any."""
+    if not arguments.fetched:
+        return sources.resolve(model.source), None
+    revision, folder = arguments.fetched
+    return Source(uri=model.source, revision=revision), Path(folder)
+
+
+def _choose_display() -> Display:
+    """Bars on a terminal where tqdm is installed, plain lines elsewhere."""
+    if sys.stderr.isatty() and find_spec("tqdm"):
+        from pipeline.commands.display import Bars
+
+        return Bars(sys.stderr)
+    return Lines(sys.stderr)
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does, so that the next run continues where it ended."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,4 +1,4 @@
-"""What a run ends with on a terminal: the variants that were published, and what it took."""
+"""The tables at the end of a run: the published variants, and what each step took."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pipeline.preparation.progress import Finished
+    from pipeline.workspace.records import Step
 
 
-def summarize(folder: Path, steps: Sequence[Finished] = ()) -> str:
-    """Two tables, the version's variants and the run's steps, and what they are of.
+def summarize(folder: Path, steps: Sequence[Step] = ()) -> str:
+    """Return two tables, the version's variants and the steps of the run, and the version's name.
 
     Raises:
-        PackageError: ``folder`` has no description that can be read.
+        PackageError: the description in ``folder`` cannot be read.
     """
     package, version = read_package(folder)
     variants = [
@@ -35,7 +35,7 @@ def summarize(folder: Path, steps: Sequence[Finished] = ()) -> str:
     header = ("variant", "size", "one text", "in a batch", "closeness to the original")
     parts = [table(header, variants, right=header[1:4])]
     if steps:
-        rows = [(done.step, f"{done.seconds} s", done.peak) for done in steps]
+        rows = [(done.name, f"{done.seconds:.1f} s", size(done.peak_bytes)) for done in steps]
         parts.append(table(("step", "time", "peak memory"), rows, right=("time", "peak memory")))
     revision = package.source.revision[:12]
     parts.append(f"{package.name}, version {version} of {package.source.uri} at {revision}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from pipeline.evaluation.comparison import BaselineAnswers, compare, worst_examp
 from pipeline.evaluation.examples import Batches, mixed_examples, selftest_examples
 from pipeline.graphs.files import GraphError
 from pipeline.recipe.eval_data import read_examples
+from pipeline.workspace.answers import computed_once
 from storage_init.format.package import (
     TOKENIZER_FILE,
     BatchSensitivity,
@@ -164,8 +166,9 @@ def baseline_outputs(
     else:
         from pipeline.evaluation.baseline_torch import torch_outputs
 
+        compute = partial(torch_outputs, workspace.source, facts, texts)
         try:
-            rows = torch_outputs(workspace.source, facts, texts)
+            rows = computed_once(workspace.root, facts, texts, compute)
         except Exception as error:  # the model's own code raises what it likes
             reason = str(error).strip() or type(error).__name__
             raise GraphError(f"the original does not answer: {reason.splitlines()[0]}") from error

@@ -1,8 +1,9 @@
 """The steps as KFP components: parameters in, parameters out, files on the store's volume.
 
-Each hands on the ``revision`` it worked on: that orders the steps, and makes the digest of the
+Each passes on the ``revision`` it worked on. That orders the steps, and makes the digest of the
 source's content one of every step's inputs. No ``from __future__ import annotations`` here: KFP
-reads the annotations themselves.
+reads the annotations themselves. KFP runs only the text of each function, so each imports what it
+needs.
 """
 
 from kfp import dsl
@@ -21,37 +22,53 @@ def snapshot(
     """
     from pathlib import Path
 
-    from pipeline.preparation import runner as stages
-    from pipeline.preparation.outcome import component
+    from pipeline.kubeflow import outcome
+    from pipeline.preparation.runner import find_prepared
+    from storage_init import sources
+    from storage_init.format.package import check_name
+    from storage_init.store.layout import Store
 
-    with component(Path(workspace)):
-        return stages.snapshot(source, recipe, store, name, workspace, force=force)
+    with outcome.component(workspace, recipe) as preparation:
+        check_name(name)
+        resolved = sources.resolve(source)
+        hit = None
+        if not force:
+            known = Store(Path(store))
+            hit = find_prepared(resolved, name, known, preparation.recipe, preparation.display)
+        if hit is not None:
+            outcome.write(Path(workspace), outcome.RunOutcome("already prepared", str(hit)))
+            return "published"
+        preparation.snapshot(resolved)
+        return resolved.revision
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def export(recipe: str, workspace: str, revision: str) -> str:
     """PyTorch to ONNX, unless the source is ONNX already."""
-    from pipeline.preparation.runner import run_component
+    from pipeline.kubeflow.outcome import component
 
-    run_component("export", workspace, recipe)
+    with component(workspace, recipe) as preparation:
+        preparation.run("export")
     return revision
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def optimize(recipe: str, workspace: str, revision: str) -> str:
-    """Encoder fusions; writes the fp32 variant."""
-    from pipeline.preparation.runner import run_component
+    """Fuse the encoder's operators; writes the fp32 variant."""
+    from pipeline.kubeflow.outcome import component
 
-    run_component("optimize", workspace, recipe)
+    with component(workspace, recipe) as preparation:
+        preparation.run("optimize")
     return revision
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def quantize(recipe: str, workspace: str, revision: str) -> str:
-    """Writes the int8 variant."""
-    from pipeline.preparation.runner import run_component
+    """Write the int8 variant."""
+    from pipeline.kubeflow.outcome import component
 
-    run_component("quantize", workspace, recipe)
+    with component(workspace, recipe) as preparation:
+        preparation.run("quantize")
     return revision
 
 
@@ -63,12 +80,13 @@ def evaluate(
     metrics: dsl.Output[dsl.Metrics],
     confusion: dsl.Output[dsl.ClassificationMetrics],
 ) -> str:
-    """Every variant against the original model; the gates, and how each variant came out."""
+    """Compare every variant with the original model and apply the gates."""
     from pipeline.kubeflow import artifacts
-    from pipeline.preparation.runner import run_component
+    from pipeline.kubeflow.outcome import component
 
-    run_component("evaluate", workspace, recipe)
-    artifacts.log(workspace, metrics, confusion)
+    with component(workspace, recipe) as preparation:
+        preparation.run("evaluate")
+        artifacts.log(preparation.workspace, metrics, confusion)
     return revision
 
 
@@ -86,21 +104,15 @@ def publish(  # noqa: PLR0913, PLR0917 - each is an input of the task
     import shutil
     from pathlib import Path
 
-    from pipeline.preparation import runner as stages
-    from pipeline.preparation.outcome import Outcome, component, leave
-    from pipeline.recipe import recipe as recipes
-    from pipeline.workspace.workspace import Workspace
+    from pipeline.kubeflow import outcome
     from storage_init.format.package import REPORT_FILE
     from storage_init.store.layout import Store
 
-    with component(Path(workspace)):
-        work = Workspace(Path(workspace))
-        folder = stages.publish(
-            work, recipes.from_json(recipe), Store(Path(store)), name, supersede=force
-        )
-        leave(work.root, Outcome("published", str(folder)))
+    with outcome.component(workspace, recipe) as preparation:
+        folder = preparation.publish(Store(Path(store)), name, supersede=force)
+        outcome.write(Path(workspace), outcome.RunOutcome("published", str(folder)))
         shutil.copyfile(folder / REPORT_FILE, report.path)
-        shutil.rmtree(work.root, ignore_errors=True)
+        shutil.rmtree(workspace, ignore_errors=True)
     return str(folder)
 
 
@@ -115,7 +127,7 @@ def finish(
     """Say how the run ended and, if it failed, why; runs whatever happened."""
     from pathlib import Path
 
-    from pipeline.preparation.outcome import summarize
+    from pipeline.kubeflow.outcome import summarize
 
     text = summarize(source, name, Path(workspace), status.state, status.error_message or "")
     Path(summary.path).write_text(text, encoding="utf-8")

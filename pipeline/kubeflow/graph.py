@@ -1,12 +1,13 @@
-"""The graph of a preparation: the same on a laptop and on a Kubeflow cluster.
+"""The graph of a preparation on Kubeflow, compiled to KFP's intermediate representation (IR).
 
 The store's path is a parameter because KFP's local runner mounts nothing. No ``from __future__
 import annotations`` here: KFP reads the annotations themselves.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from kfp import dsl, kubernetes
+from kfp import compiler, dsl, kubernetes
 
 from pipeline import IMAGE
 from pipeline.kubeflow import components
@@ -16,6 +17,8 @@ STORE_MOUNT = "/mnt/store"
 STORE_PVC = "model-store"
 KEY_MOUNT = "/etc/warmstart/signing"
 KEY_FILE = "key.pem"
+# Tries of the step that downloads, after the first.
+NETWORK_RETRIES = 3
 
 
 @dataclass(frozen=True)
@@ -28,37 +31,36 @@ class Claim:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What is settled when the pipeline is compiled, because KFP has no parameters for it.
+    """What a pipeline fixes when it is compiled, because KFP has no parameters for it.
 
-    ``image`` runs the steps. ``sub_path``: the folder of the volume that is the store, by default
-    all of it. ``claim`` is made before anything else. ``sign_secret``: a Kubernetes secret whose
-    ``key.pem`` signs what is published; only the last step sees it. ``network_retries``: how often
-    the step that downloads is tried again. ``cpu`` and ``memory``: of each step that converts or
-    runs the model; five times its size and 1Gi are enough.
+    ``image`` runs the steps. ``sub_path`` is the folder of the volume that holds the store, by
+    default all of it. ``claim`` is made before anything else. ``sign_secret`` is a Kubernetes
+    secret whose ``key.pem`` signs what is published; only the last step sees it. ``cpu`` and
+    ``memory`` are for each step that converts or runs the model; five times its size and 1Gi are
+    enough.
     """
 
     image: str = IMAGE
     sub_path: str = ""
     claim: Claim | None = None
     sign_secret: str = ""
-    network_retries: int = 3
     cpu: str = "2"
     memory: str = "8Gi"
 
     def place(
         self, task: dsl.PipelineTask, pvc: str, cpu: tuple[str, str], memory: str
     ) -> dsl.PipelineTask:
-        """Run ``task`` in the image, on the volume, with (requested, most) CPU and memory."""
+        """Run ``task`` in the image, on the volume, with (request, limit) of CPU, and memory."""
         task.set_container_image(self.image)
         kubernetes.mount_pvc(task, pvc, STORE_MOUNT, self.sub_path)
-        # A step's result is on the volume, where KFP's cache does not look; the store's own does.
+        # KFP's cache does not look at the volume, where a step's results are; the store does.
         task.set_caching_options(False)
         task.set_cpu_request(cpu[0]).set_cpu_limit(cpu[1])
-        # Equal: memory that was lent is taken back by killing.
+        # Both are equal, because Kubernetes takes back memory above the request by killing.
         return task.set_memory_request(memory).set_memory_limit(memory)
 
     def make_claim(self, pvc: str) -> dsl.PipelineTask | None:
-        """The task that makes the volume's claim. KFP's cache is on: a claim is made once."""
+        """Add the task that makes the volume's claim; KFP's cache is on, so it is made once."""
         if self.claim is None:
             return None
         return kubernetes.CreatePVC(
@@ -75,7 +77,7 @@ REPORT_CPU, REPORT_MEMORY = ("100m", "1"), "512Mi"
 
 
 def build(cluster: Cluster | None = None) -> dsl.base_component.BaseComponent:
-    """The pipeline as this cluster wants it; KFP's local runner looks at none of that."""
+    """Build the pipeline for a cluster; KFP's local runner ignores what is the cluster's."""
     on = cluster or Cluster()
 
     @dsl.pipeline(
@@ -115,7 +117,7 @@ def build(cluster: Cluster | None = None) -> dsl.base_component.BaseComponent:
                 force=force,
             )
             on.place(taken, pvc, LIGHT_CPU, LIGHT_MEMORY)
-            taken.set_retry(on.network_retries, backoff_duration="10s", backoff_factor=2.0)
+            taken.set_retry(NETWORK_RETRIES, backoff_duration="10s", backoff_factor=2.0)
             if claim is not None:
                 taken.after(claim)
             with dsl.If(taken.output != "published", name="not-yet-prepared"):
@@ -147,3 +149,12 @@ def build(cluster: Cluster | None = None) -> dsl.base_component.BaseComponent:
                     published.set_env_variable(SIGN_VARIABLE, f"{KEY_MOUNT}/{KEY_FILE}")
 
     return prepare
+
+
+def compile_to(out: Path, cluster: Cluster) -> None:
+    """Write the pipeline's two YAML documents: its IR, and its Kubernetes platform part.
+
+    ``out`` ends in .yaml or .yml; its folder is created.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    compiler.Compiler().compile(build(cluster), str(out))

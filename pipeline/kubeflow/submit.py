@@ -11,21 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.kubeflow.compile import compile_to
+from pipeline.kubeflow.graph import Cluster, compile_to
 from storage_init.base.errors import WarmstartError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kfp import Client
-
-    from pipeline.kubeflow.graph import Cluster
     from pipeline.recipe.models import Model
 
 POLL_SECONDS = 5.0
 HEALTH_SECONDS = 30.0
 SUCCEEDED = "SUCCEEDED"
 ENDED = (SUCCEEDED, "FAILED", "SKIPPED", "CANCELED", "ERROR")
+HINTS = {
+    401: "give a token (--token-file)",
+    403: "the token or the --namespace is not right",
+    404: "it is not the address of Kubeflow Pipelines",
+}
 
 
 class SubmitError(WarmstartError):
@@ -34,10 +36,10 @@ class SubmitError(WarmstartError):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Kubeflow Pipelines: its URL, and what it asks for in a multi-user installation.
+    """Kubeflow Pipelines: its URL, and what a multi-user installation asks for.
 
-    ``url``: of the UI or the API, as a browser would be given it. ``token``: a bearer token.
-    ``namespace``: of the user's profile.
+    ``url`` is that of the UI or the API, as in a browser. ``token`` is a bearer token.
+    ``namespace`` is that of the user's profile.
     """
 
     url: str
@@ -56,21 +58,23 @@ class Started:
 
 
 class Kubeflow:
-    """A connection; every error of KFP's client is a :class:`SubmitError`.
+    """A connection; every error of KFP's client becomes a :class:`SubmitError`.
 
     Raises:
-        SubmitError: nothing answers at the endpoint, or not to this token.
+        SubmitError: nothing answers at the endpoint, or it refuses the token.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-        _check(endpoint)
-        with self._readable_errors():
-            self._client: Client = _connect(endpoint)
-            experiment = self._client.create_experiment(
-                endpoint.experiment, namespace=endpoint.namespace
-            )
-        self._experiment_id: str = experiment.experiment_id
+        from kfp import Client
+
+        self._url = endpoint.url.rstrip("/")
+        _check(self._url, endpoint.token)
+        namespace = {"namespace": endpoint.namespace} if endpoint.namespace else {}
+        with self._readable_errors(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            self._client = Client(endpoint.url, existing_token=endpoint.token, **namespace)
+            made = self._client.create_experiment(endpoint.experiment, namespace=endpoint.namespace)
+        self._experiment: str = made.experiment_id
 
     def submit(
         self, models: Sequence[Model], cluster: Cluster, parameters: dict[str, Any]
@@ -85,80 +89,74 @@ class Kubeflow:
             cluster: what is compiled in.
             parameters: of the pipeline, beside those that a model has.
         """
+        started = []
         with _compiled(cluster) as file, self._readable_errors():
-            runs = [
-                self._client.run_pipeline(
-                    self._experiment_id,
-                    f"prepare {model.name}",
+            for model in models:
+                run = self._client.run_pipeline(
+                    self._experiment,
+                    _run_name(model),
                     pipeline_package_path=file,
-                    params=_arguments(model) | parameters,
+                    params=_parameters(model) | parameters,
                 )
-                for model in models
-            ]
-        return [
-            Started(model.name, run.run_id, self._address("runs/details", run.run_id))
-            for model, run in zip(models, runs, strict=True)
-        ]
+                address = f"{self._url}/#/runs/details/{run.run_id}"
+                started.append(Started(model.name, run.run_id, address))
+        return started
 
     def schedule(
         self, models: Sequence[Model], cluster: Cluster, parameters: dict[str, Any], cron: str
     ) -> list[Started]:
         """Start a run for each model at every time that ``cron`` names; arguments as ``submit``.
 
-        A run whose branch has not moved ends with its first step. One at a time: the next waits.
+        A run whose branch has not moved ends with its first step. One run at a time: the next one
+        waits.
 
         Raises:
             SubmitError: the experiment has a recurring run of the model already.
         """
+        started = []
         with _compiled(cluster) as file, self._readable_errors():
             present = self._schedules()
             for model in models:
-                if known := present.get(_schedule_name(model)):
+                if known := present.get(_run_name(model)):
                     raise SubmitError(
                         f"{model.name} has a recurring run already, {known}: delete it first "
                         f"(kfp recurring-run delete {known})"
                     )
-            made = [
-                self._client.create_recurring_run(
-                    self._experiment_id,
-                    _schedule_name(model),
+            for model in models:
+                run = self._client.create_recurring_run(
+                    self._experiment,
+                    _run_name(model),
                     cron_expression=cron,
                     no_catchup=True,
                     max_concurrency=1,
                     pipeline_package_path=file,
-                    params=_arguments(model) | parameters,
+                    params=_parameters(model) | parameters,
                 )
-                for model in models
-            ]
-        return [
-            Started(
-                model.name,
-                run.recurring_run_id,
-                self._address("recurringrun/details", run.recurring_run_id),
-            )
-            for model, run in zip(models, made, strict=True)
-        ]
+                address = f"{self._url}/#/recurringrun/details/{run.recurring_run_id}"
+                started.append(Started(model.name, run.recurring_run_id, address))
+        return started
 
     def wait(self, runs: Sequence[Started]) -> dict[str, str]:
-        """Each model's state, in KFP's words, when all runs have ended."""
+        """Wait until all runs have ended; returns each model's state, in KFP's words."""
         states: dict[str, str] = {}
-        while len(states) < len(runs):
+        while True:
             for run in runs:
                 if run.model not in states:
                     with self._readable_errors():
                         state = self._client.get_run(run.run_id).state or ""
                     if state in ENDED:
                         states[run.model] = state
-            if len(states) < len(runs):
-                time.sleep(POLL_SECONDS)
-        return states
+            if len(states) == len(runs):
+                return states
+            time.sleep(POLL_SECONDS)
 
     def _schedules(self) -> dict[str, str]:
+        """The experiment's recurring runs: their ids by their names."""
         found: dict[str, str] = {}
         page = ""
         while True:
             answer = self._client.list_recurring_runs(
-                page_token=page, page_size=100, experiment_id=self._experiment_id
+                page_token=page, page_size=100, experiment_id=self._experiment
             )
             for run in answer.recurring_runs or []:
                 found[run.display_name] = run.recurring_run_id
@@ -166,30 +164,26 @@ class Kubeflow:
             if not page:
                 return found
 
-    def _address(self, page: str, identity: str) -> str:
-        return f"{self._endpoint.url.rstrip('/')}/#/{page}/{identity}"
-
     @contextlib.contextmanager
     def _readable_errors(self) -> Iterator[None]:
         import kfp_server_api
         import urllib3
 
-        url = self._endpoint.url
         try:
             # The client prints addresses of its own.
             with contextlib.redirect_stdout(sys.stderr):
                 yield
         except kfp_server_api.ApiException as error:
-            raise _refusal(url, error.status, str(error.body or error.reason)) from error
+            raise _refusal(self._url, error.status, str(error.body or error.reason)) from error
         except urllib3.exceptions.HTTPError as error:
-            raise SubmitError(f"{url} does not answer: {error}") from error
+            raise SubmitError(f"{self._url} does not answer: {error}") from error
 
 
 def cron_with_seconds(text: str) -> str:
-    """KFP's six fields, from those or from the usual five.
+    """Return KFP's six fields of a cron expression, from those or from the usual five.
 
     Raises:
-        SubmitError: it has another number of fields.
+        SubmitError: the expression has another number of fields.
     """
     fields = text.split()
     if len(fields) not in (5, 6):
@@ -200,12 +194,11 @@ def cron_with_seconds(text: str) -> str:
     return " ".join(["0", *fields] if len(fields) == 5 else fields)
 
 
-def _check(endpoint: Endpoint) -> None:
-    """Ask once what KFP's client would ask for half a minute, whatever the answer."""
+def _check(url: str, token: str | None) -> None:
+    """Ask once for what KFP's client would ask for half a minute, whatever the answer."""
     import requests
 
-    url = endpoint.url.rstrip("/")
-    headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         answer = requests.get(
             f"{url}/apis/v2beta1/healthz", headers=headers, timeout=HEALTH_SECONDS
@@ -222,24 +215,7 @@ def _check(endpoint: Endpoint) -> None:
 
 
 def _refusal(url: str, status: int, said: str) -> SubmitError:
-    hints = {
-        401: "give a token (--token-file)",
-        403: "the token or the --namespace is not right",
-        404: "it is not the address of Kubeflow Pipelines",
-    }
-    return SubmitError(f"{url} refuses ({status}): {hints.get(status) or ' '.join(said.split())}")
-
-
-def _connect(endpoint: Endpoint) -> Client:
-    from kfp import Client
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        return Client(
-            endpoint.url,
-            existing_token=endpoint.token,
-            **({"namespace": endpoint.namespace} if endpoint.namespace else {}),
-        )
+    return SubmitError(f"{url} refuses ({status}): {HINTS.get(status) or ' '.join(said.split())}")
 
 
 @contextlib.contextmanager
@@ -250,9 +226,9 @@ def _compiled(cluster: Cluster) -> Iterator[str]:
         yield str(file)
 
 
-def _arguments(model: Model) -> dict[str, Any]:
-    return {"source": model.source, "name": model.name, "recipe": model.recipe.to_json()}
-
-
-def _schedule_name(model: Model) -> str:
+def _run_name(model: Model) -> str:
     return f"prepare {model.name}"
+
+
+def _parameters(model: Model) -> dict[str, Any]:
+    return {"source": model.source, "name": model.name, "recipe": model.recipe.to_json()}

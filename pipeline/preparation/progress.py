@@ -1,82 +1,123 @@
-"""What a person sees of a run: a line when a step starts and one when it ends.
+"""What a person sees of a preparation: a line when a step starts and one when it ends.
 
-The lines carry a mark, by which a local run and the storage initializer find them among everything
-else that is written; in a cluster they are the component's log.
+Each line begins with a mark, by which the storage initializer tells it from anything else that is
+written.
 """
 
 from __future__ import annotations
 
-import re
-import sys
+import logging
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.preparation import usage
+from pipeline.preparation.quiet import describe_unexpected
 from pipeline.workspace.records import STEPS, Step
 from storage_init.base.errors import WarmstartError
 from storage_init.base.sizes import size
 from storage_init.fetch.preparing import DONE, RUNNING
+from storage_init.sources.transfer import progress as fetching
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
     from typing import TextIO
-
-DONE_LINE = re.compile(
-    rf"{DONE} \[\d/\d\] (?P<step>\w+) +(?P<seconds>[\d.]+) s +(?P<peak>[\d.]+ \w+)  (?P<detail>.*)"
-)
 
 
 class StepError(WarmstartError):
-    """A step failed; the message is the step's number, its name and its own sentence."""
+    """A step failed; the message is one line: the step's number and name, and what is wrong."""
+
+    @property
+    def unexpected(self) -> bool:
+        """Whether the cause is an error that no code foresaw, so that its traceback matters."""
+        return not isinstance(self.__cause__, WarmstartError)
 
 
-class Finished(NamedTuple):
-    """What a step's last line says, as it is written there."""
+class Display(Protocol):
+    """Shows the progress of a preparation."""
 
-    step: str
-    seconds: str
-    peak: str
-    detail: str
+    def show(self, line: str) -> None:
+        """Show that a step started or ended."""
+
+    def downloading(self, folder: Path, total: Callable[[], int]) -> AbstractContextManager[None]:
+        """Show how much has arrived in ``folder``, of ``total()`` bytes, while the block runs."""
+
+    def close(self) -> None:
+        """Stop showing that a step is under way."""
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Writes each line at once, as a log wants it."""
+
+    stream: TextIO
+
+    def show(self, line: str) -> None:
+        print(line, file=self.stream, flush=True)
+
+    @contextmanager
+    def downloading(
+        self,
+        folder: Path,  # noqa: ARG002 - storage_init watches it
+        total: Callable[[], int],  # noqa: ARG002 - storage_init says it
+    ) -> Iterator[None]:
+        handler = _DownloadLines(self)
+        level = fetching.log.level
+        fetching.log.addHandler(handler)
+        fetching.log.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            fetching.log.removeHandler(handler)
+            fetching.log.setLevel(level)
+
+    def close(self) -> None:
+        """Do nothing: no line is left unfinished."""
+
+
+class _DownloadLines(logging.Handler):
+    """Turns what ``storage_init`` logs about a download into lines of the first step."""
+
+    def __init__(self, lines: Lines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        of = record.fields  # type: ignore[attr-defined]
+        left = of["seconds_left"]
+        left = f"{left} s" if isinstance(left, int) else left
+        self._lines.show(
+            f"{RUNNING} {label(STEPS[0])} {of['mb']} of {of['total_mb']} MB, "
+            f"{of['mb_per_second']} MB/s, time left {left}"
+        )
 
 
 @contextmanager
-def step(name: str, progress: TextIO | None = None) -> Iterator[Step]:
-    """Report one step to ``progress``, by default to stdout, whose lines KFP collects.
+def step(name: str, display: Display) -> Iterator[Step]:
+    """Report a step and measure it; the block sets ``detail``, what the step has to say.
 
     Raises:
-        StepError: in one line, for an error that a person can act on; others pass as they are.
+        StepError: the block failed.
     """
-    say(f"{RUNNING} {label(name)} …", progress)
+    display.show(f"{RUNNING} {label(name)} …")
     usage.reset_peak()
     start = time.perf_counter()
-    outcome = Step(name)
+    done = Step(name)
     try:
-        yield outcome
+        yield done
     except WarmstartError as error:
         raise StepError(f"{label(name)} {' '.join(str(error).split())}") from error
-    outcome.seconds = round(time.perf_counter() - start, 3)
-    outcome.peak_bytes = usage.peak_bytes()
-    measured = f"{outcome.seconds:6.1f} s {size(outcome.peak_bytes):>9}"
-    say(f"{DONE} {label(name)} {measured}  {outcome.detail}", progress)
+    except Exception as error:
+        raise StepError(f"{label(name)} {describe_unexpected(error)}") from error
+    done.seconds = round(time.perf_counter() - start, 3)
+    done.peak_bytes = max(done.peak_bytes, usage.peak_bytes())
+    measured = f"{done.seconds:6.1f} s {size(done.peak_bytes):>9}"
+    display.show(f"{DONE} {label(name)} {measured}  {done.detail}")
 
 
-def already(name: str, progress: TextIO | None = None) -> None:
-    """Report a step that an interrupted run had finished."""
-    say(f"{DONE} {label(name)} done by the run that was interrupted", progress)
-
-
-def label(name: str) -> str:
-    """A step's number and name, in a column of their own."""
-    return f"[{STEPS.index(name) + 1}/{len(STEPS)}] {name:<8}"
-
-
-def finished(line: str) -> Finished | None:
-    """What the line of a step that is done says, None if it is another line."""
-    found = DONE_LINE.fullmatch(line)
-    return Finished(**found.groupdict()) if found else None
-
-
-def say(line: str, progress: TextIO | None = None) -> None:
-    """One line, at once."""
-    print(line, file=progress or sys.stdout, flush=True)
+def label(step: str) -> str:
+    """Return a step's number and name, padded to a common width."""
+    return f"[{STEPS.index(step) + 1}/{len(STEPS)}] {step:<8}"

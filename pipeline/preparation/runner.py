@@ -1,162 +1,197 @@
-"""A preparation's steps, each reported as it starts and ends, and not done twice.
+"""Runs the steps of a preparation: all of them for ``run``, one at a time for KFP's components.
 
-In a cluster KFP calls them, a process each (``pipeline.kubeflow.components``); here ``package``
-calls them one after the other. A step's module is imported only when it is run: each needs other
-libraries.
+A step's module is imported only when the step runs, because each needs other libraries: a source
+that is ONNX already is prepared without PyTorch.
 """
 
 from __future__ import annotations
 
-import gc
-from importlib import import_module
-from pathlib import Path
+import shutil
+import tempfile
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
-from pipeline.preparation import downloads
-from pipeline.preparation.outcome import Outcome, component, leave
-from pipeline.preparation.progress import already, step
-from pipeline.recipe import recipe as recipes
+from pipeline.preparation.child import run_in_child, run_step
+from pipeline.preparation.progress import Display, label, step
+from pipeline.preparation.usage import free_memory
+from pipeline.preparation.work_folder import work_folder
+from pipeline.recipe.requirements import check_required
 from pipeline.workspace import records
-from pipeline.workspace.records import STEPS
+from pipeline.workspace.records import STEPS, Step
 from pipeline.workspace.workspace import Workspace
 from storage_init import sources
 from storage_init.fetch.preparing import DONE
 from storage_init.format import signing
 from storage_init.format.package import SIGNATURE_FILE, check_name
-from storage_init.store.layout import Store
 
 if TYPE_CHECKING:
-    from typing import TextIO
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from pipeline.recipe.recipe import Recipe
     from storage_init.format.package import Source
+    from storage_init.store.layout import Store
 
-# Between the one that knows the source and the one that knows the store.
+# The steps that work on the workspace alone.
 INNER = STEPS[1:-1]
 
 
-def look_up(
-    source: Source, name: str, store: Store, recipe: Recipe, progress: TextIO
-) -> Path | None:
-    """The version prepared before from this source and recipe, said to be one, or None.
+@dataclass(frozen=True)
+class Prepared:
+    """The folder of a version, and the steps that this process ran to make it."""
 
-    It is not signed now if it was not then: whoever put it there, nobody has looked at it.
+    folder: Path
+    steps: list[Step] = field(default_factory=list)
+
+
+def prepare(  # noqa: PLR0913 - the command's flags
+    source: Source,
+    name: str,
+    store: Store,
+    recipe: Recipe,
+    display: Display,
+    *,
+    fetched: Path | None = None,
+    force: bool = False,
+    spare_memory: bool = False,
+) -> Prepared:
+    """Prepare a model and publish it, unless the store has it already.
+
+    An interrupted run, even one that was killed, leaves its finished steps in the store's
+    ``.staging``; the next run of the same source, name and recipe continues after them.
+
+    Args:
+        source: pinned to a revision.
+        name: the model's name in the store.
+        store: where to publish.
+        recipe: how to prepare the model.
+        display: is given a line when a step starts and one when it ends.
+        fetched: a folder that holds the source's files at that revision already.
+        force: prepare the model even if the store has it, and replace that version.
+        spare_memory: export PyTorch weights in a process of its own.
 
     Raises:
-        PackageError: ``name`` is no name for a model.
+        WarmstartError: says what is wrong; nothing is published and nothing is left behind.
     """
     check_name(name)
+    if not force and (hit := find_prepared(source, name, store, recipe, display)):
+        return Prepared(hit)
+    signing.check_sign_key()
+    check_required(recipe)
+    key = recipe.key(source)
+    with work_folder(store, name, key, afresh=force) as root, _temporary_files_in(root / "tmp"):
+        preparation = Preparation(Workspace(root), recipe, display, spare_memory=spare_memory)
+        preparation.snapshot(source, fetched)
+        for inner in INNER:
+            preparation.run(inner)
+        folder = preparation.publish(store, name, supersede=force)
+    return Prepared(folder, preparation.steps)
+
+
+def find_prepared(
+    source: Source, name: str, store: Store, recipe: Recipe, display: Display
+) -> Path | None:
+    """Return the version that was prepared from this source and recipe, and report it.
+
+    A version that was published unsigned is not signed now: nobody has checked who wrote it.
+    """
     hit = store.find(name, recipe.key(source))
     if hit is not None:
         note = "already prepared from this source and recipe"
         if signing.sign_key() and not (hit / SIGNATURE_FILE).is_file():
             note += f", but unsigned: python -m storage_init.store sign {store.root} {name}"
-        print(f"{DONE} {note}", file=progress)
+        display.show(f"{DONE} {note}")
     return hit
 
 
-def snapshot(
-    source: str, recipe: str, store: str, name: str, workspace: str, *, force: bool = False
-) -> str:
-    """The first step with what KFP hands on; the revision fetched, or "published" for a hit.
+@dataclass(frozen=True)
+class Preparation:
+    """The steps on one workspace.
 
-    Raises:
-        StepError: what is wrong with the source, the name or the recipe.
+    ``steps`` are those that this process ran. ``spare_memory``: export PyTorch weights in a process
+    of its own, so that PyTorch's memory is gone in the steps after it.
     """
-    work = Workspace(Path(workspace))
-    with step("snapshot") as outcome:
-        check_name(name)
-        parsed = recipes.from_json(recipe)
-        resolved = sources.resolve(source)
-        hit = None if force else Store(Path(store)).find(name, parsed.key(resolved))
-        if hit is None:
-            outcome.detail = _fetch(resolved, work, parsed)
-        else:
-            outcome.detail = f"already prepared: {hit}"
-    if hit is None:
-        records.write(work.root, outcome, parsed)
-        return resolved.revision
-    leave(work.root, Outcome("already prepared", str(hit)))
-    return "published"
+
+    workspace: Workspace
+    recipe: Recipe
+    display: Display
+    steps: list[Step] = field(default_factory=list)
+    spare_memory: bool = False
+
+    def snapshot(self, source: Source, fetched: Path | None = None) -> None:
+        """Run the first step; what was fetched at this revision is not fetched again.
+
+        Raises:
+            StepError: names the step and says what is wrong.
+        """
+        from pipeline.steps.snapshot import snapshot
+
+        work, recipe = self.workspace, self.recipe
+        total = partial(sources.size, source, recipe.weights)
+        downloading = self.display.downloading(work.source, total)
+        with records.one_at_a_time(work.root), nullcontext() if fetched else downloading:
+            known = records.read(work.root, "snapshot", recipe)
+            with step("snapshot", self.display) as done:
+                if known and work.read_source().revision == source.revision:
+                    done.detail = known.detail
+                else:
+                    done.detail = snapshot(source, work, recipe, fetched)
+            self._record(done)
+
+    def run(self, name: str) -> None:
+        """Run one of the ``INNER`` steps, unless it is done.
+
+        Raises:
+            StepError: names the step and says what is wrong.
+        """
+        work, recipe = self.workspace, self.recipe
+        with records.one_at_a_time(work.root) as lock:
+            if records.read(work.root, name, recipe):
+                self.display.show(f"{DONE} {label(name)} done by the run that was interrupted")
+                return
+            with step(name, self.display) as done:
+                if name == "export" and self.spare_memory and not work.onnx_source:
+                    done.detail, done.peak_bytes = run_in_child(name, work, recipe, lock)
+                else:
+                    done.detail = run_step(name, work, recipe)
+            self._record(done)
+
+    def publish(self, store: Store, name: str, *, supersede: bool = False) -> Path:
+        """Run the last step and return the version's folder.
+
+        ``supersede``: replace the version that was prepared from the same source and recipe.
+
+        Raises:
+            StepError: names the step and says what is wrong.
+        """
+        work = self.workspace
+        with records.one_at_a_time(work.root), step("publish", self.display) as done:
+            from pipeline.steps.publish import publish
+
+            folder = publish(work, self.recipe, store, name, supersede=supersede)
+            revision = work.read_source().revision
+            done.detail = f"version {folder.name} of revision {revision[:12]}"
+        self.steps.append(done)
+        return folder
+
+    def _record(self, done: Step) -> None:
+        records.write(self.workspace.root, done, self.recipe)
+        self.steps.append(done)
+        free_memory()
 
 
-def take(
-    source: Source,
-    workspace: Workspace,
-    recipe: Recipe,
-    progress: TextIO | None = None,
-    fetched: Path | None = None,
-) -> None:
-    """The first step; arguments are those of ``steps.snapshot``.
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Keep temporary files in ``folder``, which is emptied first.
 
-    Raises:
-        StepError: with the step's own sentence.
+    ONNX Runtime's tools write whole graphs, and a pod's /tmp is often memory.
     """
-    with step("snapshot", progress) as outcome:
-        outcome.detail = _fetch(source, workspace, recipe, progress, fetched)
-    records.write(workspace.root, outcome, recipe)
-
-
-def _fetch(
-    source: Source,
-    workspace: Workspace,
-    recipe: Recipe,
-    progress: TextIO | None = None,
-    fetched: Path | None = None,
-) -> str:
-    from pipeline.steps.snapshot import snapshot as fetch
-
-    with records.one_at_a_time(workspace.root), downloads.reported(progress):
-        done = records.read(workspace.root, "snapshot", recipe)
-        if done and workspace.read_source().revision == source.revision:
-            return done.detail
-        return fetch(source, workspace, recipe, fetched)
-
-
-def work(name: str, workspace: Workspace, recipe: Recipe, progress: TextIO | None = None) -> None:
-    """Run the inner step ``name``, unless it is done.
-
-    Raises:
-        StepError: with the step's own sentence.
-    """
-    with records.one_at_a_time(workspace.root):
-        if records.read(workspace.root, name, recipe):
-            already(name, progress)
-            return
-        function = getattr(import_module(f"pipeline.steps.{name}"), name)
-        with step(name, progress) as outcome:
-            outcome.detail = function(workspace, recipe)
-        records.write(workspace.root, outcome, recipe)
-    # Graphs refer to themselves: without this, a step's weights would be there in the next.
-    gc.collect()
-
-
-def run_component(name: str, workspace: str, recipe: str) -> None:
-    """Run the inner step ``name`` with what KFP hands on: a path and the recipe as JSON."""
-    with component(Path(workspace)):
-        work(name, Workspace(Path(workspace)), recipes.from_json(recipe))
-
-
-def publish(
-    workspace: Workspace,
-    recipe: Recipe,
-    store: Store,
-    name: str,
-    progress: TextIO | None = None,
-    *,
-    supersede: bool = False,
-) -> Path:
-    """Make the prepared model a version of the store; returns its folder.
-
-    ``supersede``: in the place of the version that was prepared from the same source and recipe.
-
-    Raises:
-        StepError: with the step's own sentence.
-    """
-    from pipeline.steps.publish import publish as publish_to
-
-    with records.one_at_a_time(workspace.root), step("publish", progress) as outcome:
-        folder = publish_to(workspace, recipe, store, name, supersede=supersede)
-        revision = workspace.read_source().revision
-        outcome.detail = f"version {folder.name} of revision {revision[:12]}"
-    return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before

@@ -1,11 +1,11 @@
-"""Where a local preparation works: the same folder for the same model, so that it can go on."""
+"""The folder of a preparation: the same for the same model, so that a later run can continue."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from storage_init.store.layout import STAGING, Store
@@ -18,21 +18,21 @@ KEY_LENGTH = 24
 
 
 def folder_for(store: Store, name: str, key: str) -> Path:
-    """Where a preparation of ``name`` with this key leaves what it has done."""
+    """Where a preparation of ``name`` with this key keeps the results of its steps."""
     return store.root / STAGING / f"prepare-{name}-{key[:KEY_LENGTH]}"
 
 
 @contextmanager
 def work_folder(store: Store, name: str, key: str, *, afresh: bool = False) -> Iterator[Path]:
-    """The folder for one preparation, with what one that was interrupted has left there.
+    """Provide the folder of one preparation, with what an interrupted run has left there.
 
-    A folder of its own where somebody else is at work on the same, or where the file system has
-    no locks. It is gone when the block ends, unless that is by an interruption: anything that is
-    no ``Exception``, or the death of this process.
+    If another process works on the same preparation, or the file system has no locks, the folder
+    is a new one of its own. The folder is removed when the block ends, unless it ends by an
+    interruption: by an exception that is no ``Exception``, or by the death of this process.
 
     Args:
         store: gets the folder, in its ``.staging``.
-        name: of the model.
+        name: the model's name.
         key: of the source's revision and the recipe.
         afresh: begin with an empty folder.
 
@@ -40,14 +40,18 @@ def work_folder(store: Store, name: str, key: str, *, afresh: bool = False) -> I
         StoreError: the store cannot be written.
     """
     folder = folder_for(store, name, key)
-    handle = _lock(folder)
-    if handle is None:
-        with store.staging("prepare") as own:
+    with store.staging("prepare") as own:  # also makes a store that is not there yet
+        handle = _lock(folder)
+        if handle is None:
             yield own
-        return
+            return
     try:
         if afresh:
-            _empty(folder)
+            for entry in folder.iterdir():
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink()
         yield folder
     except Exception:
         shutil.rmtree(folder, ignore_errors=True)
@@ -59,26 +63,15 @@ def work_folder(store: Store, name: str, key: str, *, afresh: bool = False) -> I
 
 
 def _lock(folder: Path) -> int | None:
-    """A handle that holds ``folder``, which is made, until it is closed; None if another does."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    """Make ``folder`` and lock it until the returned handle is closed; None if another has it."""
+    handle = None
+    with suppress(OSError):
+        folder.mkdir(exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Who had it before may have removed it meanwhile.
         if os.path.samestat(os.fstat(handle), folder.stat()):
             return handle
-    except OSError:
-        pass
-    os.close(handle)
+    if handle is not None:
+        os.close(handle)
     return None
-
-
-def _empty(folder: Path) -> None:
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()

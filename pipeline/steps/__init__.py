@@ -1,1 +1,5 @@
-"""One step a file, each a plain function on a workspace's folders."""
+"""The six steps of a preparation, one a file: each a plain function on a workspace's folders.
+
+Imports ``export``, ``evaluation``, ``report``, ``graphs``, ``workspace`` and ``recipe``. A step
+must never know who runs it, or whether this process ran other steps before.
+"""

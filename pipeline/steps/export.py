@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from pipeline.evaluation.baseline import Baseline
 from pipeline.graphs.files import GraphError
 from pipeline.workspace import disk
 from pipeline.workspace.workspace import GRAPH
@@ -26,7 +27,11 @@ EXPORTER_TASKS = {"text-embedding": "feature-extraction", "text-ranking": "text-
 def export(workspace: Workspace, recipe: Recipe) -> str:
     """Bring the model into ONNX: an embedder up to its hidden states, all else to their logits.
 
+    The answers of a PyTorch model to all texts of the evaluation are kept in the workspace.
+
     Raises:
+        EvalDataError: the evaluation data cannot be read or does not fit the model.
+        RecipeError: the self-test's texts do not fit it.
         GraphError: the architecture cannot be exported, a ready graph cannot be used, or there is
             no fast tokenizer.
         NoSpaceError: the disk cannot hold what the preparation makes.
@@ -46,6 +51,9 @@ def export(workspace: Workspace, recipe: Recipe) -> str:
             f"{facts.model_type} has no fast tokenizer ({TOKENIZER_FILE}), and transformers makes "
             "none of what there is"
         )
+    if graph is None:
+        # Now that PyTorch is loaded; evaluate finds the answers in the workspace.
+        Baseline.make(workspace, recipe)
     return done
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pipeline.recipe.recipe import Recipe
     from pipeline.report.footprint import Footprint
     from pipeline.workspace.workspace import Workspace
+    from storage_init.format.package import Variant
     from storage_init.store.layout import Store
 
 CPU = "CPUExecutionProvider"
@@ -128,14 +130,16 @@ def _footprints(workspace: Workspace, recipe: Recipe, package: Package) -> dict[
     )
     encodings = tokenizer.encode_batch(selftest_examples(package.task, recipe.selftest_texts))
     feeds = tokenizer.feeds(encodings, [tensor.name for tensor in package.inputs])
-    found = {}
-    for variant in package.variants:
-        if variant.requires.provider == CPU:
-            packed = workspace.packed_graph(variant.name)
-            graph = packed if packed.exists() else workspace.graph(variant.name)
-            if footprint := measure(graph, feeds):
-                found[variant.name] = footprint
-    return found
+
+    def graph(variant: Variant) -> Path:
+        packed = workspace.packed_graph(variant.name)
+        return packed if packed.exists() else workspace.graph(variant.name)
+
+    measured = [variant for variant in package.variants if variant.requires.provider == CPU]
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(lambda variant: measure(graph(variant), feeds), measured)
+        pairs = zip(measured, found, strict=True)
+        return {variant.name: footprint for variant, footprint in pairs if footprint}
 
 
 def _tensor(node: ort.NodeArg) -> Tensor:

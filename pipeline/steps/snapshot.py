@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pipeline.recipe.eval_data import read_examples
+from pipeline.workspace import answers
 from storage_init import sources
 from storage_init.base.errors import SourceError
 from storage_init.format.package import name_of
@@ -37,11 +39,12 @@ def snapshot(
             layer has no weights that can be read safely.
     """
     bring = source if fetched is None else sources.resolve(fetched.resolve().as_uri())
+    shutil.rmtree(workspace.root / answers.FOLDER, ignore_errors=True)
     sources.fetch(bring, workspace.source, weights=recipe.weights)
     facts = workspace.facts(recipe)
     _check_layers(workspace.source, facts)
     read_examples(recipe.eval_data, facts.task)
-    pinned = msgspec.structs.replace(source, license=_license(workspace))
+    pinned = msgspec.structs.replace(source, license=_license(workspace.source / "README.md"))
     workspace.source_record.write_bytes(msgspec.json.encode(pinned))
     return f"{facts.model_type}, {name_of(facts.task)}, revision {source.revision[:12]}"
 
@@ -55,11 +58,11 @@ def _check_layers(folder: Path, facts: ModelFacts) -> None:
             )
 
 
-def _license(workspace: Workspace) -> str | None:
-    """As the model card's front matter states it."""
+def _license(card: Path) -> str | None:
+    """The license that the front matter of a model card states."""
+    if not card.exists():
+        return None
     from huggingface_hub import metadata_load
 
-    card = workspace.source / "README.md"
-    metadata = (metadata_load(card) if card.exists() else None) or {}
-    stated = metadata.get("license")
+    stated = (metadata_load(card) or {}).get("license")
     return str(stated) if stated else None

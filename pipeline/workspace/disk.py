@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
+from pipeline.workspace.workspace import SHARED_GRAPHS
 from storage_init.base.space import check_free
 
 if TYPE_CHECKING:
@@ -32,15 +33,24 @@ def needed(weights: int, recipe: Recipe) -> int:
         weights: bytes of the model's weights in FP32.
         recipe: decides which variants are made, and which of them are packed.
     """
-    sizes = {
-        "fp32": FP32 * (1 + PACKED["fp32"] * recipe.fp32.packed),
-        "int8": INT8 * (1 + PACKED["int8"] * recipe.int8.packed) * ("int8" in recipe.variants),
-    }
-    # The fp32 graph is always made, and accepted variants are copied into the version.
-    variants = sum(sizes.values())
-    searched = sizes["int8"] if recipe.int8.search.max_excluded else 0
-    steps = EXPORTED + FUSED + variants + max(SCRATCH, searched, variants)
-    return int(weights * steps) + MARGIN
+    # fp32's graph is made in any case; what passes is copied into the version.
+    variants = _share(recipe, {"fp32", *recipe.variants})
+    searched = (
+        _share(recipe, {"int8"} & {*recipe.variants}) if recipe.int8.search.max_excluded else 0
+    )
+    return int(weights * (EXPORTED + FUSED + variants + max(SCRATCH, searched, variants))) + MARGIN
+
+
+def published(weights: int, recipe: Recipe) -> int:
+    """Bytes of the version that stays, if every variant passes; arguments as :func:`needed`."""
+    return int(weights * _share(recipe, {SHARED_GRAPHS.get(v, v) for v in recipe.variants}))
+
+
+def _share(recipe: Recipe, graphs: set[str]) -> float:
+    """The size of the variants' graphs, as a share of the weights in FP32."""
+    fp32 = FP32 * (1 + PACKED["fp32"] * recipe.fp32.packed)
+    int8 = INT8 * (1 + PACKED["int8"] * recipe.int8.packed)
+    return fp32 * ("fp32" in graphs) + int8 * ("int8" in graphs)
 
 
 def fp32_bytes(folder: Path) -> int:

@@ -74,8 +74,11 @@ def write(root: Path, done: Step, recipe: Recipe) -> None:
 
 
 @contextmanager
-def one_at_a_time(root: Path) -> Iterator[None]:
-    """Wait until no other step works below ``root``: a killed run may have left one running."""
+def one_at_a_time(root: Path) -> Iterator[int]:
+    """Wait until no other step works below ``root``: a killed run may have left one running.
+
+    Yields the descriptor that holds the lock.
+    """
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
@@ -83,7 +86,7 @@ def one_at_a_time(root: Path) -> Iterator[None]:
         # Some network file systems have no locks; there, steps run without this protection.
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield handle
     finally:
         os.close(handle)
 

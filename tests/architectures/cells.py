@@ -16,7 +16,8 @@ import numpy as np
 
 from benchmarks.harness.process import Predictor, predictor
 from benchmarks.models import PreparationError
-from pipeline.preparation.package import package
+from pipeline.preparation.progress import Lines
+from pipeline.preparation.runner import prepare
 from pipeline.recipe.recipe import Recipe
 from pipeline.workspace import evidence
 from storage_init import sources
@@ -129,7 +130,7 @@ def prepare_here(folder: Path, name: str, store: Path, log: Path) -> Path:
     """
     source = sources.resolve(folder.as_uri())
     with log.open("w") as progress:
-        return package(source, name, Store(store), Recipe(), progress)
+        return prepare(source, name, Store(store), Recipe(), Lines(progress)).folder
 
 
 def prepare_by_command(folder: Path, name: str, store: Path, log: Path) -> Path:

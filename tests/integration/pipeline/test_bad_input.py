@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 
 
 class Command:
-    """``python -m pipeline package`` of a model that a test may spoil first."""
+    """``python -m pipeline run`` of a model that a test may spoil first."""
 
     def __init__(self, model: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.model = shutil.copytree(model, folder / "model")
@@ -42,7 +42,7 @@ class Command:
     def refused(self, *flags: str, source: str | None = None) -> str:
         """The error, after a look at what is left of the attempt."""
         uri = source or self.model.as_uri()
-        command = ["package", f"--source={uri}", "--name=m", f"--store={self.store}", *flags]
+        command = ["run", f"--source={uri}", "--name=m", f"--store={self.store}", *flags]
         assert main(command) == 1
         assert_nothing_is_left(self.store)
         captured = self._capsys.readouterr()
@@ -57,8 +57,8 @@ def assert_nothing_is_left(folder: Path) -> None:
 
 
 @pytest.fixture
-def command(classifier: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(classifier, tmp_path, capsys)
+def command(onnx_classifier: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(onnx_classifier, tmp_path, capsys)
 
 
 def test_no_such_folder(command: Command) -> None:
@@ -70,7 +70,7 @@ def test_no_such_repository(classifier: Path, tmp_path: Path) -> None:
     with hub({"owner/name": classifier}) as server:
         done = subprocess.run(
             [
-                *(sys.executable, "-m", "pipeline", "package", "--source=hf://owner/nane"),
+                *(sys.executable, "-m", "pipeline", "run", "--source=hf://owner/nane"),
                 *("--name=m", f"--store={tmp_path / 'store'}"),
             ],
             capture_output=True,
@@ -102,7 +102,7 @@ def test_a_model_of_another_kind(command: Command, architecture: str, message: s
 
 def test_no_fast_tokenizer(command: Command) -> None:
     for path in command.model.iterdir():
-        if path.name not in ("config.json", "model.safetensors"):
+        if path.name not in ("config.json", "model.onnx"):
             path.unlink()
     refused = command.refused()
     assert "has no fast tokenizer (tokenizer.json)" in refused

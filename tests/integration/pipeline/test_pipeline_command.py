@@ -1,19 +1,27 @@
-"""``python -m pipeline run`` through KFP's local runner, as a person types it."""
+"""``python -m pipeline run`` as a person types it, and KFP's local runner beside it."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from pipeline.recipe.recipe import Bench, Recipe
+from pipeline.workspace.records import STEPS
+from storage_init.format.package import EVIDENCE_FILE, REPORT_FILE, Package, Speed
 from storage_init.format.verify import verify
 from storage_init.store.layout import Store
+from tests.support.machine.kfp_local import run_graph
 from tests.support.servers.hub import hub
 
 pytestmark = pytest.mark.integration
+
+RECIPE = Recipe(bench=Bench(rounds=1)).to_json()
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -27,33 +35,62 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_a_folder_is_prepared_with_progress_and_the_path_last_then_found_again(
+def without_measurements(package: Package, speed: Speed) -> Package:
+    """A description without what differs from run to run: speeds, and the files that hold them."""
+    return msgspec.structs.replace(
+        package,
+        files=[file for file in package.files if file.path not in (EVIDENCE_FILE, REPORT_FILE)],
+        variants=[msgspec.structs.replace(each, speed=speed) for each in package.variants],
+    )
+
+
+def test_the_command_and_kfps_local_runner_publish_the_same_version(
     classifier: Path, tmp_path: Path
 ) -> None:
     # KFP's local runner used to put an interpreter's path for "python3" in any argument.
-    arguments = (f"--source={classifier.as_uri()}", "--name=my-python3-model")
-    store = tmp_path / "python3" / "store"
-    first = run(*arguments, f"--store={store}")
-    assert first.returncode == 0, first.stderr
-    published = Path(first.stdout.splitlines()[-1])
-    assert published == Store(store.resolve()).resolve("my-python3-model")
-    assert verify(published).name == "my-python3-model"
-    for step in ("snapshot", "export", "optimize", "quantize", "evaluate", "publish"):
-        assert f"{step:<8}" in first.stderr
+    store, source = tmp_path / "python3" / "store", classifier.as_uri()
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE)
+    done = run(f"--source={source}", "--name=m", f"--store={store}", f"--recipe={recipe}")
+    assert done.returncode == 0, done.stderr
+    published = Path(done.stdout.splitlines()[-1])
+    assert published == Store(store.resolve()).resolve("m")
+    lines = [line for line in done.stderr.splitlines() if line.startswith(("▸", "✓"))]
+    assert [line.split()[2] for line in lines] == [step for step in STEPS for _ in range(2)]
+    assert "Warning" not in done.stderr
     assert not list((store / ".staging").iterdir())
+    by_command = verify(published)
 
-    again = run(*arguments, f"--store={store}")
-    assert again.returncode == 0, again.stderr
-    assert "already prepared" in again.stderr
-    assert again.stdout.splitlines()[-1] == str(published)
+    kfp_store = Store(tmp_path / "python3" / "kfp")
+    artifacts = run_graph(source, kfp_store.root, RECIPE, tmp_path / "artifacts")
+    by_kfp = kfp_store.resolve("m")
+    speed = by_command.variants[0].speed
+    assert without_measurements(verify(by_kfp), speed) == without_measurements(by_command, speed)
+    assert artifacts["finish/summary"].read_text().startswith("## m: published")
+    assert artifacts["publish/report"].read_bytes() == (by_kfp / REPORT_FILE).read_bytes()
+    metrics = json.loads(artifacts["evaluate/executor_output.json"].read_bytes())["artifacts"]
+    assert metrics["metrics"]["artifacts"][0]["metadata"]["int8 label agreement"] >= 0.85
+    assert list((kfp_store.root / ".staging").iterdir()) == []
 
 
-def test_a_hub_repository_is_prepared_at_its_commit(classifier: Path, tmp_path: Path) -> None:
-    with hub({"owner/name": classifier}) as server:
+def test_a_kfp_component_that_fails_says_why_and_the_exit_handler_repeats_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = "file:///no/such/folder"
+    artifacts = run_graph(source, tmp_path / "store", "{}", tmp_path / "artifacts")
+    assert f"✗ {source}: there is no folder /no/such/folder" in capsys.readouterr().out
+    said = artifacts["finish/summary"].read_text()
+    assert said.startswith("## m: failed")
+    assert "there is no folder /no/such/folder" in said
+
+
+def test_a_hub_repository_is_prepared_at_its_commit(onnx_classifier: Path, tmp_path: Path) -> None:
+    with hub({"owner/name": onnx_classifier}) as server:
         done = run(
             "--source=hf://owner/name@main",
             "--name=hub-model",
             f"--store={tmp_path / 'store'}",
+            "--variants=fp32",
             HF_ENDPOINT=server.url,
             HF_HOME=str(tmp_path / "hf"),
         )
@@ -61,27 +98,3 @@ def test_a_hub_repository_is_prepared_at_its_commit(classifier: Path, tmp_path: 
     package = verify(Path(done.stdout.splitlines()[-1]))
     assert package.source.uri == "hf://owner/name@main"
     assert len(package.source.revision) == 40
-
-
-def test_a_source_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
-    done = run("--source=file:///no/such/folder", "--name=x", f"--store={tmp_path}")
-    assert done.returncode == 1
-    assert (
-        done.stderr.strip() == "error: file:///no/such/folder: there is no folder /no/such/folder"
-    )
-
-
-def test_a_step_that_fails_says_why_and_publishes_nothing(classifier: Path, tmp_path: Path) -> None:
-    recipe = tmp_path / "recipe.yaml"
-    # No quantisation is this exact.
-    gate = "{min_cosine: 1, max_probability_difference: 0, min_label_agreement: 1}"
-    recipe.write_text(f"variants: [int8]\nint8: {{gate: {gate}}}\n")
-    store = tmp_path / "store"
-    done = run(
-        f"--source={classifier.as_uri()}", "--name=x", f"--store={store}", f"--recipe={recipe}"
-    )
-    assert done.returncode == 1
-    last = done.stderr.splitlines()[-1]
-    assert "evaluate no variant is close enough to the original (int8: probability diff" in last
-    assert Store(store).names() == []
-    assert not list((store / ".staging").iterdir())

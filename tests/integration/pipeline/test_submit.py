@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline.__main__ import main
+from pipeline.kubeflow import graph
 from tests.support.servers.kubeflow import Kubeflow, kubeflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from pipeline.kubeflow.graph import Cluster
 
 pytestmark = pytest.mark.integration
 
 MODEL = ["--source=hf://owner/name@main", "--name=sentiment"]
 
 
+@cache
+def compiled(cluster: Cluster) -> str:
+    """The compiled pipeline, which takes half a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        graph.compile_to(Path(folder) / "pipeline.yaml", cluster)
+        return (Path(folder) / "pipeline.yaml").read_text()
+
+
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubeflow]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr("pipeline.kubeflow.submit.POLL_SECONDS", 0.01)
+    monkeypatch.setattr(
+        "pipeline.kubeflow.submit.compile_to", lambda out, on: out.write_text(compiled(on))
+    )
     for name in ("WARMSTART_KFP_TOKEN", "WARMSTART_KFP_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     with kubeflow() as running:

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from benchmarks.harness.process import Predictor, predictor
-from pipeline.evaluation.baseline_outputs import reference_outputs
+from pipeline.evaluation.baseline import baseline_outputs
 from pipeline.recipe.recipe import Recipe
 from pipeline.steps.export import export
 from pipeline.steps.optimize import optimize
 from pipeline.steps.snapshot import snapshot
 from pipeline.workspace.workspace import Workspace
 from predictor.engine.engine import Engine
-from predictor.engine.tasks import task_for
+from predictor.engine.tasks.registry import task_for
 from predictor.protocol.types import Texts
 from storage_init import sources
 from storage_init.format.package import TOKENIZER_FILE, Pooling
@@ -100,7 +100,7 @@ def check_vectors(workspace: Workspace) -> NDArray[np.float32]:
     got = np.concatenate([rows_of(engine, Texts(TEXTS[i : i + 7])) for i in range(0, 60, 7)])
     wanted = original_vectors(workspace.source, TEXTS)
     np.testing.assert_allclose(got, wanted, atol=1e-4)
-    baseline = reference_outputs(workspace, facts, TEXTS, tokenizer)
+    baseline = baseline_outputs(workspace, facts, TEXTS, tokenizer)
     np.testing.assert_allclose(baseline, wanted, atol=1e-5)
     return wanted
 

@@ -19,7 +19,8 @@ import pytest
 
 from pipeline.preparation.progress import StepError
 from pipeline.recipe.errors import RecipeError
-from pipeline.recipe.recipe import BF16_OPENVINO, Bf16Gate, Bf16Openvino, Recipe
+from pipeline.recipe.limits import Bf16Gate
+from pipeline.recipe.recipe import BF16_OPENVINO, Bf16Openvino, Recipe
 from predictor.errors import NoVariantError
 from predictor.loading.load import load
 from predictor.protocol.types import Texts

@@ -83,7 +83,7 @@ def test_an_activation_that_the_model_names_is_applied() -> None:
     package = prepared(folder, "m", Recipe(variants=("fp32",)))
     engine = load(Settings("m", package)).engine
     texts = Texts([QUERY] * len(DOCUMENTS), DOCUMENTS)
-    got = engine.task.answer(texts, rows_of(engine, texts), Parameters())["score"]
+    got = engine.task.postprocess(texts, rows_of(engine, texts), Parameters())["score"]
     wanted = original_scores(folder, QUERY, DOCUMENTS)
     np.testing.assert_allclose(got, wanted, atol=1e-4)
     assert wanted.min() < 0 or wanted.max() > 1, "the scores must differ from a sigmoid's"

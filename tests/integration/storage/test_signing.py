@@ -305,7 +305,7 @@ def test_a_key_that_cannot_sign_is_found_out_before_the_work(
         initialize(raw.as_uri(), destination, environment), "key.pub is not a private key"
     )
     done = run(
-        *("pipeline", "package", f"--source={raw.as_uri()}", "--name=m", f"--store={store.root}"),
+        *("pipeline", "run", f"--source={raw.as_uri()}", "--name=m", f"--store={store.root}"),
         environment=environment,
     )
     assert done.returncode == 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from pipeline.preparation.package import package
+from pipeline.preparation import runner
+from pipeline.preparation.progress import Lines
 from pipeline.recipe.recipe import Recipe
 from storage_init import sources
 from storage_init.store.layout import Store
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 def prepare(folder: Path, name: str, store: Path, recipe: Recipe | None = None) -> Path:
     """Prepare the model in ``folder`` and return the folder of its published version."""
     source = sources.resolve(folder.as_uri())
-    return package(source, name, Store(store), recipe or Recipe(), sys.stderr)
+    display = Lines(sys.stderr)
+    return runner.prepare(source, name, Store(store), recipe or Recipe(), display).folder
 
 
 def prepared(folder: Path, name: str, recipe: Recipe | None = None) -> Path:

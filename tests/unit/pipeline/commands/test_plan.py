@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline.commands.plan import Plan, plan
-from pipeline.preparation.runner import take
+from pipeline.preparation.progress import Lines
+from pipeline.preparation.runner import Preparation
 from pipeline.preparation.work_folder import work_folder
 from pipeline.recipe.recipe import Recipe
 from pipeline.workspace.workspace import Workspace
@@ -21,23 +23,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def plan_for(uri: str, store: Path, name: str = "m", *, force: bool = False) -> Plan:
+    return plan(sources.resolve(uri), name, Store(store), Recipe(), force=force)
+
+
 def test_a_hit_needs_nothing(prepared_classifier: Path, classifier: Path) -> None:
-    store = Store(prepared_classifier.parents[3])
-    found = plan(classifier.as_uri(), "classifier", store, Recipe())
+    store = prepared_classifier.parents[3]
+    found = plan_for(classifier.as_uri(), store, "classifier")
     assert (found.hit, found.disk_bytes) == (prepared_classifier, 0)
     assert f"prepared already, nothing to do: {prepared_classifier}" in str(found)
-    forced = plan(classifier.as_uri(), "classifier", store, Recipe(), force=True)
-    assert forced.hit is None
+    assert plan_for(classifier.as_uri(), store, "classifier", force=True).hit is None
 
 
-def test_a_miss_says_what_is_to_do_and_what_it_needs_and_writes_nothing(
+def test_a_miss_says_what_to_do_and_what_it_needs_and_writes_nothing(
     classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with hub({"owner/name": classifier}) as server:
         for name, value in server.environment(tmp_path / "hf").items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
-        found = plan("hf://owner/name", "m", Store(tmp_path / "store"), Recipe())
+        found = plan_for("hf://owner/name", tmp_path / "store")
         assert server.downloads() == set()
     needed = sum(
         path.stat().st_size
@@ -45,20 +50,22 @@ def test_a_miss_says_what_is_to_do_and_what_it_needs_and_writes_nothing(
         if path.suffix in (".json", ".txt", ".safetensors")
     )
     assert found.download_bytes == needed
-    assert found.disk_bytes > 3 * needed
+    assert found.disk_bytes > 3 * needed > 2 * found.kept_bytes > needed
     assert "to do        snapshot, export, optimize, quantize, evaluate, publish" in str(found)
     assert not (tmp_path / "store").exists()
 
 
-def test_what_an_interrupted_run_has_done_is_known(classifier: Path, tmp_path: Path) -> None:
+def test_the_finished_steps_of_an_interrupted_run_are_known(
+    classifier: Path, tmp_path: Path
+) -> None:
     store, source = Store(tmp_path / "store"), sources.resolve(classifier.as_uri())
     with (
         pytest.raises(KeyboardInterrupt),
         work_folder(store, "m", Recipe().key(source)) as folder,
     ):
-        take(source, Workspace(folder), Recipe())
+        Preparation(Workspace(folder), Recipe(), Lines(io.StringIO())).snapshot(source)
         raise KeyboardInterrupt
-    found = plan(classifier.as_uri(), "m", store, Recipe())
+    found = plan_for(classifier.as_uri(), store.root)
     assert found.done == ("snapshot",)
     assert found.download_bytes == 0
 
@@ -70,8 +77,6 @@ def test_too_little_disk_is_said() -> None:
     assert "too little" in str(short)
 
 
-def test_a_wrong_name_or_source_is_an_error(tmp_path: Path) -> None:
+def test_a_name_that_cannot_be_published_is_an_error(classifier: Path, tmp_path: Path) -> None:
     with pytest.raises(WarmstartError, match="no name for a model"):
-        plan("hf://owner/name", "no name", Store(tmp_path), Recipe())
-    with pytest.raises(WarmstartError, match="there is no folder"):
-        plan("file:///no/such/folder", "m", Store(tmp_path), Recipe())
+        plan_for(classifier.as_uri(), tmp_path, "no name")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from kfp import components
 
-from pipeline.kubeflow.compile import compile_to
-from pipeline.kubeflow.graph import Claim, Cluster
+from pipeline.kubeflow.graph import Claim, Cluster, compile_to
 from pipeline.workspace.records import STEPS
 
 if TYPE_CHECKING:
@@ -48,21 +48,15 @@ def tasks(ir: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: task for name, task in found.items() if name in TASKS}
 
 
-def test_there_are_two_documents_the_ir_and_its_kubernetes_part(
-    documents: list[dict[str, Any]],
+def test_every_step_runs_in_the_image_asked_for_and_installs_nothing(
+    documents: list[dict[str, Any]], compiled: Path
 ) -> None:
     ir, platform = documents
     assert ir["schemaVersion"] == "2.1.0"
     assert list(platform["platforms"]) == ["kubernetes"]
-
-
-def test_every_step_runs_in_the_image_asked_for(documents: list[dict[str, Any]]) -> None:
-    executors = documents[0]["deploymentSpec"]["executors"]
+    executors = ir["deploymentSpec"]["executors"]
     assert set(executors) == {f"exec-{task}" for task in TASKS}
     assert {executor["container"]["image"] for executor in executors.values()} == {IMAGE}
-
-
-def test_no_step_installs_anything_at_run_time(compiled: Path) -> None:
     assert "pip install" not in compiled.read_text()
 
 
@@ -79,18 +73,15 @@ def test_every_step_mounts_the_claim_that_the_caller_names(
     assert ir["root"]["inputDefinitions"]["parameters"]["pvc"]["defaultValue"] == "model-store"
 
 
-def test_only_the_step_that_downloads_is_tried_again(documents: list[dict[str, Any]]) -> None:
-    retried = {
-        name: t["retryPolicy"] for name, t in tasks(documents[0]).items() if "retryPolicy" in t
-    }
+def test_only_the_download_is_tried_again_and_kfps_cache_is_off(
+    documents: list[dict[str, Any]],
+) -> None:
+    found = tasks(documents[0])
+    assert set(found) == set(TASKS)
+    retried = {name: task["retryPolicy"] for name, task in found.items() if "retryPolicy" in task}
     assert list(retried) == ["snapshot"]
     assert retried["snapshot"]["maxRetryCount"] == 3
-
-
-def test_kfps_cache_is_off_for_every_step(documents: list[dict[str, Any]]) -> None:
-    caching = {name: task["cachingOptions"] for name, task in tasks(documents[0]).items()}
-    assert set(caching) == set(TASKS)
-    assert not any(options.get("enableCache") for options in caching.values())
+    assert not any(task["cachingOptions"].get("enableCache") for task in found.values())
 
 
 def dag_with(ir: dict[str, Any], task: str) -> dict[str, dict[str, Any]]:
@@ -125,6 +116,15 @@ def test_steps_that_hold_the_model_get_what_was_asked_for_and_every_step_states_
     assert stated["exec-snapshot"]["resourceMemoryLimit"] == "2Gi"
 
 
+def test_the_steps_run_one_after_another(documents: list[dict[str, Any]]) -> None:
+    inner = dag_with(documents[0], "export")
+    order = {name: task.get("dependentTasks", []) for name, task in inner.items()}
+    assert order == {
+        "export": [],
+        **{later: [earlier] for earlier, later in pairwise(STEPS[1:])},
+    }
+
+
 def test_the_exit_handler_runs_whatever_happened_and_is_told_how_it_went(
     documents: list[dict[str, Any]],
 ) -> None:
@@ -137,19 +137,16 @@ def test_the_exit_handler_runs_whatever_happened_and_is_told_how_it_went(
     assert set(root) == {"finish", body}
 
 
-def test_what_interests_a_person_is_in_kfps_own_terms(documents: list[dict[str, Any]]) -> None:
-    kinds = {
-        (component, name): artifact["artifactType"]["schemaTitle"]
-        for component, spec in documents[0]["components"].items()
-        for name, artifact in spec.get("outputDefinitions", {}).get("artifacts", {}).items()
-    }
-    assert kinds == ARTIFACTS
-
-
-def test_every_step_has_the_digest_of_the_content_among_its_inputs(
+def test_components_have_kfps_artifacts_and_the_revision_among_their_inputs(
     documents: list[dict[str, Any]],
 ) -> None:
     components = documents[0]["components"]
+    kinds = {
+        (component, name): artifact["artifactType"]["schemaTitle"]
+        for component, spec in components.items()
+        for name, artifact in spec.get("outputDefinitions", {}).get("artifacts", {}).items()
+    }
+    assert kinds == ARTIFACTS
     for step in STEPS[1:]:
         assert "revision" in components[f"comp-{step}"]["inputDefinitions"]["parameters"]
 

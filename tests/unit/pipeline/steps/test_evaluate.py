@@ -38,35 +38,66 @@ def written(workspace: Workspace) -> Evaluation:
     return msgspec.json.decode(workspace.evaluation.read_bytes(), type=Evaluation)
 
 
+@pytest.fixture(scope="module")
+def accepted(quantized: Workspace) -> tuple[str, Evaluation, SelfTest]:
+    """What evaluate says, accepts and keeps as the self-test where both variants pass."""
+    said = evaluate(quantized, Recipe(int8=Int8(gate=GENEROUS)))
+    return said, written(quantized), SelfTest.load(quantized.selftest)
+
+
 def test_variants_within_their_gates_are_accepted_with_what_was_measured(
-    quantized: Workspace,
+    accepted: tuple[str, Evaluation, SelfTest],
 ) -> None:
-    recipe = Recipe(int8=Int8(gate=GENEROUS))
-    said = evaluate(quantized, recipe)
-    fp32, int8 = written(quantized).accepted
+    said, evaluation, _ = accepted
+    fp32, int8 = evaluation.accepted
     assert said.startswith("fp32: worst logit difference ")
     assert "; int8: worst logit difference " in said
     assert (fp32.name, fp32.graph) == ("fp32", "fp32/model.onnx")
-    assert fp32.requires.cpu_any_of == []
-    assert int8.requires.cpu_any_of == []
     for variant in (fp32, int8):
-        assert variant.closeness.texts == len(recipe.selftest_texts)
-        assert variant.closeness.worst_logit_difference is not None
+        assert variant.requires.cpu_any_of == []
+        assert variant.closeness.texts == len(Recipe().selftest_texts)
         assert variant.speed.alone_ms > 0
         assert variant.speed.batched_ms > 0
-        assert variant.speed.batch == recipe.bench.batch
+        assert variant.speed.batch == Recipe().bench.batch
         assert variant.speed.cpu == cpus.cpu_model()
+        assert variant.batch_sensitivity.largest_move < 1e-5, "answers come from their own tokens"
+        assert variant.batch_sensitivity.flipped_labels == 0
     fp32_off, int8_off = (v.closeness.worst_logit_difference for v in (fp32, int8))
     assert fp32_off is not None
     assert int8_off is not None
     assert fp32_off < 1e-4 < int8_off
-    for variant in (fp32, int8):
-        assert variant.batch_sensitivity.largest_move < 1e-5, "answers come from their own tokens"
-        assert variant.batch_sensitivity.flipped_labels == 0
     assert int8.tolerance == pytest.approx(2 * int8_off)
 
 
-def test_the_reference_is_the_torch_models_own_answer(quantized: Workspace) -> None:
+def test_a_packed_form_requires_the_host_it_was_packed_on(
+    accepted: tuple[str, Evaluation, SelfTest],
+) -> None:
+    fp32, int8 = accepted[1].accepted
+    assert fp32.packed is None
+    assert int8.packed is not None
+    assert int8.packed.graph == "int8/packed.onnx"
+    assert int8.packed.requires.cpu_exactly == host.kernel_features() != []
+    assert int8.packed.requires.onnxruntime == ort.__version__
+
+
+def test_the_tolerance_is_twice_the_distance_that_a_predictor_will_measure(
+    quantized: Workspace, accepted: tuple[str, Evaluation, SelfTest]
+) -> None:
+    from storage_init.running.runtime import Tokenizer, input_names, open_session, run_answer
+
+    _, evaluation, selftest = accepted
+    facts = quantized.facts(Recipe())
+    tokenizer = Tokenizer(quantized.exported / "tokenizer.json", 64, facts.pad_token_id)
+    session = open_session(quantized.graph("int8"))
+    names = input_names(session)
+    rows = [
+        run_answer(session, tokenizer.feeds([e], names)) for e in tokenizer.encode(selftest.texts)
+    ]
+    far = distances(facts.task, np.concatenate(rows), selftest.reference).max()
+    assert evaluation.accepted[1].tolerance == pytest.approx(2 * far)
+
+
+def test_the_baseline_is_the_pytorch_models_answer(quantized: Workspace) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -82,10 +113,10 @@ def test_the_reference_is_the_torch_models_own_answer(quantized: Workspace) -> N
     np.testing.assert_allclose(selftest.reference, logits, atol=1e-5)
 
 
-def test_8_bit_weights_are_rejected_where_the_host_cannot_check_them(
+def test_8_bit_weights_are_rejected_if_the_host_cannot_run_them(
     quantized: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host, "cpu_features", lambda: frozenset(["avx2", "avx512f"]))
+    monkeypatch.setattr(cpus, "cpu_features", lambda: frozenset(["avx2", "avx512f"]))
     said = evaluate(quantized, Recipe(int8=Int8(weight_bits=8)))
     result = written(quantized)
     assert [variant.name for variant in result.accepted] == ["fp32"]
@@ -134,35 +165,7 @@ def test_a_variant_that_breaks_only_in_a_padded_batch_is_rejected(
     assert kept.largest_move > 1e300, "it can be read, and is beyond every limit"
 
 
-def test_a_packed_form_requires_the_very_host_it_was_packed_on(quantized: Workspace) -> None:
-    evaluate(quantized, Recipe(int8=Int8(gate=GENEROUS)))
-    fp32, int8 = written(quantized).accepted
-    assert fp32.packed is None
-    assert int8.packed is not None
-    assert int8.packed.graph == "int8/packed.onnx"
-    assert int8.packed.requires.cpu_exactly == host.kernel_features() != []
-    assert int8.packed.requires.onnxruntime == ort.__version__
-
-
-def test_what_was_measured_is_what_the_selftest_will_find(quantized: Workspace) -> None:
-    """The tolerance leaves room: the distance that a predictor measures is half of it."""
-    from storage_init.running.runtime import Tokenizer, input_names, open_session, run_answer
-
-    recipe = Recipe(int8=Int8(gate=GENEROUS))
-    evaluate(quantized, recipe)
-    facts = quantized.facts(recipe)
-    selftest = SelfTest.load(quantized.selftest)
-    tokenizer = Tokenizer(quantized.exported / "tokenizer.json", 64, facts.pad_token_id)
-    session = open_session(quantized.graph("int8"))
-    names = input_names(session)
-    rows = [
-        run_answer(session, tokenizer.feeds([e], names)) for e in tokenizer.encode(selftest.texts)
-    ]
-    far = distances(facts.task, np.concatenate(rows), selftest.reference).max()
-    assert written(quantized).accepted[1].tolerance == pytest.approx(2 * far)
-
-
-def test_the_evidence_holds_what_was_measured_of_every_variant(quantized: Workspace) -> None:
+def test_the_evidence_has_the_measurements_of_every_variant(quantized: Workspace) -> None:
     recipe = Recipe(
         int8=Int8(gate=IMPOSSIBLE, search=NO_SEARCH),
         bench=Bench(tokens=(4, 9, 500), batch=2, rounds=1),
@@ -216,7 +219,7 @@ def sentences(quantized: Workspace, folder: Path) -> tuple[Path, list[int]]:
     return path, [int(answer) for answer in answers]
 
 
-def test_evaluation_data_is_held_to_labels_and_to_the_original(
+def test_variants_are_compared_on_evaluation_data_with_its_labels_and_the_baseline(
     quantized: Workspace, tmp_path: Path
 ) -> None:
     path, answers = sentences(quantized, tmp_path)

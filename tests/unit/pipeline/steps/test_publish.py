@@ -41,7 +41,9 @@ COMMON_FILES = {
 }
 
 
-def test_a_classifiers_package_says_what_it_is(prepared_classifier: Path) -> None:
+def test_a_classifiers_package_describes_the_model_its_source_and_its_tools(
+    prepared_classifier: Path, classifier: Path
+) -> None:
     package, version = read_package(prepared_classifier)
     assert package.name == "classifier"
     assert version == prepared_classifier.name
@@ -52,9 +54,15 @@ def test_a_classifiers_package_says_what_it_is(prepared_classifier: Path) -> Non
         (name, "INT64", (-1, -1)) for name in ("input_ids", "attention_mask", "token_type_ids")
     }
     assert [(t.name, t.datatype, t.shape) for t in package.outputs] == [("logits", "FP32", [-1, 3])]
+    assert package.source == sources.resolve(classifier.as_uri())
+    assert package.source.license is None, "the model card states none"
+    assert package.recipe_digest == Recipe().digest
+    assert package.key == Recipe().key(package.source)
+    for tool in ("onnxruntime", "torch", "transformers", "warmstart"):
+        assert package.tools[tool] == metadata.version(tool)
 
 
-def test_an_embedders_package_says_what_it_is(prepared_embedder: Path) -> None:
+def test_an_embedders_package_describes_its_vectors(prepared_embedder: Path) -> None:
     package, _ = read_package(prepared_embedder)
     assert package.task == TextEmbedding(dimension=DIMENSION, pooling="mean", normalize=True)
     assert package.limits.max_length == 48
@@ -66,19 +74,7 @@ def test_an_embedders_package_says_what_it_is(prepared_embedder: Path) -> None:
         assert variant.closeness.label_agreement is None
 
 
-def test_a_package_says_where_it_came_from_and_what_made_it(
-    prepared_classifier: Path, classifier: Path
-) -> None:
-    package, _ = read_package(prepared_classifier)
-    assert package.source == sources.resolve(classifier.as_uri())
-    assert package.source.license is None, "the model card states none"
-    assert package.recipe_digest == Recipe().digest
-    assert package.key == Recipe().key(package.source)
-    for tool in ("onnxruntime", "torch", "transformers", "warmstart"):
-        assert package.tools[tool] == metadata.version(tool)
-
-
-def test_a_package_holds_variants_for_every_cpu_and_int8_packed_for_this_one(
+def test_a_package_has_portable_variants_and_int8_packed_for_this_cpu(
     prepared_classifier: Path,
 ) -> None:
     package, _ = read_package(prepared_classifier)
@@ -115,25 +111,17 @@ def test_a_variant_that_failed_its_gate_is_not_in_the_package(
     assert list_files(folder) == COMMON_FILES | {f"fp32/{name}" for name in GRAPH_FILES}
 
 
-def test_publishing_the_same_preparation_twice_keeps_one_version(
-    quantized: Workspace, tmp_path: Path
-) -> None:
-    recipe = Recipe(variants=("fp32",))
-    evaluate(quantized, recipe)
-    first = publish(quantized, recipe, Store(tmp_path), "m")
-    # Measured anew, so package.json would differ; the first of a key stays.
-    evaluate(quantized, recipe)
-    assert publish(quantized, recipe, Store(tmp_path), "m") == first
-    assert Store(tmp_path).versions("m") == [first.name]
-
-
-def test_told_to_supersede_a_preparation_takes_the_place_of_the_one_before(
+def test_a_second_publication_keeps_the_first_version_unless_it_supersedes_it(
     quantized: Workspace, tmp_path: Path
 ) -> None:
     store, recipe = Store(tmp_path), Recipe(variants=("fp32",))
     evaluate(quantized, recipe)
     first = publish(quantized, recipe, store, "m")
+    # Measured again, so package.json would differ.
     evaluate(quantized, recipe)
+    assert publish(quantized, recipe, store, "m") == first
+    assert store.versions("m") == [first.name]
+
     second = publish(quantized, recipe, store, "m", supersede=True)
     assert second != first
     assert store.find("m", recipe.key(quantized.read_source())) == second

@@ -1,23 +1,25 @@
-"""Preparing without KFP: ONNX sources, hits, failures, and what is left behind."""
+"""A whole preparation in this process: ONNX sources, hits, failures, and what is left behind."""
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
-import tempfile
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from pipeline.commands import local as runs
-from pipeline.preparation.package import package
-from pipeline.preparation.progress import StepError
-from pipeline.recipe.recipe import Recipe
+from pipeline.preparation import runner
+from pipeline.preparation.progress import Lines, StepError
+from pipeline.recipe.recipe import Bench, Recipe
 from pipeline.workspace.records import STEPS
 from storage_init import sources
-from storage_init.base.errors import PackageError
+from storage_init.base.errors import PackageError, SigningKeyError
 from storage_init.format.package import SIGNATURE_FILE, Source, TextEmbedding
 from storage_init.format.selftest import SelfTest
 from storage_init.format.verify import verify
@@ -26,11 +28,9 @@ from storage_init.store.layout import Store
 from tests.support.models.exports import export_onnx, move_weights_out
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
-RECIPE = Recipe(variants=("fp32",))
+RECIPE = Recipe(variants=("fp32",), bench=Bench(rounds=1))
 
 
 @pytest.fixture
@@ -38,12 +38,19 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def prepare(folder: Path, store: Store, recipe: Recipe = RECIPE) -> tuple[Path, str]:
-    """The published folder and the lines of progress."""
-    progress = io.StringIO()
-    return package(
-        sources.resolve(folder.as_uri()), "m", store, recipe, progress
-    ), progress.getvalue()
+@pytest.fixture(scope="module")
+def ready(onnx_classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, str]:
+    """A store with the ONNX classifier as ``m``, and the lines of its preparation; read only."""
+    store = Store(tmp_path_factory.mktemp("ready"))
+    return store, prepare(onnx_classifier, store)[1]
+
+
+def prepare(folder: Path, store: Store, *, force: bool = False) -> tuple[Path, str]:
+    """The version's folder and the lines of progress."""
+    log = io.StringIO()
+    source = sources.resolve(folder.as_uri())
+    done = runner.prepare(source, "m", store, RECIPE, Lines(log), force=force)
+    return done.folder, log.getvalue()
 
 
 def original_logits(folder: Path, graph: Path, texts: list[str]) -> NDArray[np.float32]:
@@ -56,10 +63,16 @@ def original_logits(folder: Path, graph: Path, texts: list[str]) -> NDArray[np.f
     return np.concatenate(rows)
 
 
+def assert_nothing_is_left(store: Store) -> None:
+    assert store.names() == []
+    assert list(store.root.glob(".staging/*")) == []
+
+
 def test_an_onnx_classifier_is_prepared_against_its_own_graph(
-    onnx_classifier: Path, store: Store
+    onnx_classifier: Path, ready: tuple[Store, str]
 ) -> None:
-    folder, progress = prepare(onnx_classifier, store)
+    store, progress = ready
+    folder = store.resolve("m")
     found = verify(folder)
     assert sorted(found.tools) == ["onnx", "onnxruntime", "tokenizers", "warmstart"]
     assert [f"✓ [{i}/6] {step:<8}" for i, step in enumerate(STEPS, 1)] == [
@@ -106,48 +119,75 @@ def test_an_onnx_embedder_is_pooled_as_its_source_states(
     assert found.variants[0].closeness.worst_cosine == pytest.approx(1, abs=1e-5)
 
 
-def test_what_was_packaged_is_a_hit_for_a_run_and_for_the_next_package(
-    onnx_classifier: Path, store: Store
+def test_a_second_run_finds_the_version_and_says_if_it_is_unsigned(
+    onnx_classifier: Path,
+    ready: tuple[Store, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder, _ = prepare(onnx_classifier, store)
-    assert prepare(onnx_classifier, store) == (
-        folder,
-        "✓ already prepared from this source and recipe\n",
-    )
-    again = runs.run(onnx_classifier.as_uri(), "m", store, RECIPE, progress=io.StringIO())
-    assert again.folder == folder
-
-
-def test_a_hit_that_is_not_signed_says_so_where_it_would_be(
-    onnx_classifier: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, _ = prepare(onnx_classifier, store)
+    store = Store(shutil.copytree(ready[0].root, tmp_path / "store", symlinks=True))
+    folder = store.resolve("m")
+    said = "✓ already prepared from this source and recipe\n"
+    assert prepare(onnx_classifier, store) == (folder, said)
     monkeypatch.setenv("WARMSTART_SIGN_KEY", str(tmp_path / "key.pem"))
-    again, progress = prepare(onnx_classifier, store)
-    assert again == folder
-    assert progress.endswith(f", but unsigned: python -m storage_init.store sign {store.root} m\n")
+    sign = f", but unsigned: python -m storage_init.store sign {store.root} m\n"
+    assert prepare(onnx_classifier, store) == (folder, said.rstrip() + sign)
+    folder.chmod(0o755)
     (folder / SIGNATURE_FILE).write_bytes(b"{}")
-    assert "unsigned" not in prepare(onnx_classifier, store)[1]
+    assert prepare(onnx_classifier, store) == (folder, said)
+    with pytest.raises(SigningKeyError, match=r"key\.pem"):
+        prepare(onnx_classifier, store, force=True)
 
 
-def test_files_that_are_here_already_are_published_as_what_they_were_fetched_as(
+def test_a_fetched_folder_is_published_as_the_source_that_it_came_from(
     onnx_classifier: Path, store: Store
 ) -> None:
     source = Source(uri="hf://owner/name@main", revision="a" * 40)
-    folder = package(source, "m", store, RECIPE, io.StringIO(), onnx_classifier)
+    log = Lines(io.StringIO())
+    folder = runner.prepare(source, "m", store, RECIPE, log, fetched=onnx_classifier).folder
     assert verify(folder).source == source
     assert store.find("m", RECIPE.key(source)) == folder
 
 
+def test_a_run_continues_after_the_steps_of_an_interrupted_one(
+    onnx_classifier: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("pipeline.steps.quantize.quantize", interrupt)
+        prepare(onnx_classifier, store)
+    assert store.names() == []
+    folder, progress = prepare(onnx_classifier, store)
+    skipped = [line.split()[2] for line in progress.splitlines() if "was interrupted" in line]
+    assert skipped == ["export", "optimize"]
+    verify(folder)
+    assert list((store.root / ".staging").iterdir()) == []
+
+
+@pytest.mark.parametrize("unforeseen", [False, True])
 def test_a_step_that_fails_says_so_and_leaves_nothing(
-    onnx_classifier: Path, tmp_path: Path, store: Store
+    unforeseen: bool,
+    onnx_classifier: Path,
+    tmp_path: Path,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = shutil.copytree(onnx_classifier, tmp_path / "model")
-    (folder / "tokenizer.json").unlink()
-    with pytest.raises(StepError, match=r"^\[2/6\] export   bert has no fast tokenizer"):
+    message = r"^\[2/6\] export   bert has no fast tokenizer"
+    if unforeseen:
+        message = r"^\[2/6\] export   failed unexpectedly: ZeroDivisionError: of \(WARM"
+        monkeypatch.setattr("pipeline.steps.export.export", _divide)
+    else:
+        (folder / "tokenizer.json").unlink()
+    with pytest.raises(StepError, match=message):
         prepare(folder, store)
-    assert store.names() == []
-    assert list((store.root / ".staging").iterdir()) == []
+    assert_nothing_is_left(store)
+
+
+def _divide(*_: object) -> str:
+    raise ZeroDivisionError("of")
 
 
 def test_a_configuration_of_other_labels_is_refused(
@@ -163,22 +203,12 @@ def test_a_configuration_of_other_labels_is_refused(
         prepare(folder, store)
 
 
-def test_nothing_is_written_to_the_machines_temporary_folder(
-    onnx_classifier: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    absent = str(tmp_path / "absent")
-    monkeypatch.setattr(tempfile, "tempdir", absent)
-    verify(prepare(onnx_classifier, store, Recipe())[0])
-    assert tempfile.tempdir == absent
-
-
 def test_a_name_that_cannot_be_published_fails_before_anything_is_written(
     onnx_classifier: Path, store: Store
 ) -> None:
+    source = sources.resolve(onnx_classifier.as_uri())
     with pytest.raises(PackageError, match="no spaces"):
-        package(
-            sources.resolve(onnx_classifier.as_uri()), "no spaces", store, RECIPE, io.StringIO()
-        )
+        runner.prepare(source, "no spaces", store, RECIPE, Lines(io.StringIO()))
     assert not store.root.exists()
 
 
@@ -192,3 +222,34 @@ def test_an_onnx_model_about_tokens_is_measured_as_its_pytorch_form_is(
     got, want = (SelfTest.load(folder / "selftest.npz") for folder in (made, original))
     assert (got.texts, got.pairs, got.rows) == (want.texts, want.pairs, want.rows)
     np.testing.assert_allclose(got.reference, want.reference, atol=1e-4)
+
+
+# What the storage initializer's image lacks of the pipeline's libraries.
+LACKING = ("kfp", "optimum", "psutil", "torch", "tqdm", "transformers", "yaml")
+
+
+def test_an_onnx_source_needs_no_more_than_the_storage_initializers_image_has(
+    onnx_classifier: Path, tmp_path: Path
+) -> None:
+    # In a process of its own: this one has imported everything already. Its temporary folder is
+    # not there: a pod's is often memory, so no step may write to it.
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({LACKING!r}))
+from pipeline.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+    flags = ["--source=hf://owner/name", "--name=m", f"--store={tmp_path / 'store'}"]
+    files = ["--fetched", "a" * 40, str(onnx_classifier), "--weights=onnx"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "package", *flags, *files],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"TMPDIR": str(tmp_path / "absent")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("warning: `package` is deprecated")
+    package = verify(Path(done.stdout.splitlines()[-1]))
+    assert (package.source.uri, package.source.revision) == ("hf://owner/name", "a" * 40)
+    assert {variant.name for variant in package.variants} == {"fp32", "int8"}
