@@ -54,6 +54,8 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: Path) -> Call
 
     def run(code: str, weights: Weights = "safetensors") -> Path:
         (tmp_path / "pipeline").mkdir()
+        # A package, which is found before the real one; a folder without this file would not be.
+        (tmp_path / "pipeline" / "__init__.py").touch()
         (tmp_path / "pipeline" / "__main__.py").write_text(f"import os, sys\n{code}\n")
         monkeypatch.chdir(tmp_path)
         return prepare(SOURCE, raw, "m", Store(tmp_path / "store"), weights)
@@ -122,7 +124,7 @@ def test_the_command_gets_the_source_at_its_revision_with_the_files(
     got = stand_in("open('arguments', 'w').write('\\n'.join(sys.argv[1:]))\nprint('/store/v')")
     assert str(got) == "/store/v"
     assert (tmp_path / "arguments").read_text().splitlines() == [
-        "package",
+        "run",
         "--source=hf://owner/name",
         "--name=m",
         f"--store={tmp_path / 'store'}",
