@@ -166,14 +166,14 @@ class Cache:
 
     def _fill(self, source: Source, lease: Lease) -> tuple[Path, Weights]:
         """A new version, and what it was made from where an image that can export has a choice."""
-        from storage_init.fetch import preparing as packaging
+        from storage_init.fetch import preparing
 
-        weights = packaging.usable_weights()
+        weights = preparing.usable_weights()
         staging = self._staging(cache_key(source, weights), lease)
         made_from: Weights = "safetensors"
         try:
             with timed(log, "fetched", uri=shown(source.uri), revision=source.revision):
-                if packaging.bring(source, staging, weights, signing.admit_source):
+                if preparing.bring(source, staging, weights, signing.admit_source):
                     made_from = "onnx"
             if is_package(staging):
                 verify(staging)
@@ -183,7 +183,7 @@ class Cache:
             discard(self.store, staging)
             raise
         try:
-            folder = packaging.package(source, staging, model_name(source), self.store, made_from)
+            folder = preparing.prepare(source, staging, model_name(source), self.store, made_from)
             verify(folder)
             return folder, made_from
         finally:
@@ -212,9 +212,9 @@ def cache_key(source: Source, made_from: Weights = "safetensors") -> str:
 
 
 def _usable_weights() -> Weights:
-    from storage_init.fetch import preparing as packaging  # not needed for a hit, as a rule
+    from storage_init.fetch import preparing  # not needed for a hit, as a rule
 
-    return packaging.usable_weights()
+    return preparing.usable_weights()
 
 
 def model_name(source: Source) -> str:

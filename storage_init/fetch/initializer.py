@@ -19,7 +19,7 @@ from storage_init.base.logs import event, timed
 from storage_init.base.uris import shown
 from storage_init.fetch.delivery import Delivery, stage, verify_logged
 from storage_init.fetch.placing import place
-from storage_init.fetch.revision_check import Question
+from storage_init.fetch.revision_check import RevisionCheck
 from storage_init.format import signing
 from storage_init.format.package import is_package
 from storage_init.format.verify import is_whole
@@ -61,11 +61,11 @@ def initialize(uri: str, destination: Path, cache: Cache | None = None) -> None:
 
 def _fetch_directly(uri: str, incoming: Path, destination: Path) -> None:
     from storage_init import sources
-    from storage_init.fetch import preparing as packaging
+    from storage_init.fetch import preparing
 
     with timed(log, "fetched", uri=shown(uri)) as fields:
         source = sources.resolve(uri)
-        packaging.bring(source, incoming, packaging.usable_weights(), signing.admit)
+        preparing.bring(source, incoming, preparing.usable_weights(), signing.admit)
         fields["revision"] = source.revision
     if is_package(incoming):
         verify_logged(incoming)
@@ -88,11 +88,11 @@ def _fetch_through(cache: Cache, uri: str, incoming: Path, destination: Path) ->
 
 def _fetch_known(cache: Cache, uri: str, known: Known, incoming: Path, destination: Path) -> None:
     """Stage what the URI last led to while asking whether it still does."""
-    question = None if known.is_fresh else Question(uri, patient=not cache.falls_back)
+    check = None if known.is_fresh else RevisionCheck(uri, patient=not cache.falls_back)
     delivery = _stage_if_whole(cache, known, incoming, destination)
-    if question is None and delivery is None:
-        question = Question(uri, patient=True)
-    source = _answer(question, known, fallback=cache.falls_back and delivery is not None)
+    if check is None and delivery is None:
+        check = RevisionCheck(uri, patient=True)
+    source = _answer(check, known, fallback=cache.falls_back and delivery is not None)
     if delivery and cache.find(source) == known.folder:
         _record(cache, known.folder, hit=True)
         delivery.finish()
@@ -103,12 +103,12 @@ def _fetch_known(cache: Cache, uri: str, known: Known, incoming: Path, destinati
         cache.remember(uri, source)
 
 
-def _answer(question: Question | None, known: Known, *, fallback: bool) -> Source:
-    if question is None:
+def _answer(check: RevisionCheck | None, known: Known, *, fallback: bool) -> Source:
+    if check is None:
         event(log, "revision asked for a moment ago", revision=known.source.revision)
         return known.source
     try:
-        return question.answer()
+        return check.answer()
     except UnreachableError as error:
         if not fallback:
             raise

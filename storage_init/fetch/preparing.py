@@ -1,7 +1,7 @@
-"""From a raw repository to a prepared model of the store, with what this image has.
+"""Prepare a raw model with the tools that this image has, and publish it in the store.
 
-The work is the pipeline's own, ``python -m pipeline package``, in a process of its own: nothing
-here imports it, and what it needs of memory is gone when it ends.
+``python -m pipeline run`` does the work in a process of its own: this module never imports the
+pipeline, and the memory that preparing takes is free again when the process ends.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from storage_init.sources.transfer.selection import Weights
     from storage_init.store.layout import Store
 
-# The marks by which a step's lines and the last error are found in what the pipeline writes.
+# The pipeline starts its progress lines with these marks and its last error with ``ERROR``.
 RUNNING, DONE, FAILED = "▸", "✓", "✗"
 ERROR = "error: "
 
@@ -44,17 +44,17 @@ STOP_SECONDS = 10
 log = logging.getLogger(__name__)
 
 
-class PackagingError(WarmstartError):
-    """A raw model could not be prepared; the message is the failed step's own."""
+class PreparationError(WarmstartError):
+    """A raw model could not be prepared; the message comes from the step that failed."""
 
 
 def usable_weights() -> Weights:
-    """What this image can make use of in a raw repository that has safetensors and ONNX."""
+    """Return which weights this image can prepare if a raw repository has both kinds."""
     return "onnx" if _missing(TORCH_TOOLS) else "safetensors"
 
 
 def bring(source: Source, folder: Path, weights: Weights, admit: Admit | None = None) -> bool:
-    """``sources.fetch``, with a line in the log where a graph was taken in place of safetensors."""
+    """Call ``sources.fetch`` and log if it took an ONNX graph instead of safetensors."""
     substitute = sources.fetch(source, folder, admit, weights)
     if substitute:
         why = f"exporting its safetensors needs {_missing(TORCH_TOOLS)}"
@@ -62,8 +62,8 @@ def bring(source: Source, folder: Path, weights: Weights, admit: Admit | None = 
     return substitute
 
 
-def can_package(folder: Path) -> str | None:
-    """None if this image can prepare the raw model in ``folder``, else why not, in a sentence."""
+def can_prepare(folder: Path) -> str | None:
+    """Return None if this image can prepare the raw model in ``folder``, else the reason."""
     try:
         graph = ready_graph(folder)
         read_facts(folder)
@@ -81,25 +81,24 @@ def can_package(folder: Path) -> str | None:
     return None
 
 
-def package(
+def prepare(
     source: Source, folder: Path, name: str, store: Store, weights: Weights = "safetensors"
 ) -> Path:
     """Prepare a raw model and publish it as ``name``; returns the folder of its version.
 
     Args:
-        source: where the model came from, at which revision; with the default recipe that is what
-            the version is found by.
-        folder: its files at that revision.
-        name: what to call it in the store.
-        store: where to publish.
-        weights: "onnx" where ``folder`` has a graph in the place of safetensors: then that is
-            part of what the version is found by.
+        source: the model's URI and revision; with the default recipe they make the version's key.
+        folder: the model's files at that revision.
+        name: the model's name in the store.
+        store: the store to publish in.
+        weights: "onnx" if ``folder`` has an ONNX graph instead of safetensors; the version's key
+            then includes it.
 
     Raises:
-        SourceError: this image cannot prepare it; the message says which can.
-        PackagingError: a step failed; nothing is published.
+        SourceError: this image cannot prepare the model; the message says which image can.
+        PreparationError: a step failed; nothing is published.
     """
-    if why := can_package(folder):
+    if why := can_prepare(folder):
         raise SourceError(f"{shown(source.uri)} is not a prepared model, and {why}")
     with timed(log, "prepared", uri=shown(source.uri), name=name) as fields:
         flags = [f"--source={shown(source.uri)}", f"--name={name}", f"--store={store.root}"]
@@ -114,20 +113,20 @@ def _missing(tools: Iterable[str]) -> str:
 
 
 def _run(flags: list[str]) -> Path:
-    """Run the command, its progress in our log; the path that it prints last."""
+    """Run the command, log its progress and return the path in its last line of output."""
     with (
         ThreadPoolExecutor(1) as reader,
         subprocess.Popen(
-            [sys.executable, "-m", "pipeline", "package", *flags],
+            [sys.executable, "-m", "pipeline", "run", *flags],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            # Whatever the locale: the marks are not ASCII.
+            # The marks are not ASCII and must not depend on the locale.
             env=os.environ | {"PYTHONIOENCODING": "utf-8"},
         ) as process,
     ):
-        # Both streams at once: a full pipe would stop the process.
+        # Read both streams at once: a full pipe would block the process.
         printed = reader.submit(process.stdout.read)  # type: ignore[union-attr]
         try:
             said = _follow(process.stderr)  # type: ignore[arg-type]
@@ -135,12 +134,12 @@ def _run(flags: list[str]) -> Path:
             _stop(process)
             raise
     if process.returncode:
-        raise PackagingError(_failure(said, process.returncode))
+        raise PreparationError(_failure(said, process.returncode))
     return Path(printed.result().splitlines()[-1])
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """End it as Ctrl-C would, on which it cleans up after itself; by force if it does not."""
+    """Interrupt the process so that it cleans up; kill it if it does not end in time."""
     process.send_signal(signal.SIGINT)
     try:
         process.wait(STOP_SECONDS)
@@ -149,7 +148,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _follow(lines: Iterable[str]) -> list[str]:
-    """Log the steps' own lines as they come; the last of the others is what a failure left."""
+    """Log progress lines as they come; return the last few other lines."""
     others: list[str] = []
     for line in lines:
         if line.startswith((RUNNING, DONE)):
@@ -164,7 +163,7 @@ def _failure(said: list[str], status: int) -> str:
         if line.startswith(ERROR):
             return line.removeprefix(ERROR)
     if status < 0:
-        # The kernel's way to say that a container has no memory left is a SIGKILL.
+        # The kernel kills a container that is out of memory with SIGKILL.
         how = f"was killed by signal {-status}" + (", out of memory?" if status == -9 else "")
         return f"preparing the model {how}: give the container more memory or prepare it elsewhere"
     return f"preparing the model ended with status {status}: {' | '.join(said)}"

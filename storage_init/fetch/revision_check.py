@@ -1,4 +1,4 @@
-"""Asking for a source's revision beside other work, with an answer at hand if none comes."""
+"""Resolve a source's revision in a thread while other work goes on."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from storage_init.base.uris import shown
 if TYPE_CHECKING:
     from storage_init.format.package import Source
 
-# Somebody waits, and there is something to serve.
+# A pod waits and the store has an older version to serve, so give up soon.
 RETRIES = 1
 PATIENCE_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
 
-class Question:
-    """``sources.resolve`` in a thread that ends with the process, if not before.
+class RevisionCheck:
+    """A call of ``sources.resolve`` in a daemon thread.
 
-    ``patient``: whether to try as often, and to wait as long, as where there is no other way.
+    ``patient``: retry and wait as usual, because there is no older version to fall back to.
     """
 
     def __init__(self, uri: str, *, patient: bool) -> None:
@@ -37,11 +37,11 @@ class Question:
         threading.Thread(target=self._ask, name="resolve", daemon=True).start()
 
     def answer(self) -> Source:
-        """The source at the revision it has now.
+        """Wait for the source at its present revision.
 
         Raises:
-            UnreachableError: no answer, or none in time.
-            WarmstartError: what ``sources.resolve`` raises.
+            UnreachableError: the source does not answer, or not in time.
+            WarmstartError: any other error of ``sources.resolve``.
         """
         if self._patient:
             return self._answer.result()
@@ -57,5 +57,5 @@ class Question:
         try:
             retries = None if self._patient else RETRIES
             self._answer.set_result(sources.resolve(self._uri, retries))
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+        except BaseException as error:  # noqa: BLE001 - ``answer`` raises it again
             self._answer.set_exception(error)

@@ -1,1 +1,6 @@
-"""TODO: storage_init/store."""
+"""The store: models on a file system, published atomically and found by name, version or key.
+
+This room owns the store's layout, publication, leases, counters and maintenance commands
+(``python -m storage_init.store``). It may import ``format`` and ``base``. It must never know where
+a model came from or how it is fetched: ``sources`` and ``fetch`` are closed to it.
+"""

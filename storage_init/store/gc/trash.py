@@ -1,16 +1,15 @@
-"""Taking things out of a store: one rename out of sight, a last look, and only then deletion.
+"""Remove things from a store: rename them out of sight, check once more, and only then delete.
 
     .staging/gc-<id>/<model>@<version>      taken away; may still be put back
-    .staging/gc-<id>/doomed-<id>            decided: never put back, deleted by whoever finds it
+    .staging/gc-<id>/doomed-<id>            never put back; any collector that finds it deletes it
 
-Each step is one rename, which exactly one process wins, so any number of collectors and
-publishers may be at it, and a collector that is killed leaves nothing that a reader could see half.
+Each step is one rename, which exactly one process wins. So collectors and publishers can run side
+by side, and readers never see a part of a version, even if a collector is killed.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import uuid
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from storage_init.base.errors import StoreError
 from storage_init.format.package import PACKAGE_FILE
 from storage_init.store.inventory import current_target
 from storage_init.store.layout import STAGING, clock_of
+from storage_init.store.publish import fsync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,7 +82,7 @@ class Trash:
         """False if another version of it was in the way and has been taken away since."""
         try:
             taken.rename(target)
-            _sync(target.parent)
+            fsync(target.parent)
         except FileNotFoundError:
             pass  # another collector has put it back
         except OSError:
@@ -162,11 +162,3 @@ def delete(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

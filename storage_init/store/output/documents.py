@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from storage_init.format.package import Package
-    from storage_init.store.gc.collector import Outcome
+    from storage_init.store.gc.collect import Outcome
     from storage_init.store.inventory import Version
     from storage_init.store.output.stats import StoreStats
     from storage_init.store.verification import Verified

@@ -12,9 +12,9 @@ import pytest
 
 from benchmarks.harness.process import predictor
 from storage_init import sources
-from storage_init.fetch import preparing as packaging
+from storage_init.fetch import preparing
 from storage_init.fetch.filling import Cache, Cached
-from storage_init.fetch.preparing import PackagingError, can_package, package
+from storage_init.fetch.preparing import PreparationError, can_prepare, prepare
 from storage_init.format.verify import verify
 from storage_init.running.activations import probabilities
 from storage_init.running.runtime import Tokenizer, input_names, open_session, run_answer
@@ -57,7 +57,7 @@ def no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_torch")
 @pytest.mark.parametrize("kind", ["classifier", "embedder"])
-def test_an_onnx_repository_is_packaged_without_torch_and_served_as_its_own_graph_answers(
+def test_an_onnx_repository_is_prepared_without_torch_and_served_as_its_own_graph_answers(
     kind: str,
     tmp_path: Path,
     request: pytest.FixtureRequest,
@@ -66,8 +66,8 @@ def test_an_onnx_repository_is_packaged_without_torch_and_served_as_its_own_grap
     caplog.set_level(logging.INFO)
     raw = export_onnx(request.getfixturevalue(kind), tmp_path / "raw")
     store = Store(tmp_path / "store")
-    assert can_package(raw) is None
-    version = package(sources.resolve(raw.as_uri()), raw, kind, store)
+    assert can_prepare(raw) is None
+    version = prepare(sources.resolve(raw.as_uri()), raw, kind, store)
 
     found = verify(version)
     assert version == store.resolve(kind)
@@ -88,9 +88,9 @@ def test_an_onnx_repository_is_packaged_without_torch_and_served_as_its_own_grap
 def test_a_second_pod_finds_what_the_first_one_prepared(classifier: Path, tmp_path: Path) -> None:
     raw = export_onnx(classifier, tmp_path / "raw")
     source = sources.resolve(raw.as_uri())
-    first = package(source, raw, "m", Store(tmp_path / "store"))
+    first = prepare(source, raw, "m", Store(tmp_path / "store"))
     written = (first / "package.json").stat().st_mtime_ns
-    assert package(source, raw, "m", Store(tmp_path / "store")) == first
+    assert prepare(source, raw, "m", Store(tmp_path / "store")) == first
     assert (first / "package.json").stat().st_mtime_ns == written
 
 
@@ -99,8 +99,8 @@ def test_a_step_that_fails_is_the_errors_own_sentence(classifier: Path, tmp_path
     raw = export_onnx(classifier, tmp_path / "raw")
     (raw / "model.onnx").write_bytes(b"not a graph")
     store = Store(tmp_path / "store")
-    with pytest.raises(PackagingError, match=r"^\[2/6\] export   .*model\.onnx cannot be read"):
-        package(sources.resolve(raw.as_uri()), raw, "m", store)
+    with pytest.raises(PreparationError, match=r"^\[2/6\] export   .*model\.onnx cannot be read"):
+        prepare(sources.resolve(raw.as_uri()), raw, "m", store)
     assert store.names() == []
     assert list((store.root / ".staging").iterdir()) == []
 
@@ -109,8 +109,8 @@ def test_a_step_that_fails_is_the_errors_own_sentence(classifier: Path, tmp_path
 def test_pytorch_weights_are_exported_only_where_torch_is(classifier: Path, tmp_path: Path) -> None:
     # This process has torch, the one that it starts has not.
     raw = shutil.copytree(classifier, tmp_path / "raw")
-    with pytest.raises(PackagingError, match="exporting PyTorch weights needs transformers"):
-        package(sources.resolve(raw.as_uri()), raw, "m", Store(tmp_path / "store"))
+    with pytest.raises(PreparationError, match="exporting PyTorch weights needs transformers"):
+        prepare(sources.resolve(raw.as_uri()), raw, "m", Store(tmp_path / "store"))
 
 
 def test_of_a_repository_with_both_each_image_makes_what_it_can_and_takes_no_others_for_it(
@@ -127,7 +127,7 @@ def test_of_a_repository_with_both_each_image_makes_what_it_can_and_takes_no_oth
     source = sources.resolve(raw.as_uri())
 
     with monkeypatch.context() as no_torch:
-        no_torch.setattr(packaging, "TORCH_TOOLS", ("no_torch_here",))
+        no_torch.setattr(preparing, "TORCH_TOOLS", ("no_torch_here",))
         graph = cache.obtain(source)
         assert not graph.hit
         assert cache.obtain(source) == Cached(graph.folder, hit=True)
@@ -142,7 +142,7 @@ def test_of_a_repository_with_both_each_image_makes_what_it_can_and_takes_no_oth
     assert cache.obtain(source) == Cached(exported.folder, hit=True)
 
     with monkeypatch.context() as no_torch:
-        no_torch.setattr(packaging, "TORCH_TOOLS", ("no_torch_here",))
+        no_torch.setattr(preparing, "TORCH_TOOLS", ("no_torch_here",))
         assert cache.obtain(source) == Cached(exported.folder, hit=True), "made by who can do more"
 
 

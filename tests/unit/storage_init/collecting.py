@@ -11,7 +11,7 @@ from storage_init.store.layout import STAGING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage_init.store.gc.collector import Outcome
+    from storage_init.store.gc.collect import Outcome
     from storage_init.store.layout import Store
 
 DAY = 86400.0

@@ -1,4 +1,4 @@
-"""Packaging: what this image can prepare, and what comes back from the pipeline's process.
+"""Preparing: what this image can prepare, and what comes back from the pipeline's process.
 
 The process is a real one; where its behaviour matters more than its work, a folder named
 ``pipeline`` in the current directory is run in the product's place.
@@ -15,8 +15,14 @@ import pytest
 
 from storage_init import sources
 from storage_init.base.errors import SourceError
-from storage_init.fetch import preparing as packaging
-from storage_init.fetch.preparing import PackagingError, bring, can_package, package, usable_weights
+from storage_init.fetch import preparing
+from storage_init.fetch.preparing import (
+    PreparationError,
+    bring,
+    can_prepare,
+    prepare,
+    usable_weights,
+)
 from storage_init.format.package import Source
 from storage_init.format.verify import list_files
 from storage_init.store.layout import Store
@@ -44,30 +50,32 @@ def raw(classifier: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: Path) -> Callable[[str], Path]:
-    """Package ``raw`` with this code run as ``python -m pipeline``."""
+    """Prepare ``raw`` with this code run as ``python -m pipeline``."""
 
     def run(code: str, weights: Weights = "safetensors") -> Path:
         (tmp_path / "pipeline").mkdir()
+        # A package, which is found before the real one; a folder without this file would not be.
+        (tmp_path / "pipeline" / "__init__.py").touch()
         (tmp_path / "pipeline" / "__main__.py").write_text(f"import os, sys\n{code}\n")
         monkeypatch.chdir(tmp_path)
-        return package(SOURCE, raw, "m", Store(tmp_path / "store"), weights)
+        return prepare(SOURCE, raw, "m", Store(tmp_path / "store"), weights)
 
     return run
 
 
-def test_a_repository_with_a_graph_can_be_packaged(raw: Path) -> None:
-    assert can_package(raw) is None
+def test_a_repository_with_a_graph_can_be_prepared(raw: Path) -> None:
+    assert can_prepare(raw) is None
 
 
 def test_pytorch_weights_need_torch(
     classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packaging, "TORCH_TOOLS", ("pipeline", "no_torch_here"))
-    why = can_package(classifier)
+    monkeypatch.setattr(preparing, "TORCH_TOOLS", ("pipeline", "no_torch_here"))
+    why = can_prepare(classifier)
     assert why is not None
     assert "weights need no_torch_here: use the warmstart/pipeline image, or" in why
     with pytest.raises(SourceError, match=r"hf://owner/name is not a prepared model, and .* need"):
-        package(SOURCE, classifier, "m", Store(tmp_path / "store"))
+        prepare(SOURCE, classifier, "m", Store(tmp_path / "store"))
     assert not (tmp_path / "store").exists()
 
 
@@ -78,7 +86,7 @@ def test_an_image_that_cannot_export_takes_the_graph_and_says_why(
     files = {"config.json": b"{}", "model.safetensors": b"weights", "onnx/model.onnx": b"graph"}
     source = sources.resolve(write_files(tmp_path / "both", files).as_uri())
     assert usable_weights() == "safetensors"
-    monkeypatch.setattr(packaging, "TORCH_TOOLS", ("pipeline", "no_torch_here"))
+    monkeypatch.setattr(preparing, "TORCH_TOOLS", ("pipeline", "no_torch_here"))
     assert usable_weights() == "onnx"
     assert bring(source, tmp_path / "d", usable_weights())
     assert list_files(tmp_path / "d") == {"config.json", "onnx/model.onnx"}
@@ -89,8 +97,8 @@ def test_an_image_that_cannot_export_takes_the_graph_and_says_why(
 def test_an_image_without_the_tools_says_what_to_install(
     raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packaging, "TOOLS", ("pipeline", "no_onnx_here", "onnx"))
-    assert can_package(raw) == "preparing it needs no_onnx_here: install warmstart[storage-init]"
+    monkeypatch.setattr(preparing, "TOOLS", ("pipeline", "no_onnx_here", "onnx"))
+    assert can_prepare(raw) == "preparing it needs no_onnx_here: install warmstart[storage-init]"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +113,7 @@ def test_a_folder_that_is_no_whole_model_is_named_with_what_it_lacks(
     raw: Path, absent: str, reason: str
 ) -> None:
     (raw / absent).unlink()
-    why = can_package(raw)
+    why = can_prepare(raw)
     assert why is not None
     assert reason in why
 
@@ -116,7 +124,7 @@ def test_the_command_gets_the_source_at_its_revision_with_the_files(
     got = stand_in("open('arguments', 'w').write('\\n'.join(sys.argv[1:]))\nprint('/store/v')")
     assert str(got) == "/store/v"
     assert (tmp_path / "arguments").read_text().splitlines() == [
-        "package",
+        "run",
         "--source=hf://owner/name",
         "--name=m",
         f"--store={tmp_path / 'store'}",
@@ -184,7 +192,7 @@ def test_the_marks_get_through_whatever_the_locale(
 def test_a_failure_is_one_sentence(
     stand_in: Callable[[str], Path], code: str, message: str
 ) -> None:
-    with pytest.raises(PackagingError, match=message) as failed:
+    with pytest.raises(PreparationError, match=message) as failed:
         stand_in(code)
     assert "\n" not in str(failed.value)
 
@@ -195,7 +203,7 @@ def test_a_process_that_is_stopped_stops_the_pipelines(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(packaging, "event", interrupted)
+    monkeypatch.setattr(preparing, "event", interrupted)
     with pytest.raises(KeyboardInterrupt):
         stand_in(
             "import time\n"

@@ -8,15 +8,15 @@ import pytest
 
 from storage_init import sources
 from storage_init.base.errors import SourceError, UnreachableError
-from storage_init.fetch import revision_check as question
-from storage_init.fetch.revision_check import Question
+from storage_init.fetch import revision_check
+from storage_init.fetch.revision_check import RevisionCheck
 from storage_init.format.package import Source
 
 URI = "hf://owner/model"
 SOURCE = Source(uri=URI, revision="a" * 40)
 
 
-@pytest.mark.parametrize(("patient", "retries"), [(True, None), (False, question.RETRIES)])
+@pytest.mark.parametrize(("patient", "retries"), [(True, None), (False, revision_check.RETRIES)])
 def test_the_answer_comes_and_patience_decides_how_often_is_tried(
     patient: bool, retries: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -27,7 +27,7 @@ def test_the_answer_comes_and_patience_decides_how_often_is_tried(
         return SOURCE
 
     monkeypatch.setattr(sources, "resolve", resolve)
-    assert Question(URI, patient=patient).answer() is SOURCE
+    assert RevisionCheck(URI, patient=patient).answer() is SOURCE
     assert asked == [(URI, retries)]
 
 
@@ -36,7 +36,7 @@ def test_an_error_is_raised_where_the_answer_is_waited_for(monkeypatch: pytest.M
         raise SourceError("gated")
 
     monkeypatch.setattr(sources, "resolve", refuse)
-    asked = Question(URI, patient=False)
+    asked = RevisionCheck(URI, patient=False)
     with pytest.raises(SourceError, match="gated"):
         asked.answer()
 
@@ -49,7 +49,7 @@ def test_who_does_not_answer_in_time_counts_as_down(monkeypatch: pytest.MonkeyPa
         return SOURCE
 
     monkeypatch.setattr(sources, "resolve", hang)
-    monkeypatch.setattr(question, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(revision_check, "PATIENCE_SECONDS", 0.0)
     with pytest.raises(UnreachableError, match=f"{URI}: no answer within 0 seconds"):
-        Question(URI, patient=False).answer()
+        RevisionCheck(URI, patient=False).answer()
     over.set()

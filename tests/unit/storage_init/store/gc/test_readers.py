@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.store.gc import openers, processes
+from storage_init.store.gc import processes
+from storage_init.store.gc import readers as gc_readers
 from storage_init.store.gc.processes import Process, snapshot
 from storage_init.store.gc.readers import Readers, readers_of
 
@@ -81,32 +82,32 @@ COMMAND = (processes.PROC / "self" / "comm").read_text().strip()
 def test_the_kernel_tells_of_a_holder_that_proc_does_not_show(
     file: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not openers.can_tell(file.parent):
+    if not gc_readers.can_tell(file.parent):
         pytest.skip("this file system does not tell who has a file open")
     monkeypatch.setattr(processes, "PROC", file.parent / "no processes")
     monkeypatch.setattr(processes, "snapshot", lambda _: processes.Snapshot())
     readers = Readers(device(file), leases=True)
     with held(file, how):
-        assert openers.is_open(file) is True
+        assert gc_readers.is_open(file) is True
         found = readers.of(file.parent)
         assert found == "weights is held open by a process that cannot be seen from here"
-    assert openers.is_open(file) is False
+    assert gc_readers.is_open(file) is False
     assert readers.of(file.parent) is None
 
 
 def test_asking_the_kernel_leaves_nothing_and_does_not_hinder_a_reader(file: Path) -> None:
     for _ in range(50):
-        openers.is_open(file)
+        gc_readers.is_open(file)
         assert file.read_bytes() == b"weights"
-    openers.can_tell(file.parent)
+    gc_readers.can_tell(file.parent)
     assert list(file.parent.iterdir()) == [file]
 
 
 def test_the_kernel_says_nothing_of_what_is_not_there_or_a_link(file: Path) -> None:
     link = file.with_name("link")
     link.symlink_to(file)
-    assert openers.is_open(file.with_name("none")) is None
-    assert openers.is_open(link) is None
+    assert gc_readers.is_open(file.with_name("none")) is None
+    assert gc_readers.is_open(link) is None
 
 
 def fake_process(
@@ -185,7 +186,7 @@ def test_a_doubt_counts_only_where_the_kernel_does_not_tell(
     assert found == (
         "process 1 (init) and 1 more may hold it open and cannot be looked into by this user"
     )
-    if openers.can_tell(file.parent):
+    if gc_readers.can_tell(file.parent):
         assert Readers(device(file), leases=True).of(file.parent) is None
 
 
