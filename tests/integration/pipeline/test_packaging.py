@@ -109,7 +109,7 @@ def test_a_step_that_fails_is_the_errors_own_sentence(classifier: Path, tmp_path
 def test_pytorch_weights_are_exported_only_where_torch_is(classifier: Path, tmp_path: Path) -> None:
     # This process has torch, the one that it starts has not.
     raw = shutil.copytree(classifier, tmp_path / "raw")
-    with pytest.raises(PreparationError, match="exporting PyTorch weights needs transformers"):
+    with pytest.raises(PreparationError, match="exporting PyTorch weights needs torch"):
         prepare(sources.resolve(raw.as_uri()), raw, "m", Store(tmp_path / "store"))
 
 

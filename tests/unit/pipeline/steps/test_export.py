@@ -40,7 +40,7 @@ def test_a_fast_tokenizer_that_transformers_would_not_save_is_copied(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The original would answer with the tokenizer that is named here, and cannot.
-    monkeypatch.setattr("pipeline.steps.export.Yardstick.make", lambda *_: None)
+    monkeypatch.setattr("pipeline.steps.export.Baseline.make", lambda *_: None)
     path = workspace.source / "tokenizer_config.json"
     path.write_text(json.dumps({"tokenizer_class": "XLMTokenizer"}))
     export(workspace, Recipe())
