@@ -66,7 +66,7 @@ def test_a_pod_that_restarts_finds_its_destination_whole(pods: Pods) -> None:
     assert (pods.destination(1) / "package.json").stat().st_ino == before
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_of_sixteen_at_once_one_downloads(rounds: int, tmp_path: Path, repository: Path) -> None:
     for attempt in range(rounds):
         with hub({"owner/prepared": repository}) as server:
@@ -118,7 +118,7 @@ def wait_for_all_but_big(pods: Pods) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rounds", "processes"), [(3, 6), pytest.param(20, 16, marks=pytest.mark.slow)]
+    ("rounds", "processes"), [(1, 6), pytest.param(20, 16, marks=pytest.mark.slow)]
 )
 def test_where_the_first_holder_is_killed_half_way_nothing_that_it_had_is_fetched_again(
     rounds: int, processes: int, tmp_path: Path, repository: Path
@@ -168,7 +168,7 @@ def test_a_model_of_the_store_is_linked_by_name(pods: Pods) -> None:
     assert "has no other (it has models m)" in missing.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("moments", [10, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("moments", [5, pytest.param(200, marks=pytest.mark.slow)])
 def test_killed_at_any_moment_a_fetch_leaves_nothing_that_does_not_verify(
     moments: int, pods: Pods, server: Hub
 ) -> None:

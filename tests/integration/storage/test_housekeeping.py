@@ -325,7 +325,7 @@ def test_collectors_publishers_and_readers_at_once_end_with_a_whole_store(store:
     publish_fake(store)
     context = multiprocessing.get_context("fork")
     read = context.Value("i", 0)
-    until = time.monotonic() + 4
+    until = time.monotonic() + 2
     workers = [
         *(context.Process(target=_publish, args=(store.root, n, until)) for n in range(2)),
         *(context.Process(target=_collect, args=(store.root, until)) for _ in range(2)),

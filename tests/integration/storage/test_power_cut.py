@@ -90,7 +90,7 @@ def _after_cut(disk: Disk, tmp_path: Path) -> list[str]:
         return found
 
 
-@pytest.mark.parametrize("moments", [30, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("moments", [10, pytest.param(200, marks=pytest.mark.slow)])
 def test_after_a_power_cut_every_version_that_can_be_resolved_is_whole(
     moments: int, tmp_path: Path
 ) -> None:

@@ -102,17 +102,21 @@ def publish_in_child(
     return run_in_child(root, step, interrupt, work)
 
 
+# The default run interrupts at every third step; the scenarios share most of their steps.
+EVERY = pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+
+
 def attempts(
-    pristine: Path, scenario: Scenario, interrupt: Callable[[], None]
-) -> Iterator[tuple[int, Store]]:
-    """The exit code and the store after each interruption, from the first step to the last."""
-    for step in range(1, 1000):
+    pristine: Path, scenario: Scenario, interrupt: Callable[[], None], every: int
+) -> Iterator[tuple[int, int, Store]]:
+    """The step, the exit code and the store after an interruption at each ``every``-th step."""
+    for step in range(1, 1000, every):
         root = pristine.with_name(f"step-{step}")
         shutil.copytree(pristine, root, symlinks=True)
         code = publish_in_child(root, scenario, step, interrupt)
         if code == FINISHED:
             return
-        yield code, Store(root)
+        yield step, code, Store(root)
         shutil.rmtree(root)
     pytest.fail("the publication never came to its end")
 
@@ -129,18 +133,19 @@ def state(store: Store) -> tuple[str | None, set[str], Path | None]:
     return current, versions, found and found.relative_to(store.root)
 
 
+@EVERY
 def test_a_publication_killed_at_any_step_leaves_a_whole_current_version(
-    pristine: Path, scenario: Scenario
+    pristine: Path, scenario: Scenario, every: int
 ) -> None:
     old, old_versions, _ = state(Store(pristine))
     finished = pristine.with_name("finished")
     shutil.copytree(pristine, finished, symlinks=True)
     new = publish_fake(Store(finished), scenario.files, key=scenario.key).name
 
-    steps = 0
-    for code, store in attempts(pristine, scenario, die):
+    last = 0
+    for step, code, store in attempts(pristine, scenario, die, every):
         assert code == -signal.SIGKILL
-        steps += 1
+        last = step
         current, versions, _ = state(store)
         assert current in (old, new)
         assert old_versions <= versions
@@ -152,14 +157,15 @@ def test_a_publication_killed_at_any_step_leaves_a_whole_current_version(
         assert versions == old_versions | {new}
         assert found == following.relative_to(store.root)
     # At least every file written and sealed, the two renames and the links around them.
-    assert steps > 2 * len(FILES)
+    assert last > 2 * len(FILES)
 
 
+@EVERY
 def test_a_publication_that_finds_the_disk_full_at_any_step_leaves_current_as_it_was(
-    pristine: Path, scenario: Scenario
+    pristine: Path, scenario: Scenario, every: int
 ) -> None:
     old, old_versions, _ = state(Store(pristine))
-    for step, (code, store) in enumerate(attempts(pristine, scenario, find_the_disk_full), 1):
+    for step, code, store in attempts(pristine, scenario, find_the_disk_full, every):
         # What cannot be cleaned up stays: the publication is a success nevertheless.
         assert code in (REFUSED, SUCCEEDED), f"step {step}"
         current, versions, _ = state(store)
