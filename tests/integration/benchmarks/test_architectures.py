@@ -26,7 +26,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "models.md"
     ("name", "task"),
     [
         ("XLM-RoBERTa", "tokens"),
-        ("ConvBERT", "embedding"),
+        pytest.param("ConvBERT", "embedding", marks=pytest.mark.slow),
     ],
 )
 def test_an_architecture_answers_as_its_original(name: str, task: str, tmp_path: Path) -> None:

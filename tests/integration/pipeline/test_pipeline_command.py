@@ -44,6 +44,7 @@ def without_measurements(package: Package, speed: Speed) -> Package:
     )
 
 
+@pytest.mark.slow  # KFP starts seven interpreters
 def test_the_command_and_kfps_local_runner_publish_the_same_version(
     classifier: Path, tmp_path: Path
 ) -> None:

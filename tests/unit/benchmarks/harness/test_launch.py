@@ -41,15 +41,16 @@ def test_a_module_has_byte_code_once_it_was_compiled(
 
 
 def test_a_servers_children_count() -> None:
-    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
+    child = "held = bytearray(b'x' * 20_000_000); print('held', flush=True); input()"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         process = psutil.Process(parent.pid)
-        while not process.children():
-            pass
+        assert parent.stdout is not None
+        parent.stdout.readline()
         alone = process.memory_full_info().rss / 1e6
         both = memory(process)
-        assert both.rss > alone + 1
+        assert both.rss > alone + 20
         assert both.uss <= both.pss <= both.rss
         assert cpu_seconds(process) > 0
         parent.communicate(b"\n")
