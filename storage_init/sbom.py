@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from storage_init.base.errors import WarmstartError
-from storage_init.format.package import Package, read_package
+from storage_init.format.reading import read_package
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from storage_init.format.package import Package
 
 
 def bill_of_materials(package: Package, version: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.bare.plan import SessionOutcome
-from storage_init.format.package import read_package
+from storage_init.format.reading import read_package
 
 if TYPE_CHECKING:
     import onnxruntime as ort

@@ -9,16 +9,12 @@ two in ``package.sig`` (see ``storage_init.format.signing``).
 from __future__ import annotations
 
 import hashlib
-import os
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from storage_init.base.errors import PackageError, VerificationError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from storage_init.base.errors import PackageError
 
 FORMAT_VERSION = 2
 PACKAGE_FILE = "package.json"
@@ -355,55 +351,3 @@ def version_of(content: bytes) -> str:
 def digest_line(content: bytes) -> bytes:
     """What ``package.json.sha256`` holds: ``sha256sum -c`` reads it."""
     return f"{digest(content)}  {PACKAGE_FILE}\n".encode()
-
-
-def is_package(folder: Path) -> bool:
-    """Whether a folder claims to be a prepared model."""
-    return (folder / PACKAGE_FILE).exists() or (folder / DIGEST_FILE).exists()
-
-
-def read_package(folder: Path) -> tuple[Package, str]:
-    """Read a folder's ``package.json``, check it against its digest; the package and its version.
-
-    Raises:
-        PackageError: it is missing, too large, malformed, or of another format version.
-        VerificationError: it does not have the digest that stands beside it.
-    """
-    content = read_description(folder)
-    return decode(content, str(folder / PACKAGE_FILE)), version_of(content)
-
-
-def read_description(folder: Path) -> bytes:
-    """The bytes of a folder's ``package.json``, checked against its digest.
-
-    Raises:
-        PackageError: it is missing or too large.
-        VerificationError: it does not have the digest that stands beside it.
-    """
-    content = _read(folder / PACKAGE_FILE, MAX_PACKAGE_BYTES)
-    if _read(folder / DIGEST_FILE, MAX_PACKAGE_BYTES) != digest_line(content):
-        raise VerificationError(
-            str(folder), [f"{PACKAGE_FILE} does not have the digest in {DIGEST_FILE}"]
-        )
-    return content
-
-
-def read_signature(folder: Path) -> bytes | None:
-    """The bytes of a folder's ``package.sig``, None if there is none.
-
-    Raises:
-        PackageError: it is too large, or cannot be read.
-    """
-    path = folder / SIGNATURE_FILE
-    return _read(path, MAX_SIGNATURE_BYTES) if os.path.lexists(path) else None
-
-
-def _read(path: Path, limit: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
-    except OSError as error:
-        raise PackageError(f"{path} cannot be read: {error.strerror}") from error
-    if len(content) > limit:
-        raise PackageError(f"{path} is larger than {limit} bytes")
-    return content

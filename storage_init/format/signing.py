@@ -19,6 +19,7 @@ import msgspec
 from storage_init.base import variables
 from storage_init.base.errors import PackageError, SignatureError, SigningKeyError
 from storage_init.format import package as packages
+from storage_init.format import reading
 from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, Package
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def admit_source(folder: Path, where: str) -> None:
         SigningKeyError: a key cannot be used.
     """
     wanted = verify_key()
-    if wanted is None or packages.is_package(folder):
+    if wanted is None or reading.is_package(folder):
         check_signature(folder, wanted, where)
         return
     own = sign_key()
@@ -128,15 +129,15 @@ def check_signature(
     Raises:
         SignatureError: unsigned, signed by another key, altered, or not a prepared model.
         SigningKeyError: the key cannot be used, or the library is missing.
-        PackageError, VerificationError: as :func:`storage_init.format.package.read_package`.
+        PackageError, VerificationError: as :func:`storage_init.format.reading.read_package`.
     """
     if key is None:
         return
     where = where or str(folder)
     verifier = _verifier(key)
-    if not packages.is_package(folder):
+    if not reading.is_package(folder):
         raise SignatureError(where, "it is not a prepared model, so nobody signed it", _SIGN_IT)
-    content = packages.read_description(folder)
+    content = reading.read_description(folder)
     described = packages.decode(content, str(folder / PACKAGE_FILE))
     if package not in (None, described):
         raise SignatureError(where, f"{PACKAGE_FILE} changed while it was read", "Start again")
@@ -162,11 +163,11 @@ def sign(folder: Path, key: Path, signature: Path | None = None) -> None:
 
     Raises:
         SigningKeyError: the key cannot be used, or the library is missing.
-        PackageError, VerificationError: as :func:`storage_init.format.package.read_package`.
+        PackageError, VerificationError: as :func:`storage_init.format.reading.read_package`.
         OSError: the signature cannot be written.
     """
     signer = _signer(key)
-    content = packages.read_description(folder)
+    content = reading.read_description(folder)
     described = packages.decode(content, str(folder / PACKAGE_FILE))
     digests = _library().KnownDigests(described.name, _digests(described, content))
     signer.sign(digests, signature or folder / SIGNATURE_FILE)
@@ -175,7 +176,7 @@ def sign(folder: Path, key: Path, signature: Path | None = None) -> None:
 def _check_form(folder: Path, where: str) -> None:
     """Tell a signature that is missing, too large or cut off from one that is not the right one."""
     try:
-        content = packages.read_signature(folder)
+        content = reading.read_signature(folder)
     except PackageError as error:
         raise SignatureError(where, str(error), _SIGN_ANEW) from error
     if content is None:

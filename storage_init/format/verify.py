@@ -17,8 +17,8 @@ from storage_init.format.package import (
     SIGNATURE_FILE,
     FileEntry,
     Package,
-    read_package,
 )
+from storage_init.format.reading import read_package
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from storage_init.base.errors import PackageError, StoreError
 from storage_init.base.hashing import sha256_file
 from storage_init.format import package as packages
-from storage_init.format import signing
+from storage_init.format import reading, signing
 from storage_init.format.package import (
     DIGEST_FILE,
     PACKAGE_FILE,
@@ -94,7 +94,7 @@ def adopt(store: Store, staged: Path) -> Path:
         StoreError: the store cannot be written; ``current`` is as it was.
     """
     with readable_errors(store):
-        package, version = packages.read_package(staged)
+        package, version = reading.read_package(staged)
         version = _commit(store, staged, package, version)
         if store.current(package.name) is None:
             swap_link(store, store.model_folder(package.name) / "current", f"versions/{version}")
