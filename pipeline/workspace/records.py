@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from storage_init.format.verify import list_files
-from storage_init.store.publish import fsync
+from storage_init.base.files import fsync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from predictor.errors import NoVariantError
 from predictor.loading.variants import Runtime, choose
 from storage_init.base.errors import VerificationError
-from storage_init.base.proc_links import leads_by_name
+from storage_init.base.files import leads_by_name
 from storage_init.format.reading import is_package, read_package
 from storage_init.format.signing import check_signature
 from storage_init.format.verify import check_files

@@ -74,3 +74,25 @@ def _stat_all(folder: Path) -> Iterator[os.stat_result]:
     for entry in entries(folder):
         with suppress(OSError):
             yield entry.stat(follow_symlinks=False)
+
+
+def leads_by_name(path: Path) -> bool:
+    """Return whether following a path's links by name leads to the file that the path opens.
+
+    It does not below a link such as ``/proc/N/root/models``, through which KServe gives a
+    predictor the files of its modelcar (``oci://``): only the kernel can follow that link. Its
+    text names a folder that does not exist in this container, or a different one.
+    """
+    try:
+        return path.resolve().samefile(path)
+    except OSError:
+        return False
+
+
+def fsync(path: Path) -> None:
+    """Write a file or folder to disk and wait until it is there."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime as ort
 
 from storage_init.base.errors import PackageError, ProviderError
-from storage_init.base.proc_links import leads_by_name
+from storage_init.base.files import leads_by_name
 from storage_init.running import providers
 
 if TYPE_CHECKING:

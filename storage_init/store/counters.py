@@ -24,7 +24,7 @@ import msgspec
 
 from storage_init.base.errors import PackageError
 from storage_init.format.package import check_name
-from storage_init.store.publish import fsync
+from storage_init.base.files import fsync
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import PackageError, StoreError
+from storage_init.base.files import fsync
 from storage_init.base.hashing import sha256_file
 from storage_init.format import package as packages
 from storage_init.format import reading, signing
@@ -226,12 +227,3 @@ def make_folder(folder: Path) -> None:
         new.mkdir(exist_ok=True)
         new.chmod(FOLDER_MODE)
         fsync(new.parent)
-
-
-def fsync(path: Path) -> None:
-    """Bring a file or folder to disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storage_init.base.settings import Settings
+from storage_init.base.variables import Settings
 from storage_init.base.variables import SettingError
 
 
