@@ -227,7 +227,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read the 
+        """Read the
 
         Raises:
             SettingError: names the variable and what it may be.

@@ -35,7 +35,7 @@ from storage_init.format.verify import verify
 from storage_init.store import resolutions
 from storage_init.store.layout import STAGING
 from storage_init.store.lease import Lease, LeaseWatcher
-from storage_init.store.publish import (adopt, discard, make_folder, readable_errors, swap_link)
+from storage_init.store.publish import adopt, discard, make_folder, readable_errors, swap_link
 
 if TYPE_CHECKING:
     from pathlib import Path

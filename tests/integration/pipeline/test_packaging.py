@@ -14,7 +14,7 @@ from benchmarks.harness.process import predictor
 from storage_init import sources
 from storage_init.fetch import preparing
 from storage_init.fetch.filling import Cache, Cached
-from storage_init.fetch.preparing import (PreparationError, can_prepare, prepare)
+from storage_init.fetch.preparing import PreparationError, can_prepare, prepare
 from storage_init.format.verify import verify
 from storage_init.running.activations import probabilities
 from storage_init.running.session import input_names, open_session, run_answer

@@ -16,7 +16,13 @@ import pytest
 from storage_init import sources
 from storage_init.base.errors import SourceError
 from storage_init.fetch import preparing
-from storage_init.fetch.preparing import (PreparationError, bring, can_prepare, prepare, usable_weights)
+from storage_init.fetch.preparing import (
+    PreparationError,
+    bring,
+    can_prepare,
+    prepare,
+    usable_weights,
+)
 from storage_init.format.package import Source
 from storage_init.format.verify import list_files
 from storage_init.store.layout import Store

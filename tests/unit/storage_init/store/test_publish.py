@@ -19,7 +19,7 @@ from storage_init.base.hashing import sha256_file
 from storage_init.format.signing import check_signature
 from storage_init.format.verify import verify
 from storage_init.store.layout import Store
-from storage_init.store.publish import (describe_files, publish)
+from storage_init.store.publish import describe_files, publish
 from tests.support.models.keys import key_pair, needs_signing
 from tests.unit.storage_init.fakes import (
     FILES,
