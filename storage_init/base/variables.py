@@ -1,6 +1,7 @@
-"""Every variable that the storage initializer reads; KServe fixes its arguments, so there are none.
+"""The storage initializer's settings: environment variables, because KServe fixes its arguments.
 
-The pipeline and the store's commands read some of them, too.
+The pipeline and the store's commands read some of these variables too. The predictor's flags use
+the same kinds of values, so that all programs report a wrong value in the same words.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no":
 
 @dataclass(frozen=True)
 class Kind(Generic[T_co]):
-    """``words`` say in a reference what is taken; all else is an ``ArgumentTypeError``."""
+    """A parser of one kind of setting; ``words`` describe the kind in the reference.
+
+    ``parse`` raises ``ArgumentTypeError`` for a text that is not of this kind.
+    """
 
     words: str
     parse: Callable[[str], T_co]
@@ -37,7 +41,7 @@ class Kind(Generic[T_co]):
 
 
 def at_least(lowest: int) -> Kind[int]:
-    """Whole numbers from one up."""
+    """Return the kind of whole numbers that are at least ``lowest``."""
 
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdecimal()) or int(text) < lowest:
@@ -48,7 +52,7 @@ def at_least(lowest: int) -> Kind[int]:
 
 
 def one_of(*choices: str) -> Kind[str]:
-    """Some words and no others."""
+    """Return the kind of texts that are one of ``choices``."""
 
     def parse(text: str) -> str:
         if text not in choices:
@@ -89,7 +93,7 @@ def _some_seconds(text: str) -> float:
 
 
 def _key_file(text: str) -> Path:
-    # Not the same as unset: whoever meant to demand signatures is not to go without.
+    # An empty value is an error: a typo must not turn signatures off.
     if not text:
         raise argparse.ArgumentTypeError("name a PEM file, or do not set it")
     return Path(text)
@@ -105,12 +109,12 @@ TEXT = Kind("text", str)
 
 
 class SettingError(WarmstartError):
-    """A variable has a value that it cannot have."""
+    """A variable has a value that is not allowed."""
 
 
 @dataclass(frozen=True)
 class Variable(Generic[T]):
-    """One variable of the environment; ``meaning`` is its documentation."""
+    """One environment variable; ``meaning`` is its text in the reference."""
 
     name: str
     kind: Kind[T]
@@ -118,10 +122,10 @@ class Variable(Generic[T]):
     meaning: str
 
     def read(self, environ: Mapping[str, str] = os.environ) -> T:
-        """Its value; the default where it is unset or empty.
+        """Return the variable's value, or the default if it is unset or empty.
 
         Raises:
-            SettingError: names the variable, and says what it may be.
+            SettingError: the value is not allowed; the message names the variable and its kind.
         """
         text = environ.get(self.name)
         if not text:
@@ -136,68 +140,69 @@ STORE: Variable[Path | None] = Variable(
     "WARMSTART_STORE",
     FOLDER,
     None,
-    "the store, on a volume that pods share; the first pod of a revision fills it, the others hit. "
-    "Without one each destination is filled from its source",
+    "the store, on a volume that pods share; the first pod that needs a revision fills it and the "
+    "others read it. Without a store, each pod downloads from the source",
 )
 SIGN_KEY: Variable[Path | None] = Variable(
     "WARMSTART_SIGN_KEY",
     KEY_FILE,
     None,
-    "PEM file of the private key that signs what is prepared; also read by the pipeline and by "
+    "PEM file of the private key that signs prepared models; also read by the pipeline and by "
     "`storage_init.store sign`. Set and empty is an error",
 )
 VERIFY_KEY: Variable[Path | None] = Variable(
     "WARMSTART_VERIFY_KEY",
     KEY_FILE,
     None,
-    "PEM file of the public key that everything must verify with, else it is refused; also read by "
+    "PEM file of the public key that every model must verify with or be refused; also read by "
     "the predictor and by `storage_init.store verify`. Set and empty is an error",
 )
 LEASE_SECONDS = Variable(
     "WARMSTART_LEASE_SECONDS",
     SOME_SECONDS,
     15.0,
-    "how long a pod that fetches may be silent before another takes over",
+    "how long a pod that fetches may give no sign of life before another pod takes over",
 )
 UNREACHABLE = Variable(
     "WARMSTART_UNREACHABLE",
     one_of("fallback", "refuse"),
     "fallback",
-    "where a source's server is down: `fallback` to the version that the URI last led to, verified "
-    "and with a warning, or `refuse`",
+    "if a source's server is down: `fallback` uses the version that the URI last led to, verified "
+    "and with a warning; `refuse` fails",
 )
 RECHECK_SECONDS = Variable(
     "WARMSTART_RECHECK_SECONDS",
     SECONDS,
     0.0,
-    "for how long what one pod was told of a source's revision holds for the others; 0 asks each "
-    "time",
+    "how long pods reuse the revision that one of them read from a source; 0 makes every pod ask "
+    "the source",
 )
 RETRIES = Variable(
     "WARMSTART_RETRIES",
     at_least(0),
     5,
-    "attempts after a passing failure of a source, with waits that double up to 30 s; each MiB "
-    "that arrives starts the count anew",
+    "retries after a temporary failure of a source, with waits that double up to 30 s; each MiB "
+    "that arrives resets the count",
 )
 MAX_MODEL_BYTES = Variable(
     "WARMSTART_MAX_MODEL_BYTES",
     at_least(1),
     64 << 30,
-    "bytes of the largest model that is accepted, unpacked; the default is 64 GiB",
+    "largest model that is accepted, in bytes, unpacked; the default is 64 GiB",
 )
 ALLOW_PICKLES = Variable(
     "WARMSTART_ALLOW_PICKLES",
     FLAG,
     False,
-    "fetch pickled weights of a raw repository that has no others; nothing here unpickles them",
+    "fetch pickled weights from a raw repository that has no other weights; this program never "
+    "unpickles them",
 )
 ALLOW_HTTP = Variable(
     "WARMSTART_ALLOW_HTTP",
     FLAG,
     False,
-    "take `http://` sources from other machines than this one; nothing protects them on their way "
-    "but a `#sha256=`",
+    "accept `http://` sources on other machines; only a `#sha256=` in the URI protects what is "
+    "downloaded from them",
 )
 PVC_DIR = Variable(
     "WARMSTART_PVC_DIR",
@@ -206,7 +211,7 @@ PVC_DIR = Variable(
     "where the claim of a `pvc://` source is mounted in this container",
 )
 LOG_FORMAT = Variable(
-    "WARMSTART_LOG_FORMAT", one_of("text", "json"), "text", "one line an event, as text or as JSON"
+    "WARMSTART_LOG_FORMAT", one_of("text", "json"), "text", "format of the log lines, one per event"
 )
 
 ALL: tuple[Variable[Any], ...] = (
@@ -217,7 +222,7 @@ ALL: tuple[Variable[Any], ...] = (
 
 @dataclass(frozen=True)
 class Settings:
-    """How this process uses a store, and logs."""
+    """How the storage initializer uses a store and writes its logs."""
 
     store: Path | None = STORE.default
     lease_seconds: float = LEASE_SECONDS.default
@@ -227,10 +232,10 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read the
+        """Read the settings from environment variables.
 
         Raises:
-            SettingError: names the variable and what it may be.
+            SettingError: a value is not allowed; the message names the variable and its kind.
         """
         return cls(
             store=STORE.read(environ),
