@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 
 
 def is_package(folder: Path) -> bool:
-    """Whether a folder claims to be a prepared model."""
+    """Return whether a folder claims to be a prepared model."""
     return (folder / PACKAGE_FILE).exists() or (folder / DIGEST_FILE).exists()
 
 
 def read_package(folder: Path) -> tuple[Package, str]:
-    """Read a folder's ``package.json``, check it against its digest; the package and its version.
+    """Read a folder's ``package.json`` and check its digest; return the package and its version.
 
     Raises:
         PackageError: it is missing, too large, malformed, or of another format version.
-        VerificationError: it does not have the digest that stands beside it.
+        VerificationError: its digest is not the one in ``package.json.sha256``.
     """
     content = read_description(folder)
     return decode(content, str(folder / PACKAGE_FILE)), version_of(content)
 
 
 def read_description(folder: Path) -> bytes:
-    """The bytes of a folder's ``package.json``, checked against its digest.
+    """Return the bytes of a folder's ``package.json`` after checking its digest.
 
     Raises:
         PackageError: it is missing or too large.
-        VerificationError: it does not have the digest that stands beside it.
+        VerificationError: its digest is not the one in ``package.json.sha256``.
     """
     content = _read(folder / PACKAGE_FILE, MAX_PACKAGE_BYTES)
     if _read(folder / DIGEST_FILE, MAX_PACKAGE_BYTES) != digest_line(content):
@@ -55,10 +55,10 @@ def read_description(folder: Path) -> bytes:
 
 
 def read_signature(folder: Path) -> bytes | None:
-    """The bytes of a folder's ``package.sig``, None if there is none.
+    """Return the bytes of a folder's ``package.sig``, or None if there is none.
 
     Raises:
-        PackageError: it is too large, or cannot be read.
+        PackageError: it is too large or cannot be read.
     """
     path = folder / SIGNATURE_FILE
     return _read(path, MAX_SIGNATURE_BYTES) if os.path.lexists(path) else None
