@@ -1,6 +1,6 @@
-"""``python -m storage_init.sbom FOLDER``: a prepared model as a CycloneDX bill of materials.
+"""``python -m storage_init.sbom FOLDER``: print a prepared model's bill of materials.
 
-Source: CycloneDX 1.6, JSON; a model is a component of the type "machine-learning-model".
+The format is CycloneDX 1.6 JSON; a model is a component of the type "machine-learning-model".
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def bill_of_materials(package: Package, version: str) -> dict[str, Any]:
-    """The model, where it came from, and each of its files with its digest."""
+    """Return the bill: the model, its source, its tools, and each of its files with its digest."""
     source = package.source
     model: dict[str, Any] = {
         "type": "machine-learning-model",
@@ -55,7 +55,7 @@ def bill_of_materials(package: Package, version: str) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print a folder's bill; 1 if it holds no prepared model."""
+    """Print the bill of a folder; return 1 if the folder holds no prepared model."""
     (folder,) = sys.argv[1:] if argv is None else argv
     try:
         package, version = read_package(Path(folder))

@@ -37,22 +37,22 @@ def open_session(
     precision: Precision | None = None,
     optimized: bool = True,
 ) -> ort.InferenceSession:
-    """A session over a graph whose weights ONNX Runtime maps from the file beside it.
+    """Open a session over a graph; ONNX Runtime maps the weights from the file beside it.
 
-    Any number of threads may call its ``run`` at once.
+    Any number of threads may call the session's ``run`` at once.
 
     Args:
         graph: the ONNX file.
-        threads: that share one inference.
-        lanes: calls of ``run`` side by side, where a provider must know.
+        threads: number of threads for one inference.
+        lanes: number of concurrent calls of ``run``, for providers that must know it.
         provider: ONNX Runtime's execution provider.
-        precision: what a provider that chooses computes in; None for that of the graph.
-        optimized: the graph was optimised when it was prepared; doing it again costs a start-up
-            most of its time.
+        precision: what the provider computes in, if it can choose; None for the graph's own.
+        optimized: the graph was optimised when it was prepared; optimising it again would take
+            most of the start-up time.
 
     Raises:
         PackageError: ONNX Runtime cannot load the graph.
-        ProviderError: the provider cannot be had here, or did not start.
+        ProviderError: the provider is not available here, or did not start.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -63,9 +63,9 @@ def open_session(
         if optimized
         else ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     )
-    # Shapes vary from batch to batch: a plan made for one is of no use to the next.
+    # Shapes vary from batch to batch, so a memory plan for one does not fit the next.
     options.enable_mem_pattern = False
-    # A thread that spins while it waits is charged to the pod's CPU quota.
+    # Threads that spin while they wait use up the pod's CPU quota.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     chosen = providers.configure(
         options, provider, precision=precision, lanes=lanes, threads=threads
@@ -80,7 +80,7 @@ def open_session(
         session = ort.InferenceSession(source, options, providers=chosen)
     except Exception as error:  # onnxruntime's exceptions share no base class
         raise PackageError(f"ONNX Runtime cannot load {graph}: {error}") from error
-    # Where a provider's own libraries are missing, ONNX Runtime goes on with the CPU.
+    # If a provider's own libraries are missing, ONNX Runtime falls back to the CPU.
     if provider not in session.get_providers():
         raise ProviderError(
             f"{provider} did not start: are its driver, its libraries and a device there?"
@@ -89,9 +89,9 @@ def open_session(
 
 
 def _weights_beside(graph: Path) -> dict[str, mmap]:
-    """Contents of a graph's other files, for one that ONNX Runtime cannot open by its name.
+    """Map the files beside a graph that ONNX Runtime cannot open by name.
 
-    It copies them to its heap; they must stay mapped until the session is there.
+    ONNX Runtime copies them to its heap; they must stay mapped until the session is open.
     """
     found = {}
     for path in graph.parent.iterdir():
@@ -102,12 +102,12 @@ def _weights_beside(graph: Path) -> dict[str, mmap]:
 
 
 def input_names(session: ort.InferenceSession) -> list[str]:
-    """The graph's inputs, in its own order."""
+    """Return the names of the graph's inputs, in the graph's order."""
     return [tensor.name for tensor in session.get_inputs()]
 
 
 def run_answer(session: ort.InferenceSession, feeds: Feeds) -> NDArray[Any]:
-    """The graph's first output, or [N, L, 2] of one that scores where a span starts and ends."""
+    """Return the graph's first output, or for question answering both, stacked to [N, L, 2]."""
     outputs = [output.name for output in session.get_outputs()]
     if not set(SPAN_OUTPUTS).issubset(outputs):
         only: NDArray[Any] = session.run(outputs[:1], feeds)[0]
@@ -116,7 +116,7 @@ def run_answer(session: ort.InferenceSession, feeds: Feeds) -> NDArray[Any]:
 
 
 def run_rows(session: ort.InferenceSession, feeds: Feeds, places: Places | None) -> NDArray[Any]:
-    """The answer's rows for a batch: [N, C] of the texts, or [R, C] of the tokens at ``places``."""
+    """Return a batch's output rows: [N, C] for texts, or [R, C] for the tokens at ``places``."""
     output = run_answer(session, feeds)
     if places is None:
         return output

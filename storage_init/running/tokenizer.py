@@ -25,31 +25,31 @@ if TYPE_CHECKING:
 TOKENIZER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 Feeds = dict[str, "NDArray[np.int64]"]
-# For each text of a batch, the tokens whose rows matter.
+# For each text of a batch, the positions of the tokens whose rows the answer needs.
 Places = list["NDArray[np.int64]"]
 
 
 class TextTooLongError(ValueError):
-    """A text has more tokens than the model takes and truncation was not wanted."""
+    """A text has more tokens than the model takes, and the request does not allow truncation."""
 
 
 class QuestionTooLongError(ValueError):
-    """The first text of a pair, which may not be cut, has more tokens than the model takes."""
+    """A question, which is never truncated, leaves no room for its context."""
 
 
 Cut = Literal["longest_first", "only_second"]
 
 
 def cut_of(task: Task) -> Cut:
-    """What of a pair a task's tokenizer may shorten: a question never."""
+    """Return which text of a pair a task's tokenizer may truncate, never a question."""
     return "only_second" if isinstance(task, QuestionAnswering) else "longest_first"
 
 
 class Tokenizer:
-    """A fast tokenizer that pads nothing and truncates to ``max_length`` tokens.
+    """A fast tokenizer that truncates to ``max_length`` tokens and does not pad.
 
-    ``cut``: what of a pair is shortened. Safe to use from several threads: encoding changes no
-    state.
+    ``cut`` says which text of a pair is truncated. Threads may share a tokenizer, because encoding
+    changes no state.
     """
 
     def __init__(
@@ -70,19 +70,19 @@ class Tokenizer:
 
     @property
     def model(self) -> tokenizers.Tokenizer:
-        """The library's own object; not to be changed."""
+        """The library's own tokenizer; callers must not change it."""
         return self._tokenizer
 
     @property
     def vocabulary_size(self) -> int:
-        """Token ids run from 0 to one less than this."""
+        """The number of token ids, added tokens included."""
         size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
         return size
 
     def encode(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, truncate: bool = True
     ) -> list[tokenizers.Encoding]:
-        """Token ids of each text, or of each text and its pair.
+        """Return the token ids of each text, or of each text and its pair.
 
         Raises:
             TextTooLongError: ``truncate`` is False and a text is longer than ``max_length``.
@@ -95,12 +95,16 @@ class Tokenizer:
         return encodings
 
     def encode_batch(self, batch: Sequence[str | tuple[str, str]]) -> list[tokenizers.Encoding]:
-        """Token ids of texts and of pairs of texts, mixed as they come, cut to ``max_length``."""
-        # "fast": without the offsets, which no graph takes.
+        """Return the token ids of texts and pairs of texts, in any mix, cut to ``max_length``.
+
+        Raises:
+            QuestionTooLongError: a question leaves no room for its context.
+        """
+        # The fast variant leaves out the offsets, which no graph takes.
         return self._encoded(self._tokenizer.encode_batch_fast, batch)
 
     def encode_aligned(self, batch: Sequence[str | tuple[str, str]]) -> list[tokenizers.Encoding]:
-        """As ``encode_batch``, with the place of each token in its text."""
+        """Like ``encode_batch``, with the position of each token in its text."""
         return self._encoded(self._tokenizer.encode_batch, batch)
 
     def _encoded(
@@ -110,7 +114,7 @@ class Tokenizer:
     ) -> list[tokenizers.Encoding]:
         try:
             return encode(batch)
-        except Exception as error:  # the library has no class of its own
+        except Exception as error:  # the library raises plain Exception
             if "Truncation error" not in str(error):
                 raise
             raise QuestionTooLongError(
@@ -118,13 +122,21 @@ class Tokenizer:
             ) from error
 
     def refuse_cut(self, encodings: Sequence[tokenizers.Encoding]) -> None:
-        """Raise TextTooLongError if one of these had to be cut."""
+        """Refuse encodings that were truncated.
+
+        Raises:
+            TextTooLongError: names the first such text.
+        """
         for index, encoding in enumerate(encodings):
             if encoding.overflowing:
                 raise TextTooLongError(f"text {index} has more than {self.max_length} tokens")
 
     def feeds(self, encodings: Sequence[tokenizers.Encoding], names: Sequence[str]) -> Feeds:
-        """Inputs for a session, INT64 [N, L], padded on the right to the longest text."""
+        """Return inputs for a session, INT64 [N, L], padded on the right to the longest text.
+
+        Raises:
+            PackageError: the graph has an input that a tokenizer does not make.
+        """
         shape = (len(encodings), max(len(encoding) for encoding in encodings))
         feeds: Feeds = {}
         for name in names:
@@ -145,8 +157,10 @@ def _column(encoding: tokenizers.Encoding, name: str) -> list[int]:
 
 
 def places_of(task: Task, tokenizer: Tokenizer, batch: Sequence[Sequence[int]]) -> Places | None:
-    """The tokens whose rows a task's answer is made of, for the ids of each text; None for a row a
-    text."""
+    """Return the token positions that a task reads in each text, or None for one row per text.
+
+    ``batch`` holds the token ids of each text.
+    """
     if isinstance(task, FillMask):
         mask = tokenizer.model.token_to_id(task.mask_token)
         return [np.flatnonzero(np.asarray(ids) == mask) for ids in batch]
