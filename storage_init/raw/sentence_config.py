@@ -175,7 +175,7 @@ def _check_modules(folder: Path, kinds: list[str]) -> None:
 
 
 def is_cross_encoder(folder: Path) -> bool:
-    """Return whether a folder states that it is a cross-encoder (sentence-transformers 5 or later)."""
+    """Return whether a folder states that it is a cross-encoder, as of sentence-transformers 5."""
     return _settings(folder).model_type == "CrossEncoder"
 
 
