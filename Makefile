@@ -107,12 +107,7 @@ lock: $(VENV)/.venv
 
 # Schemas of package and recipe, references of recipe and settings; a test compares them.
 schema: $(VENV)/.demo
-	$(BIN)/python -c 'from storage_init.format.schema import schema; print(schema(), end="")' \
-		> docs/package.schema.json
-	$(BIN)/python -m docs.generate.recipe docs
-	$(BIN)/python -m docs.generate.predictor docs
-	$(BIN)/python -m docs.generate.tables docs
-	env -u WARMSTART_STORE -u WARMSTART_KFP_ENDPOINT $(BIN)/python -m docs.generate.pipeline docs
+	$(BIN)/python -m docs.generate
 
 # Builds one image, tries it out, and pushes it if PUSH names a registry.
 image:

@@ -12,13 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.requests import TextMaker
-from storage_init.format.package import (
-    TOKENIZER_FILE,
-    Package,
-    TextEmbedding,
-    read_package,
-)
-from storage_init.running.runtime import Tokenizer
+from storage_init.format.package import TOKENIZER_FILE, Package, TextEmbedding
+from storage_init.format.reading import read_package
+from storage_init.running.tokenizer import Tokenizer
 from storage_init.store.layout import Store
 
 MINILM, DISTILBERT = "minilm", "distilbert"

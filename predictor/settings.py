@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from storage_init.base.cpus import usable_cpus
-from storage_init.base.values import FLAG, FOLDER, KEY_FILE, NUMBER, SECONDS, TEXT, Kind, at_least
+from storage_init.base.variables import (
+    FLAG,
+    FOLDER,
+    KEY_FILE,
+    NUMBER,
+    SECONDS,
+    TEXT,
+    Kind,
+    at_least,
+)
 from storage_init.running.providers import PROVIDERS
 
 if TYPE_CHECKING:

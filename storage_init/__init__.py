@@ -1,4 +1,3 @@
-"""The prepared-model format, the store that holds it and KServe's storage initializer.
-
-Both other programs import this package; it imports neither of them.
+"""The format of prepared models, the store that holds them, and KServe's storage initializer. The
+pipeline and the predictor import this package; it must never import either of them.
 """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from storage_init.base import logs
 from storage_init.base.errors import WarmstartError
-from storage_init.base.settings import Settings
+from storage_init.base.variables import Settings
 from storage_init.fetch.filling import Cache
 from storage_init.fetch.initializer import initialize
 from storage_init.format import signing

@@ -1,6 +1,6 @@
-"""``python -m storage_init.sbom FOLDER``: a prepared model as a CycloneDX bill of materials.
+"""``python -m storage_init.sbom FOLDER``: print a prepared model's bill of materials.
 
-Source: CycloneDX 1.6, JSON; a model is a component of the type "machine-learning-model".
+The format is CycloneDX 1.6 JSON; a model is a component of the type "machine-learning-model".
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from storage_init.base.errors import WarmstartError
-from storage_init.format.package import Package, read_package
+from storage_init.format.reading import read_package
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from storage_init.format.package import Package
+
 
 def bill_of_materials(package: Package, version: str) -> dict[str, Any]:
-    """The model, where it came from, and each of its files with its digest."""
+    """Return the bill: the model, its source, its tools, and each of its files with its digest."""
     source = package.source
     model: dict[str, Any] = {
         "type": "machine-learning-model",
@@ -53,7 +55,7 @@ def bill_of_materials(package: Package, version: str) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print a folder's bill; 1 if it holds no prepared model."""
+    """Print the bill of a folder; return 1 if the folder holds no prepared model."""
     (folder,) = sys.argv[1:] if argv is None else argv
     try:
         package, version = read_package(Path(folder))

@@ -24,7 +24,7 @@ def _loop(plan: LoopPlan) -> LoopOutcome:
     from benchmarks.bare.loop import Loop
     from benchmarks.bare.session import choose_graph, open_bare
     from storage_init.format.package import TOKENIZER_FILE
-    from storage_init.running.runtime import Tokenizer
+    from storage_init.running.tokenizer import Tokenizer
 
     package, choice = choose_graph(plan.folder, plan.variant)
     file, length = Path(plan.folder) / TOKENIZER_FILE, package.limits.max_length

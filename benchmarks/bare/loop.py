@@ -8,13 +8,13 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
 from benchmarks.bare.plan import LoopOutcome
-from storage_init.running.runtime import input_names
+from storage_init.running.session import input_names
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
     from benchmarks.bare.plan import LoopPlan
-    from storage_init.running.runtime import Tokenizer
+    from storage_init.running.tokenizer import Tokenizer
 
 # For each batch of a lane, when it ended and how many seconds it took.
 Ends = list[tuple[float, float]]

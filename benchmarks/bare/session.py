@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.bare.plan import SessionOutcome
-from storage_init.format.package import read_package
+from storage_init.format.reading import read_package
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -41,7 +41,7 @@ def open_bare(folder: str, choice: Choice, lanes: int = 1) -> ort.InferenceSessi
     """
     graph = Path(folder) / choice.graph
     if choice.provider != CPU:
-        from storage_init.running.runtime import open_session
+        from storage_init.running.session import open_session
 
         return open_session(
             graph, lanes=lanes, provider=choice.provider, precision=choice.precision

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from kserve import InferInput, InferRequest
 
-from storage_init.running.runtime import Feeds, Tokenizer
+from storage_init.running.tokenizer import Feeds, Tokenizer
 
 MODEL = "m"
 INFER_PATH = f"/v2/models/{MODEL}/infer"

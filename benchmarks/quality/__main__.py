@@ -31,7 +31,7 @@ from pipeline.workspace import evidence
 from pipeline.workspace.evidence import LayerSearch
 from storage_init.format.package import EVIDENCE_FILE
 from storage_init.raw.hf_config import read_facts
-from storage_init.running.runtime import open_session
+from storage_init.running.session import open_session
 
 NAME = "sentiment"
 ORIGINAL = "original, PyTorch"

@@ -1,14 +1,13 @@
-"""``python -m docs.generate.pipeline DOCS``: the reference of the pipeline's flags and form."""
+"""The reference of the pipeline's flags and of the form that KFP shows."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from docs.generate.tables import PAGE, Row, fill, shown, table
+from docs.generate.tables import Row, shown, table
 from pipeline.__main__ import make_parser
 from pipeline.kubeflow.graph import build
 
@@ -20,7 +19,10 @@ KINDS = {"STRING": "text", "BOOLEAN": "true or false"}
 
 
 def flags() -> str:
-    """Every flag of every command, in a Markdown table; made where no variable is a default."""
+    """Return a Markdown table of every flag of every command.
+
+    Defaults come from the environment: unset the variables that they are read from.
+    """
     commands: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
     for command, action in _actions():
         default = "needed" if action.required else shown(action.default or None)
@@ -35,7 +37,7 @@ def flags() -> str:
 
 
 def parameters() -> str:
-    """What KFP's form asks for, in a Markdown table."""
+    """Return a Markdown table of the parameters in KFP's form."""
     inputs: dict[str, Any] = build().component_spec.inputs
     rows = (
         Row(
@@ -50,7 +52,7 @@ def parameters() -> str:
 
 
 def _actions() -> Iterator[tuple[str, argparse.Action]]:
-    """The commands' flags; argparse has no public way to them."""
+    """Yield each command with each of its flags, which argparse does not make public."""
     (commands,) = (
         action
         for action in make_parser()._actions
@@ -72,9 +74,3 @@ def _kind(action: argparse.Action) -> str:
     if action.metavar:
         return f"`{action.metavar}`"
     return "path" if action.type is Path else "text"
-
-
-if __name__ == "__main__":
-    page = Path(sys.argv[1]) / PAGE
-    fill(page, flags(), FLAGS)
-    fill(page, parameters(), PARAMETERS)

@@ -1,16 +1,13 @@
-"""``python -m docs.generate.recipe DOCS``: the recipe's reference and its JSON Schema."""
+"""The recipe's reference and its JSON Schema."""
 
 from __future__ import annotations
 
 import inspect
-import sys
-from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from docs.generate.tables import fill
 from pipeline.recipe.commented import description, metas
 from pipeline.recipe.reading import plain
 from pipeline.recipe.recipe import Recipe
@@ -23,17 +20,17 @@ PAGE = "recipe.md"
 
 
 def schema() -> str:
-    """The recipe as JSON Schema, for editors."""
+    """Return the recipe's JSON Schema, which editors use to check and complete recipes."""
     document = msgspec.json.schema(Recipe)
     for definition in document["$defs"].values():
-        # From Python 3.13 on, docstrings come without their indentation.
+        # Python 3.13 strips the indentation of docstrings; earlier versions keep it.
         definition["description"] = inspect.cleandoc(definition["description"])
     described = msgspec.json.encode(document, order="deterministic")
     return msgspec.json.format(described, indent=2).decode() + "\n"
 
 
 def reference() -> str:
-    """A Markdown table for each section of the recipe, with a row for each field."""
+    """Return a Markdown table for each section of the recipe, with a row for each field."""
     lines = []
     for path, section in _sections(Recipe, ()):
         lines += [f"### {'.'.join(path) or 'The whole'}", "", inspect.getdoc(section) or "", ""]
@@ -46,7 +43,7 @@ def reference() -> str:
 
 
 def type_name(kind: Any) -> str:
-    """A type, with its range, in the words of somebody who writes YAML."""
+    """Describe a type and its range in the words of somebody who writes YAML."""
     limits = "".join(
         f" {sign} {value}"
         for meta in metas(kind)
@@ -89,13 +86,3 @@ def _shown(field: msgspec.structs.FieldInfo) -> str:
 
 def _is_section(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
-
-
-def main(docs: Path) -> None:
-    """Write the reference and the schema into ``docs``."""
-    (docs / SCHEMA_FILE).write_text(schema(), "utf-8")
-    fill(docs / PAGE, reference())
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

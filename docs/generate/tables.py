@@ -1,16 +1,15 @@
-"""The reference of settings, made from the settings: rows, tables, and their place in a page."""
+"""Tables of settings, the places in a page that they fill, and the storage initializer's table."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storage_init.base import variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from storage_init.base.variables import Variable
 
@@ -20,7 +19,7 @@ PART = "storage_init"
 
 @dataclass(frozen=True)
 class Row:
-    """One setting in Markdown; ``names`` are its flag and its variable, what it has of them."""
+    """One setting in Markdown; ``names`` holds its flag, its variable, or both."""
 
     names: Sequence[str]
     kind: str
@@ -29,7 +28,7 @@ class Row:
 
 
 def table(names: Sequence[str], rows: Iterable[Row]) -> str:
-    """A Markdown table of rows that have these names."""
+    """Return a Markdown table; ``names`` are the headings of the columns for each row's names."""
     head = [*names, "takes", "default", "meaning"]
     cells = ([*row.names, row.kind, row.default, row.meaning] for row in rows)
     lines = [head, ["---"] * len(head), *cells]
@@ -37,16 +36,16 @@ def table(names: Sequence[str], rows: Iterable[Row]) -> str:
 
 
 def shown(default: object) -> str:
-    """A default as a person would write it."""
+    """Format a default as a person would write it."""
     if default is None or default == "":
         return "none"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
 def filled(page: str, content: str, part: str = "") -> str:
-    """A page with what is made from the code in its place, between two comments.
+    """Return a page with ``content`` between the two comments that mark its place.
 
-    ``part`` tells several such places of one page apart.
+    ``part`` is the name of the place, for pages with several.
 
     Raises:
         ValueError: the page has no such place.
@@ -58,19 +57,15 @@ def filled(page: str, content: str, part: str = "") -> str:
 
 
 def fill(path: Path, content: str, part: str = "") -> None:
-    """Write :func:`filled` back."""
+    """Fill a place in the page at ``path``, as :func:`filled` does."""
     path.write_text(filled(path.read_text("utf-8"), content, part), "utf-8")
 
 
 def reference() -> str:
-    """The storage initializer's variables."""
+    """Return a Markdown table of the storage initializer's variables."""
     return table(["variable"], (_row(each) for each in variables.ALL))
 
 
 def _row(variable: Variable[Any]) -> Row:
     names, default = [f"`{variable.name}`"], shown(variable.default)
     return Row(names, variable.kind.words, default, variable.meaning)
-
-
-if __name__ == "__main__":
-    fill(Path(sys.argv[1]) / PAGE, reference(), PART)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from tqdm import tqdm
 
+from storage_init.base.progress_lines import RUNNING
 from storage_init.base.space import used_bytes
-from storage_init.fetch.preparing import RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

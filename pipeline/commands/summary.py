@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.evaluation.closeness import describe
 from storage_init.base.sizes import size, table
-from storage_init.format.package import read_package
+from storage_init.format.reading import read_package
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,7 +23,7 @@ from storage_init.format.package import (
     TextRanking,
 )
 from storage_init.format.selftest import SelfTest
-from storage_init.running.runtime import Tokenizer, cut_of
+from storage_init.running.tokenizer import Tokenizer, cut_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -150,8 +150,8 @@ def baseline_outputs(
 ) -> NDArray[np.float32]:
     """Logits [N, C] or pooled vectors [N, D] of the original model.
 
-    A task about tokens has logits [R, C] at the positions of ``runtime.places_of``. A PyTorch model
-    runs with transformers' tokenizer, an ONNX source as it came, with ``tokenizer``.
+    A task about tokens has logits [R, C] at the positions of ``places_of``. A PyTorch model runs
+    with transformers' tokenizer, an ONNX source as it came, with ``tokenizer``.
 
     Raises:
         GraphError: the model does not run, or its outputs do not fit its configuration.

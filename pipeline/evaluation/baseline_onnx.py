@@ -11,7 +11,8 @@ from pipeline.graphs.optimization.dense import apply, read_layers
 from pipeline.graphs.outputs import HIDDEN, SENTENCE_EMBEDDING, choose
 from storage_init.format.package import TextEmbedding
 from storage_init.running.pooling import normalized, pool
-from storage_init.running.runtime import SPAN_OUTPUTS, input_names, open_session, places_of
+from storage_init.running.session import SPAN_OUTPUTS, input_names, open_session
+from storage_init.running.tokenizer import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.graphs.optimization.dense import Layer
     from pipeline.recipe.recipe import Example
     from storage_init.raw.hf_config import ModelFacts
-    from storage_init.running.runtime import Tokenizer
+    from storage_init.running.tokenizer import Tokenizer
 
 # Two ways to compute one pooling in FP32 differ by rounding; two poolings differ by far more.
 AGREEMENT = 1e-3

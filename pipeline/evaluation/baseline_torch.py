@@ -17,7 +17,7 @@ from storage_init.format.package import (
     TextRanking,
     TokenClassification,
 )
-from storage_init.running.runtime import cut_of
+from storage_init.running.tokenizer import cut_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from pipeline.graphs.files import GraphError
 from pipeline.workspace.evidence import ShapeTime
 from storage_init.base import cpus
 from storage_init.format.package import Speed
-from storage_init.running.runtime import input_names, open_session, run_rows
+from storage_init.running.session import input_names, open_session, run_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

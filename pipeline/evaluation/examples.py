@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.recipe.errors import RecipeError
 from storage_init.format.package import FillMask, QuestionAnswering, TextRanking
-from storage_init.running.runtime import places_of
+from storage_init.running.tokenizer import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pipeline.recipe.recipe import Example
     from storage_init.format.package import Task
-    from storage_init.running.runtime import Feeds, Places, Tokenizer
+    from storage_init.running.tokenizer import Feeds, Places, Tokenizer
 
 # The question for a context, or the query for a document, that comes without its own.
 QUESTION = "What is it about?"

@@ -20,7 +20,7 @@ from pipeline.graphs.quantization import int8
 from pipeline.workspace.evidence import Damage, LayerSearch, Trial, finite
 from pipeline.workspace.workspace import GRAPH
 from storage_init.format.selftest import distances
-from storage_init.running.runtime import open_session, run_rows
+from storage_init.running.session import open_session, run_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

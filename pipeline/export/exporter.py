@@ -20,7 +20,7 @@ from optimum.utils.save_utils import maybe_save_preprocessors
 from pipeline.export.lifting import MIN_BYTES, Lifted
 from pipeline.graphs.files import GraphError
 from pipeline.workspace.workspace import GRAPH
-from storage_init.running.runtime import TOKENIZER_INPUTS
+from storage_init.running.tokenizer import TOKENIZER_INPUTS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,8 @@ from onnx import TensorProto
 from pipeline.graphs.editing import remove_inputs
 from pipeline.graphs.files import GraphError, save
 from pipeline.graphs.outputs import Answer, choose
-from storage_init.running.runtime import SPAN_OUTPUTS, TOKENIZER_INPUTS
+from storage_init.running.session import SPAN_OUTPUTS
+from storage_init.running.tokenizer import TOKENIZER_INPUTS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from pipeline.graphs.files import GraphError
 from storage_init.format.package import QuestionAnswering, TextEmbedding, TokenTask
-from storage_init.running.runtime import SPAN_OUTPUTS
+from storage_init.running.session import SPAN_OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ from pipeline.preparation.runner import Preparation
 from pipeline.recipe import recipe as recipes
 from pipeline.workspace.workspace import Workspace
 from storage_init.base.errors import WarmstartError
-from storage_init.fetch.preparing import FAILED
+from storage_init.base.progress_lines import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

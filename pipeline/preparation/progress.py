@@ -16,8 +16,8 @@ from pipeline.preparation import usage
 from pipeline.preparation.quiet import describe_unexpected
 from pipeline.workspace.records import STEPS, Step
 from storage_init.base.errors import WarmstartError
+from storage_init.base.progress_lines import DONE, RUNNING
 from storage_init.base.sizes import size
-from storage_init.fetch.preparing import DONE, RUNNING
 from storage_init.sources.transfer import progress as fetching
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from pipeline.workspace import records
 from pipeline.workspace.records import STEPS, Step
 from pipeline.workspace.workspace import Workspace
 from storage_init import sources
-from storage_init.fetch.preparing import DONE
+from storage_init.base.progress_lines import DONE
 from storage_init.format import signing
 from storage_init.format.package import SIGNATURE_FILE, check_name
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from storage_init.running.runtime import Feeds
+    from storage_init.running.tokenizer import Feeds
 
 STATUS = Path("/proc/self/status")
 TIMEOUT_SECONDS = 300
@@ -59,7 +59,7 @@ def _resident() -> Footprint:
 def _main(graph: str) -> None:
     import numpy as np
 
-    from storage_init.running.runtime import open_session, run_answer
+    from storage_init.running.session import open_session, run_answer
 
     content = msgspec.json.decode(sys.stdin.buffer.read())
     feeds = {name: np.array(rows, dtype=np.int64) for name, rows in content.items()}

@@ -27,7 +27,8 @@ from storage_init.format.package import (
     Tensor,
 )
 from storage_init.running.providers import OPENVINO
-from storage_init.running.runtime import Tokenizer, cut_of, open_session
+from storage_init.running.session import open_session
+from storage_init.running.tokenizer import Tokenizer, cut_of
 from storage_init.store.publish import describe_file
 from storage_init.store.publish import publish as publish_to
 

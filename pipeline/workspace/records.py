@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from storage_init.base.files import fsync
 from storage_init.format.verify import list_files
-from storage_init.store.publish import fsync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

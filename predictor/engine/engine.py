@@ -10,7 +10,8 @@ import numpy as np
 
 from predictor.engine import windows
 from predictor.protocol.types import Texts, TokenRows, Tokens
-from storage_init.running.runtime import Feeds, TextTooLongError, Tokenizer, input_names, run_answer
+from storage_init.running.session import input_names, run_answer
+from storage_init.running.tokenizer import Feeds, TextTooLongError, Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,1 +1,5 @@
-"""TODO: predictor/grpc."""
+"""The V2 protocol over gRPC: the inference service, its codec, health and reflection.
+
+It imports serving and the rooms below it, never rest: what both transports share is in protocol
+and serving.
+"""

@@ -1,1 +1,4 @@
-"""TODO: predictor/kserve_model."""
+"""The served model as KServe knows models: PreparedModel, its codec, KServe's own application.
+
+The only room that imports kserve's server; nothing but the server imports this room.
+"""

@@ -23,14 +23,15 @@ from storage_init.base.logs import event
 from storage_init.format.package import SELFTEST_FILE, TOKENIZER_FILE, Package
 from storage_init.format.selftest import SelfTest
 from storage_init.running.providers import CPU
-from storage_init.running.runtime import cut_of, input_names, open_session
+from storage_init.running.session import input_names, open_session
+from storage_init.running.tokenizer import cut_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from predictor.settings import Settings
     from storage_init.raw.hf_config import ModelFacts
-    from storage_init.running.runtime import Tokenizer
+    from storage_init.running.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 

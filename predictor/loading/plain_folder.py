@@ -12,7 +12,7 @@ from predictor.errors import UnsupportedModelError
 from storage_init.format.package import TOKENIZER_FILE
 from storage_init.raw import onnx_files
 from storage_init.raw.hf_config import ModelFacts, read_facts
-from storage_init.running.runtime import TOKENIZER_INPUTS
+from storage_init.running.tokenizer import TOKENIZER_INPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from predictor.errors import NoVariantError
 from predictor.loading.variants import Runtime, choose
 from storage_init.base.errors import VerificationError
-from storage_init.base.proc_links import leads_by_name
-from storage_init.format.package import FileEntry, Package, Variant, is_package, read_package
+from storage_init.base.files import leads_by_name
+from storage_init.format.reading import is_package, read_package
 from storage_init.format.signing import check_signature
 from storage_init.format.verify import check_files
 from storage_init.running import providers
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from predictor.settings import Settings
+    from storage_init.format.package import FileEntry, Package, Variant
 
 # What is known of ONNX Runtime before it is imported. Its version only decides whether a variant's
 # packed graph is used, and all files of a variant are checked anyway.

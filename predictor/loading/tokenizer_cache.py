@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from storage_init.base.hashing import sha256_file
-from storage_init.running.runtime import Tokenizer
+from storage_init.running.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage_init.running.runtime import Cut
+    from storage_init.running.tokenizer import Cut
 
 
 class TokenizerCache:

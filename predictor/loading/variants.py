@@ -15,13 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from predictor.settings import Settings
-    from storage_init.format.package import (
-        BatchSensitivity,
-        Package,
-        Precision,
-        Requires,
-        Variant,
-    )
+    from storage_init.format.package import BatchSensitivity, Package, Precision, Requires, Variant
 
 # The variant that a GPU's provider can run: it has all its operators and keeps its answers.
 FULL_PRECISION = "fp32"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from predictor.protocol.messages import InputTensor, Request, TextInputs
     from predictor.protocol.types import Integers, Outputs
-    from storage_init.running.runtime import Tokenizer
+    from storage_init.running.tokenizer import Tokenizer
 
     Arrays = dict[str, Integers]
 

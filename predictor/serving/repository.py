@@ -25,7 +25,7 @@ from predictor.loading.tokenizer_cache import TokenizerCache
 from predictor.serving.model import Model, State
 from storage_init.base.errors import WarmstartError
 from storage_init.base.logs import event
-from storage_init.format.package import is_package, read_package
+from storage_init.format.reading import is_package, read_package
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Iterator, MutableSequence

@@ -18,7 +18,7 @@ from predictor.serving.admission import Admission
 from predictor.serving.batcher import Batcher
 from predictor.serving.scheduler import Limits
 from predictor.telemetry import metrics
-from storage_init.running.runtime import QuestionTooLongError, TextTooLongError
+from storage_init.running.tokenizer import QuestionTooLongError, TextTooLongError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The CPUs of this machine: their name, their features, and how many this process may use."""
+"""This machine's CPUs: their name, their features, and how many this process may use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def cpu_features(cpuinfo: Path = CPUINFO) -> frozenset[str]:
-    """Feature names as Linux lists them (``avx512_vnni``, ``asimd``, …); empty if unknown."""
+    """Return the CPU's features as Linux names them (``avx512_vnni``); empty if unknown."""
     for key, value in _cpuinfo_lines(cpuinfo):
         if key in ("flags", "Features"):
             return frozenset(value.split())
@@ -22,7 +22,7 @@ def cpu_features(cpuinfo: Path = CPUINFO) -> frozenset[str]:
 
 
 def cpu_model(cpuinfo: Path = CPUINFO) -> str:
-    """The processor's name, for a person to read beside a measurement."""
+    """Return the processor's name, to show beside a measurement."""
     for key, value in _cpuinfo_lines(cpuinfo):
         if key == "model name":
             return value
@@ -30,7 +30,7 @@ def cpu_model(cpuinfo: Path = CPUINFO) -> str:
 
 
 def usable_cpus(cgroup: Path = CGROUP) -> int:
-    """CPUs this process may keep busy: its affinity, or a container's quota where that is less."""
+    """Return how many CPUs this process may use: its affinity or the container's quota, if less."""
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))
     else:
@@ -40,7 +40,7 @@ def usable_cpus(cgroup: Path = CGROUP) -> int:
 
 
 def _cgroup_quota(cgroup: Path) -> float | None:
-    """CPUs granted by cgroup v2 (``cpu.max``) or v1 (``cpu.cfs_quota_us``), None if unlimited."""
+    """Return the CPU quota of cgroup v2 or v1; None if unlimited."""
     try:
         if (cgroup / "cpu.max").exists():
             quota, period = (cgroup / "cpu.max").read_text().split()

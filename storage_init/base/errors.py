@@ -1,4 +1,4 @@
-"""What can go wrong with a source, a package or a store, one class an outcome."""
+"""Errors about sources, packages, signatures and stores, one class for each outcome."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ if TYPE_CHECKING:
 
 
 class WarmstartError(Exception):
-    """Something a person can act on: the message says what, where and what to do."""
+    """An error that a person can act on: the message says what failed, where, and what to do."""
 
 
 class SourceError(WarmstartError):
-    """A source cannot be read: malformed URI, nothing there, or no usable weights."""
+    """A source cannot be read: its URI is malformed, it is empty, or it has no usable weights."""
 
 
 class UnreachableError(SourceError):
-    """A source's server is down, overloaded or cut off: it said neither yes nor no."""
+    """A source's server is down, overloaded or cut off, so nobody knows what the source holds."""
 
 
 class NoSpaceError(SourceError):
-    """A model does not fit where it should go; the message has both figures."""
+    """A model does not fit on the disk; the message has both numbers."""
 
 
 class ProviderError(WarmstartError):
-    """An execution provider of ONNX Runtime cannot be had here; says what to install."""
+    """An execution provider of ONNX Runtime is not available; the message says what to install."""
 
 
 class PackageError(WarmstartError):
@@ -33,7 +33,7 @@ class PackageError(WarmstartError):
 
 
 class VerificationError(WarmstartError):
-    """Files of a package are not what ``package.json`` says. ``problems`` names each one."""
+    """Files of a package differ from ``package.json``. ``problems`` names each one."""
 
     def __init__(self, folder: str, problems: Sequence[str]) -> None:
         self.problems = list(problems)
@@ -41,7 +41,7 @@ class VerificationError(WarmstartError):
 
 
 class SignatureError(WarmstartError):
-    """A package is not signed by the key that is asked for. ``problem`` is what is wrong alone."""
+    """A package is not signed by the required key; ``problem`` leaves out the remedy."""
 
     def __init__(self, where: str, problem: str, remedy: str) -> None:
         self.problem = problem
@@ -49,7 +49,7 @@ class SignatureError(WarmstartError):
 
 
 class SigningKeyError(WarmstartError):
-    """A key to sign or verify with cannot be used, or the library for it is not installed."""
+    """A key cannot be used to sign or verify, or the library for signatures is not installed."""
 
 
 class StoreError(WarmstartError):

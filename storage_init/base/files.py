@@ -1,4 +1,4 @@
-"""Bytes that a tree takes, and how long ago something in it last changed."""
+"""Files and folders: their bytes, their last change, links, and flushing them to disk."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Usage:
-    """``bytes`` as sizes say; ``disk_bytes`` with a hard-linked file counted once.
+    """Bytes of files: ``bytes`` adds up file sizes, ``disk_bytes`` counts hard-linked files once.
 
-    Usages of one store may be added up in one object: ``seen`` remembers inodes.
+    Use one object for all folders of a store: ``seen`` remembers the inodes counted so far.
     """
 
     bytes: int = 0
@@ -28,11 +28,11 @@ class Usage:
         self.bytes += info.st_size
         if (info.st_dev, info.st_ino) not in self.seen:
             self.seen.add((info.st_dev, info.st_ino))
-            self.disk_bytes += info.st_blocks * 512  # st_blocks counts these, whatever the disk
+            self.disk_bytes += info.st_blocks * 512  # the unit of st_blocks on every disk
 
 
 def measure(folder: Path, usage: Usage | None = None) -> Usage:
-    """Add the files below a folder to ``usage``, or to a new one. What vanishes is not counted."""
+    """Add the files below a folder to ``usage`` or a new one; files that vanish do not count."""
     usage = Usage() if usage is None else usage
     for info in _stat_all(folder):
         if not stat.S_ISDIR(info.st_mode):
@@ -41,7 +41,7 @@ def measure(folder: Path, usage: Usage | None = None) -> Usage:
 
 
 def freed(folder: Path) -> int:
-    """Bytes of disk that deleting a folder gives back: files linked elsewhere give none."""
+    """Return the bytes of disk that deleting a folder frees; hard-linked files free none."""
     usage = Usage()
     for info in _stat_all(folder):
         if info.st_nlink == 1:
@@ -50,7 +50,7 @@ def freed(folder: Path) -> int:
 
 
 def last_change(path: Path) -> float:
-    """The newest modification time of a file, a link, or anything in a folder; 0 if it is gone."""
+    """Return the newest modification time in a file, link or folder; 0 if it does not exist."""
     try:
         newest = path.lstat().st_mtime
     except OSError:
@@ -59,7 +59,7 @@ def last_change(path: Path) -> float:
 
 
 def entries(folder: Path | str) -> Iterator[os.DirEntry[str]]:
-    """Everything below a folder; links are not followed, what vanishes is left out."""
+    """Yield everything below a folder; skip entries that vanish and do not follow links."""
     try:
         found = list(os.scandir(folder))
     except OSError:
@@ -74,3 +74,25 @@ def _stat_all(folder: Path) -> Iterator[os.stat_result]:
     for entry in entries(folder):
         with suppress(OSError):
             yield entry.stat(follow_symlinks=False)
+
+
+def leads_by_name(path: Path) -> bool:
+    """Return whether following a path's links by name leads to the file that the path opens.
+
+    It does not below a link such as ``/proc/N/root/models``, through which KServe gives a
+    predictor the files of its modelcar (``oci://``): only the kernel can follow that link. Its
+    text names a folder that does not exist in this container, or a different one.
+    """
+    try:
+        return path.resolve().samefile(path)
+    except OSError:
+        return False
+
+
+def fsync(path: Path) -> None:
+    """Write a file or folder to disk and wait until it is there."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,4 +1,4 @@
-"""SHA-256 of files and folders. ``hashlib`` lets go of the GIL, so threads hash side by side."""
+"""SHA-256 of files and folders. ``hashlib`` releases the GIL, so threads hash in parallel."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK_BYTES = 1 << 20
-# Each block costs a turn at the GIL, which another thread's imports may hold for 5 ms.
+# Each block waits for the GIL, which another thread's imports may hold for 5 ms.
 BLOCK_BYTES = 4 << 20
 
 
 def sha256_file(path: Path) -> str:
-    """Hex digest of a file's content."""
+    """Return the hex digest of a file's content."""
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(min(BLOCK_BYTES, max(path.stat().st_size, 1))))
     with path.open("rb", buffering=0) as file:
@@ -25,7 +25,7 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_files(root: Path, paths: Iterable[str]) -> str:
-    """Hex digest of a set of files: of each one's relative path and content, in path order."""
+    """Return one hex digest of several files: of their relative paths and contents, sorted."""
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(f"{sha256_file(root / path)}  {path}\n".encode())

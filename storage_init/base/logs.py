@@ -1,6 +1,6 @@
-"""Structured logs for all three programs: one line an event, fields beside the message.
+"""Structured logs for all three programs: one line per event, a message and its fields.
 
-A field is given with ``extra={"fields": {...}}``; ``event`` does that.
+Fields go in ``extra={"fields": {...}}``, which ``event`` fills.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Formatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         if self.as_json:
             return msgspec.json.encode(line, enc_hook=str).decode()
-        # One line an event: a pod's termination message is the last line there is.
+        # An event must stay on one line: a pod's termination message is the last line of its log.
         line["message"] = " ".join(line["message"].split())
         head = [line.pop(key) for key in ("time", "level", "logger", "message")]
         trace = line.pop("exception", None)
@@ -65,7 +65,7 @@ def event(logger: logging.Logger, message: str, **fields: Any) -> None:
 
 @contextmanager
 def timed(logger: logging.Logger, message: str, **fields: Any) -> Iterator[dict[str, Any]]:
-    """Log an event with the ``seconds`` its block took; the block may add fields."""
+    """Log an event with the ``seconds`` that its block took; the block may add fields."""
     start = time.perf_counter()
     yield fields
     event(logger, message, seconds=round(time.perf_counter() - start, 4), **fields)

@@ -1,4 +1,4 @@
-"""Numbers and tables as a person reads them."""
+"""Sizes, ages and tables, formatted for people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def size(count: int) -> str:
-    """Bytes in decimal units, ``335.1 MB``."""
+    """Format bytes in decimal units: ``335.1 MB``."""
     if count < 1000:
         return f"{count} B"
     for unit, length in (("kB", 1e3), ("MB", 1e6), ("GB", 1e9)):
@@ -22,7 +22,7 @@ def size(count: int) -> str:
 
 
 def age(seconds: float) -> str:
-    """Seconds in the largest unit that has one, ``3 h``; what is to come counts as 0 s."""
+    """Format seconds in the largest unit that fits: ``3 h``; a time in the future is ``0 s``."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{int(seconds // length)} {unit}"
@@ -30,10 +30,10 @@ def age(seconds: float) -> str:
 
 
 def parse_age(text: str) -> float:
-    """Seconds of ``90s``, ``30m``, ``12h``, ``1d`` or ``2w``.
+    """Parse ``90s``, ``30m``, ``12h``, ``1d`` or ``2w`` into seconds.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: the text has a different form.
     """
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhdw])", text)
     if found is None:
@@ -42,7 +42,7 @@ def parse_age(text: str) -> float:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str]) -> str:
-    """Aligned columns below a header; those named in ``right`` end flush."""
+    """Format rows as aligned columns below a header; columns in ``right`` align right."""
     lines = [header, *rows]
     widths = [max(len(line[at]) for line in lines) for at in range(len(header))]
     return "\n".join(

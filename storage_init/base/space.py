@@ -1,4 +1,4 @@
-"""How much may arrive: a limit on models, and what the disk has left."""
+"""Limits on a model's size and number of files, and checks of free disk space."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ MAX_FILES = 10_000
 
 
 def check_count(count: int, where: str) -> None:
-    """Refuse a source of too many files.
+    """Refuse a source with too many files.
 
     Raises:
-        SourceError: with both figures.
+        SourceError: there are more than ``MAX_FILES``.
     """
     if count > MAX_FILES:
         raise SourceError(f"{where} has more than {MAX_FILES} files: name a folder with one model")
 
 
 def check_size(total: int, where: str) -> None:
-    """Refuse a model of ``total`` bytes if that is more than the limit.
+    """Refuse a model of ``total`` bytes if that is more than ``WARMSTART_MAX_MODEL_BYTES``.
 
     Raises:
-        SourceError: with both figures.
+        SourceError: it is larger; the message has both numbers.
     """
     if total > (limit := MAX_MODEL_BYTES.read()):
         raise SourceError(
@@ -39,7 +39,7 @@ def check_free(missing: int, folder: Path, where: str) -> None:
     """Refuse to write ``missing`` more bytes below ``folder`` if they do not fit.
 
     Raises:
-        NoSpaceError: with both figures.
+        NoSpaceError: they do not fit; the message has both numbers.
     """
     free = shutil.disk_usage(folder).free
     if missing > free:
@@ -50,7 +50,7 @@ def check_free(missing: int, folder: Path, where: str) -> None:
 
 
 def used_bytes(folder: Path) -> int:
-    """Bytes that the files below a folder occupy; of a file with holes, only what is written."""
+    """Return the bytes that the files below a folder occupy; holes in sparse files do not count."""
     total = 0
     for root, _, names in os.walk(folder):
         for name in names:
@@ -63,7 +63,7 @@ def used_bytes(folder: Path) -> int:
 
 
 def human(count: int) -> str:
-    """Bytes for a person, exact below a thousand: ``12 bytes``, ``3.4 MB``."""
+    """Format a number of bytes, exact below a thousand: ``12 bytes``, ``3.4 MB``."""
     if count < 1000:
         return f"{count} bytes"
     value, units = count / 1000, iter(("kB", "MB", "GB", "TB"))

@@ -1,4 +1,4 @@
-"""Names from elsewhere: each is checked here before it becomes a path on this machine."""
+"""Checks of file names from a source before they become paths, and URIs without credentials."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from storage_init.base.errors import SourceError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Folders in which this program keeps what is not a model.
+# Folders of this program's own files, inside folders of models.
 WORK = ".fetch"
 RESERVED = frozenset([WORK, ".incoming", ".staging"])
 MAX_SEGMENT_BYTES = 255
@@ -18,7 +18,7 @@ MAX_PATH_BYTES = 1024
 
 
 def shown(uri: str) -> str:
-    """A URI as it may be logged and recorded: without a password and without a signature."""
+    """Return a URI that is safe to log: without a password and without a signed query."""
     if not uri.startswith(("http://", "https://")):
         return uri
     parts = urlsplit(uri)
@@ -26,10 +26,10 @@ def shown(uri: str) -> str:
 
 
 def check_names(paths: Iterable[str], where: str) -> None:
-    """Refuse a listing with a name that could leave its folder, hide or overwrite something.
+    """Refuse a listing with a name that could leave its folder or hide or overwrite a file.
 
     Raises:
-        SourceError: names the first such path and what is wrong with it.
+        SourceError: names the first such path and its problem.
     """
     seen = set()
     for path in paths:
@@ -40,7 +40,7 @@ def check_names(paths: Iterable[str], where: str) -> None:
 
 
 def name_problem(path: str) -> str | None:  # noqa: PLR0911 - a list of rules
-    """What is wrong with a relative path in a listing, None if it is safe."""
+    """Return the problem with a relative path in a listing, or None if the path is safe."""
     segments = path.split("/")
     if not path:
         return "has no name"
@@ -59,10 +59,10 @@ def name_problem(path: str) -> str | None:  # noqa: PLR0911 - a list of rules
 
 
 def check_no_clash(paths: Iterable[str], where: str) -> None:
-    """Refuse paths of which one is a folder of another: no file system can hold both.
+    """Refuse a listing in which a path is both a file and a folder of another file.
 
     Raises:
-        SourceError: names such a path.
+        SourceError: names the first such path.
     """
     every = set(paths)
     for path in sorted(every):

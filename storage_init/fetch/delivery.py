@@ -12,7 +12,7 @@ from storage_init.base.space import check_free
 from storage_init.fetch.hardlinks import link_files
 from storage_init.fetch.placing import PLACING, place
 from storage_init.format import signing
-from storage_init.format.package import read_package, read_signature
+from storage_init.format.reading import read_package, read_signature
 from storage_init.format.verify import check_files, verify
 from storage_init.sources.transfer.selection import listed
 

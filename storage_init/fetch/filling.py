@@ -29,7 +29,8 @@ from storage_init.base.logs import event, timed
 from storage_init.base.uris import shown
 from storage_init.base.variables import LEASE_SECONDS
 from storage_init.format import signing
-from storage_init.format.package import PACKAGE_FILE, Source, is_package
+from storage_init.format.package import PACKAGE_FILE, Source
+from storage_init.format.reading import is_package
 from storage_init.format.verify import verify
 from storage_init.store import resolutions
 from storage_init.store.layout import STAGING

@@ -21,7 +21,7 @@ from storage_init.fetch.delivery import Delivery, stage, verify_logged
 from storage_init.fetch.placing import place
 from storage_init.fetch.revision_check import RevisionCheck
 from storage_init.format import signing
-from storage_init.format.package import is_package
+from storage_init.format.reading import is_package
 from storage_init.format.verify import is_whole
 from storage_init.store import counters
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from storage_init.base.errors import WarmstartError
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, read_package
+from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE
+from storage_init.format.reading import read_package
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from storage_init import sources
 from storage_init.base.errors import SourceError, WarmstartError
 from storage_init.base.logs import event, timed
+from storage_init.base.progress_lines import DONE, ERROR, RUNNING
 from storage_init.base.uris import shown
 from storage_init.format.package import TOKENIZER_FILE
 from storage_init.raw.hf_config import read_facts
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
     from storage_init.sources.transfer.fetching import Admit
     from storage_init.sources.transfer.selection import Weights
     from storage_init.store.layout import Store
-
-# The pipeline starts its progress lines with these marks and its last error with ``ERROR``.
-RUNNING, DONE, FAILED = "▸", "✓", "✗"
-ERROR = "error: "
 
 TOOLS = ("pipeline", "jinja2", "onnx", "onnxruntime", "sympy", "tokenizers")
 TORCH_TOOLS = ("torch", "transformers", "optimum")

@@ -1,6 +1,6 @@
-"""OpenSSF model signing (OMS) over digests that are known: the library hashes nothing itself.
+"""OpenSSF model signing (OMS) over known digests, so that the library does not hash the files.
 
-Imported only where a key is set, because importing model-signing takes half a second.
+Imported only if a key is set, because importing model-signing takes half a second.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from model_signing import hashing, manifest, signing, verifying
 
-# The type that manifest items are made of has no public name.
+# The type of a manifest item's digest has no public name.
 from model_signing._hashing.hashing import Digest
 
 from storage_init.format.package import SIGNATURE_FILE
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 
 class KnownDigests(hashing.Config):
-    """Stands where the library would hash a model: hands out the SHA-256 that are known.
+    """Replaces the library's hashing of a model with digests that are already known.
 
-    ``used``: the library asked for them, which it does when a signature itself is good.
+    ``used``: the library asked for the digests, which it does once a signature itself is valid.
     """
 
     def __init__(self, name: str, digests: Mapping[str, str]) -> None:
         super().__init__()
-        # What the official command writes; it leaves the signature out, too.
+        # As the official command does it, which leaves the signature out too.
         kind = manifest.SerializationType.from_args(
             {
                 "method": "files",
@@ -57,7 +57,7 @@ class KnownDigests(hashing.Config):
         self.used = False
 
     def hash(self, *_: Any, **__: Any) -> manifest.Manifest:
-        """The manifest of the digests, whatever folder is named."""
+        """Return the manifest of the known digests, for any folder."""
         self.used = True
         return self._manifest
 
@@ -80,18 +80,18 @@ class Verifier:
         self._config = verifying.Config().use_elliptic_key_verifier(public_key=key)
 
     def verify(self, digests: KnownDigests, signature: Path) -> None:
-        """Return if the file ``signature`` is a good signature of exactly these digests.
+        """Return if the file ``signature`` is a valid signature of exactly these digests.
 
         Raises:
-            Exception: it is not; of what kind depends on where the library noticed.
+            Exception: it is not; the type depends on the check of the library that failed.
         """
-        # It prints a warning about signatures of before version 1.0.
+        # The library prints a warning about signatures from before its version 1.0.
         with redirect_stdout(sys.stderr):
             self._config.set_hashing_config(digests).verify(signature.parent, signature)
 
 
 def belong_together(private_key: Path, public_key: Path) -> bool:
-    """Whether what is signed with one key verifies with the other."""
+    """Return whether two keys are a pair: a signature of one verifies with the other."""
     own = load_pem_private_key(private_key.read_bytes(), None).public_key()
     return _der(own) == _der(load_pem_public_key(public_key.read_bytes()))
 

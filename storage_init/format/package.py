@@ -1,24 +1,20 @@
-"""``package.json``: the one description of a prepared model that writer and reader share.
+"""The types of ``package.json``, which describes a prepared model to those who write and read it.
 
-The schema is these types: unknown fields, wrong types and paths that leave the package are
-refused while decoding. Its SHA-256 stands beside it in ``package.json.sha256`` (the format of
-``sha256sum``); the head of that digest is the model's version. A signature may stand beside the
-two in ``package.sig`` (see ``storage_init.format.signing``).
+These types are the schema: decoding refuses unknown fields, wrong types and paths that leave the
+package. The file ``package.json.sha256`` holds the description's SHA-256 (in the format of
+``sha256sum``), and the start of that digest is the model's version. A signature may lie beside them
+in ``package.sig`` (see ``storage_init.format.signing``).
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from storage_init.base.errors import PackageError, VerificationError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from storage_init.base.errors import PackageError
 
 FORMAT_VERSION = 2
 PACKAGE_FILE = "package.json"
@@ -28,11 +24,11 @@ TOKENIZER_FILE = "tokenizer.json"
 SELFTEST_FILE = "selftest.npz"
 REPORT_FILE = "report.html"
 EVIDENCE_FILE = "evidence.json"
-# For people and their tools: no predictor reads these.
+# Files for people and their tools; the predictor does not read them.
 FOR_PEOPLE = (REPORT_FILE, EVIDENCE_FILE)
 VERSION_LENGTH = 16
 MAX_PACKAGE_BYTES = 4 << 20
-# It names every file with its digest, as the description does, and is base64.
+# A signature names every file and its digest, as the description does, and is base64.
 MAX_SIGNATURE_BYTES = 2 * MAX_PACKAGE_BYTES
 
 # `(?!\n)`: in Python's `re` a `$` also matches before a final newline.
@@ -45,11 +41,11 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Immutable and closed: a field this build does not know is an error, not a shrug."""
+    """An immutable record; decoding refuses fields that this build does not know."""
 
 
 class FileEntry(_Record, frozen=True):
-    """A file of the package; ``path`` is relative to its folder, ``size`` in bytes."""
+    """A file of the package; ``path`` is relative to the package's folder, ``size`` is in bytes."""
 
     path: RelativePath
     size: Count
@@ -57,7 +53,7 @@ class FileEntry(_Record, frozen=True):
 
 
 class Source(_Record, frozen=True):
-    """Where the model came from: the URI as given and the commit or content digest it was at."""
+    """Where the model came from: the URI as given, and the commit or content digest it led to."""
 
     uri: str
     revision: str
@@ -67,28 +63,28 @@ class Source(_Record, frozen=True):
 class TextClassification(_Record, frozen=True, tag_field="name", tag="text-classification"):
     """Logits over ``labels``; ``activation`` turns them into probabilities.
 
-    ``softmax`` for one label a text, ``sigmoid`` for several, ``none`` for a regression.
+    ``softmax`` is for one label per text, ``sigmoid`` for several, ``none`` for a regression.
     """
 
     labels: Annotated[list[str], Meta(min_length=1)]
     activation: Literal["softmax", "sigmoid", "none"]
 
 
-# As sentence-transformers calls them.
+# The names that sentence-transformers uses.
 Pooling = Literal["mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens"]
 
 
 class TextEmbedding(_Record, frozen=True, tag_field="name", tag="text-embedding"):
-    """One vector of ``dimension`` values a text, pooled over its tokens.
+    """One vector of ``dimension`` values per text, pooled over its tokens.
 
-    ``prompts``: what a text is to begin with, by the name that a request gives;
-    ``default_prompt`` names the one for requests that give none.
+    ``prompts`` are texts to put before a request's texts, by name; a request names one, and
+    ``default_prompt`` is the name for requests that name none.
     """
 
     dimension: Annotated[int, Meta(ge=1)]
     pooling: Pooling
     normalize: bool
-    # Unset and not null: they appear in the descriptions that need them, and change no others.
+    # Unset instead of null: descriptions without prompts keep their digest.
     prompts: dict[str, str] | UnsetType = UNSET
     default_prompt: str | UnsetType = UNSET
 
@@ -98,7 +94,7 @@ class TextEmbedding(_Record, frozen=True, tag_field="name", tag="text-embedding"
 
 
 class TextRanking(_Record, frozen=True, tag_field="name", tag="text-ranking"):
-    """One logit a pair of query and document; ``activation`` turns it into the score."""
+    """One logit per pair of query and document; ``activation`` turns it into the score."""
 
     activation: Literal["sigmoid", "none"]
 
@@ -110,9 +106,9 @@ class TokenClassification(_Record, frozen=True, tag_field="name", tag="token-cla
 
 
 class QuestionAnswering(_Record, frozen=True, tag_field="name", tag="question-answering"):
-    """Two logits for every token: that an answer starts there, and that it ends there.
+    """Two logits for every token: one that an answer starts there, one that it ends there.
 
-    ``stride``: tokens that neighbouring windows over a long context share.
+    ``stride`` is the number of tokens that neighbouring windows over a long context share.
     """
 
     stride: Annotated[int, Meta(ge=1)]
@@ -121,11 +117,11 @@ class QuestionAnswering(_Record, frozen=True, tag_field="name", tag="question-an
 class FillMask(_Record, frozen=True, tag_field="name", tag="fill-mask"):
     """Logits over the vocabulary for every token; those at ``mask_token`` are the answer.
 
-    ``clean_up_spaces``: true where spaces before punctuation are to be taken out of decoded text.
+    ``clean_up_spaces``: whether to remove spaces before punctuation from decoded text.
     """
 
     mask_token: Annotated[str, Meta(min_length=1)]
-    # Unset where it is not so, as before it was known.
+    # Unset instead of false, so that descriptions written before this field keep their digest.
     clean_up_spaces: Literal[True] | UnsetType = UNSET
 
 
@@ -143,18 +139,17 @@ class Tensor(_Record, frozen=True):
 
 
 class Limits(_Record, frozen=True):
-    """``max_length``: the tokens of a text, special tokens included."""
+    """``max_length`` is the largest number of tokens in a text, special tokens included."""
 
     max_length: Annotated[int, Meta(ge=4)]
 
 
 class Requires(_Record, frozen=True):
-    """What a host must have before a graph may be used there.
+    """What a host must have to run a graph; an empty or null requirement is always met.
 
-    ``provider`` is ONNX Runtime's. ``cpu_any_of``: at least one of these CPU features (as
-    ``storage_init.running.host`` names them). ``cpu_exactly``: these and no others of those that
-    ``kernel_features`` looks at. ``onnxruntime``: this version of it. What is
-    empty or null does not matter.
+    ``provider``: this execution provider of ONNX Runtime. ``cpu_any_of``: at least one of these CPU
+    features (named as in ``storage_init.running.host``). ``cpu_exactly``: exactly these of the
+    features that ``kernel_features`` looks at. ``onnxruntime``: this version of ONNX Runtime.
     """
 
     provider: str = "CPUExecutionProvider"
@@ -164,10 +159,10 @@ class Requires(_Record, frozen=True):
 
 
 class Packed(_Record, frozen=True):
-    """A variant's graph that also names its weights in the layout of one CPU's kernels.
+    """A second graph of a variant that has the weights in the layout of one CPU's kernels.
 
-    They lie in the variant's own weights file. A host that does not meet ``requires`` takes the
-    variant's portable graph, which is the same but for them.
+    The packed weights lie in the variant's own weights file. A host that does not meet
+    ``requires`` runs the variant's portable graph, which differs only in the weights' layout.
     """
 
     graph: RelativePath
@@ -175,10 +170,10 @@ class Packed(_Record, frozen=True):
 
 
 class Closeness(_Record, frozen=True):
-    """How near a variant came to the original model on the self-test texts.
+    """How close a variant's outputs were to the original model's on the self-test texts.
 
-    ``worst_cosine`` is for embeddings; the others are for all else: the largest differences of a
-    logit and of a probability, and the share of texts with the same label, of tokens with the same
+    ``worst_cosine`` is for embeddings. The other fields are for all other tasks: the largest
+    differences of a logit and of a probability, and the share of texts or tokens with the same
     label, of contexts with the same answer, of masks with the same best token, or of pairs of
     documents in the same order.
     """
@@ -191,9 +186,9 @@ class Closeness(_Record, frozen=True):
 
 
 class BatchSensitivity(_Record, frozen=True):
-    """How far an answer moves when a text shares its batch with others of mixed lengths.
+    """How far an answer moves when a text shares a batch with texts of other lengths.
 
-    ``largest_move`` is a cosine distance for embeddings and a probability for all else;
+    ``largest_move`` is a cosine distance for embeddings and a probability for all other tasks;
     ``flipped_labels`` is the share of texts, tokens or masks whose best answer changed, or of
     pairs of documents whose order did.
     """
@@ -203,10 +198,10 @@ class BatchSensitivity(_Record, frozen=True):
 
 
 class Speed(_Record, frozen=True):
-    """Milliseconds a text on one thread of ``cpu``: the means over the lengths of a bench.
+    """Mean milliseconds per text on one thread of ``cpu``, over texts of several lengths.
 
-    ``alone_ms`` with every text run by itself, ``batched_ms`` with ``batch`` texts of one length
-    at a time.
+    For ``alone_ms`` every text runs by itself; for ``batched_ms``, ``batch`` texts of one length
+    run together.
     """
 
     cpu: str
@@ -216,12 +211,11 @@ class Speed(_Record, frozen=True):
 
 
 class Variant(_Record, frozen=True):
-    """One graph of the model; its weights lie beside it in ``<graph>.data``.
+    """One graph of the model, with its weights beside it in ``<graph>.data``.
 
-    Variants that differ only in how they are run share a graph. ``precision``: what the provider
-    computes in, where that is not what the graph says.
-    ``tolerance``: how far from the reference the self-test may end, as a distance of
-    ``storage_init.format.selftest``.
+    Variants that differ only in how they run share a graph. ``precision`` is what the provider
+    computes in, if that differs from the graph. ``tolerance`` is the largest distance from the
+    reference that passes the self-test, as ``storage_init.format.selftest`` computes it.
     """
 
     name: ModelName
@@ -232,19 +226,19 @@ class Variant(_Record, frozen=True):
     speed: Speed
     tolerance: Annotated[float, Meta(gt=0)]
     packed: Packed | None = None
-    # Unset and not null: it appears in the descriptions that need it, and changes no others.
+    # Unset instead of null: descriptions without a precision keep their digest.
     precision: Precision | UnsetType = UNSET
 
     def owns(self, path: str) -> bool:
-        """Whether ``path`` is a file of this variant's graph."""
+        """Return whether ``path`` is a file of this variant's graph."""
         return path.rpartition("/")[0] == self.graph.rpartition("/")[0]
 
 
 class Package(_Record, frozen=True, kw_only=True):
-    """A prepared model: what it is, where it came from, and every file with size and digest.
+    """A prepared model: its task and limits, its source, and every file with size and digest.
 
-    ``key`` identifies the source revision and recipe it was made from; two packages of one key
-    are interchangeable.
+    ``key`` identifies the source revision and the recipe that the package was made from; two
+    packages with the same key are interchangeable.
     """
 
     format_version: Literal[2] = 2
@@ -276,7 +270,7 @@ class Package(_Record, frozen=True, kw_only=True):
             raise ValueError(f"{reserved.pop()} cannot be listed in files")
 
     def served_files(self, variant: Variant) -> list[FileEntry]:
-        """The files a predictor reads to serve one variant."""
+        """Return the files that a predictor reads to serve one variant."""
         return [
             entry
             for entry in self.files
@@ -286,26 +280,26 @@ class Package(_Record, frozen=True, kw_only=True):
 
 
 def name_of(task: Task) -> str:
-    """The task's name in ``package.json``."""
+    """Return the task's name in ``package.json``."""
     return str(type(task).__struct_config__.tag)
 
 
 class _Header(msgspec.Struct):
-    """The one field every format version has."""
+    """The one field that every format version has."""
 
     format_version: int
 
 
-# Made here, in one thread: two threads that meet a type for the first time crash msgspec.
+# Created at import, in one thread: msgspec crashes if two threads use a type first together.
 _HEADERS = msgspec.json.Decoder(_Header)
 _PACKAGES = msgspec.json.Decoder(Package)
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that no package may have.
+    """Refuse a name that is not allowed for a package.
 
     Raises:
-        PackageError: says what a name may consist of.
+        PackageError: the name is not allowed; the message says which characters are.
     """
     try:
         msgspec.convert(name, type=ModelName)
@@ -317,13 +311,18 @@ def check_name(name: str) -> None:
 
 
 def encode(package: Package) -> bytes:
-    """The canonical bytes: equal packages have equal bytes and therefore equal versions."""
+    """Return the canonical bytes: equal packages have equal bytes and so equal versions."""
     compact = msgspec.json.encode(package, order="deterministic")
     return msgspec.json.format(compact, indent=2) + b"\n"
 
 
 def decode(content: bytes, where: str = PACKAGE_FILE) -> Package:
-    """Parse and check ``package.json``; ``where`` names it in a :class:`PackageError`."""
+    """Parse and check the bytes of a ``package.json``.
+
+    Raises:
+        PackageError: it is malformed or of another format version; the message starts with
+            ``where``.
+    """
     try:
         version = _HEADERS.decode(content).format_version
         if version != FORMAT_VERSION:
@@ -338,72 +337,20 @@ def decode(content: bytes, where: str = PACKAGE_FILE) -> Package:
 
 
 def digest(content: bytes) -> str:
-    """Hex SHA-256 of a ``package.json``."""
+    """Return the hex SHA-256 of the bytes of a ``package.json``."""
     return hashlib.sha256(content).hexdigest()
 
 
 def digest_of(package: Package) -> str:
-    """SHA-256 of ``package.json`` as it is published; a version is its head."""
+    """Return the hex SHA-256 of the ``package.json`` that a package is published with."""
     return hashlib.sha256(encode(package)).hexdigest()
 
 
 def version_of(content: bytes) -> str:
-    """The version of the package that ``content`` describes."""
+    """Return the version of the package that ``content`` describes: the start of its digest."""
     return digest(content)[:VERSION_LENGTH]
 
 
 def digest_line(content: bytes) -> bytes:
-    """What ``package.json.sha256`` holds: ``sha256sum -c`` reads it."""
+    """Return the content of ``package.json.sha256``, which ``sha256sum -c`` reads."""
     return f"{digest(content)}  {PACKAGE_FILE}\n".encode()
-
-
-def is_package(folder: Path) -> bool:
-    """Whether a folder claims to be a prepared model."""
-    return (folder / PACKAGE_FILE).exists() or (folder / DIGEST_FILE).exists()
-
-
-def read_package(folder: Path) -> tuple[Package, str]:
-    """Read a folder's ``package.json``, check it against its digest; the package and its version.
-
-    Raises:
-        PackageError: it is missing, too large, malformed, or of another format version.
-        VerificationError: it does not have the digest that stands beside it.
-    """
-    content = read_description(folder)
-    return decode(content, str(folder / PACKAGE_FILE)), version_of(content)
-
-
-def read_description(folder: Path) -> bytes:
-    """The bytes of a folder's ``package.json``, checked against its digest.
-
-    Raises:
-        PackageError: it is missing or too large.
-        VerificationError: it does not have the digest that stands beside it.
-    """
-    content = _read(folder / PACKAGE_FILE, MAX_PACKAGE_BYTES)
-    if _read(folder / DIGEST_FILE, MAX_PACKAGE_BYTES) != digest_line(content):
-        raise VerificationError(
-            str(folder), [f"{PACKAGE_FILE} does not have the digest in {DIGEST_FILE}"]
-        )
-    return content
-
-
-def read_signature(folder: Path) -> bytes | None:
-    """The bytes of a folder's ``package.sig``, None if there is none.
-
-    Raises:
-        PackageError: it is too large, or cannot be read.
-    """
-    path = folder / SIGNATURE_FILE
-    return _read(path, MAX_SIGNATURE_BYTES) if os.path.lexists(path) else None
-
-
-def _read(path: Path, limit: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
-    except OSError as error:
-        raise PackageError(f"{path} cannot be read: {error.strerror}") from error
-    if len(content) > limit:
-        raise PackageError(f"{path} is larger than {limit} bytes")
-    return content

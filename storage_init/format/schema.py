@@ -10,10 +10,10 @@ from storage_init.format.package import Package
 
 
 def schema() -> str:
-    """What ``docs/package.schema.json`` holds."""
+    """Return the content of ``docs/package.schema.json``."""
     document = msgspec.json.schema(Package)
     for definition in document["$defs"].values():
-        # From Python 3.13 on docstrings come without their indentation.
+        # Python 3.13 strips the indentation of docstrings; earlier versions keep it.
         definition["description"] = inspect.cleandoc(definition["description"])
     described = msgspec.json.encode(document, order="deterministic")
     return msgspec.json.format(described, indent=2).decode() + "\n"

@@ -1,7 +1,7 @@
-"""The self-test: a few texts with the original model's outputs, replayed before serving.
+"""The self-test: a few texts and the original model's outputs, compared before a model serves.
 
-Writer and reader share one file format (npz, no pickle) and one notion of distance, so what the
-pipeline measured is what the predictor checks.
+The pipeline and the predictor share the file format (npz without pickle) and the measure of
+distance, so that the predictor checks what the pipeline measured.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
-# What numpy and zipfile raise for files that are not what they seem.
+# The errors that numpy and zipfile raise for files of another format.
 _UNREADABLE = (
     *(OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error),
@@ -35,10 +35,10 @@ _UNREADABLE = (
 class SelfTest:
     """``texts`` and the original torch model's ``reference`` outputs, FP32 [R, C] or [R, D].
 
-    The reference holds raw logits for classifiers and pooled, normalised vectors for embeddings, a
-    row a text. Where a task is about tokens it has as many rows a text as ``rows`` [N] says, one
-    behind the other and without padding: of every token, or of the masks to fill. ``pairs`` are the
-    contexts of texts that are questions.
+    The reference has raw logits for classifiers and pooled, normalised vectors for embeddings, one
+    row per text. For a task about tokens, ``rows`` [N] says how many rows each text has: one for
+    every token, or one for every mask to fill, without padding. If the texts are questions,
+    ``pairs`` are their contexts.
     """
 
     texts: list[str]
@@ -59,7 +59,7 @@ class SelfTest:
             )
 
     def text_of(self, row: int) -> int:
-        """The text that a row of the reference is about."""
+        """Return the index of the text that a row of the reference belongs to."""
         if self.rows is None:
             return row
         return int(np.searchsorted(np.cumsum(self.rows), row, side="right"))
@@ -68,7 +68,7 @@ class SelfTest:
         """Write an npz; equal self-tests give equal bytes."""
         with zipfile.ZipFile(path, "w") as archive:
             for name, array in self._arrays().items():
-                # A fixed date: np.savez stamps the current time, which would change the version.
+                # A fixed date: np.savez writes the current time, which would change the version.
                 with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:
                     np.lib.format.write_array(member, array, allow_pickle=False)
 
@@ -99,10 +99,13 @@ class SelfTest:
 
 
 def distances(task: Task, got: Array, want: Array) -> NDArray[np.float64]:
-    """How far each row of ``got`` [N, D] is from ``want`` [N, D]: [N], 0 is equal.
+    """Return the distance [N] of each row of ``got`` [N, D] from ``want`` [N, D]; 0 is equal.
 
-    Embeddings: 1 - cosine. Everything else: the largest difference of a logit. An output that is
-    not finite is infinitely far.
+    The distance is 1 - cosine for embeddings and the largest difference of a logit for all other
+    tasks. An output that is not finite has an infinite distance.
+
+    Raises:
+        PackageError: the shapes differ.
     """
     if got.shape != want.shape:
         raise PackageError(f"the model answers shape {got.shape}, the reference has {want.shape}")

@@ -1,9 +1,9 @@
-"""Signatures of prepared models: OpenSSF model signing with a key pair of one's own, offline.
+"""Signatures of prepared models: OpenSSF model signing with the user's own key pair, offline.
 
-``package.sig`` is a Sigstore bundle over the SHA-256 of every other file of the package. Those are
-in ``package.json``, against which readers check the files anyway: a signature makes it known who
-vouches for that description, and costs no second look at the weights. The official command
-(``model_signing verify key``) reads it, too.
+``package.sig`` is a Sigstore bundle over the SHA-256 of every other file of the package. These
+digests are in ``package.json``, and readers check the files against it anyway, so a signature only
+has to vouch for that description and the weights are not read twice. The official command
+(``model_signing verify key``) reads the signature too.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import msgspec
 from storage_init.base import variables
 from storage_init.base.errors import PackageError, SignatureError, SigningKeyError
 from storage_init.format import package as packages
+from storage_init.format import reading
 from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, Package
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _SIGN_ANEW = (
 
 
 def sign_key() -> Path | None:
-    """The private key to sign what is published with (``WARMSTART_SIGN_KEY``), if there is one.
+    """Return the private key that signs published models (``WARMSTART_SIGN_KEY``), if it is set.
 
     Raises:
         SigningKeyError: the variable is empty.
@@ -50,7 +51,7 @@ def sign_key() -> Path | None:
 
 
 def verify_key() -> Path | None:
-    """The public key that whatever is served must verify with (``WARMSTART_VERIFY_KEY``), if any.
+    """Return the public key that models must verify with (``WARMSTART_VERIFY_KEY``), if it is set.
 
     Raises:
         SigningKeyError: the variable is empty.
@@ -59,7 +60,7 @@ def verify_key() -> Path | None:
 
 
 def check_sign_key() -> None:
-    """Load the key of ``WARMSTART_SIGN_KEY``: what is wrong with it is known before the work.
+    """Load the key of ``WARMSTART_SIGN_KEY``, so that an unusable key fails before the work starts.
 
     Raises:
         SigningKeyError: it cannot be used, or the library is missing.
@@ -69,7 +70,7 @@ def check_sign_key() -> None:
 
 
 def check_keys() -> None:
-    """The same for both variables.
+    """Load the keys of both variables, so that an unusable key fails before the work starts.
 
     Raises:
         SigningKeyError: a key cannot be used, or the library is missing.
@@ -80,22 +81,22 @@ def check_keys() -> None:
 
 
 def admit(folder: Path, where: str = "", package: Package | None = None) -> None:
-    """Refuse what ``WARMSTART_VERIFY_KEY`` does not verify; without that variable, nothing.
+    """Refuse a package that does not verify with ``WARMSTART_VERIFY_KEY``, if that is set.
 
-    Args and errors are those of :func:`check_signature`.
+    Arguments and errors are those of :func:`check_signature`.
     """
     check_signature(folder, verify_key(), where, package)
 
 
 def admit_source(folder: Path, where: str) -> None:
-    """As :func:`admit`, for what goes into a store: a raw model may be signed as it is prepared.
+    """Like :func:`admit`, but also accept a raw model that will be signed when it is prepared here.
 
     Raises:
-        SignatureError: it is not signed and will not be, or not with the key that is asked for.
+        SignatureError: the model is not signed with the required key and will not be.
         SigningKeyError: a key cannot be used.
     """
     wanted = verify_key()
-    if wanted is None or packages.is_package(folder):
+    if wanted is None or reading.is_package(folder):
         check_signature(folder, wanted, where)
         return
     own = sign_key()
@@ -117,26 +118,26 @@ def admit_source(folder: Path, where: str) -> None:
 def check_signature(
     folder: Path, key: Path | None, where: str = "", package: Package | None = None
 ) -> None:
-    """Refuse a folder that is not a package signed by a key. Files are not read, only described.
+    """Refuse a folder that is not a package signed by a key; read its description, not its files.
 
     Args:
         folder: with ``package.json`` and its companions.
         key: a PEM file with an EC public key; None checks nothing.
-        where: what to call the folder in an error; its path by default.
-        package: what the caller has read from ``folder`` and goes by; it is what was signed, then.
+        where: the name of the folder in errors; its path by default.
+        package: what the caller has read from ``folder``; it must equal the signed description.
 
     Raises:
         SignatureError: unsigned, signed by another key, altered, or not a prepared model.
         SigningKeyError: the key cannot be used, or the library is missing.
-        PackageError, VerificationError: as :func:`storage_init.format.package.read_package`.
+        PackageError, VerificationError: as :func:`storage_init.format.reading.read_package`.
     """
     if key is None:
         return
     where = where or str(folder)
     verifier = _verifier(key)
-    if not packages.is_package(folder):
+    if not reading.is_package(folder):
         raise SignatureError(where, "it is not a prepared model, so nobody signed it", _SIGN_IT)
-    content = packages.read_description(folder)
+    content = reading.read_description(folder)
     described = packages.decode(content, str(folder / PACKAGE_FILE))
     if package not in (None, described):
         raise SignatureError(where, f"{PACKAGE_FILE} changed while it was read", "Start again")
@@ -145,7 +146,7 @@ def check_signature(
     try:
         verifier.verify(digests, folder / SIGNATURE_FILE)
     except Exception as error:
-        # Of whatever kind: the signature's content is not to be trusted, nor what parses it.
+        # An untrusted signature can make the library's parsers raise any exception.
         altered = f"{SIGNATURE_FILE} was not made with the private key of {key}, or was altered"
         if digests.used:
             altered = f"{PACKAGE_FILE} is not the one that was signed with the key of {key}"
@@ -153,7 +154,7 @@ def check_signature(
 
 
 def sign(folder: Path, key: Path, signature: Path | None = None) -> None:
-    """Sign the package in a folder as its ``package.json`` describes it; the files are not read.
+    """Sign the package in a folder as its ``package.json`` describes it, without reading the files.
 
     Args:
         folder: with ``package.json`` and its digest.
@@ -162,20 +163,20 @@ def sign(folder: Path, key: Path, signature: Path | None = None) -> None:
 
     Raises:
         SigningKeyError: the key cannot be used, or the library is missing.
-        PackageError, VerificationError: as :func:`storage_init.format.package.read_package`.
+        PackageError, VerificationError: as :func:`storage_init.format.reading.read_package`.
         OSError: the signature cannot be written.
     """
     signer = _signer(key)
-    content = packages.read_description(folder)
+    content = reading.read_description(folder)
     described = packages.decode(content, str(folder / PACKAGE_FILE))
     digests = _library().KnownDigests(described.name, _digests(described, content))
     signer.sign(digests, signature or folder / SIGNATURE_FILE)
 
 
 def _check_form(folder: Path, where: str) -> None:
-    """Tell a signature that is missing, too large or cut off from one that is not the right one."""
+    """Refuse a signature that is missing, too large or cut off, with an error for each."""
     try:
-        content = packages.read_signature(folder)
+        content = reading.read_signature(folder)
     except PackageError as error:
         raise SignatureError(where, str(error), _SIGN_ANEW) from error
     if content is None:
@@ -189,7 +190,7 @@ def _check_form(folder: Path, where: str) -> None:
 
 
 def _digests(package: Package, content: bytes) -> dict[str, str]:
-    """Hex SHA-256 of everything in a package's folder but the signature, by path."""
+    """Return the hex SHA-256 of every file of a package except the signature, by path."""
     return {
         PACKAGE_FILE: packages.digest(content),
         DIGEST_FILE: packages.digest(packages.digest_line(content)),
@@ -202,7 +203,7 @@ def _key_in(variable: str) -> Path | None:
     if value is None:
         return None
     if not value:
-        # Not the same as unset: whoever meant to demand signatures is not to go without.
+        # An empty value is an error: a typo must not turn signatures off.
         raise SigningKeyError(f"{variable} is empty: name a PEM file, or do not set it")
     return Path(value)
 
@@ -228,7 +229,7 @@ def _readable_errors(key: Path, kind: Literal["private", "public"]) -> Iterator[
     except OSError as error:
         raise SigningKeyError(f"the key {key} cannot be read: {error.strerror}") from error
     except Exception as error:
-        # Nothing of what the parser says of a key's content goes into a log.
+        # The parser's message may quote the key, so it must not reach a log.
         raise SigningKeyError(
             f"{key} is not a {kind} key that can be used: needed is a PEM file of an EC key "
             "(P-256, P-384 or P-521), without a password"

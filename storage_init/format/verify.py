@@ -1,4 +1,4 @@
-"""Check a prepared model's files against its ``package.json``. A reader trusts nothing else."""
+"""Check a prepared model's files against its ``package.json``."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from storage_init.format.package import (
     SIGNATURE_FILE,
     FileEntry,
     Package,
-    read_package,
 )
+from storage_init.format.reading import read_package
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +29,7 @@ def verify(folder: Path) -> Package:
 
     Raises:
         PackageError: ``package.json`` cannot be read.
-        VerificationError: names every file that is not as described.
+        VerificationError: a file differs from its description; the message names every one.
     """
     package, _ = read_package(folder)
     problems = check_files(folder, package.files) + extra_files(folder, package)
@@ -39,7 +39,7 @@ def verify(folder: Path) -> Package:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a folder holds a prepared model that verifies."""
+    """Return whether a folder holds a prepared model that verifies."""
     try:
         verify(folder)
     except WarmstartError:
@@ -48,8 +48,8 @@ def is_whole(folder: Path) -> bool:
 
 
 def check_files(folder: Path, entries: Iterable[FileEntry], *, hashes: bool = True) -> list[str]:
-    """Problems found in these files, in words; sizes always, SHA-256 if ``hashes``."""
-    # Largest first, so that the last thread to finish has the least left to do.
+    """Return the problems of these files in words; check sizes always, SHA-256 if ``hashes``."""
+    # Largest first, so that the threads finish at about the same time.
     ordered = sorted(entries, key=lambda entry: -entry.size)
     with ThreadPoolExecutor(usable_cpus(), thread_name_prefix="verify") as pool:
         found = pool.map(lambda entry: _check_file(folder, entry, hashes), ordered)
@@ -57,9 +57,9 @@ def check_files(folder: Path, entries: Iterable[FileEntry], *, hashes: bool = Tr
 
 
 def extra_files(folder: Path, package: Package) -> list[str]:
-    """Problems for files that lie in the folder and are not listed, and for too large a signature.
+    """Return problems with files that are not listed, and with a signature that is too large.
 
-    Whose signature it is and of what is for ``storage_init.format.signing`` to check.
+    ``storage_init.format.signing`` checks the content of the signature.
     """
     listed = {entry.path for entry in package.files} | {PACKAGE_FILE, DIGEST_FILE, SIGNATURE_FILE}
     problems = [f"{path} is not listed" for path in sorted(list_files(folder) - listed)]
@@ -70,7 +70,7 @@ def extra_files(folder: Path, package: Package) -> list[str]:
 
 
 def list_files(folder: Path) -> set[str]:
-    """Relative paths of all files below a folder; links to folders are not followed."""
+    """Return the relative paths of all files below a folder, without following links to folders."""
     return {
         (Path(root) / name).relative_to(folder).as_posix()
         for root, folders, names in os.walk(folder)

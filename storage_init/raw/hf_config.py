@@ -1,6 +1,7 @@
-"""What a Hugging Face model folder says of itself: its task, labels, pooling and limits.
+"""The task, labels, pooling and limits that a Hugging Face model folder states.
 
-Plain JSON, no transformers: the predictor's fallback and the storage initializer read it too.
+This module reads the JSON without transformers, because the predictor's plain folders and the
+storage initializer use it too.
 """
 
 from __future__ import annotations
@@ -32,32 +33,32 @@ if TYPE_CHECKING:
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
 DEFAULT_MAX_LENGTH = 512
-# Those of transformers' QuestionAnsweringPipeline: a reader's window, and what two of them share.
+# Defaults of transformers' QuestionAnsweringPipeline: a window's tokens, and how many overlap.
 READER_LENGTH = 384
 READER_STRIDE = 128
-# transformers writes a huge number where a tokenizer states no limit.
+# transformers writes a huge number if a tokenizer has no limit.
 NO_LIMIT = 1 << 20
 
-# Those whose positions transformers takes from ``create_position_ids_from_input_ids``.
+# Model types whose positions come from ``create_position_ids_from_input_ids`` in transformers.
 _COUNTED_FROM_PADDING = (
     *("roberta", "xlm-roberta", "camembert", "data2vec-text", "ibert", "longformer", "mpnet"),
     *("roberta-prelayernorm", "xlm-roberta-xl", "xmod", "luke", "lilt", "esm", "markuplm"),
 )
 
-# XLM and FlauBERT fill masks under the name of models that generate text.
+# XLM's and FlauBERT's mask-filling classes have names like those of models that generate text.
 MASKED_IN_DISGUISE = ("XLMWithLMHeadModel", "FlaubertWithLMHeadModel")
-# How the architectures of models that generate text end.
+# The endings of architectures that generate text.
 GENERATIVE = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
 
 class _CrossEncoder(msgspec.Struct):
-    """What sentence-transformers adds to ``config.json``."""
+    """The section that sentence-transformers adds to ``config.json``."""
 
     activation_fn: str | None = None
 
 
 class _Config(msgspec.Struct):
-    """``config.json``, as far as it matters here."""
+    """The fields of ``config.json`` that this module reads."""
 
     model_type: str = ""
     architectures: list[str] | None = None
@@ -65,7 +66,7 @@ class _Config(msgspec.Struct):
     num_labels: int | None = None
     problem_type: str | None = None
     hidden_size: int | None = None
-    # Other names for it: DistilBERT's, XLM's and Funnel's.
+    # Other names of hidden_size: DistilBERT's, XLM's and Funnel's.
     dim: int | None = None
     emb_dim: int | None = None
     d_model: int | None = None
@@ -81,13 +82,13 @@ class _Config(msgspec.Struct):
 
 
 class _AddedToken(msgspec.Struct):
-    """A special token in the longer of its two forms."""
+    """A special token, if the file states it as an object."""
 
     content: str
 
 
 class _TokenizerConfig(msgspec.Struct):
-    """``tokenizer_config.json``, and ``special_tokens_map.json`` as far as it has the same."""
+    """The fields of ``tokenizer_config.json`` and ``special_tokens_map.json`` that are read."""
 
     model_max_length: int | float | None = None
     mask_token: str | _AddedToken | None = None
@@ -102,7 +103,7 @@ class _SentenceConfig(msgspec.Struct):
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What serving a model depends on beside its graph."""
+    """The facts about a model, besides its graph, that serving it needs."""
 
     model_type: str
     task: Task
@@ -121,7 +122,7 @@ TaskName = Literal[
     "question-answering",
     "fill-mask",
 ]
-# How an architecture's name ends, and what it is made for.
+# The task for each ending of an architecture's name.
 _ENDINGS: dict[str, TaskName] = {
     "ForSequenceClassification": "text-classification",
     "Model": "text-embedding",
@@ -133,10 +134,10 @@ _ENDINGS: dict[str, TaskName] = {
 
 
 def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = None) -> ModelFacts:
-    """Read a model folder; ``task`` and ``max_length`` overrule what it says.
+    """Read a model folder; ``task`` and ``max_length`` override what it states.
 
     Raises:
-        SourceError: no ``config.json``, or a task that is not supported.
+        SourceError: there is no ``config.json``, or the task is not supported.
     """
     config = read_json(folder / "config.json", _Config)
     if config is None:
@@ -246,7 +247,7 @@ def _embedding(folder: Path, config: _Config) -> TextEmbedding:
 
 
 def _max_length(folder: Path, config: _Config, wanted: int | None) -> int:
-    """Tokens a text may have: what was asked for, else what the folder states, at most."""
+    """Return the largest number of tokens in a text: ``wanted``, else what the folder states."""
     positions = _positions(config)
     if wanted is not None:
         if positions is not None and wanted > positions:
@@ -263,26 +264,26 @@ def _max_length(folder: Path, config: _Config, wanted: int | None) -> int:
 
 
 def _positions(config: _Config) -> int | None:
-    """Tokens that a model's graph can take; None if nothing limits them."""
+    """Return the number of tokens that a model's graph can take, or None without a limit."""
     positions = config.max_position_embeddings
     if positions is None:
         return None
     if _counts_from_padding(config.model_type):
         return positions - _pad_token_id(config) - 1
     if config.model_type == "big_bird" and config.attention_type == "block_sparse":
-        # transformers' BigBirdModel: shorter texts get full attention, which a graph can hold. Its
-        # sparse one is another for each length.
+        # transformers' BigBirdModel uses full attention up to this length, which one graph can
+        # hold; its sparse attention differs for each length.
         return min(positions, (5 + 2 * config.num_random_blocks) * config.block_size)
     return positions
 
 
 def _pad_token_id(config: _Config) -> int:
-    """As stated, else transformers' default for the model type."""
+    """Return the stated id, else transformers' default for the model type."""
     if config.pad_token_id is not None:
         return config.pad_token_id
     return 1 if _counts_from_padding(config.model_type) else 0
 
 
 def _counts_from_padding(model_type: str) -> bool:
-    """RoBERTa and its kin number positions from ``pad_token_id + 1``."""
+    """Return whether a model numbers positions from ``pad_token_id + 1``, as RoBERTa does."""
     return model_type in _COUNTED_FROM_PADDING

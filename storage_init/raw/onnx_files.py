@@ -1,6 +1,6 @@
-"""A folder that nobody prepared: which of its graphs is the model.
+"""Choose the graph of an unprepared folder that is the model, by file names alone.
 
-Names alone decide here; what a graph holds is for whoever loads it.
+The code that loads a graph checks its content.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from storage_init.base.errors import SourceError
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Where optimum, transformers.js and most repositories on the Hub put it.
+# Where optimum, transformers.js and most repositories on the Hub put the graph.
 USUAL_PLACES = ("model.onnx", "onnx/model.onnx", "model_optimized.onnx")
-# How optimum, transformers.js and sentence-transformers name what is no longer full precision.
+# Names that optimum, transformers.js and sentence-transformers give to reduced precision.
 REDUCED = re.compile(r"(?i)(^|[._-])(\w*quantized|q?u?int[48]|q[48]\w*|bnb4|b?fp?16|float16|o4)\b")
 
 
 def graphs(folder: Path) -> list[Path]:
-    """The graph in the first usual place that has one, else every graph at the top of a folder."""
+    """Return the graph in the first usual place that has one, else all in the top folder."""
     usual = next((folder / place for place in USUAL_PLACES if (folder / place).is_file()), None)
     return sorted(folder.glob("*.onnx")) if usual is None else [usual]
 
 
 def ready_graph(folder: Path) -> Path | None:
-    """The full-precision graph of a raw repository; None if it holds PyTorch weights instead.
+    """Return a raw repository's full-precision graph, or None if it has PyTorch weights instead.
 
     Raises:
-        SourceError: neither, only graphs whose names say that they are quantised, or several.
+        SourceError: the folder has neither, only graphs with names of reduced precision, or
+            several full-precision graphs.
     """
     if any(folder.glob("*.safetensors")):
         return None

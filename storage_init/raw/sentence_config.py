@@ -1,4 +1,4 @@
-"""What a sentence-transformers folder says of itself: its modules, pooling and prompts."""
+"""The modules, pooling and prompts that a sentence-transformers folder states."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 MODULES_FILE = "modules.json"
 SETTINGS_FILE = "config_sentence_transformers.json"
-# By the name of PyTorch's class; a cross-encoder that names none has the first.
+# By the name of PyTorch's class; a cross-encoder that states none has the first.
 _ACTIVATIONS: dict[str, Literal["sigmoid", "none"]] = {"Sigmoid": "sigmoid", "Identity": "none"}
-# How `1_Pooling/config.json` named them first, one flag each.
+# The older form of `1_Pooling/config.json`: one flag for each mode.
 _FLAGS: dict[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_mean_tokens": "mean",
@@ -27,7 +27,7 @@ _FLAGS: dict[str, Pooling] = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 
-# In the order in which a text passes them.
+# In the order in which sentence-transformers applies them.
 _MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
 Activation = Literal["Identity", "Tanh", "ReLU", "GELU", "Sigmoid"]
 
@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 
 class Dense(NamedTuple):
-    """A layer over the pooled vector; ``folder`` of the model's holds its weights.
+    """A layer over the pooled vector, with its weights in ``folder``, below the model's.
 
     ``activation`` is the name of PyTorch's class.
     """
@@ -47,7 +47,7 @@ class Dense(NamedTuple):
 
     @property
     def weights(self) -> str:
-        """The file of its weights, below the model's folder."""
+        """The path of its weights, below the model's folder."""
         return f"{self.folder}/model.safetensors"
 
 
@@ -101,13 +101,13 @@ class _Settings(msgspec.Struct):
 
 
 def embedding(folder: Path, dimension: int) -> TextEmbedding:
-    """How an embedder whose states have ``dimension`` values makes one vector of a text's.
+    """Return how an embedder turns token states of ``dimension`` values into one vector per text.
 
-    Without ``modules.json`` it is their mean, as sentence-transformers does. What
-    :func:`dense_layers` has comes between the pooling and the normalisation.
+    Without ``modules.json`` it is their mean, as in sentence-transformers. The layers of
+    :func:`dense_layers` come between the pooling and the normalisation.
 
     Raises:
-        SourceError: a module, a pooling or a use of prompts that is not supported.
+        SourceError: a module, the pooling or the use of prompts is not supported.
     """
     modules = _read_modules(folder)
     _check_modules(folder, [module.kind for module in modules])
@@ -136,10 +136,10 @@ def embedding(folder: Path, dimension: int) -> TextEmbedding:
 
 
 def dense_layers(folder: Path) -> list[Dense]:
-    """The layers that a pooled vector goes through, in their order.
+    """Return the dense layers that a pooled vector goes through, in order.
 
     Raises:
-        SourceError: one's configuration is missing, not valid, or asks for what is not supported.
+        SourceError: a layer's configuration is missing, not valid or not supported.
     """
     return [_dense(folder, m.path) for m in _read_modules(folder) if m.kind == "Dense"]
 
@@ -175,19 +175,19 @@ def _check_modules(folder: Path, kinds: list[str]) -> None:
 
 
 def is_cross_encoder(folder: Path) -> bool:
-    """Whether a folder says that it is one, as those of sentence-transformers 5 do."""
+    """Return whether a folder states that it is a cross-encoder, as of sentence-transformers 5."""
     return _settings(folder).model_type == "CrossEncoder"
 
 
 def ranking(folder: Path, stated: str | None) -> TextRanking:
-    """How a cross-encoder makes a score of its one logit.
+    """Return how a cross-encoder turns its logit into a score.
 
     Args:
-        folder: the model's.
-        stated: the activation's class in ``config.json``, where older versions keep it.
+        folder: the model's folder.
+        stated: the activation's class from ``config.json``, where older versions keep it.
 
     Raises:
-        SourceError: a module, an activation or a use of prompts that is not supported.
+        SourceError: a module, the activation or the use of prompts is not supported.
     """
     for module in _read_modules(folder):
         if module.kind != "Transformer":
@@ -231,7 +231,7 @@ def _mode(config: _Pooling, path: Path) -> Pooling:
 
 
 def _prompts(folder: Path) -> tuple[dict[str, str], str | None]:
-    """The prompts by name, and the name of the one that texts get without asking."""
+    """Return the prompts by name, and the name of the default prompt."""
     config = _settings(folder)
     prompts = {name: prompt or "" for name, prompt in (config.prompts or {}).items()}
     if config.default_prompt_name is not None and config.default_prompt_name not in prompts:
@@ -242,10 +242,10 @@ def _prompts(folder: Path) -> tuple[dict[str, str], str | None]:
 
 
 def read_json(path: Path, kind: type[_T]) -> _T | None:
-    """A file's content, None if there is no such file.
+    """Decode a JSON file, or return None if there is no such file.
 
     Raises:
-        SourceError: it is not valid; says where.
+        SourceError: the file is not valid; the message says where.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)

@@ -1,4 +1,4 @@
-"""From logits to probabilities, the same for the pipeline's gates and the predictor's answers."""
+"""Logits to probabilities, the same for the pipeline's gates and the predictor's answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def probabilities(
     logits: NDArray[Any], activation: Literal["softmax", "sigmoid", "none"]
 ) -> NDArray[np.float32]:
-    """Apply an activation to logits [N, C]; ``none`` leaves them as they are."""
+    """Apply an activation to logits [N, C]; ``none`` returns the logits."""
     values = logits.astype(np.float32, copy=False)
     if activation == "none":
         return values

@@ -1,4 +1,4 @@
-"""What this machine is, as far as a variant's ``requires`` and its speed depend on it."""
+"""The CPU features of this machine that a variant's requirements and speed depend on."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ EXACT_INT8 = ["avx512_vnni", "avx_vnni", "asimd"]
 # x86 that multiplies bfloat16; elsewhere OpenVINO computes in FP32 or emulates it slowly.
 BF16 = ["avx512_bf16", "amx_bf16"]
 
-# What ONNX Runtime's matrix kernels are chosen by (MLAS, platform.cpp), and with them the layout
-# of packed weights. One too many only costs a use of the packed form.
+# The features by which ONNX Runtime chooses its matrix kernels (MLAS, platform.cpp) and with them
+# the layout of packed weights. An extra feature here only means fewer uses of packed weights.
 KERNEL_FEATURES = frozenset(
     (
         *("sse4_1", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx_vnni_int8"),
@@ -29,16 +29,16 @@ KERNEL_FEATURES = frozenset(
 
 
 def kernel_features() -> list[str]:
-    """The features that decide which kernels multiply here, in order; empty if unknown."""
+    """Return this CPU's features that decide which kernels run, sorted; empty if unknown."""
     return sorted(KERNEL_FEATURES & cpus.cpu_features())
 
 
 def unmet(requires: Requires, onnxruntime: str | None = None) -> str | None:
-    """Why this host may not run a graph with these requirements, None if it may.
+    """Return why this host must not run a graph with these requirements, or None if it may.
 
     Args:
-        requires: the graph's; whether its provider is there is for the caller to see.
-        onnxruntime: the version that would run it.
+        requires: the graph's requirements; the caller checks the provider.
+        onnxruntime: the version of ONNX Runtime that would run the graph.
     """
     wanted = requires.cpu_any_of
     if wanted and cpus.cpu_features().isdisjoint(wanted):

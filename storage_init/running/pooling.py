@@ -1,6 +1,6 @@
-"""Pooling in numpy: a text's token states to its one vector, for graphs that end in the states.
+"""Pooling in numpy, for graphs that return token states instead of one vector per text.
 
-Formulas are sentence-transformers' (``models/Pooling.py``, ``models/Normalize.py``).
+The formulas are those of sentence-transformers (``models/Pooling.py``, ``models/Normalize.py``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def pool(hidden: NDArray[Any], mask: NDArray[Any], pooling: Pooling) -> NDArray[Any]:
-    """[N, L, D] to [N, D], over the tokens whose ``mask`` [N, L] is not 0."""
+    """Pool token states [N, L, D] to vectors [N, D] over tokens whose ``mask`` [N, L] is not 0."""
     if pooling == "cls":
         return hidden[:, 0]
     keep = mask[:, :, None].astype(hidden.dtype)
@@ -33,6 +33,6 @@ def pool(hidden: NDArray[Any], mask: NDArray[Any], pooling: Pooling) -> NDArray[
 
 
 def normalized(vectors: NDArray[Any]) -> NDArray[np.float32]:
-    """[N, D], each of length 1; zeros stay what they are."""
+    """Scale vectors [N, D] to length 1; zero vectors stay zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(norms, 1e-12), dtype=np.float32)

@@ -1,7 +1,7 @@
-"""ONNX Runtime's execution providers: whether one can be had here, and what a session needs of it.
+"""ONNX Runtime's execution providers: whether one is available, and its options for a session.
 
-OpenVINO's is a plugin, a library that ONNX Runtime loads when somebody first asks for the provider.
-Needs onnxruntime only then.
+OpenVINO is a plugin, a library that ONNX Runtime loads when the provider is first used. Only then
+does this module import onnxruntime.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ PROVIDERS = (CPU, OPENVINO, CUDA)
 
 _PLUGIN = "onnxruntime_ep_openvino"
 _INSTALL = {CUDA: "; it comes with onnxruntime-gpu, installed in the place of onnxruntime"}
-# ONNX Runtime registers a library once a process, and models may load side by side.
+# ONNX Runtime registers a library once per process, and models may load concurrently.
 _registering = Lock()
 
 
 def unavailable(provider: str) -> str | None:
-    """Why no session can have a provider here, None if one can."""
+    """Return why a provider is not available here, or None if it is."""
     try:
         _openvino_device() if provider == OPENVINO else _check_built_in(provider)
     except ProviderError as error:
@@ -42,7 +42,7 @@ def unavailable(provider: str) -> str | None:
 
 
 def not_installed(provider: str) -> str | None:
-    """What can be said without ONNX Runtime: why a plugin is not there, None if it is."""
+    """Return why a plugin is not installed, or None if it is, without importing ONNX Runtime."""
     from importlib.util import find_spec
 
     missing = provider == OPENVINO and find_spec(_PLUGIN) is None
@@ -57,25 +57,25 @@ def configure(
     lanes: int,
     threads: int,
 ) -> list[tuple[str, dict[str, str]]] | None:
-    """Set a session's options up for a provider; returns what its ``providers`` are to be.
+    """Set up a session's options for a provider; return the session's ``providers`` argument.
 
     Args:
-        options: gets a plugin's device.
+        options: the session's options; a plugin's device is added to them.
         provider: ONNX Runtime's name for it.
-        precision: what OpenVINO computes in; None for that of the graph.
-        lanes: calls of ``run`` side by side.
-        threads: that share one inference.
+        precision: what OpenVINO computes in; None for the graph's own.
+        lanes: number of concurrent calls of ``run``.
+        threads: number of threads for one inference.
 
     Raises:
-        ProviderError: it cannot be had here.
+        ProviderError: the provider is not available here.
     """
     if provider == OPENVINO:
         load_config = {
             "INFERENCE_PRECISION_HINT": precision or "f32",
-            # One stream answers one call at a time, with its share of the threads.
+            # Each stream answers one call at a time, with its share of the threads.
             "NUM_STREAMS": str(lanes),
             "INFERENCE_NUM_THREADS": str(lanes * threads),
-            # Every process would pin its threads to the same first cores.
+            # With pinning, every process would pin its threads to the same first cores.
             "ENABLE_CPU_PINNING": "NO",
         }
         options.add_provider_for_devices(
@@ -87,14 +87,14 @@ def configure(
     if provider != CUDA:
         return [(provider, {})]
     _preload_cuda()
-    # TF32 rounds to 10 bits: not what the self-test's reference was made with.
+    # TF32 rounds to 10 bits, but the self-test's reference was computed in full FP32.
     return [(provider, {"use_tf32": "0"})]
 
 
 def _preload_cuda() -> None:
-    """CUDA and cuDNN from their Python packages, which no loader's path leads to.
+    """Load CUDA and cuDNN from their Python packages, which are not on the loader's path.
 
-    What is not there is printed, line by line: the session's own error says it once.
+    The function prints a line for each missing library; hide them, as the session's error says it.
     """
     import onnxruntime as ort
 
@@ -114,10 +114,10 @@ def _check_built_in(provider: str) -> None:
 
 
 def _openvino_device() -> ort.OrtEpDevice:
-    """The CPU, if the plugin takes it.
+    """Return the CPU device, if the plugin offers it.
 
-    It passes over every device that is not Intel's (onnxruntime, ov_factory.cc; pull request 31981
-    is to change that).
+    The plugin skips every device that is not Intel's (onnxruntime, ov_factory.cc; pull request
+    31981 is meant to change that).
     """
     import onnxruntime as ort
 

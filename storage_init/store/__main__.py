@@ -13,7 +13,7 @@ import msgspec
 from storage_init.base import sizes as text
 from storage_init.base.errors import SigningKeyError, WarmstartError
 from storage_init.format import signing
-from storage_init.format.package import read_package
+from storage_init.format.reading import read_package
 from storage_init.store import inventory
 from storage_init.store.gc.collect import collect
 from storage_init.store.gc.retention import Policy

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from storage_init.base.errors import PackageError
+from storage_init.base.files import fsync
 from storage_init.format.package import check_name
-from storage_init.store.publish import fsync
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import PackageError, StoreError
+from storage_init.base.files import fsync
 from storage_init.base.hashing import sha256_file
 from storage_init.format import package as packages
-from storage_init.format import signing
+from storage_init.format import reading, signing
 from storage_init.format.package import (
     DIGEST_FILE,
     PACKAGE_FILE,
@@ -94,7 +95,7 @@ def adopt(store: Store, staged: Path) -> Path:
         StoreError: the store cannot be written; ``current`` is as it was.
     """
     with readable_errors(store):
-        package, version = packages.read_package(staged)
+        package, version = reading.read_package(staged)
         version = _commit(store, staged, package, version)
         if store.current(package.name) is None:
             swap_link(store, store.model_folder(package.name) / "current", f"versions/{version}")
@@ -226,12 +227,3 @@ def make_folder(folder: Path) -> None:
         new.mkdir(exist_ok=True)
         new.chmod(FOLDER_MODE)
         fsync(new.parent)
-
-
-def fsync(path: Path) -> None:
-    """Bring a file or folder to disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

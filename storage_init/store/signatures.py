@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import PackageError, SignatureError, StoreError, VerificationError
-from storage_init.format.package import SIGNATURE_FILE, read_description, version_of
+from storage_init.base.files import fsync
+from storage_init.format.package import SIGNATURE_FILE, version_of
+from storage_init.format.reading import read_description
 from storage_init.format.signing import check_signature, sign
 from storage_init.format.verify import verify
-from storage_init.store.publish import FILE_MODE, fsync, readable_errors
+from storage_init.store.publish import FILE_MODE, readable_errors
 
 if TYPE_CHECKING:
     from pathlib import Path

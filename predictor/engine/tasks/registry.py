@@ -14,7 +14,7 @@ from storage_init.format import package
 
 if TYPE_CHECKING:
     from predictor.engine.tasks.base import Task
-    from storage_init.running.runtime import Tokenizer
+    from storage_init.running.tokenizer import Tokenizer
 
 TASKS: dict[type, Any] = {
     package.TextClassification: TextClassificationTask,

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from predictor.protocol.types import Window
-    from storage_init.running.runtime import Tokenizer
+    from storage_init.running.tokenizer import Tokenizer
 
 USUAL_UNKNOWN = ("<unk>", "[UNK]")
 # What transformers' `clean_up_tokenization` joins, in its order.

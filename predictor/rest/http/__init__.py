@@ -1,1 +1,4 @@
-"""TODO: predictor/rest/http."""
+"""HTTP itself: a request with its body and deadline, a response, uvicorn's protocol class.
+
+It knows no route and no model's protocol.
+"""

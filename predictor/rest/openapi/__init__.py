@@ -1,1 +1,4 @@
-"""TODO: predictor/rest/openapi."""
+"""The OpenAPI document of the served models, made anew for each reader.
+
+It imports inference for paths and fields; it answers no request by itself.
+"""

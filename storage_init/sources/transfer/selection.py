@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from storage_init.base.errors import SourceError
 from storage_init.base.variables import ALLOW_PICKLES
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, read_package
+from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE
+from storage_init.format.reading import read_package
 from storage_init.raw.onnx_files import USUAL_PLACES
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import StoreError
+from storage_init.base.files import fsync
 from storage_init.format.package import PACKAGE_FILE
 from storage_init.store.inventory import current_target
 from storage_init.store.layout import STAGING, clock_of
-from storage_init.store.publish import fsync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from benchmarks.harness.requests import PROTOCOLS, rest_json
 from benchmarks.models import Prepared
 from benchmarks.parts import catalogue
 from benchmarks.parts.cells import Load, measure_bare, measure_cell
-from storage_init.format.package import read_package
+from storage_init.format.reading import read_package
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,8 @@ from storage_init.fetch.filling import Cache, Cached
 from storage_init.fetch.preparing import PreparationError, can_prepare, prepare
 from storage_init.format.verify import verify
 from storage_init.running.activations import probabilities
-from storage_init.running.runtime import Tokenizer, input_names, open_session, run_answer
+from storage_init.running.session import input_names, open_session, run_answer
+from storage_init.running.tokenizer import Tokenizer
 from storage_init.store.layout import Store
 from tests.support.models.exports import export_onnx
 

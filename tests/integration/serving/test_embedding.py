@@ -21,7 +21,8 @@ from predictor.engine.tasks.registry import task_for
 from predictor.protocol.types import Texts
 from storage_init import sources
 from storage_init.format.package import TOKENIZER_FILE, Pooling
-from storage_init.running.runtime import Tokenizer, open_session
+from storage_init.running.session import open_session
+from storage_init.running.tokenizer import Tokenizer
 from tests.support.clients.v2 import answered, text_request
 from tests.support.models.engines import rows_of
 from tests.support.models.models import DIMENSION, PROMPTS, make_embedder, source

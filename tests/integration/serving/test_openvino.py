@@ -25,7 +25,7 @@ from predictor.errors import NoVariantError
 from predictor.loading.load import load
 from predictor.protocol.types import Texts
 from predictor.settings import Settings
-from storage_init.format.package import read_package
+from storage_init.format.reading import read_package
 from storage_init.format.verify import verify
 from storage_init.running import host, providers
 from storage_init.running.providers import CPU, OPENVINO

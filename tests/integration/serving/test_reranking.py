@@ -12,7 +12,8 @@ from predictor.loading.load import load
 from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts
 from predictor.settings import Settings
-from storage_init.format.package import TextRanking, read_package
+from storage_init.format.package import TextRanking
+from storage_init.format.reading import read_package
 from storage_init.format.selftest import SelfTest
 from tests.support.clients.v2 import answered, request
 from tests.support.models.engines import rows_of

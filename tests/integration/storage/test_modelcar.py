@@ -16,7 +16,7 @@ from predictor.loading.load import load
 from predictor.protocol.types import Texts
 from predictor.settings import Settings
 from storage_init.base.errors import VerificationError
-from storage_init.base.proc_links import leads_by_name
+from storage_init.base.files import leads_by_name
 from tests.support.models.engines import rows_of
 from tests.support.models.packages import flip_byte, writable_copy
 

@@ -14,13 +14,8 @@ import pytest
 
 from benchmarks.harness.process import predictor, run_to_end
 from storage_init.format import package as packages
-from storage_init.format.package import (
-    DIGEST_FILE,
-    PACKAGE_FILE,
-    SIGNATURE_FILE,
-    Limits,
-    read_package,
-)
+from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, Limits
+from storage_init.format.reading import read_package
 from storage_init.format.signing import SIGN_VARIABLE, VERIFY_VARIABLE, check_signature, sign
 from storage_init.format.verify import list_files, verify
 from storage_init.store.layout import Store

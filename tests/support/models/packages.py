@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from storage_init.format import package as packages
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, read_package
+from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE
+from storage_init.format.reading import read_package
 from storage_init.store.publish import describe_files
 
 if TYPE_CHECKING:

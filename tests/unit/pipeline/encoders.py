@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from storage_init.running.runtime import input_names, open_session
+from storage_init.running.session import input_names, open_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

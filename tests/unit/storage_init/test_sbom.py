@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from storage_init.format.package import read_package
+from storage_init.format.reading import read_package
 from storage_init.sbom import bill_of_materials, main
 from tests.unit.storage_init.fakes import publish_fake
 

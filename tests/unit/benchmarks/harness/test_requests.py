@@ -11,7 +11,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest
 
 from benchmarks.harness import requests
 from benchmarks.harness.requests import MIXED_TOKENS, TextMaker
-from storage_init.running.runtime import Tokenizer
+from storage_init.running.tokenizer import Tokenizer
 
 TEXTS = ["good", "Ça marche 😀"]
 

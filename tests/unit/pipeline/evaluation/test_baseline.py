@@ -14,7 +14,7 @@ from pipeline.recipe.recipe import Bench, Int8, Recipe, Search
 from pipeline.steps.evaluate import evaluate
 from pipeline.workspace import evidence
 from pipeline.workspace.workspace import Workspace
-from storage_init.running.runtime import Tokenizer
+from storage_init.running.tokenizer import Tokenizer
 from tests.unit.pipeline.conftest import quantized_workspace
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pipeline.evaluation.examples import Batch
 from pipeline.graphs.files import GraphError
 from pipeline.recipe.recipe import Bench
 from pipeline.workspace.evidence import ShapeTime
-from storage_init.running.runtime import open_session
+from storage_init.running.session import open_session
 from tests.unit.pipeline.encoders import write
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from storage_init.format.package import (
     TextRanking,
     TokenClassification,
 )
-from storage_init.running.runtime import Tokenizer
+from storage_init.running.tokenizer import Tokenizer
 from tests.support.models.models import LABELS, VOCABULARY
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from pipeline.steps.quantize import quantize
 from pipeline.workspace import evidence
 from pipeline.workspace.evidence import Evaluation
 from pipeline.workspace.workspace import GRAPH, Workspace
-from storage_init.running.runtime import open_session, run_answer
+from storage_init.running.session import open_session, run_answer
 from tests.unit.pipeline.encoders import operators
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import torch
 
 from pipeline.export import lifting
 from pipeline.export.lifting import Lifted
-from storage_init.running.runtime import open_session
+from storage_init.running.session import open_session
 
 if TYPE_CHECKING:
     from pathlib import Path

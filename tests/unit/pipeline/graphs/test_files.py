@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from pipeline.graphs.files import GraphError, finalize, save
-from storage_init.running.runtime import open_session
+from storage_init.running.session import open_session
 from tests.unit.pipeline.encoders import operators, parse
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from pipeline.graphs.files import GraphError
 from pipeline.graphs.onnx_source import import_onnx
 from storage_init.format.package import QuestionAnswering, TextClassification, TextEmbedding
-from storage_init.running.runtime import open_session, run_answer
+from storage_init.running.session import open_session, run_answer
 from tests.unit.pipeline.encoders import GRAPH, encoder, table, write
 
 if TYPE_CHECKING:

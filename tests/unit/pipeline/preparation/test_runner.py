@@ -23,7 +23,8 @@ from storage_init.base.errors import PackageError, SigningKeyError
 from storage_init.format.package import SIGNATURE_FILE, Source, TextEmbedding
 from storage_init.format.selftest import SelfTest
 from storage_init.format.verify import verify
-from storage_init.running.runtime import Tokenizer, input_names, open_session, run_answer
+from storage_init.running.session import input_names, open_session, run_answer
+from storage_init.running.tokenizer import Tokenizer
 from storage_init.store.layout import Store
 from tests.support.models.exports import export_onnx, move_weights_out
 

@@ -26,13 +26,8 @@ from pipeline.workspace.evidence import (
     WorstExample,
 )
 from pipeline.workspace.records import StepRecord
-from storage_init.format.package import (
-    BatchSensitivity,
-    Closeness,
-    TextEmbedding,
-    TextRanking,
-    read_package,
-)
+from storage_init.format.package import BatchSensitivity, Closeness, TextEmbedding, TextRanking
+from storage_init.format.reading import read_package
 from storage_init.format.verify import verify
 
 if TYPE_CHECKING:

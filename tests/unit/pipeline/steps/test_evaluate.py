@@ -83,7 +83,8 @@ def test_a_packed_form_requires_the_host_it_was_packed_on(
 def test_the_tolerance_is_twice_the_distance_that_a_predictor_will_measure(
     quantized: Workspace, accepted: tuple[str, Evaluation, SelfTest]
 ) -> None:
-    from storage_init.running.runtime import Tokenizer, input_names, open_session, run_answer
+    from storage_init.running.session import input_names, open_session, run_answer
+    from storage_init.running.tokenizer import Tokenizer
 
     _, evaluation, selftest = accepted
     facts = quantized.facts(Recipe())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.recipe.recipe import Recipe
 from pipeline.steps.optimize import optimize
-from storage_init.running.runtime import input_names, open_session
+from storage_init.running.session import input_names, open_session
 from tests.support.models.models import LABELS
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pipeline.recipe.errors import RecipeError
 from pipeline.recipe.recipe import Int8, Recipe
 from pipeline.steps.quantize import quantize
 from pipeline.workspace.workspace import GRAPH
-from storage_init.running.runtime import open_session, run_answer
+from storage_init.running.session import open_session, run_answer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from predictor.protocol.types import Texts, Tokens
-from storage_init.running.runtime import TextTooLongError
+from storage_init.running.tokenizer import TextTooLongError
 from tests.support.models.engines import Watched, rows_of
 from tests.support.models.models import LABELS, MAX_POSITIONS
 

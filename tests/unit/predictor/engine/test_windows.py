@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from predictor.engine import windows
-from storage_init.running.runtime import Tokenizer
+from storage_init.running.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path

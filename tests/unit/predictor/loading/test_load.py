@@ -17,13 +17,8 @@ from predictor.protocol.types import Texts
 from predictor.settings import Settings
 from storage_init.base.errors import PackageError, ProviderError, VerificationError, WarmstartError
 from storage_init.format import package as packages
-from storage_init.format.package import (
-    DIGEST_FILE,
-    PACKAGE_FILE,
-    BatchSensitivity,
-    Requires,
-    read_package,
-)
+from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, BatchSensitivity, Requires
+from storage_init.format.reading import read_package
 from storage_init.format.selftest import SelfTest
 from storage_init.running.providers import CPU, CUDA
 from storage_init.store.publish import describe_files

@@ -14,14 +14,10 @@ from predictor.errors import SelfTestError, WarmupError
 from predictor.loading import warmup as module
 from predictor.loading.self_test import replay_selftest
 from predictor.loading.warmup import warm_up
-from storage_init.format.package import (
-    SELFTEST_FILE,
-    TOKENIZER_FILE,
-    TextClassification,
-    read_package,
-)
+from storage_init.format.package import SELFTEST_FILE, TOKENIZER_FILE, TextClassification
+from storage_init.format.reading import read_package
 from storage_init.format.selftest import SelfTest
-from storage_init.running.runtime import Tokenizer
+from storage_init.running.tokenizer import Tokenizer
 from tests.support.models.engines import Watched
 from tests.support.models.models import LABELS
 

@@ -18,8 +18,8 @@ from storage_init.format.package import (
     Packed,
     Requires,
     Speed,
-    read_package,
 )
+from storage_init.format.reading import read_package
 from storage_init.running import host
 from storage_init.running.providers import CPU, CUDA, OPENVINO
 

@@ -12,7 +12,7 @@ import numpy as np
 from predictor.protocol.types import Texts, Tokens
 from predictor.serving.batcher import Batcher
 from predictor.serving.scheduler import Limits
-from storage_init.running.runtime import TextTooLongError
+from storage_init.running.tokenizer import TextTooLongError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from predictor.protocol.types import Texts, Tokens
 from predictor.serving.scheduler import LOOK_AHEAD, Limits
-from storage_init.running.runtime import TextTooLongError
+from storage_init.running.tokenizer import TextTooLongError
 from tests.support.models import engines
 from tests.unit.predictor.engine.test_engine import TEXTS
 from tests.unit.predictor.serving.lanes import (

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storage_init.base.settings import Settings
-from storage_init.base.variables import SettingError
+from storage_init.base.variables import SettingError, Settings
 
 
 def test_nothing_set_is_the_documented_default() -> None:

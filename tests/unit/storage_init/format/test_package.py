@@ -12,6 +12,7 @@ import pytest
 
 from storage_init.base.errors import PackageError, VerificationError
 from storage_init.format import package as packages
+from storage_init.format import reading
 from storage_init.format.package import FileEntry, Packed, Requires, TextEmbedding
 from tests.unit.storage_init.fakes import entries, fake_package
 
@@ -186,7 +187,7 @@ def test_variants_that_share_a_graph_are_served_from_its_files() -> None:
 
 
 def test_a_folder_is_read_with_its_version(published: Path) -> None:
-    package, version = packages.read_package(published)
+    package, version = reading.read_package(published)
     assert (package.name, version) == ("m", published.name)
 
 
@@ -194,8 +195,8 @@ def test_a_folder_is_read_with_its_version(published: Path) -> None:
 def test_a_missing_description_is_named(published: Path, name: str) -> None:
     (published / name).unlink()
     with pytest.raises(PackageError, match=f"/{name} cannot be read: No such file"):
-        packages.read_package(published)
-    assert packages.is_package(published)
+        reading.read_package(published)
+    assert reading.is_package(published)
 
 
 @pytest.mark.parametrize("name", ["package.json", "package.json.sha256"])
@@ -204,14 +205,14 @@ def test_a_huge_description_is_refused_unread(published: Path, name: str) -> Non
     with (published / name).open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(PackageError, match=f"/{name} is larger than {packages.MAX_PACKAGE_BYTES}"):
-        packages.read_package(published)
+        reading.read_package(published)
 
 
 def test_a_description_of_the_largest_size_is_read(tmp_path: Path) -> None:
     content = CONTENT + b" " * (packages.MAX_PACKAGE_BYTES - len(CONTENT))
     (tmp_path / "package.json").write_bytes(content)
     (tmp_path / "package.json.sha256").write_bytes(packages.digest_line(content))
-    assert packages.read_package(tmp_path)[0] == VALID
+    assert reading.read_package(tmp_path)[0] == VALID
 
 
 @pytest.mark.parametrize("name", ["package.json", "package.json.sha256"])
@@ -226,7 +227,7 @@ def test_a_flipped_byte_in_the_description_is_found(
     with pytest.raises(
         VerificationError, match=r"package\.json does not have the digest in package\.json\.sha256"
     ):
-        packages.read_package(published)
+        reading.read_package(published)
 
 
 def test_threads_that_read_their_first_package_together_read_it() -> None:

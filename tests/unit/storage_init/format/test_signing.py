@@ -30,8 +30,8 @@ from storage_init.format.package import (
     MAX_SIGNATURE_BYTES,
     PACKAGE_FILE,
     SIGNATURE_FILE,
-    read_package,
 )
+from storage_init.format.reading import read_package
 from storage_init.format.verify import verify
 from tests.support.models.keys import KeyPair, key_pair, needs_signing
 from tests.support.models.packages import describe_again, flip_byte, writable_copy

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.base.errors import VerificationError
-from storage_init.format.package import read_package
+from storage_init.format.reading import read_package
 from storage_init.format.verify import check_files, verify
 from tests.unit.storage_init.fakes import FILES
 

@@ -17,7 +17,7 @@ import pytest
 from storage_init.base.errors import ProviderError
 from storage_init.running import providers
 from storage_init.running.providers import CPU, CUDA, OPENVINO
-from storage_init.running.runtime import open_session
+from storage_init.running.session import open_session
 
 if TYPE_CHECKING:
     from pathlib import Path

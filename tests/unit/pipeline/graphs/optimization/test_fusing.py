@@ -15,7 +15,7 @@ from pipeline.graphs.editing import GraphEditor
 from pipeline.graphs.optimization import fusing
 from pipeline.graphs.optimization.fusing import fuse, take_shapes_from_ids
 from pipeline.workspace.workspace import GRAPH
-from storage_init.running.runtime import input_names, open_session, run_answer
+from storage_init.running.session import input_names, open_session, run_answer
 from tests.support.models.models import VOCABULARY
 from tests.unit.pipeline.encoders import parse, run, write
 

@@ -21,7 +21,7 @@ from predictor.settings import Settings
 from storage_init.base.errors import PackageError
 from storage_init.format.package import SELFTEST_FILE, FillMask, TokenClassification
 from storage_init.format.selftest import SelfTest
-from storage_init.running.runtime import Tokenizer
+from storage_init.running.tokenizer import Tokenizer
 from tests.support.models.engines import rows_of, tokens_of
 from tests.support.models.exports import export_onnx
 from tests.support.models.models import TAGS

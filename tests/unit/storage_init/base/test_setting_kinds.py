@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from storage_init.base.values import (
+from storage_init.base.variables import (
     FLAG,
     FOLDER,
     KEY_FILE,

@@ -1,14 +1,12 @@
-"""Texts to token ids to a session's inputs, with a real tokenizer and a real session."""
+"""Tests of texts turned into token ids and graph inputs, with a real tokenizer."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
 import pytest
 import tokenizers
-from onnx import TensorProto, helper, numpy_helper
 from tokenizers import models, pre_tokenizers, processors
 
 from storage_init.base.errors import PackageError
@@ -19,15 +17,12 @@ from storage_init.format.package import (
     TextClassification,
     TokenClassification,
 )
-from storage_init.running.runtime import (
+from storage_init.running.tokenizer import (
     QuestionTooLongError,
     TextTooLongError,
     Tokenizer,
     cut_of,
-    input_names,
-    open_session,
     places_of,
-    run_answer,
 )
 
 if TYPE_CHECKING:
@@ -106,56 +101,6 @@ def test_what_is_not_a_tokenizer_is_refused_by_name(tmp_path: Path, content: byt
         path.write_bytes(content)
     with pytest.raises(PackageError, match=f"{path} is not a fast tokenizer: "):
         Tokenizer(path, MAX_LENGTH, PAD)
-
-
-@pytest.fixture
-def graph(tmp_path: Path) -> Path:
-    """Adds two inputs and multiplies by weights that lie in a file of their own."""
-    shape = ["batch", "length"]
-    weights = numpy_helper.from_array(np.array([3], dtype=np.int64), "weights")
-    made = helper.make_graph(
-        [
-            helper.make_node("Add", ["input_ids", "attention_mask"], ["sum"]),
-            helper.make_node("Mul", ["sum", "weights"], ["product"]),
-        ],
-        "graph",
-        [
-            helper.make_tensor_value_info(name, TensorProto.INT64, shape)
-            for name in ("input_ids", "attention_mask")
-        ],
-        [
-            helper.make_tensor_value_info(name, TensorProto.INT64, shape)
-            for name in ("product", "sum")
-        ],
-        [weights],
-    )
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    path = tmp_path / "model.onnx"
-    onnx.save_model(
-        model, path, save_as_external_data=True, location="model.onnx.data", size_threshold=0
-    )
-    return path
-
-
-@pytest.mark.parametrize("optimized", [True, False])
-def test_a_session_runs_a_graph_over_its_external_weights(
-    graph: Path, tokenizer: Tokenizer, optimized: bool
-) -> None:
-    session = open_session(graph, optimized=optimized)
-    assert input_names(session) == ["input_ids", "attention_mask"]
-    feeds = tokenizer.feeds(tokenizer.encode(["good", "good bad"]), input_names(session))
-    expected = (feeds["input_ids"] + feeds["attention_mask"]) * 3
-    np.testing.assert_array_equal(run_answer(session, feeds), expected)
-
-
-@pytest.mark.parametrize("damage", ["missing", "garbage", "no weights"])
-def test_a_graph_that_cannot_be_loaded_is_named(graph: Path, damage: str) -> None:
-    if damage == "garbage":
-        graph.write_bytes(b"not a graph")
-    else:
-        (graph if damage == "missing" else graph.with_name("model.onnx.data")).unlink()
-    with pytest.raises(PackageError, match=f"ONNX Runtime cannot load {graph}: "):
-        open_session(graph)
 
 
 def test_of_a_question_and_its_context_the_context_is_cut(
