@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,7 @@ from tests.support.machine.interrupt import (
     FINISHED,
     REFUSED,
     SUCCEEDED,
+    choose_steps,
     die,
     find_the_disk_full,
     run_in_child,
@@ -88,32 +90,39 @@ def pristine(request: pytest.FixtureRequest, tmp_path: Path) -> Pod:
     return pod
 
 
-# The default run interrupts at every fifth step: neighbours are mostly writes of the same kind.
-EVERY = pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.slow)])
+EXHAUSTIVE = pytest.mark.parametrize(
+    "exhaustive", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 
 
 def attempts(
-    pristine: Pod, interrupt: Callable[[], None], every: int
+    pristine: Pod, interrupt: Callable[[], None], *, exhaustive: bool
 ) -> Iterator[tuple[int, int, Pod]]:
-    """The step, the exit code and the volume after an interruption at each ``every``-th step."""
-    for step in range(1, 1000, every):
-        pod = Pod(pristine.volume.with_name(f"step-{step}"), pristine.source)
+    """The step, the exit code and the volume after an interruption at each step, or at some."""
+
+    def copied(name: str) -> Pod:
+        pod = Pod(pristine.volume.with_name(name), pristine.source)
         shutil.copytree(pristine.volume, pod.volume, symlinks=True)
+        return pod
+
+    probe = copied("probe")
+    for step in count(1) if exhaustive else choose_steps(probe.volume, probe.fetch):
+        pod = copied(f"step-{step}")
         code = run_in_child(pod.volume, step, interrupt, pod.fetch)
         if code == FINISHED:
+            assert exhaustive, f"step {step} is beyond the end"
             return
         yield step, code, pod
         shutil.rmtree(pod.volume)
-    pytest.fail("the fetch never came to its end")
 
 
-@EVERY
+@EXHAUSTIVE
 def test_a_fetch_killed_at_any_step_leaves_only_what_verifies_and_the_next_succeeds(
-    pristine: Pod, every: int, record_property: Callable[[str, object], None]
+    pristine: Pod, exhaustive: bool, record_property: Callable[[str, object], None]
 ) -> None:
     wanted = read_package(pristine.source)[1]
     last = 0
-    for step, code, pod in attempts(pristine, die, every):
+    for step, code, pod in attempts(pristine, die, exhaustive=exhaustive):
         assert code == -signal.SIGKILL
         last = step
         pod.check()
@@ -125,11 +134,11 @@ def test_a_fetch_killed_at_any_step_leaves_only_what_verifies_and_the_next_succe
     assert last > 20
 
 
-@EVERY
+@EXHAUSTIVE
 def test_a_fetch_that_finds_the_disk_full_at_any_step_says_so_and_the_next_succeeds(
-    pristine: Pod, every: int
+    pristine: Pod, exhaustive: bool
 ) -> None:
-    for step, code, pod in attempts(pristine, find_the_disk_full, every):
+    for step, code, pod in attempts(pristine, find_the_disk_full, exhaustive=exhaustive):
         # What cannot be counted or cleaned up stays: the fetch is a success nevertheless.
         assert code in (REFUSED, SUCCEEDED), f"step {step}"
         pod.check()

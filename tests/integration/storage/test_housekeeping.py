@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +24,8 @@ from storage_init.format.verify import verify
 from storage_init.store.gc.collect import collect
 from storage_init.store.gc.retention import Policy
 from storage_init.store.layout import STAGING, Store
+from tests.support.machine import interrupt
+from tests.support.machine.interrupt import choose_steps, die, run_in_child
 from tests.unit.storage_init.fakes import FILES, publish_fake, with_weights
 
 if TYPE_CHECKING:
@@ -32,8 +36,6 @@ pytestmark = pytest.mark.integration
 
 EAGER = Policy(keep=1, min_age=0.0)
 KILLS = 30
-FINISHED = 7
-CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink")
 
 
 @pytest.fixture
@@ -212,27 +214,15 @@ def copied(store: Store, name: str) -> Store:
     return Store(root)
 
 
-def collect_in_child(store: Store, step: int | None = None) -> int:
-    """The id of a process that collects; it kills itself before its ``step``-th change."""
+def collect_in_child(store: Store) -> int:
+    """The id of a process that collects."""
     child = os.fork()
     if child:
         return child
-    remaining = step or -1
-
-    def count(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal remaining
-        if event in CHANGES or (event == "open" and (arguments[2] or 0) & os.O_CREAT):
-            remaining -= 1
-            if remaining == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    code = 1
     try:
-        sys.addaudithook(count)
         collect(store, EAGER)
-        code = FINISHED
     finally:
-        os._exit(code)
+        os._exit(0)
 
 
 def assert_whole(store: Store, current: str) -> None:
@@ -250,22 +240,28 @@ def assert_whole(store: Store, current: str) -> None:
     assert list((store.root / STAGING).iterdir()) == []
 
 
-# The default run kills at every fourth step: neighbours are mostly removals of the same kind.
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("exhaustive", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_collection_killed_before_any_of_its_steps_leaves_whole_versions(
-    store: Store, versions: list[str], every: int
+    store: Store, versions: list[str], exhaustive: bool
 ) -> None:
     for version in versions[:5]:  # three are enough for every step that there is
         shutil.rmtree(store.version_folder("m", version))
-    step = 1 - every
-    code = -signal.SIGKILL
-    while code == -signal.SIGKILL:
-        step += every
+
+    def work(attempt: Store) -> int:
+        collect(attempt, EAGER)
+        return interrupt.SUCCEEDED
+
+    probe = copied(store, "probe")
+    step = 0
+    for step in count(1) if exhaustive else choose_steps(probe.root, partial(work, probe)):
         attempt = copied(store, f"step-{step}")
-        code = os.waitstatus_to_exitcode(os.waitpid(collect_in_child(attempt, step), 0)[1])
+        code = run_in_child(attempt.root, step, die, partial(work, attempt))
         assert_whole(attempt, versions[-1])
         shutil.rmtree(attempt.root)
-    assert code == FINISHED
+        if code == interrupt.FINISHED:
+            assert exhaustive, f"step {step} is beyond the end"
+            break
+        assert code == -signal.SIGKILL
     # Two versions, each moved twice, then file by file; seven keys, each moved and removed.
     assert step > 2 * (2 + len(FILES)) + 7 * 2
 
@@ -327,7 +323,7 @@ def test_collectors_publishers_and_readers_at_once_end_with_a_whole_store(store:
     publish_fake(store)
     context = multiprocessing.get_context("fork")
     read = context.Value("i", 0)
-    until = time.monotonic() + 2
+    until = time.monotonic() + 4
     workers = [
         *(context.Process(target=_publish, args=(store.root, n, until)) for n in range(2)),
         *(context.Process(target=_collect, args=(store.root, until)) for _ in range(2)),

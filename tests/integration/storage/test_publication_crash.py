@@ -11,6 +11,7 @@ import shutil
 import signal
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,7 @@ from tests.support.machine.interrupt import (
     FINISHED,
     REFUSED,
     SUCCEEDED,
+    choose_steps,
     die,
     find_the_disk_full,
     run_in_child,
@@ -81,44 +83,44 @@ def pristine(scenario: Scenario, tmp_path: Path) -> Path:
     return root
 
 
-def publish_in_child(
-    root: Path, scenario: Scenario, step: int, interrupt: Callable[[], None]
-) -> int:
-    def work() -> int:
-        staged_whole = False
-        try:
-            store = Store(root)
-            with store.staging() as staged:
-                write_files(staged, scenario.files)
-                staged_whole = True
-                publish(store, staged, partial(fake_package, key=scenario.key))
-        except StoreError:
-            return REFUSED
-        except OSError:
-            # Writing the files is the caller's business; what fails after that is the store's.
-            return BROKEN if staged_whole else REFUSED
-        return SUCCEEDED
-
-    return run_in_child(root, step, interrupt, work)
+def publish_scenario(root: Path, scenario: Scenario) -> int:
+    staged_whole = False
+    try:
+        store = Store(root)
+        with store.staging() as staged:
+            write_files(staged, scenario.files)
+            staged_whole = True
+            publish(store, staged, partial(fake_package, key=scenario.key))
+    except StoreError:
+        return REFUSED
+    except OSError:
+        # Writing the files is the caller's business; what fails after that is the store's.
+        return BROKEN if staged_whole else REFUSED
+    return SUCCEEDED
 
 
-# The default run interrupts at every third step; the scenarios share most of their steps.
-EVERY = pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+EXHAUSTIVE = pytest.mark.parametrize(
+    "exhaustive", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 
 
 def attempts(
-    pristine: Path, scenario: Scenario, interrupt: Callable[[], None], every: int
+    pristine: Path, scenario: Scenario, interrupt: Callable[[], None], *, exhaustive: bool
 ) -> Iterator[tuple[int, int, Store]]:
-    """The step, the exit code and the store after an interruption at each ``every``-th step."""
-    for step in range(1, 1000, every):
-        root = pristine.with_name(f"step-{step}")
-        shutil.copytree(pristine, root, symlinks=True)
-        code = publish_in_child(root, scenario, step, interrupt)
+    """The step, the exit code and the store after an interruption at each step, or at some."""
+
+    def copied(name: str) -> tuple[Path, Callable[[], int]]:
+        root = shutil.copytree(pristine, pristine.with_name(name), symlinks=True)
+        return root, partial(publish_scenario, root, scenario)
+
+    for step in count(1) if exhaustive else choose_steps(*copied("probe")):
+        root, work = copied(f"step-{step}")
+        code = run_in_child(root, step, interrupt, work)
         if code == FINISHED:
+            assert exhaustive, f"step {step} is beyond the end"
             return
         yield step, code, Store(root)
         shutil.rmtree(root)
-    pytest.fail("the publication never came to its end")
 
 
 def state(store: Store) -> tuple[str | None, set[str], Path | None]:
@@ -133,9 +135,9 @@ def state(store: Store) -> tuple[str | None, set[str], Path | None]:
     return current, versions, found and found.relative_to(store.root)
 
 
-@EVERY
+@EXHAUSTIVE
 def test_a_publication_killed_at_any_step_leaves_a_whole_current_version(
-    pristine: Path, scenario: Scenario, every: int
+    pristine: Path, scenario: Scenario, exhaustive: bool
 ) -> None:
     old, old_versions, _ = state(Store(pristine))
     finished = pristine.with_name("finished")
@@ -143,7 +145,7 @@ def test_a_publication_killed_at_any_step_leaves_a_whole_current_version(
     new = publish_fake(Store(finished), scenario.files, key=scenario.key).name
 
     last = 0
-    for step, code, store in attempts(pristine, scenario, die, every):
+    for step, code, store in attempts(pristine, scenario, die, exhaustive=exhaustive):
         assert code == -signal.SIGKILL
         last = step
         current, versions, _ = state(store)
@@ -160,12 +162,14 @@ def test_a_publication_killed_at_any_step_leaves_a_whole_current_version(
     assert last > 2 * len(FILES)
 
 
-@EVERY
+@EXHAUSTIVE
 def test_a_publication_that_finds_the_disk_full_at_any_step_leaves_current_as_it_was(
-    pristine: Path, scenario: Scenario, every: int
+    pristine: Path, scenario: Scenario, exhaustive: bool
 ) -> None:
     old, old_versions, _ = state(Store(pristine))
-    for step, code, store in attempts(pristine, scenario, find_the_disk_full, every):
+    for step, code, store in attempts(
+        pristine, scenario, find_the_disk_full, exhaustive=exhaustive
+    ):
         # What cannot be cleaned up stays: the publication is a success nevertheless.
         assert code in (REFUSED, SUCCEEDED), f"step {step}"
         current, versions, _ = state(store)

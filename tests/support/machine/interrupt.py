@@ -1,12 +1,14 @@
 """Processes that die, or find the disk full, at a chosen change to a folder.
 
 An audit hook in a child process counts its changes to files below the folder and interrupts it
-before the n-th.
+before the n-th. The slow forms of tests interrupt at every change, the others where
+:func:`choose_steps` says.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import sys
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 # Audit events that change a file system, with the positions of their paths and of the descriptors
 # of the folders that these are relative to.
@@ -63,6 +66,49 @@ def run_in_child(
             code = FINISHED
     finally:
         os._exit(code)
+
+
+def choose_steps(root: Path, work: Callable[[], int]) -> list[int]:
+    """Run ``work`` in a child process; return the steps at which an interruption is worth a try.
+
+    These are the first and the last change that each line of the product makes below ``root``,
+    counted from 1 as in :func:`run_in_child`.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writer)
+        with os.fdopen(reader) as pipe:
+            lines: list[str] = json.loads(pipe.read())
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == SUCCEEDED
+        last = {line: step for step, line in enumerate(lines, 1)}
+        first = {line: step for step, line in reversed([*enumerate(lines, 1)])}
+        return sorted({*first.values(), *last.values()})
+    changes: list[str] = []
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if _changes(root, event, arguments):
+            changes.append(f"{event} {_product_line()}")
+
+    code = BROKEN
+    try:
+        sys.addaudithook(note)
+        code = work()
+        with os.fdopen(writer, "w") as pipe:
+            json.dump(changes, pipe)
+    finally:
+        os._exit(code)
+
+
+def _product_line() -> str:
+    """The innermost line of storage_init on the stack; threads of a pool may have none."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        path = frame.f_code.co_filename
+        if f"{os.sep}storage_init{os.sep}" in path and f"{os.sep}tests{os.sep}" not in path:
+            return f"{path}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
 
 
 def _changes(root: Path, event: str, arguments: tuple[Any, ...]) -> bool:
