@@ -61,7 +61,7 @@ def read_request(parser: argparse.ArgumentParser, arguments: argparse.Namespace)
             parser.error("--models has the sources and names: leave out --source and --name")
         return read_models(arguments.models, recipe)
     if not (arguments.source and arguments.name):
-        parser.error("--source and --name are needed, or --models")
+        parser.error("give --source and --name, or --models")
     return [Model(arguments.source, arguments.name, recipe)]
 
 

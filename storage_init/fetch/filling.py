@@ -1,4 +1,4 @@
-"""The cache: a store that pods fill together and read ever after.
+"""The cache: a store that pods fill together and read afterwards.
 
 ``fetched/<key>`` links a source's revision to the version made from it. A pod that finds no link
 takes the lease of that key and fills it; the others wait, and hit as soon as the link is there.

@@ -1,8 +1,9 @@
-"""Where models come from: a URI is resolved to a fixed revision, then fetched at it.
+"""The sources of models: a URI is resolved to a fixed revision, then fetched at that revision.
 
-One module a kind of source; ``SCHEMES`` is the whole list. Each has ``resolve(uri) -> Source``
-and ``connect(source) -> Remote``; what is the same for all is in ``fetching``. They are imported
-when they are needed: a hit needs few of them.
+The room owns one module for each kind of source; ``SCHEMES`` lists them all. Each has
+``resolve(uri) -> Source`` and ``connect(source) -> Remote``, and is imported when it is needed,
+because a hit needs few of them. Their common parts are in ``transfer``. The room may import raw,
+format and base; it must never know the store.
 """
 
 from __future__ import annotations

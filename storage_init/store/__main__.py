@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from storage_init.base import sizes as text
+from storage_init.base import sizes
 from storage_init.base.errors import SigningKeyError, WarmstartError
 from storage_init.format import signing
 from storage_init.format.reading import read_package
@@ -192,7 +192,7 @@ def _count(argument: str) -> int:
 
 def _age(argument: str) -> float:
     try:
-        return text.parse_age(argument)
+        return sizes.parse_age(argument)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from storage_init.base import sizes as text
+from storage_init.base import sizes
 from storage_init.base.errors import StoreError
 from storage_init.base.files import freed, last_change
 from storage_init.store import counters, inventory
@@ -160,13 +160,13 @@ class _Collector:
         age = self.now - item.changed
         limit = max(self.policy.min_age, STAGING_MIN_AGE)
         if age < limit:
-            why = f"changed {text.age(age)} ago, less than {text.age(limit)}: may be in progress"
+            why = f"changed {sizes.age(age)} ago, less than {sizes.age(limit)}: may be in progress"
         else:
             why = self.readers.of(item.path) or ""
         name = f".staging/{item.path.name}"
         if why:
             return Outcome("staging", name, "keep", why, age=age)
-        reason = f"left behind {text.age(age)} ago"
+        reason = f"left behind {sizes.age(age)} ago"
         return Outcome("staging", name, "remove", reason, freed=freed(item.path), age=age)
 
     def _collect_staged(self, item: Staged, own: Trash) -> Outcome | None:

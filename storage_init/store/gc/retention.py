@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from storage_init.base import sizes as text
+from storage_init.base import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,15 +63,15 @@ def _reason_to_stay(version: Version, newer: int | None, policy: Policy, now: fl
     if newer is not None and newer < policy.keep:
         return f"among the newest {policy.keep}"
     if now - version.touched < policy.min_age:
-        return f"changed {text.age(now - version.touched)} ago, less than {_span(policy)}"
+        return f"changed {sizes.age(now - version.touched)} ago, less than {_span(policy)}"
     return None
 
 
 def _reason_to_go(version: Version, policy: Policy, now: float) -> str:
     if not version.whole:
         return f"broken: {version.finding.problems[0]}"
-    return f"{text.age(now - version.touched)} old, not among the newest {policy.keep}"
+    return f"{sizes.age(now - version.touched)} old, not among the newest {policy.keep}"
 
 
 def _span(policy: Policy) -> str:
-    return text.age(policy.min_age)
+    return sizes.age(policy.min_age)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from storage_init.base import sizes as text
+from storage_init.base import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def list_table(versions: Sequence[Version], now: float) -> str:
     """One line a version, ``*`` before what is current, problems below."""
     header = ("", "model", "version", "task", "variants", "size", "age", "key", "signed")
     rows = [_list_row(version, now) for version in versions]
-    table = text.table(header, rows, right=("size", "age")) if rows else "no models"
+    table = sizes.table(header, rows, right=("size", "age")) if rows else "no models"
     broken = [version for version in versions if not version.whole]
     problems = [f"{v.label}: {problem}" for v in broken for problem in v.finding.problems]
     return "\n".join([table, *([""] if problems else []), *problems])
@@ -56,8 +56,8 @@ def _list_row(version: Version, now: float) -> tuple[str, ...]:
         version.version,
         _task(package) if package and version.whole else "BROKEN",
         ",".join(variant.name for variant in package.variants) if package else NOTHING,
-        text.size(version.usage.bytes),
-        text.age(now - version.published),
+        sizes.size(version.usage.bytes),
+        sizes.age(now - version.published),
         package.key[:12] if package else NOTHING,
         "yes" if version.signed else "no",
     )
@@ -85,7 +85,7 @@ def verify_lines(found: Verified) -> str:
     """One line a version, and one more for each problem."""
     line = (
         f"{'BROKEN' if found.problems else 'ok':6}  {found.model}@{found.version}  "
-        f"{found.files} files  {text.size(found.bytes)}  {found.seconds:.3f} s  "
+        f"{found.files} files  {sizes.size(found.bytes)}  {found.seconds:.3f} s  "
         f"{found.megabytes_per_second:.0f} MB/s"
     )
     return "\n".join([line, *(f"        {problem}" for problem in found.problems)])
@@ -97,21 +97,21 @@ def stats_table(stats: StoreStats) -> str:
     rows = [
         (
             *(model.model, str(model.versions), str(model.broken), model.current or NOTHING),
-            *(text.size(model.bytes), text.size(model.disk_bytes)),
+            *(sizes.size(model.bytes), sizes.size(model.disk_bytes)),
             *(str(model.hits), str(model.misses)),
         )
         for model in stats.models
     ]
     lines = [
         f"{stats.store}: {len(stats.models)} models, {stats.versions} versions, "
-        f"{text.size(stats.bytes)} ({text.size(stats.disk_bytes)} on disk)"
+        f"{sizes.size(stats.bytes)} ({sizes.size(stats.disk_bytes)} on disk)"
     ]
     if rows:
         right = [name for name in header if name not in ("model", "current")]
-        lines += ["", text.table(header, rows, right=right)]
-    staging = [(s.name, text.size(s.bytes), text.age(s.age_seconds)) for s in stats.staging]
+        lines += ["", sizes.table(header, rows, right=right)]
+    staging = [(s.name, sizes.size(s.bytes), sizes.age(s.age_seconds)) for s in stats.staging]
     if staging:
-        lines += ["", text.table(("staging", "size", "age"), staging, right=("size", "age"))]
+        lines += ["", sizes.table(("staging", "size", "age"), staging, right=("size", "age"))]
     lines += [f"\ncurrent of {name} names no version" for name in stats.dangling_currents]
     if stats.dangling_keys:
         lines.append(f"\n{stats.dangling_keys} keys without their version: gc removes them")
@@ -127,16 +127,16 @@ def gc_table(outcomes: Sequence[Outcome], *, dry_run: bool) -> str:
         (
             words[outcome.action],
             _short(outcome),
-            NOTHING if outcome.age is None else text.age(outcome.age),
-            text.size(outcome.freed) if outcome.freed else NOTHING,
+            NOTHING if outcome.age is None else sizes.age(outcome.age),
+            sizes.size(outcome.freed) if outcome.freed else NOTHING,
             outcome.reason,
         )
         for outcome in outcomes
     ]
     header = ("action", "what", "age", "frees", "why")
-    freed = text.size(sum(o.freed for o in outcomes if o.action == "remove"))
+    freed = sizes.size(sum(o.freed for o in outcomes if o.action == "remove"))
     total = f"{freed} {'would be freed' if dry_run else 'freed'}"
-    return f"{text.table(header, rows, right=('age', 'frees'))}\n\n{total}" if rows else total
+    return f"{sizes.table(header, rows, right=('age', 'frees'))}\n\n{total}" if rows else total
 
 
 def _short(outcome: Outcome) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from storage_init.base import sizes as text
+from storage_init.base import sizes
 from storage_init.format.package import (
     FillMask,
     QuestionAnswering,
@@ -23,7 +23,7 @@ def describe(package: Package, survey: Version, age: float) -> str:
     size = sum(file.size for file in package.files)
     current = " (current)" if survey.current else ""
     fields = [
-        ("version", f"{survey.version}{current}, {text.age(age)} old"),
+        ("version", f"{survey.version}{current}, {sizes.age(age)} old"),
         ("signed", "yes; verify --key FILE checks by whom" if survey.signed else "no"),
         ("task", task_line(package.task)),
         ("source", f"{package.source.uri} at {package.source.revision}"),
@@ -34,17 +34,17 @@ def describe(package: Package, survey: Version, age: float) -> str:
         ("max length", f"{package.limits.max_length} tokens"),
         ("inputs", ", ".join(f"{t.name} {t.datatype} {t.shape}" for t in package.inputs)),
         ("outputs", ", ".join(f"{t.name} {t.datatype} {t.shape}" for t in package.outputs)),
-        ("size", f"{text.size(size)} in {len(package.files)} files"),
+        ("size", f"{sizes.size(size)} in {len(package.files)} files"),
     ]
     width = max(len(name) for name, _ in fields)
-    variants = text.table(
+    variants = sizes.table(
         ("variant", "needs", "ms a text", "measured on", "tolerance", "moves in a batch"),
         [_variant(variant) for variant in package.variants],
         right=("ms a text", "tolerance", "moves in a batch"),
     )
-    files = text.table(
+    files = sizes.table(
         ("file", "size", "sha256"),
-        [(file.path, text.size(file.size), file.sha256[:16]) for file in package.files],
+        [(file.path, sizes.size(file.size), file.sha256[:16]) for file in package.files],
         right=("size",),
     )
     head = [package.name, *(f"  {name:{width}}  {value}" for name, value in fields)]

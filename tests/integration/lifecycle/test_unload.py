@@ -36,7 +36,7 @@ def server(prepared_embedder: Path, prepared_reranker: Path, tmp_path: Path) -> 
     (folder / "r").symlink_to(prepared_reranker)
     flags = (
         *(f"--models_dir={folder}", "--variant=fp32", "--lanes=1", "--max_batch_tokens=1"),
-        # On a busy machine they may wait for long and must not be refused for it.
+        # On a busy machine requests may wait long; they must not be refused for that.
         f"--max_queue_seconds={SECONDS}",
     )
     with predictor(folder, tmp_path / "log", *flags, name="e") as running:
