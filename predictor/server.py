@@ -17,13 +17,11 @@ from predictor.grpc.service import grpc_server
 from predictor.kserve_model.app import KServeApp
 from predictor.listener import PortError, listen
 from predictor.model_metrics import MODELS
-from predictor.protocol.body_budget import BodyBudget
 from predictor.rest.app import RestApp
 from predictor.rest.http.protocol import RefusingProtocol
-from predictor.rest.pages import pages
-from predictor.serving.in_flight import InFlight
 from predictor.serving.model import Model
 from predictor.serving.repository import Repository
+from predictor.serving.server_state import ServerState
 from predictor.telemetry import metrics, tracing
 from predictor.telemetry.requests import RequestRecorder
 from storage_init.base.errors import WarmstartError
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
 
     from predictor.loading.load import LoadedModel
     from predictor.loading.tokenizer_cache import TokenizerCache
+    from predictor.serving.in_flight import InFlight
     from predictor.serving.repository import Loads
     from predictor.settings import Settings
     from predictor.telemetry.startup import Start
@@ -85,23 +84,19 @@ async def _serve(
 ) -> int:
     models = Repository([Model(each) for each, _ in loads], settings, loads, tokenizers)
     MODELS.watch(models)
-    in_flight = InFlight()
     recorder = RequestRecorder(
         models, logs=settings.enable_latency_logging, tracer=tracing.from_environment()
     )
-    others = KServeApp(settings, models.values())
-    shown = pages(models, settings, start)
-    bodies = BodyBudget(settings.max_body_bytes, settings.max_pending_bytes)
-    metrics.PENDING_BYTES.set_function(lambda: bodies.held)
-    app = RestApp(models, others, in_flight, bodies, recorder, shown)
-    http = _http_server(app, in_flight)
+    state = ServerState(models, recorder, start)
+    metrics.PENDING_BYTES.set_function(lambda: state.bodies.held)
+    http = _http_server(RestApp(state, KServeApp(settings, models.values())), state.in_flight)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with listen(settings.http_port) as listener:
         grpc = None
         if settings.enable_grpc:
-            grpc = _grpc_server(settings.grpc_port, models, in_flight, bodies, recorder)
+            grpc = _grpc_server(state, settings.grpc_port)
             await grpc.start()
         http_task = asyncio.create_task(http.serve(sockets=[listener]))
         start.mark("listening")
@@ -112,7 +107,7 @@ async def _serve(
         for served in models.values():
             served.drain()
         ports = Ports(listener, http, grpc)
-        cut_off = await drain(ports, in_flight, delay=delay, grace=settings.grace_seconds)
+        cut_off = await drain(ports, state.in_flight, delay=delay, grace=settings.grace_seconds)
         await http_task
     if cut_off:
         log.warning("%d requests were cut off (--grace_seconds)", cut_off)
@@ -186,14 +181,8 @@ async def _serve_when_loaded(served: Model, load: Future[LoadedModel], loads: Lo
     return True
 
 
-def _grpc_server(
-    port: int,
-    models: Repository,
-    in_flight: InFlight,
-    bodies: BodyBudget,
-    recorder: RequestRecorder,
-) -> Any:
+def _grpc_server(state: ServerState, port: int) -> Any:
     try:
-        return grpc_server(models, port, in_flight, bodies, recorder)
+        return grpc_server(state, port)
     except RuntimeError as error:
         raise PortError(f"port {port} cannot be listened on for gRPC: {error}") from error

@@ -14,7 +14,7 @@ from storage_init.base.logs import timed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from predictor.rest.app import ASGIApp, Receive, Scope, Send
+    from predictor.rest.http.request import ASGIApp, Receive, Scope, Send
     from predictor.serving.model import Model
     from predictor.settings import Settings
 

@@ -14,6 +14,7 @@ from benchmarks.harness.process import free_port
 from predictor.grpc.service import grpc_server
 from predictor.serving.model import Model, State
 from predictor.serving.repository import Repository
+from predictor.serving.server_state import ServerState
 from predictor.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Models(Repository):
 def ask(models: Repository, call: Callable[[Any], Awaitable[Any]]) -> Any:
     async def run() -> Any:
         port = free_port()
-        server = grpc_server(models, port)
+        server = grpc_server(ServerState(models), port)
         await server.start()
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -38,10 +38,11 @@ def test_a_server_has_health_and_reflection_without_importing_them() -> None:
 import asyncio, sys
 from predictor.grpc.service import grpc_server
 from predictor.serving.repository import Repository
+from predictor.serving.server_state import ServerState
 from predictor.settings import Settings
 
 async def run():
-    grpc_server(Repository([], Settings()), 0)
+    grpc_server(ServerState(Repository([], Settings())), 0)
 
 asyncio.run(run())
 print([name for name in sys.modules if name.startswith(("grpc_health.", "grpc_reflection."))])

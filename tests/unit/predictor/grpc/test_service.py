@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -11,9 +12,9 @@ import pytest
 from benchmarks.harness.process import free_port
 from predictor.grpc.protobuf import pb2, pb2_grpc
 from predictor.grpc.service import grpc_server
-from predictor.protocol.body_budget import BodyBudget
 from predictor.serving.model import Model
 from predictor.serving.repository import Repository
+from predictor.serving.server_state import ServerState
 from predictor.settings import Settings
 from tests.support.models.models import LABELS
 
@@ -29,7 +30,7 @@ def ask(served: Model, call: Callable[[Any], Awaitable[Any]]) -> Any:
 
     async def run() -> Any:
         port = free_port()
-        server = grpc_server(Repository([served], served.settings), port)
+        server = grpc_server(ServerState(Repository([served], served.settings)), port)
         await server.start()
         options = [("grpc.max_receive_message_length", -1)]
         try:
@@ -154,12 +155,14 @@ def test_messages_may_be_as_long_as_kserves_own_server_takes(served: Model) -> N
 
 
 def test_messages_are_refused_that_would_hold_too_much_together(served: Model) -> None:
-    bodies = BodyBudget(10_000, 10_000)
+    settings = replace(served.settings, max_body_bytes=10_000, max_pending_bytes=10_000)
+    state = ServerState(Repository([served], settings))
+    bodies = state.bodies
     bodies.held = 9_990
 
     async def run() -> Any:
         port = free_port()
-        server = grpc_server(Repository([served], served.settings), port, bodies=bodies)
+        server = grpc_server(state, port)
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub = pb2_grpc.GRPCInferenceServiceStub(channel)
@@ -180,12 +183,12 @@ def test_messages_are_refused_that_would_hold_too_much_together(served: Model) -
 def test_two_servers_never_share_a_port(served: Model) -> None:
     async def run() -> None:
         port = free_port()
-        models = Repository([served], served.settings)
-        first = grpc_server(models, port)
+        state = ServerState(Repository([served], served.settings))
+        first = grpc_server(state, port)
         await first.start()
         try:
             with pytest.raises(RuntimeError):
-                grpc_server(models, port)
+                grpc_server(state, port)
         finally:
             await first.stop(None)
 

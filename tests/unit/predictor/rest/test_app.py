@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,10 +13,10 @@ import pytest
 from kserve import InferInput, InferRequest, InferResponse
 from prometheus_client import REGISTRY
 
-from predictor.protocol.body_budget import BodyBudget
 from predictor.rest.app import RestApp
 from predictor.serving.model import Model
 from predictor.serving.repository import Repository
+from predictor.serving.server_state import ServerState
 from predictor.settings import Settings
 from tests.support.clients.asgi import others, request
 from tests.support.clients.v2 import outputs_of, text_request
@@ -31,14 +32,14 @@ INFER = "/v2/models/m/infer"
 
 @pytest.fixture(scope="module")
 def app(served: Model) -> RestApp:
-    return RestApp(Repository([served], served.settings), others)
+    return RestApp(ServerState(Repository([served], served.settings)), others)
 
 
 @pytest.fixture
 def loading(tmp_path: Path) -> RestApp:
     """Over a model that is not loaded."""
     settings = Settings("m", tmp_path)
-    return RestApp(Repository([Model(settings)], settings), others)
+    return RestApp(ServerState(Repository([Model(settings)], settings)), others)
 
 
 def test_texts_are_answered(app: RestApp) -> None:
@@ -186,8 +187,9 @@ def test_metrics_come_in_the_form_that_was_asked_for(app: RestApp) -> None:
 
 
 def test_requests_are_refused_that_would_hold_too_much_together(served: Model) -> None:
-    bodies = BodyBudget(1000, 1000)
-    app = RestApp(Repository([served], served.settings), others, bodies=bodies)
+    settings = replace(served.settings, max_body_bytes=1000, max_pending_bytes=1000)
+    state = ServerState(Repository([served], settings))
+    app, bodies = RestApp(state, others), state.bodies
     labels = {"model_name": "m", "protocol": "rest-v2", "kind": "pending_bytes"}
     name = "warmstart_request_errors_total"
     before = REGISTRY.get_sample_value(name, labels) or 0

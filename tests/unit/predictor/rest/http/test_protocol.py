@@ -16,7 +16,7 @@ from predictor.rest.http.response import Reply, refusal
 from predictor.serving.in_flight import InFlight
 
 if TYPE_CHECKING:
-    from predictor.rest.app import Receive, Scope, Send
+    from predictor.rest.http.request import Receive, Scope, Send
 
 BODY = b"x" * 100_000
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from predictor.protocol.body_budget import BodyBudget
 from predictor.rest.app import RestApp
 from predictor.serving.model import Model
 from predictor.serving.repository import Repository
+from predictor.serving.server_state import ServerState
 from predictor.settings import Settings
 from tests.support.clients.asgi import others, request
 from tests.support.clients.v2 import outputs_of, text_request
@@ -30,7 +30,7 @@ PATH = "/openai/v1/embeddings"
 def app(served: Model, prepared_embedder: Path) -> Iterator[RestApp]:
     embedder = Model(Settings("e", prepared_embedder, variant="fp32", lanes=1))
     embedder.load()
-    yield RestApp(Repository([served, embedder], served.settings), others)
+    yield RestApp(ServerState(Repository([served, embedder], served.settings)), others)
     embedder.stop()
 
 
@@ -165,7 +165,7 @@ def test_an_unknown_model_has_openais_code(app: RestApp) -> None:
 
 def test_a_model_that_is_not_ready_is_503(tmp_path: Path) -> None:
     settings = Settings("e", tmp_path)
-    loading = RestApp(Repository([Model(settings)], settings), others)
+    loading = RestApp(ServerState(Repository([Model(settings)], settings)), others)
     response = request(loading, "POST", PATH, json={"model": "e", "input": "a"})
     assert response.status_code == 503
     assert response.json()["error"]["type"] == "server_error"
@@ -173,10 +173,12 @@ def test_a_model_that_is_not_ready_is_503(tmp_path: Path) -> None:
 
 
 def test_limits_are_told_in_openais_form(app: RestApp, prepared_embedder: Path) -> None:
-    small = Settings("e", prepared_embedder, variant="fp32", lanes=1, max_request_texts=1)
+    small = Settings(
+        "e", prepared_embedder, variant="fp32", lanes=1, max_request_texts=1, max_body_bytes=64
+    )
     model = Model(small)
     model.load()
-    limited = RestApp(Repository([model], small), others, bodies=BodyBudget(64, 64))
+    limited = RestApp(ServerState(Repository([model], small)), others)
     many = request(limited, "POST", PATH, json={"input": ["a", "b"]})
     long = request(limited, "POST", PATH, json={"input": "a" * 100})
     model.stop()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from predictor.rest.app import RestApp
-from predictor.rest.inference.rerank import PATHS
 from predictor.serving.model import Model
 from predictor.serving.repository import Repository
+from predictor.serving.server_state import ServerState
 from predictor.settings import Settings
 from tests.support.clients.asgi import others, request
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+PATHS = ("/openai/v1/rerank", "/v1/rerank", "/v2/rerank", "/rerank")
 QUERY = "is the book good ?"
 DOCUMENTS = ["a bad film", "the book was very good", "battery lasts two days", "never again"]
 
@@ -28,7 +29,7 @@ DOCUMENTS = ["a bad film", "the book was very good", "battery lasts two days", "
 def app(served: Model, prepared_reranker: Path) -> Iterator[RestApp]:
     reranker = Model(Settings("r", prepared_reranker, variant="fp32", lanes=1))
     reranker.load()
-    yield RestApp(Repository([served, reranker], served.settings), others)
+    yield RestApp(ServerState(Repository([served, reranker], served.settings)), others)
     reranker.stop()
 
 

@@ -1,4 +1,4 @@
-"""How each task is asked, as the document shows it."""
+"""The examples of each task in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from predictor.engine.tasks.registry import TASKS
 from predictor.rest.openapi.tasks import _TASKS, Example
 
 
-def test_every_task_says_how_it_is_asked() -> None:
+def test_every_task_has_examples() -> None:
     assert set(_TASKS) == set(TASKS.values())
 
 
-def test_an_example_is_one_request_of_both_protocols() -> None:
+def test_an_example_makes_a_v2_and_a_v1_request() -> None:
     example = Example({"query": ["q"], "document": ["a", "b"]})
-    assert [(i["name"], i["shape"], i["data"]) for i in example.inputs] == [
+    assert [(i["name"], i["shape"], i["data"]) for i in example.v2["inputs"]] == [
         ("query", [1], ["q"]),
         ("document", [2], ["a", "b"]),
     ]
-    assert example.instances == [{"query": "q", "document": "a"}, {"query": "q", "document": "b"}]
+    assert example.v1["instances"] == [
+        {"query": "q", "document": "a"},
+        {"query": "q", "document": "b"},
+    ]
