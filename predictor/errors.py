@@ -23,6 +23,10 @@ class UnsupportedModelError(WarmstartError):
     """A folder holds no model that the predictor can serve."""
 
 
+class PortError(WarmstartError):
+    """A port cannot be listened on."""
+
+
 class RequestError(WarmstartError):
     """A request that cannot be answered.
 

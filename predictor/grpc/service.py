@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from predictor.errors import RequestError, StoppingError
+from predictor.errors import PortError, RequestError, StoppingError
 from predictor.grpc import codec as grpc_codec
 from predictor.grpc.extras import extra_services
 from predictor.grpc.protobuf import pb2, pb2_grpc
@@ -118,7 +118,7 @@ def grpc_server(state: ServerState, port: int) -> Any:
     """A server that listens on ``port`` on all addresses once it is started.
 
     Raises:
-        RuntimeError: the port is taken.
+        PortError: the port is taken.
     """
     options = (
         # gRPC itself refuses longer messages.
@@ -129,5 +129,8 @@ def grpc_server(state: ServerState, port: int) -> Any:
     server = grpc.aio.server(options=options)
     pb2_grpc.add_GRPCInferenceServiceServicer_to_server(InferenceService(state), server)
     server.add_generic_rpc_handlers(extra_services(state.models))
-    server.add_insecure_port(f"[::]:{port}")
+    try:
+        server.add_insecure_port(f"[::]:{port}")
+    except RuntimeError as error:
+        raise PortError(f"port {port} cannot be listened on for gRPC: {error}") from error
     return server

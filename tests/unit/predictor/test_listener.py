@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from predictor.listener import PortError, has_waiting, listen, refuse_new
+from predictor.errors import PortError
+from predictor.listener import has_waiting, listen, refuse_new
 
 
 def test_a_port_is_listened_on_once() -> None:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.harness.process import free_port
-from predictor.errors import SelfTestError
-from predictor.listener import PortError
+from predictor.errors import PortError, SelfTestError
 from predictor.server import serve
 from predictor.settings import Settings
 from predictor.telemetry.startup import Start

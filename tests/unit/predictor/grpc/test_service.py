@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from benchmarks.harness.process import free_port
+from predictor.errors import PortError
 from predictor.grpc.protobuf import pb2, pb2_grpc
 from predictor.grpc.service import grpc_server
 from predictor.serving.model import Model
@@ -187,7 +188,7 @@ def test_two_servers_never_share_a_port(served: Model) -> None:
         first = grpc_server(state, port)
         await first.start()
         try:
-            with pytest.raises(RuntimeError):
+            with pytest.raises(PortError, match="for gRPC"):
                 grpc_server(state, port)
         finally:
             await first.stop(None)
