@@ -11,7 +11,7 @@ import grpc
 
 from predictor.errors import PortError, RequestError, StoppingError
 from predictor.grpc import codec as grpc_codec
-from predictor.grpc.extras import extra_services
+from predictor.grpc.lazy_service import lazy_services
 from predictor.grpc.protobuf import pb2, pb2_grpc
 from predictor.protocol.metadata import server_metadata
 from predictor.telemetry.requests import GRPC_V2
@@ -128,7 +128,7 @@ def grpc_server(state: ServerState, port: int) -> Any:
     )
     server = grpc.aio.server(options=options)
     pb2_grpc.add_GRPCInferenceServiceServicer_to_server(InferenceService(state), server)
-    server.add_generic_rpc_handlers(extra_services(state.models))
+    server.add_generic_rpc_handlers(lazy_services(state.models))
     try:
         server.add_insecure_port(f"[::]:{port}")
     except RuntimeError as error:
