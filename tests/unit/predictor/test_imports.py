@@ -1,4 +1,4 @@
-"""Modules that the predictor must not import, because they cost start-up time and image size."""
+"""The predictor does not import modules that cost start time and image size."""
 
 from __future__ import annotations
 

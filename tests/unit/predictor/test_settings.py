@@ -1,4 +1,4 @@
-"""Settings from flags and variables, and the errors of wrong ones."""
+"""Settings from flags and variables, and the errors of wrong values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def refused(argv: list[str], environ: dict[str, str], capsys: pytest.CaptureFixt
     return capsys.readouterr().err.splitlines()[-1]
 
 
-def test_the_defaults_serve_what_kserve_mounts_on_kserves_ports() -> None:
+def test_the_defaults_match_kserves_mount_and_ports() -> None:
     settings = parse_settings([], {})
     assert settings == Settings()
     assert (settings.model_dir, settings.http_port, settings.grpc_port) == (
@@ -64,7 +64,7 @@ def test_variables_without_the_prefix_are_ignored() -> None:
     ("text", "value"),
     [("true", True), ("True", True), ("1", True), ("false", False), ("False", False), ("0", False)],
 )
-def test_switches_are_written_as_in_kserve(text: str, value: bool) -> None:
+def test_booleans_are_written_as_in_kserve(text: str, value: bool) -> None:
     assert parse_settings([f"--enable_grpc={text}"], {}).enable_grpc is value
     assert parse_settings(["--enable_grpc", text], {}).enable_grpc is value
     assert parse_settings([], {"WARMSTART_ENABLE_GRPC": text}).enable_grpc is value
@@ -89,7 +89,7 @@ def test_switches_are_written_as_in_kserve(text: str, value: bool) -> None:
         (["--log_level=debug"], "--log_level: invalid choice: 'debug'"),
     ],
 )
-def test_a_bad_flag_is_named_with_what_was_expected(
+def test_a_wrong_flag_is_named_with_what_was_expected(
     argv: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert complaint in refused(argv, {}, capsys)
@@ -104,7 +104,7 @@ def test_a_bad_flag_is_named_with_what_was_expected(
         ("ENABLE_GRPC=maybe", "'maybe' is neither"),
     ],
 )
-def test_a_bad_variable_is_named_with_what_was_expected(
+def test_a_wrong_variable_is_named_with_what_was_expected(
     variable: str, complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name, value = f"WARMSTART_{variable}".split("=")

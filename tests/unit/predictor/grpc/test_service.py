@@ -1,4 +1,4 @@
-"""The gRPC service over a real model and a real channel: answers and status codes."""
+"""The gRPC service with a real model and a real channel: answers and status codes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import grpc
 import pytest
 
 from benchmarks.harness.process import free_port
-from predictor.errors import PortError
 from predictor.grpc.protobuf import pb2, pb2_grpc
 from predictor.grpc.service import grpc_server
 from predictor.serving.model import Model
@@ -27,7 +26,7 @@ TEXTS = ["the film was good", "a bad book"]
 
 
 def ask(served: Model, call: Callable[[Any], Awaitable[Any]]) -> Any:
-    """What one call of a stub gives, in a loop of its own."""
+    """The result of one call, in its own event loop."""
 
     async def run() -> Any:
         port = free_port()
@@ -73,7 +72,7 @@ def test_texts_are_answered(served: Model) -> None:
     assert {label.decode() for label in answer.outputs[0].contents.bytes_contents} <= set(LABELS)
 
 
-def test_the_server_and_the_model_say_what_they_are(served: Model) -> None:
+def test_the_server_and_the_model_have_metadata(served: Model) -> None:
     async def call(stub: Any) -> Any:
         return (
             await stub.ServerLive(pb2.ServerLiveRequest()),
@@ -93,7 +92,7 @@ def test_the_server_and_the_model_say_what_they_are(served: Model) -> None:
     assert list(metadata.versions) == [served.loaded.version]
 
 
-def test_before_a_model_is_ready_the_server_lives_and_requests_are_unavailable(
+def test_a_server_whose_model_is_not_ready_is_live_and_refuses_requests(
     loading: Model,
 ) -> None:
     async def call(stub: Any) -> Any:
@@ -127,7 +126,7 @@ def test_an_unknown_model_or_version_is_not_found(
     assert refused(served, lambda stub: stub.ModelMetadata(metadata)) == not_found
 
 
-def test_bad_input_is_an_invalid_argument_with_the_reason(served: Model) -> None:
+def test_a_wrong_input_is_an_invalid_argument_with_a_reason(served: Model) -> None:
     request = infer_request(*TEXTS)
     request.inputs[0].shape[0] = 3
     code, details = refused(served, lambda stub: stub.ModelInfer(request))
@@ -135,7 +134,7 @@ def test_bad_input_is_an_invalid_argument_with_the_reason(served: Model) -> None
     assert details == "input text: its data does not fit BYTES [3] (it has 2 values)"
 
 
-def test_what_nobody_foresaw_is_internal_with_the_reason_and_is_logged(
+def test_an_unexpected_error_is_internal_with_a_reason_and_is_logged(
     served: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any) -> Any:
@@ -148,14 +147,14 @@ def test_what_nobody_foresaw_is_internal_with_the_reason_and_is_logged(
     assert "Traceback" in caplog.text
 
 
-def test_messages_may_be_as_long_as_kserves_own_server_takes(served: Model) -> None:
+def test_messages_may_be_longer_than_grpcs_default_limit(served: Model) -> None:
     # gRPC's own limit is 4 MiB, KServe's 8.
     long = infer_request("good " * 1_300_000)
     answer = ask(served, lambda stub: stub.ModelInfer(long))
     assert len(answer.outputs) == 3
 
 
-def test_messages_are_refused_that_would_hold_too_much_together(served: Model) -> None:
+def test_a_message_that_exceeds_the_pending_bytes_is_refused(served: Model) -> None:
     settings = replace(served.settings, max_body_bytes=10_000, max_pending_bytes=10_000)
     state = ServerState(Repository([served], settings))
     bodies = state.bodies
@@ -179,18 +178,3 @@ def test_messages_are_refused_that_would_hold_too_much_together(served: Model) -
     assert "above 10000 (--max_pending_bytes)" in error.details()
     assert error.trailing_metadata()["grpc-retry-pushback-ms"] == "1000"
     assert bodies.held == 0
-
-
-def test_two_servers_never_share_a_port(served: Model) -> None:
-    async def run() -> None:
-        port = free_port()
-        state = ServerState(Repository([served], served.settings))
-        first = grpc_server(state, port)
-        await first.start()
-        try:
-            with pytest.raises(PortError, match="for gRPC"):
-                grpc_server(state, port)
-        finally:
-            await first.stop(None)
-
-    asyncio.run(run())
