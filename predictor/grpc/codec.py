@@ -62,16 +62,12 @@ def _input(each: Any, raw: bytes | None) -> InputTensor:
         raise InvalidRequestError(f"input {each.name} has contents beside raw_input_contents")
     shape = list(each.shape)
     values: Sequence[str] | NDArray[Any] | None = None
-    if each.datatype == "BYTES":
-        if raw is None:
-            values = [raw_tensors.text(v, each.name) for v in each.contents.bytes_contents]
-        else:
-            values = raw_tensors.strings(raw, each.name, shape)
+    if raw is not None:
+        values = raw_tensors.values(raw, each.name, each.datatype, shape)
+    elif each.datatype == "BYTES":
+        values = [raw_tensors.text(value, each.name) for value in each.contents.bytes_contents]
     elif each.datatype == "INT64":
-        if raw is None:
-            values = np.array(each.contents.int64_contents, dtype=np.int64)
-        else:
-            values = raw_tensors.integers(raw, each.name, shape)
+        values = np.array(each.contents.int64_contents, dtype=np.int64)
     return InputTensor(each.name, each.datatype, shape, values)
 
 

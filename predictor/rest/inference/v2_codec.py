@@ -148,16 +148,13 @@ class _Binary:
 
 def _tensor(each: _Input, binary: _Binary) -> InputTensor:
     values: Sequence[str] | NDArray[Any] | None = None
-    raw = None
     if each.parameters and "binary_data_size" in each.parameters:
         raw = binary.next(each.parameters["binary_data_size"], each.name)
-    if each.datatype == "BYTES":
-        if raw is None:
-            values = _flat(each, _STRINGS, "strings")
-        else:
-            values = raw_tensors.strings(raw, each.name, each.shape)
+        values = raw_tensors.values(raw, each.name, each.datatype, each.shape)
+    elif each.datatype == "BYTES":
+        values = _flat(each, _STRINGS, "strings")
     elif each.datatype == "INT64":
-        values = _numbers(each) if raw is None else raw_tensors.integers(raw, each.name, each.shape)
+        values = _numbers(each)
     return InputTensor(each.name, each.datatype, each.shape, values)
 
 

@@ -18,7 +18,6 @@ from predictor.rest.openapi.schema import COUNT, FLAG, array, enum, one_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from predictor.engine.tasks.base import Task
     from predictor.rest.openapi.schema import Schema
 
 FILM = "I would watch this film again."
@@ -71,9 +70,17 @@ class TaskRequests(NamedTuple):
     parameters: Mapping[str, Schema]
 
 
-def requests_of(task: Task) -> TaskRequests:
+def requests_of(task: Any) -> TaskRequests:
     """The requests of a model's task."""
-    return _TASKS[type(task)](task)
+    found = _TASKS[type(task)]
+    return found if isinstance(found, TaskRequests) else found(task)
+
+
+def _two(
+    texts: Mapping[str, Sequence[str]], title: str, second_title: str, **parameters: Any
+) -> dict[str, Example]:
+    """Two examples of the same texts, without and with parameters."""
+    return {title: Example(texts), second_title: Example(texts, parameters)}
 
 
 def _classification(task: Any) -> TaskRequests:
@@ -101,58 +108,42 @@ def _embedding(task: Any) -> TaskRequests:
     )
 
 
-def _ranking(_: Any) -> TaskRequests:
-    texts = {"query": [QUERY], "document": DOCUMENTS}
+def _fill_mask(task: Any) -> TaskRequests:
+    top_k = TOP_K | {"maximum": MAX_FILLS}
     return TaskRequests(
-        {"documents": Example(texts), "raw scores": Example(texts, {"raw_scores": True})},
-        {"raw_scores": FLAG, "truncation": TRUNCATION},
+        _two({"text": [f"The film was {task.mask}."]}, "mask", "best two", top_k=2),
+        {"top_k": top_k, "targets": STRINGS, "truncation": TRUNCATION},
     )
 
 
-def _token_classification(_: Any) -> TaskRequests:
-    texts = {"text": [WHO]}
-    tokens = Example(texts, {"aggregation_strategy": "none"})
-    return TaskRequests(
-        {"texts": Example(texts), "tokens": tokens},
+_TASKS: dict[type, TaskRequests | Callable[[Any], TaskRequests]] = {
+    TextClassificationTask: _classification,
+    TextEmbeddingTask: _embedding,
+    FillMaskTask: _fill_mask,
+    TextRankingTask: TaskRequests(
+        _two({"query": [QUERY], "document": DOCUMENTS}, "documents", "raw scores", raw_scores=True),
+        {"raw_scores": FLAG, "truncation": TRUNCATION},
+    ),
+    TokenClassificationTask: TaskRequests(
+        _two({"text": [WHO]}, "texts", "tokens", aggregation_strategy="none"),
         {
             "aggregation_strategy": enum([*STRATEGIES]),
             "ignore_labels": STRINGS,
             "stride": WINDOW,
             "truncation": TRUNCATION,
         },
-    )
-
-
-def _question_answering(_: Any) -> TaskRequests:
-    texts = {"question": ["Where was she born?"], "context": [WHO]}
-    return TaskRequests(
-        {"question": Example(texts), "best three": Example(texts, {"top_k": 3})},
+    ),
+    QuestionAnsweringTask: TaskRequests(
+        _two(
+            {"question": ["Where was she born?"], "context": [WHO]},
+            *("question", "best three"),
+            top_k=3,
+        ),
         {
             "top_k": TOP_K,
             "max_answer_len": COUNT | {"description": "tokens of an answer at most"},
             "handle_impossible_answer": FLAG,
             "doc_stride": WINDOW,
         },
-    )
-
-
-def _fill_mask(task: Any) -> TaskRequests:
-    texts = {"text": [f"The film was {task.mask}."]}
-    return TaskRequests(
-        {"mask": Example(texts), "best two": Example(texts, {"top_k": 2})},
-        {
-            "top_k": TOP_K | {"maximum": MAX_FILLS},
-            "targets": STRINGS,
-            "truncation": TRUNCATION,
-        },
-    )
-
-
-_TASKS: dict[type, Callable[[Any], TaskRequests]] = {
-    TextClassificationTask: _classification,
-    TextEmbeddingTask: _embedding,
-    TextRankingTask: _ranking,
-    TokenClassificationTask: _token_classification,
-    QuestionAnsweringTask: _question_answering,
-    FillMaskTask: _fill_mask,
+    ),
 }

@@ -5,7 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = {"torch", "transformers", "optimum", "kfp", "pandas", "fastapi", "kubernetes", "kserve"}
+HEAVY = {
+    "pydantic",
+    "torch",
+    "transformers",
+    "optimum",
+    "kfp",
+    "pandas",
+    "fastapi",
+    "kubernetes",
+    "kserve",
+}
 
 
 def test_serving_imports_nothing_heavy() -> None:

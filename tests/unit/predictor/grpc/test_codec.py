@@ -78,20 +78,6 @@ def test_data_of_an_unsupported_datatype_is_not_decoded() -> None:
     assert (tensor.name, tensor.datatype, tensor.values) == ("x", "FP32", None)
 
 
-def test_raw_contents_for_some_inputs_only_are_refused() -> None:
-    sent = message(text_input(["a"]), text_input(["b"], "text_pair"), raw=True)
-    del sent.raw_input_contents[1]
-    with pytest.raises(InvalidRequestError, match="2 inputs, but 1 raw_input_contents"):
-        grpc_codec.decode(sent)
-
-
-def test_mixed_raw_and_typed_contents_are_refused() -> None:
-    sent = message(text_input(["a"]), raw=True)
-    sent.inputs[0].contents.bytes_contents.append(b"a")
-    with pytest.raises(InvalidRequestError, match="text has contents beside raw_input_contents"):
-        grpc_codec.decode(sent)
-
-
 @pytest.mark.parametrize(
     ("name", "datatype", "raw", "complaint"),
     [

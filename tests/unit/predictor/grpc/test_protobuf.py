@@ -12,12 +12,6 @@ def run(code: str) -> str:
     return done.stdout.strip()
 
 
-def test_kserve_and_its_dependencies_are_not_imported() -> None:
-    heavy = "{'kserve', 'kserve.model', 'kubernetes', 'pandas', 'fastapi', 'pydantic'}"
-    code = f"import sys, predictor.grpc.protobuf; print({heavy} & set(sys.modules))"
-    assert run(code) == "set()"
-
-
 def test_a_later_import_of_kserve_works_and_shares_the_classes() -> None:
     assert (
         run(

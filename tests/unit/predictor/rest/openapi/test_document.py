@@ -11,7 +11,7 @@ from predictor.rest.openapi import document as openapi
 from predictor.rest.routes import routes
 from predictor.serving.model import Model
 from predictor.settings import Settings
-from tests.support.clients.openapi import body_validator, examples
+from tests.support.clients.openapi import body_validator
 from tests.support.clients.v2 import text_request
 
 if TYPE_CHECKING:
@@ -46,19 +46,6 @@ def test_v1_requests_are_described_with_the_models_own_inputs(served: Model) -> 
     body.validate({"instances": ["good", {"text": "good", "text_pair": "bad"}]})
     with pytest.raises(ValidationError):
         body.validate({"instances": [{"text_pair": "bad"}]})
-
-
-def test_the_examples_match_their_schemas(served: Model) -> None:
-    described = document(m=served)
-    shown = [example for example in examples(described) if example.body is not None]
-    assert {example.path for example in shown} >= {"/v2/models/m/infer", "/v1/models/m:predict"}
-    for example in shown:
-        body_validator(described, example.path).validate(example.body)
-
-
-def test_the_version_has_its_own_paths(served: Model) -> None:
-    root = f"/v2/models/m/versions/{served.loaded.version}"
-    assert {root, f"{root}/ready", f"{root}/infer"} <= set(document(m=served)["paths"])
 
 
 def test_a_model_that_is_not_loaded_has_only_readiness_and_load(tmp_path: Path) -> None:
