@@ -24,7 +24,7 @@ class UnsupportedModelError(WarmstartError):
 
 
 class PortError(WarmstartError):
-    """A port cannot be listened on."""
+    """The server cannot listen on a port."""
 
 
 class RequestError(WarmstartError):
@@ -119,7 +119,7 @@ class DeadlineError(RequestError):
     retry_after = 1
 
     def __init__(self) -> None:
-        super().__init__("the request's time was over before its answer came")
+        super().__init__("the deadline passed before the answer was ready")
 
 
 class StoppingError(RequestError):

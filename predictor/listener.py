@@ -36,7 +36,7 @@ def listen(port: int) -> socket.socket:
             )
         return socket.create_server(("0.0.0.0", port), backlog=BACKLOG)  # noqa: S104
     except OSError as error:
-        raise PortError(f"port {port} cannot be listened on: {error.strerror}") from error
+        raise PortError(f"cannot listen on port {port}: {error.strerror}") from error
 
 
 def has_waiting(listener: socket.socket) -> bool:

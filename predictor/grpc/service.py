@@ -132,5 +132,5 @@ def grpc_server(state: ServerState, port: int) -> Any:
     try:
         server.add_insecure_port(f"[::]:{port}")
     except RuntimeError as error:
-        raise PortError(f"port {port} cannot be listened on for gRPC: {error}") from error
+        raise PortError(f"cannot listen on port {port} for gRPC: {error}") from error
     return server

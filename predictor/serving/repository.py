@@ -225,7 +225,7 @@ def _refused(model: Model, error: Exception) -> ChangeRefusedError:
     known = isinstance(error, WarmstartError)
     reason = str(error) if known else f"{type(error).__name__}: {error}"
     model.fail(reason)
-    goes_on = f"; version {model.loaded.version} goes on being served" if model.ready else ""
+    goes_on = f"; version {model.loaded.version} is still served" if model.ready else ""
     message = f"{model.name} was not loaded: {reason}{goes_on}"
     log.error("%s", message, exc_info=None if known else error)
     return ChangeRefusedError(message)

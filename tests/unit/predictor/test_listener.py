@@ -15,7 +15,7 @@ def test_a_taken_port_is_refused_by_name() -> None:
     with listen(0) as listener:
         port = listener.getsockname()[1]
         socket.create_connection(("127.0.0.1", port)).close()
-        with pytest.raises(PortError, match=f"port {port} cannot be listened on: Address already"):
+        with pytest.raises(PortError, match=f"cannot listen on port {port}: Address already"):
             listen(port)
 
 

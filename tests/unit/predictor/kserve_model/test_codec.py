@@ -21,7 +21,9 @@ TEXTS = ["good", "ça va 😀", ""]
 ENCODINGS = ["REST", "REST binary", "gRPC typed", "gRPC raw"]
 LABELS = np.array([b"no", "ça".encode()], dtype=np.object_)
 SCORES = np.array([[0.25, 0.75], [1.0, 0.0]], dtype=np.float32)
-ANSWER = Answer("m", "v1", "42", {"label": LABELS, "probabilities": SCORES})
+STARTS = np.array([[3], [2**53 + 1]], dtype=np.int64)
+OUTPUTS = {"label": LABELS, "probabilities": SCORES, "start": STARTS}
+ANSWER = Answer("m", "v1", "42", OUTPUTS)
 
 
 def request(encoding: str, *inputs: InferInput, **fields: Any) -> InferRequest:
@@ -132,29 +134,26 @@ def test_data_that_is_not_two_integers_is_refused(data: list[Any]) -> None:
         decode_one(InferInput("input_ids", [1, 2], "INT64", data))
 
 
-def test_rest_answers_have_lists() -> None:
-    sent = request("REST", text_input(TEXTS))
-    body, json_length = kserve_codec.encode(sent, ANSWER).to_rest()
-    assert json_length is None
-    label, probabilities = body["outputs"]
-    assert (label["datatype"], label["shape"], label["data"]) == ("BYTES", [2], ["no", "ça"])
-    assert (probabilities["datatype"], probabilities["shape"]) == ("FP32", [2, 2])
-    assert probabilities["data"] == SCORES.ravel().tolist()
-
-
-@pytest.mark.parametrize("encoding", ["REST binary", "gRPC typed", "gRPC raw"])
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_answers_have_the_encoding_of_the_request(encoding: str) -> None:
     parameters = {"binary_data_output": True} if encoding == "REST binary" else None
     sent = request(encoding, text_input(TEXTS), parameters=parameters)
     response = kserve_codec.encode(sent, ANSWER)
-    if encoding == "REST binary":
-        received = InferResponse.from_bytes(*response.to_rest())
-    else:
+    assert (response.id, response.model_name, response.model_version) == ("42", "m", "v1")
+    if encoding.startswith("gRPC"):
         message = response.to_grpc()
-        # The protocol: raw contents are answered with raw contents, typed with typed.
-        assert len(message.raw_output_contents) == (2 if encoding == "gRPC raw" else 0)
+        # The protocol answers raw contents with raw contents, and typed with typed ones.
+        assert len(message.raw_output_contents) == (3 if encoding == "gRPC raw" else 0)
         received = InferResponse.from_grpc(message)
-    label, probabilities = received.outputs
-    texts = [t.decode() if isinstance(t, bytes) else t for t in label.as_numpy().tolist()]
-    assert texts == ["no", "ça"]
-    np.testing.assert_array_equal(probabilities.as_numpy(), SCORES)
+    else:
+        body, json_length = response.to_rest()
+        assert (json_length is None) == (encoding == "REST")
+        received = (
+            InferResponse.from_rest(body)
+            if encoding == "REST"
+            else InferResponse.from_bytes(body, json_length)
+        )
+    label, probabilities, start = (output.as_numpy() for output in received.outputs)
+    assert [t.decode() if isinstance(t, bytes) else t for t in label.tolist()] == ["no", "ça"]
+    np.testing.assert_array_equal(probabilities, SCORES)
+    np.testing.assert_array_equal(start, STARTS)
