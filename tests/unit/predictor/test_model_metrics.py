@@ -67,9 +67,3 @@ def test_a_model_without_a_self_test_has_no_distance(
     value = scrape(model)
     assert value("selftest_distance", model_name="m") is None
     assert value("load_seconds", model_name="m", phase="total") is not None
-
-
-def test_a_model_that_is_not_loaded_has_only_a_state(tmp_path: Path) -> None:
-    value = scrape(Model(Settings("m", tmp_path)))
-    assert value("model_state", model_name="m", state="loading") == 1
-    assert value("load_seconds", model_name="m", phase="total") is None

@@ -16,7 +16,6 @@ from predictor.serving.model import Model
 from predictor.serving.repository import Repository
 from predictor.serving.server_state import ServerState
 from predictor.settings import Settings
-from tests.support.models.models import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -58,18 +57,6 @@ def infer_request(*texts: str, name: str = "m", version: str = "", **fields: Any
     tensor = request.inputs.add(name="text", datatype="BYTES", shape=[len(texts)])
     tensor.contents.bytes_contents.extend(text.encode() for text in texts)
     return request
-
-
-def test_texts_are_answered(served: Model) -> None:
-    answer = ask(served, lambda stub: stub.ModelInfer(infer_request(*TEXTS, id="7")))
-    assert (answer.model_name, answer.model_version) == ("m", served.loaded.version)
-    assert answer.id == "7"
-    assert [(o.name, o.datatype, list(o.shape)) for o in answer.outputs] == [
-        ("label", "BYTES", [2]),
-        ("score", "FP32", [2]),
-        ("probabilities", "FP32", [2, len(LABELS)]),
-    ]
-    assert {label.decode() for label in answer.outputs[0].contents.bytes_contents} <= set(LABELS)
 
 
 def test_the_server_and_the_model_have_metadata(served: Model) -> None:

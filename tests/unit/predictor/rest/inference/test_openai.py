@@ -164,32 +164,3 @@ def test_a_model_that_is_not_ready_is_503(tmp_path: Path) -> None:
     assert response.status_code == 503
     assert response.json()["error"]["type"] == "server_error"
     assert request(loading, "GET", "/openai/v1/models").json()["data"] == []
-
-
-def test_a_request_beyond_a_limit_is_413_in_openais_form(
-    app: RestApp, prepared_embedder: Path
-) -> None:
-    small = Settings(
-        "e", prepared_embedder, variant="fp32", lanes=1, max_request_texts=1, max_body_bytes=64
-    )
-    model = Model(small)
-    model.load()
-    limited = RestApp(ServerState(Repository([model], small)), others)
-    many = request(limited, "POST", PATH, json={"input": ["a", "b"]})
-    long = request(limited, "POST", PATH, json={"input": "a" * 100})
-    model.stop()
-    assert many.status_code == long.status_code == 413
-    assert "2 texts are more than the 1" in many.json()["error"]["message"]
-    assert "more than 64 bytes" in long.json()["error"]["message"]
-
-
-def test_an_unexpected_error_is_500_in_openais_form(
-    app: RestApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fail(*_: Any) -> None:
-        raise OSError("no disk")
-
-    monkeypatch.setattr(Model, "answer", fail)
-    response = request(app, "POST", PATH, json={"model": "e", "input": "a"})
-    assert response.status_code == 500
-    assert response.json()["error"]["message"] == "the request failed: no disk"
