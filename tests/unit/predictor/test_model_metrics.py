@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def scrape(*models: Model) -> Any:
-    """Returns a function that returns the value of a metric."""
+    """A function that returns the value of a metric."""
     collector, registry = ModelCollector(), CollectorRegistry()
     collector.watch({model.name: model for model in models})
     registry.register(collector)

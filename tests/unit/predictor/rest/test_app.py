@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -74,6 +76,20 @@ def test_metrics_have_the_requested_format(app: RestApp) -> None:
     )
     assert open_metrics.headers["content-type"].startswith("application/openmetrics-text")
     assert open_metrics.text.endswith("# EOF\n")
+
+
+def test_swagger_ui_is_served_with_its_files_only_if_it_is_enabled(
+    app: RestApp, served: Model
+) -> None:
+    assert request(app, "GET", "/docs").status_code == 404
+    settings = replace(served.settings, enable_docs_url=True)
+    documented = RestApp(ServerState(Repository([served], settings)), others)
+    page = request(documented, "GET", "/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "openapi.json" in page.text
+    files = re.findall(r'(?:src|href)="(?!data:)([^"]+)"', page.text)
+    types = [request(documented, "GET", f"/{path}").headers["content-type"] for path in files]
+    assert types == ["text/css", "text/javascript"]
 
 
 @pytest.mark.parametrize("verb", ["predict", "explain"])
