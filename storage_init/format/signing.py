@@ -32,12 +32,12 @@ SIGN_VARIABLE = variables.SIGN_KEY.name
 VERIFY_VARIABLE = variables.VERIFY_KEY.name
 
 _SIGN_IT = (
-    f"Prepare it with {SIGN_VARIABLE} set, or sign what is in a store: "
+    f"Prepare it with {SIGN_VARIABLE} set, or sign it in its store: "
     "python -m storage_init.store sign STORE NAME --key FILE"
 )
-_SIGN_ANEW = (
-    "If it can be trusted as it is, sign it anew (python -m storage_init.store sign); otherwise "
-    "remove it and prepare it again"
+_SIGN_AGAIN = (
+    "If you trust the model, sign it again (python -m storage_init.store sign); otherwise remove "
+    "it and prepare it again"
 )
 
 
@@ -103,15 +103,15 @@ def admit_source(folder: Path, where: str) -> None:
     if own is None:
         raise SignatureError(
             where,
-            f"it is not a prepared model, and what is made of it here would not be signed, which "
-            f"{VERIFY_VARIABLE} asks for",
-            f"Set {SIGN_VARIABLE}, too, or prepare it elsewhere with that set",
+            f"it is not a prepared model, and {VERIFY_VARIABLE} requires a signature, which a "
+            "model prepared here would not have",
+            f"Set {SIGN_VARIABLE} too, or prepare the model elsewhere with {SIGN_VARIABLE} set",
         )
     check_keys()
     if not _library().belong_together(own, wanted):
         raise SigningKeyError(
-            f"what is signed with {own} ({SIGN_VARIABLE}) would not verify with {wanted} "
-            f"({VERIFY_VARIABLE}): they are not of one pair"
+            f"{own} ({SIGN_VARIABLE}) and {wanted} ({VERIFY_VARIABLE}) are not a key pair: a "
+            "signature made with the first does not verify with the second"
         )
 
 
@@ -149,8 +149,8 @@ def check_signature(
         # An untrusted signature can make the library's parsers raise any exception.
         altered = f"{SIGNATURE_FILE} was not made with the private key of {key}, or was altered"
         if digests.used:
-            altered = f"{PACKAGE_FILE} is not the one that was signed with the key of {key}"
-        raise SignatureError(where, altered, _SIGN_ANEW) from error
+            altered = f"{PACKAGE_FILE} changed after it was signed with the key of {key}"
+        raise SignatureError(where, altered, _SIGN_AGAIN) from error
 
 
 def sign(folder: Path, key: Path, signature: Path | None = None) -> None:
@@ -178,14 +178,14 @@ def _check_form(folder: Path, where: str) -> None:
     try:
         content = reading.read_signature(folder)
     except PackageError as error:
-        raise SignatureError(where, str(error), _SIGN_ANEW) from error
+        raise SignatureError(where, str(error), _SIGN_AGAIN) from error
     if content is None:
         raise SignatureError(where, f"it is not signed: it has no {SIGNATURE_FILE}", _SIGN_IT)
     try:
         msgspec.json.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SignatureError(
-            where, f"{SIGNATURE_FILE} is not a whole signature", _SIGN_ANEW
+            where, f"{SIGNATURE_FILE} is not a complete signature", _SIGN_AGAIN
         ) from error
 
 
@@ -231,8 +231,8 @@ def _readable_errors(key: Path, kind: Literal["private", "public"]) -> Iterator[
     except Exception as error:
         # The parser's message may quote the key, so it must not reach a log.
         raise SigningKeyError(
-            f"{key} is not a {kind} key that can be used: needed is a PEM file of an EC key "
-            "(P-256, P-384 or P-521), without a password"
+            f"{key} is not a usable {kind} key: it must be a PEM file with an EC key (P-256, P-384 "
+            "or P-521) and no password"
         ) from error
 
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from storage_init.base.errors import PackageError
+from storage_init.base.files import list_files
 from storage_init.format import package as packages
 from storage_init.format.package import DIGEST_FILE, FORMAT_VERSION, MAX_PACKAGE_BYTES, PACKAGE_FILE
-from storage_init.format.verify import check_files, extra_files, list_files
+from storage_init.format.verify import check_files, extra_files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import PackageError, StoreError
-from storage_init.base.files import fsync
+from storage_init.base.files import fsync, list_files
 from storage_init.base.hashing import sha256_file
 from storage_init.format import package as packages
 from storage_init.format import reading, signing
@@ -25,7 +25,6 @@ from storage_init.format.package import (
     FileEntry,
     Package,
 )
-from storage_init.format.verify import list_files
 from storage_init.store.layout import STAGING, Store
 
 if TYPE_CHECKING:

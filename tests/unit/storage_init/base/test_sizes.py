@@ -41,7 +41,7 @@ def test_ages_are_read(argument: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("argument", ["", "1", "d", "-1d", "1 d", "1y", "1d\n", "٣d"])
 def test_what_is_no_age_is_refused(argument: str) -> None:
-    with pytest.raises(ValueError, match="is no age"):
+    with pytest.raises(ValueError, match="is not an age"):
         text.parse_age(argument)
 
 

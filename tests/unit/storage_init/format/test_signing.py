@@ -139,7 +139,7 @@ def test_another_description_is_refused_though_its_digest_fits(signed: Path, key
     (signed / SIGNATURE_FILE).write_bytes(signature)
     verify(signed)
     assert problem(signed, keys.public) == (
-        f"package.json is not the one that was signed with the key of {keys.public}"
+        f"package.json changed after it was signed with the key of {keys.public}"
     )
 
 
@@ -191,7 +191,7 @@ def test_a_signature_that_is_not_whole_is_refused(
 ) -> None:
     path = signed / SIGNATURE_FILE
     path.write_bytes(damage(path.read_bytes()))
-    assert problem(signed, keys.public) == "package.sig is not a whole signature"
+    assert problem(signed, keys.public) == "package.sig is not a complete signature"
 
 
 def _without(*keys: str) -> Callable[[dict[str, Any]], None]:
@@ -315,15 +315,17 @@ def test_a_key_that_cannot_be_used_is_named_and_not_shown(
     key = tmp_path / "bad.pem"
     key.write_bytes(content(tmp_path))
     for use in (signing.sign, signing.check_signature):
-        with pytest.raises(SigningKeyError, match=r"bad\.pem is not a (private|public) key") as bad:
+        with pytest.raises(
+            SigningKeyError, match=r"bad\.pem is not a usable (private|public) key"
+        ) as bad:
             use(signed, key)
         assert CONTENT not in str(bad.value)
 
 
 def test_the_two_keys_of_a_pair_are_not_taken_for_each_other(signed: Path, keys: KeyPair) -> None:
-    with pytest.raises(SigningKeyError, match=r"key\.pub is not a private key"):
+    with pytest.raises(SigningKeyError, match=r"key\.pub is not a usable private key"):
         signing.sign(signed, keys.public)
-    with pytest.raises(SigningKeyError, match=r"key\.pem is not a public key"):
+    with pytest.raises(SigningKeyError, match=r"key\.pem is not a usable public key"):
         signing.check_signature(signed, keys.private)
 
 
@@ -348,10 +350,10 @@ def test_a_raw_source_is_let_in_where_it_will_be_signed_with_the_right_key(
     raw = tmp_path / "raw"
     raw.mkdir()
     monkeypatch.setenv("WARMSTART_VERIFY_KEY", str(keys.public))
-    with pytest.raises(SignatureError, match=r"hf://o/n is refused.*Set WARMSTART_SIGN_KEY, too"):
+    with pytest.raises(SignatureError, match=r"hf://o/n is refused.*Set WARMSTART_SIGN_KEY too"):
         signing.admit_source(raw, "hf://o/n")
     monkeypatch.setenv("WARMSTART_SIGN_KEY", str(key_pair(tmp_path, "other").private))
-    with pytest.raises(SigningKeyError, match="not of one pair"):
+    with pytest.raises(SigningKeyError, match="are not a key pair"):
         signing.admit_source(raw, "hf://o/n")
     monkeypatch.setenv("WARMSTART_SIGN_KEY", str(keys.private))
     signing.admit_source(raw, "hf://o/n")

@@ -99,13 +99,13 @@ def test_packed_weights_are_never_used_on_a_cpu_with_more_or_fewer_features(
     packed_here: Requires, tmp_path: Path, text: str, differ: str
 ) -> None:
     cpuinfo(tmp_path, text)
-    reason = f"its weights are packed for a CPU that differs in {differ}"
+    reason = f"its weights are packed for a CPU with other features: {differ}"
     assert host.unmet(packed_here, "1.32.0") == reason
 
 
 def test_packed_weights_are_never_used_by_another_onnxruntime(packed_here: Requires) -> None:
-    assert host.unmet(packed_here, "1.32.1") == "it is for onnxruntime 1.32.0, here is 1.32.1"
-    assert host.unmet(packed_here) == "it is for onnxruntime 1.32.0, here is None"
+    assert host.unmet(packed_here, "1.32.1") == "it needs onnxruntime 1.32.0, not 1.32.1"
+    assert host.unmet(packed_here) == "it needs onnxruntime 1.32.0, not None"
 
 
 def test_a_feature_that_no_kernel_is_chosen_by_does_not_matter(
