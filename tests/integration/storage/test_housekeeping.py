@@ -158,7 +158,7 @@ def test_a_current_that_names_nothing_is_a_problem(store: Store, versions: list[
     shutil.rmtree(store.version_folder("m", versions[-1]))
     done = run("verify", store)
     assert done.returncode == 1
-    assert f"BROKEN  current of m names {versions[-1]}, which is not there\n" in done.stdout
+    assert f"BROKEN  current of m names {versions[-1]}, which does not exist\n" in done.stdout
 
 
 HOLD = """

@@ -43,7 +43,7 @@ def test_a_damaged_description_is_blamed_and_nothing_is_judged_by_it(published: 
     content = (published / PACKAGE_FILE).read_bytes()
     rewrite(published / PACKAGE_FILE, content.replace(b'"fp32/model.onnx"', b'"fp32/other.onnx"'))
     (found,) = problems(published)
-    assert found.startswith(f"{PACKAGE_FILE} is not the one that {published.name} is named after")
+    assert found.startswith(f"{PACKAGE_FILE} does not have the digest {published.name}…")
     assert found.endswith("the other files cannot be checked")
 
 
@@ -53,7 +53,7 @@ def test_a_description_that_fits_its_digest_but_not_the_version_is_found(
     other = publish_fake(store, with_weights(b"others"), key="b" * 64)
     for name in (PACKAGE_FILE, DIGEST_FILE):
         rewrite(published / name, (other / name).read_bytes())
-    assert problems(published)[0].startswith(f"{PACKAGE_FILE} is not the one")
+    assert problems(published)[0].startswith(f"{PACKAGE_FILE} does not have the digest")
 
 
 @pytest.mark.parametrize("path", [*FILES, DIGEST_FILE])
@@ -73,7 +73,7 @@ def test_a_version_of_another_model_is_found(store: Store, published: Path) -> N
     other.parent.mkdir(parents=True)
     shutil.copytree(published, other)
     assert check(other, "n", other.name, hashes=True).problems == [
-        f"{PACKAGE_FILE} is of model m, not n"
+        f"{PACKAGE_FILE} describes model m, not n"
     ]
 
 

@@ -78,33 +78,33 @@ def test_links_that_lead_nowhere_are_said(store: Store, published: Path) -> None
     found = stats(store, now(store))
     assert (found.dangling_currents, found.dangling_keys) == (["m"], 1)
     table = documents.stats_table(found)
-    assert "current of m names no version" in table
-    assert "1 keys without their version" in table
+    assert "current of m names a missing version" in table
+    assert "1 keys of missing versions" in table
 
 
 def test_a_list_shows_what_is_broken_with_its_reason(store: Store, published: Path) -> None:
     (published / "tokenizer.json").unlink()
     version = survey(store, "m", published.name)
-    lines = documents.list_table([version], version.published + 7200).splitlines()
+    document = documents.version_document(version, version.published + 7200)
+    lines = documents.list_table([document]).splitlines()
     assert lines[1].split() == [
         *("*", "m", published.name, "BROKEN", "fp32,int8"),
         *("3.8", "kB", "2", "h", "a" * 12, "no"),
     ]
     assert lines[-1] == f"m@{published.name}: tokenizer.json is missing"
-    document = documents.version_document(version, version.published + 7200)
     assert (document["age_seconds"], document["current"]) == (7200, True)
     assert document["problems"] == ["tokenizer.json is missing"]
 
 
 def test_an_empty_list_says_so() -> None:
-    assert documents.list_table([], 0.0) == "no models"
+    assert documents.list_table([]) == "no models"
 
 
 def test_verification_says_what_was_hashed(store: Store, published: Path) -> None:
     (found,) = verify_versions(store, None)
     assert (found.files, found.bytes) == (len(FILES), sum(map(len, FILES.values())))
     assert found.seconds > 0
-    assert found.megabytes_per_second == pytest.approx(found.bytes / found.seconds / 1e6)
+    assert found.ok
 
 
 def test_what_is_not_there_cannot_be_verified(store: Store, published: Path) -> None:
