@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -25,11 +25,11 @@ from storage_init.store.gc.collect import collect
 from storage_init.store.gc.retention import Policy
 from storage_init.store.layout import STAGING, Store
 from tests.support.machine import interrupt
+from tests.support.machine.holding import held
 from tests.support.machine.interrupt import choose_steps, die, run_in_child
 from tests.unit.storage_init.fakes import FILES, publish_fake, with_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
@@ -161,43 +161,20 @@ def test_a_current_that_names_nothing_is_a_problem(store: Store, versions: list[
     assert f"BROKEN  current of m names {versions[-1]}, which does not exist\n" in done.stdout
 
 
-HOLD = """
-import mmap, os, sys
-handle = os.open(sys.argv[1], os.O_RDONLY)
-mapping = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
-os.close(handle)
-print("ready", flush=True)
-sys.stdin.read()
-print(mapping[:].decode())
-"""
-
-
-@contextmanager
-def mapped(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process maps a file and has closed it."""
-    command = [sys.executable, "-c", HOLD, str(path)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield process
-        process.communicate()
-
-
 def test_what_another_process_maps_is_kept_and_the_reason_names_it(
     store: Store, versions: list[str], tmp_path: Path
 ) -> None:
     weights = "fp32/model.onnx.data"
     link = tmp_path / "linked"
     link.hardlink_to(store.version_folder("m", versions[1]) / weights)
-    with mapped(store.version_folder("m", versions[0]) / weights) as one, mapped(link) as two:
+    with held(store.version_folder("m", versions[0]) / weights) as one, held(link) as two:
         for arguments in (["--dry-run"], []):
             gc = document("gc", store, "--keep", "1", "--min-age", "0s", *arguments)
             said = {outcome["name"]: outcome for outcome in gc["outcomes"]}
             for version, process in ((versions[0], one), (versions[1], two)):
                 assert said[f"m@{version}"]["action"] == "keep"
                 assert (
-                    f"{weights} is held open by process {process.pid} "
+                    f"{weights} is held open by process {process} "
                     in (said[f"m@{version}"]["reason"])
                 )
             assert said[f"m@{versions[2]}"]["action"] == "remove"
