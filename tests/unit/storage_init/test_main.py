@@ -1,4 +1,4 @@
-"""``python -m storage_init``: arguments, exit codes and the last line."""
+"""``python -m storage_init``: arguments, exit codes and the last line of the log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def last_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize("arguments", [[], ["file:///m"], ["file:///m", "/a", "file:///n"]])
-def test_sources_without_a_destination_are_a_usage_error(
+def test_a_source_without_a_destination_is_a_usage_error(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -48,7 +48,7 @@ def test_every_pair_is_fetched(published: Path, tmp_path: Path) -> None:
     assert verify(one) == verify(two)
 
 
-def test_a_failure_is_exit_code_1_and_its_reason_the_last_line(
+def test_a_failure_has_exit_code_1_and_its_reason_in_the_last_line(
     published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pairs = [published.as_uri(), tmp_path / "one", "file:///nowhere", tmp_path / "two"]
@@ -59,7 +59,7 @@ def test_a_failure_is_exit_code_1_and_its_reason_the_last_line(
     assert verify(tmp_path / "one")
 
 
-def test_logs_are_json_where_the_environment_says_so(
+def test_an_environment_variable_makes_the_logs_json(
     published: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

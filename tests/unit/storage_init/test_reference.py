@@ -1,4 +1,4 @@
-"""What is made from the code and put into a page."""
+"""The tables that docs/generate writes into pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ after
 """
 
 
-def test_a_part_is_filled_and_nothing_else_is_touched() -> None:
+def test_filling_a_part_leaves_the_rest_of_the_page_alone() -> None:
     page = filled(filled(PAGE, "NEW", "one"), "MORE", "two")
     assert "old" not in page
     assert [line for line in page.splitlines() if line and "<!--" not in line] == [
@@ -26,12 +26,12 @@ def test_a_part_is_filled_and_nothing_else_is_touched() -> None:
     assert filled(page, "NEW", "one") == page
 
 
-def test_a_page_without_the_place_is_refused() -> None:
+def test_a_page_without_the_marks_is_an_error() -> None:
     with pytest.raises(ValueError, match="substring not found"):
         filled(PAGE, "NEW", "three")
 
 
-def test_a_table_has_a_row_a_setting() -> None:
+def test_a_table_has_a_row_for_each_setting() -> None:
     rows = [Row(["`--a`", "`A`"], "text", "none", "of use")]
     assert table(["flag", "variable"], rows) == (
         "| flag | variable | takes | default | meaning |\n"
@@ -43,5 +43,5 @@ def test_a_table_has_a_row_a_setting() -> None:
 @pytest.mark.parametrize(
     ("default", "text"), [(None, "none"), ("", "none"), (True, "`true`"), (0.5, "`0.5`")]
 )
-def test_a_default_is_shown_as_a_person_would_write_it(default: object, text: str) -> None:
+def test_a_default_is_formatted_for_people(default: object, text: str) -> None:
     assert shown(default) == text
