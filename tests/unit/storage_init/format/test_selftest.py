@@ -126,20 +126,12 @@ def loads(path: Path, content: bytes) -> bool:
     return True
 
 
-def test_a_self_test_with_a_flipped_byte_loads_or_is_a_package_error(tmp_path: Path) -> None:
+def test_a_damaged_self_test_loads_or_is_a_package_error(tmp_path: Path) -> None:
     path = tmp_path / "selftest.npz"
     SELFTEST.save(path)
     content = path.read_bytes()
-    flipped = [
-        content[:at] + bytes([byte ^ 0xFF]) + content[at + 1 :] for at, byte in enumerate(content)
-    ]
-    assert sum(not loads(path, damaged) for damaged in flipped)
-
-
-def test_a_self_test_that_is_cut_short_is_refused_at_any_length(tmp_path: Path) -> None:
-    path = tmp_path / "selftest.npz"
-    SELFTEST.save(path)
-    content = path.read_bytes()
+    for at, byte in enumerate(content):
+        loads(path, content[:at] + bytes([byte ^ 0xFF]) + content[at + 1 :])
     assert not any(loads(path, content[:length]) for length in range(len(content)))
 
 
