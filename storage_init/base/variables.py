@@ -120,13 +120,13 @@ class Variable(Generic[T]):
     meaning: str
 
     def read(self, environ: Mapping[str, str] = os.environ) -> T:
-        """Return the variable's value, or the default if it is unset or empty.
+        """Return the variable's value, or the default if it is unset or, except a key, empty.
 
         Raises:
             SettingError: the value is not allowed; the message names the variable and its kind.
         """
-        text = environ.get(self.name)
-        if not text:
+        text = environ.get(self.name, "")
+        if not text and (self.name not in environ or self.kind is not KEY_FILE):
             return self.default
         try:
             return self.kind(text)

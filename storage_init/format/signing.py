@@ -8,28 +8,27 @@ has to vouch for that description and the weights are not read twice. The offici
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from storage_init.base import variables
 from storage_init.base.errors import PackageError, SignatureError, SigningKeyError
+from storage_init.base.variables import SIGN_KEY, VERIFY_KEY
 from storage_init.format import package as packages
 from storage_init.format import reading
 from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, Package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from types import ModuleType
 
     from storage_init.format.model_signing import Signer, Verifier
 
-SIGN_VARIABLE = variables.SIGN_KEY.name
-VERIFY_VARIABLE = variables.VERIFY_KEY.name
+SIGN_VARIABLE = SIGN_KEY.name
+VERIFY_VARIABLE = VERIFY_KEY.name
 
 _SIGN_IT = (
     f"Prepare it with {SIGN_VARIABLE} set, or sign it in its store: "
@@ -41,31 +40,13 @@ _SIGN_AGAIN = (
 )
 
 
-def sign_key() -> Path | None:
-    """Return the private key that signs published models (``WARMSTART_SIGN_KEY``), if it is set.
-
-    Raises:
-        SigningKeyError: the variable is empty.
-    """
-    return _key_in(SIGN_VARIABLE)
-
-
-def verify_key() -> Path | None:
-    """Return the public key that models must verify with (``WARMSTART_VERIFY_KEY``), if it is set.
-
-    Raises:
-        SigningKeyError: the variable is empty.
-    """
-    return _key_in(VERIFY_VARIABLE)
-
-
 def check_sign_key() -> None:
     """Load the key of ``WARMSTART_SIGN_KEY``, so that an unusable key fails before the work starts.
 
     Raises:
         SigningKeyError: it cannot be used, or the library is missing.
     """
-    if key := sign_key():
+    if key := SIGN_KEY.read():
         _signer(key)
 
 
@@ -76,7 +57,7 @@ def check_keys() -> None:
         SigningKeyError: a key cannot be used, or the library is missing.
     """
     check_sign_key()
-    if key := verify_key():
+    if key := VERIFY_KEY.read():
         _verifier(key)
 
 
@@ -85,7 +66,7 @@ def admit(folder: Path, where: str = "", package: Package | None = None) -> None
 
     Arguments and errors are those of :func:`check_signature`.
     """
-    check_signature(folder, verify_key(), where, package)
+    check_signature(folder, VERIFY_KEY.read(), where, package)
 
 
 def admit_source(folder: Path, where: str) -> None:
@@ -95,11 +76,11 @@ def admit_source(folder: Path, where: str) -> None:
         SignatureError: the model is not signed with the required key and will not be.
         SigningKeyError: a key cannot be used.
     """
-    wanted = verify_key()
+    wanted = VERIFY_KEY.read()
     if wanted is None or reading.is_package(folder):
         check_signature(folder, wanted, where)
         return
-    own = sign_key()
+    own = SIGN_KEY.read()
     if own is None:
         raise SignatureError(
             where,
@@ -196,16 +177,6 @@ def _digests(package: Package, content: bytes) -> dict[str, str]:
         DIGEST_FILE: packages.digest(packages.digest_line(content)),
         **{entry.path: entry.sha256 for entry in package.files},
     }
-
-
-def _key_in(variable: str) -> Path | None:
-    value = os.environ.get(variable)
-    if value is None:
-        return None
-    if not value:
-        # An empty value is an error: a typo must not turn signatures off.
-        raise SigningKeyError(f"{variable} is empty: name a PEM file, or do not set it")
-    return Path(value)
 
 
 def _signer(key: Path) -> Signer:

@@ -13,7 +13,7 @@ import msgspec
 
 from storage_init.base import sizes
 from storage_init.base.errors import SigningKeyError, StoreError, WarmstartError
-from storage_init.format import signing
+from storage_init.base.variables import SIGN_KEY, VERIFY_KEY
 from storage_init.format.reading import read_package
 from storage_init.store import inventory
 from storage_init.store.gc.collect import collect
@@ -92,7 +92,7 @@ def _show(store: Store, arguments: argparse.Namespace) -> int:
 def _verify(store: Store, arguments: argparse.Namespace) -> int:
     name, version = arguments.model or (None, None)
     found = []
-    for verified in verify_versions(store, name, version, arguments.key or signing.verify_key()):
+    for verified in verify_versions(store, name, version, arguments.key or VERIFY_KEY.read()):
         found.append(verified)
         if not arguments.json:
             print(documents.verify_lines(verified), flush=True)
@@ -107,9 +107,9 @@ def _verify(store: Store, arguments: argparse.Namespace) -> int:
 
 
 def _sign(store: Store, arguments: argparse.Namespace) -> int:
-    key = arguments.key or signing.sign_key()
+    key = arguments.key or SIGN_KEY.read()
     if key is None:
-        raise SigningKeyError(f"name a private key with --key, or in {signing.SIGN_VARIABLE}")
+        raise SigningKeyError(f"name a private key with --key, or in {SIGN_KEY.name}")
     name, version = arguments.model
     folder = sign_version(store, name, version, key)
     document = {"store": str(store.root), "model": name, "version": folder.name}
@@ -160,11 +160,11 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("model", **model)
     verify = command("verify", _verify, "check every file of all versions, or of one model's")
     verify.add_argument("model", **model, nargs="?")
-    public = f"PEM file of the public key that each must verify with ({signing.VERIFY_VARIABLE})"
+    public = f"PEM file of the public key that each must verify with ({VERIFY_KEY.name})"
     verify.add_argument("--key", **key, help=public)
     sign = command("sign", _sign, "check every file of a version, then sign it")
     sign.add_argument("model", **model)
-    sign.add_argument("--key", **key, help=f"private EC key, PEM ({signing.SIGN_VARIABLE})")
+    sign.add_argument("--key", **key, help=f"private EC key, PEM ({SIGN_KEY.name})")
     command("stats", _stats, "count bytes, versions, hits and misses by model, and leftovers")
     gc = command("gc", _gc, "remove leftovers and old versions that nobody reads")
     gc.add_argument("--keep", type=_count, default=2, metavar="N", help="newest versions to keep")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from storage_init.base.errors import PackageError
 from storage_init.base.files import fsync, list_files
 from storage_init.base.hashing import sha256_file
+from storage_init.base.variables import SIGN_KEY, VERIFY_KEY
 from storage_init.format import package as packages
 from storage_init.format import reading, signing
 from storage_init.format.package import (
@@ -75,7 +76,7 @@ def publish(
         package, content = _describe(staged, describe)
         (staged / PACKAGE_FILE).write_bytes(content)
         (staged / DIGEST_FILE).write_bytes(packages.digest_line(content))
-        if key := signing.sign_key():
+        if key := SIGN_KEY.read():
             signing.sign(staged, key)
         version = packages.version_of(content)
         version = _commit(store, staged, package, version, supersede=supersede)
@@ -161,7 +162,7 @@ def _bring_signature(staged: Path, target: Path) -> None:
     signature = target / SIGNATURE_FILE
     if not (staged / SIGNATURE_FILE).is_file():
         return
-    if signing.verify_key() or not signature.exists():
+    if VERIFY_KEY.read() or not signature.exists():
         # If this fails, the check of the signature reports that it is missing.
         with suppress(OSError):
             (staged / SIGNATURE_FILE).replace(signature)

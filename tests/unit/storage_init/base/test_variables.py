@@ -32,8 +32,15 @@ def test_all_has_each_variable_once() -> None:
 
 
 @pytest.mark.parametrize("variable", ALL, ids=lambda variable: variable.name)
-def test_an_unset_or_empty_variable_has_its_default(variable: Variable[Any]) -> None:
-    assert variable.read({}) == variable.read({variable.name: ""}) == variable.default
+def test_an_unset_or_empty_variable_has_its_default_unless_it_is_a_key(
+    variable: Variable[Any],
+) -> None:
+    assert variable.read({}) == variable.default
+    if variable.kind is KEY_FILE:
+        with pytest.raises(SettingError, match="=: name a PEM file, or do not set it"):
+            variable.read({variable.name: ""})
+    else:
+        assert variable.read({variable.name: ""}) == variable.default
 
 
 @pytest.mark.parametrize(

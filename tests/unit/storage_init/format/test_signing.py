@@ -277,12 +277,6 @@ def test_without_a_key_any_folder_is_accepted(published: Path, tmp_path: Path) -
     signing.check_keys()
 
 
-def test_an_empty_variable_is_an_error(monkeypatch: pytest.MonkeyPatch, published: Path) -> None:
-    monkeypatch.setenv("WARMSTART_VERIFY_KEY", "")
-    with pytest.raises(SigningKeyError, match="WARMSTART_VERIFY_KEY is empty"):
-        signing.admit(published)
-
-
 def test_a_raw_source_is_accepted_if_the_right_key_will_sign_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, keys: KeyPair
 ) -> None:
