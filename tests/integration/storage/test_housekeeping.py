@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -25,6 +24,7 @@ from storage_init.store.gc.collect import collect
 from storage_init.store.gc.retention import Policy
 from storage_init.store.layout import STAGING, Store
 from tests.support.machine import interrupt
+from tests.support.machine.forks import FORK, run_at_once
 from tests.support.machine.holding import held
 from tests.support.machine.interrupt import choose_steps, die, run_in_child
 from tests.unit.storage_init.fakes import FILES, publish_fake, with_weights
@@ -298,19 +298,14 @@ def _read_once(store: Store) -> bool:
 
 def test_collectors_publishers_and_readers_at_once_end_with_a_whole_store(store: Store) -> None:
     publish_fake(store)
-    context = multiprocessing.get_context("fork")
-    read = context.Value("i", 0)
+    read = FORK.Value("i", 0)
     until = time.monotonic() + 4
-    workers = [
-        *(context.Process(target=_publish, args=(store.root, n, until)) for n in range(2)),
-        *(context.Process(target=_collect, args=(store.root, until)) for _ in range(2)),
-        context.Process(target=_read, args=(store.root, until, read)),
+    works = [
+        *(partial(_publish, store.root, writer, until) for writer in range(2)),
+        *[partial(_collect, store.root, until)] * 2,
+        partial(_read, store.root, until, read),
     ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-    assert [worker.exitcode for worker in workers] == [0] * 5
+    assert run_at_once(*works) == [0] * 5
     assert read.value > 10
     for version in store.versions("m"):
         verify(store.resolve("m", version))

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
-import sys
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
 from storage_init.store.counters import ABANDONED_SECONDS, fold, record, totals
+from tests.support.machine import interrupt
+from tests.support.machine.forks import run_at_once
+from tests.support.machine.interrupt import run_in_child
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from storage_init.store.layout import Store
 
-CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir")
-FINISHED = 7
 EXPECTED = {"m": {"hit": 5, "miss": 2}, "other": {"hit": 0, "miss": 1}}
 
 
@@ -84,42 +83,24 @@ def test_an_unreadable_sum_counts_nothing(counted: Store) -> None:
     assert totals(counted) == {"other": EXPECTED["other"]}
 
 
-def fold_in_child(store: Store, step: int) -> bool:
-    """Kill a fold before its ``step``-th change; return whether it had finished before."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == FINISHED
-    remaining = step
-
-    def count(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal remaining
-        written = event == "open" and bool(arguments[2] & os.O_CREAT)
-        if event in CHANGES or written:
-            remaining -= 1
-            if remaining == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    try:
-        sys.addaudithook(count)
-        fold(store, now(store))
-    finally:
-        os._exit(FINISHED)
-
-
 def test_a_fold_that_is_killed_at_any_step_changes_no_count(counted: Store) -> None:
+    def work() -> int:
+        fold(counted, now(counted))
+        return interrupt.SUCCEEDED
+
     expected = {model: dict(counts) for model, counts in EXPECTED.items()}
-    steps = 1
-    while not fold_in_child(counted, steps):
-        steps += 1
+    step = 1
+    while run_in_child(counted.root, step, interrupt.die, work) == -signal.SIGKILL:
+        step += 1
         assert totals(counted) == expected
         # Every third time, one fold finishes what the killed ones began.
-        if steps % 3 == 0:
+        if step % 3 == 0:
             fold(counted, later(counted))
             assert totals(counted) == expected
         for model in ("m", "other"):
             record(counted, model, "hit")
             expected[model]["hit"] += 1
-    assert steps > 10
+    assert step > 10
     fold(counted, later(counted))
     fold(counted, later(counted))
     assert totals(counted) == expected
@@ -145,11 +126,5 @@ def _count_and_fold(store: Store, rounds: int) -> None:
 
 
 def test_many_processes_count_and_fold_at_once(store: Store, published: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=_count_and_fold, args=(store, 60)) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-    assert [worker.exitcode for worker in workers] == [0] * 4
+    assert run_at_once(*[partial(_count_and_fold, store, 60)] * 4) == [0] * 4
     assert totals(store) == {"m": {"hit": 120, "miss": 120}}

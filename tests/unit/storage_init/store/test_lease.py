@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 import time
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -14,12 +14,11 @@ import pytest
 
 from storage_init.store import lease as module
 from storage_init.store.lease import Lease, LeaseWatcher
+from tests.support.machine.forks import FORK, run_at_once
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
     from pathlib import Path
-
-FORK = multiprocessing.get_context("fork")
 
 
 def acquired(watcher: LeaseWatcher) -> Lease:
@@ -96,12 +95,6 @@ def test_only_one_of_many_waiters_gets_the_lease(tmp_path: Path, dead_holder: bo
         folder = tmp_path / f"leases{attempt}"
         if dead_holder:
             assert LeaseWatcher(folder, "k").try_acquire() is not None
-        barrier = FORK.Barrier(8)
-        children = [
-            FORK.Process(target=_contend, args=(folder, barrier, dead_holder)) for _ in range(8)
-        ]
-        for child in children:
-            child.start()
-        for child in children:
-            child.join()
-        assert sorted(child.exitcode or 0 for child in children) == [0] * 7 + [1]
+        contend = partial(_contend, folder, FORK.Barrier(8), dead_holder)
+        codes = run_at_once(*[contend] * 8)
+        assert sorted(code or 0 for code in codes) == [0] * 7 + [1]

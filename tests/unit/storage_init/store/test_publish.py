@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import resource
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from storage_init.format.signing import check_signature
 from storage_init.format.verify import verify
 from storage_init.store.layout import Store
 from storage_init.store.publish import publish
+from tests.support.machine.forks import FORK, SECONDS, run_at_once
 from tests.support.models.keys import key_pair, needs_signing
 from tests.unit.storage_init.fakes import (
     FILES,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
 
 RACE_ROUNDS = 60
-SECONDS = 60
 
 
 def contents(root: Path) -> dict[str, str]:
@@ -208,8 +207,7 @@ def test_a_full_disk_leaves_the_store_unchanged(store: Store, published: Path) -
     assert not staged_leftovers(store)
 
 
-def _race(root: Path, writer: int, start: Barrier) -> None:
-    store = Store(root)
+def _race(store: Store, writer: int, start: Barrier) -> None:
     for index in range(RACE_ROUNDS):
         with store.staging() as staged:
             write_files(staged, with_weights(f"writer {writer}".encode()))
@@ -218,16 +216,8 @@ def _race(root: Path, writer: int, start: Barrier) -> None:
 
 
 def test_two_writers_of_one_key_leave_one_whole_version(store: Store) -> None:
-    context = multiprocessing.get_context("spawn")
-    start = context.Barrier(2)
-    writers = [
-        context.Process(target=_race, args=(store.root, writer, start)) for writer in range(2)
-    ]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(SECONDS)
-    assert [writer.exitcode for writer in writers] == [0, 0]
+    start = FORK.Barrier(2)
+    assert run_at_once(*(partial(_race, store, writer, start) for writer in range(2))) == [0, 0]
     assert len(store.names()) == RACE_ROUNDS
     for name in store.names():
         (version,) = store.versions(name)
