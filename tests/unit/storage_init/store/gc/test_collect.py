@@ -79,48 +79,37 @@ def break_version(folder: Path) -> None:
     age(folder, 20 * DAY)
 
 
+def touch(folder: Path) -> None:
+    os.utime(folder)
+
+
 @pytest.mark.parametrize(
-    ("prepare", "policy", "expected", "reason"),
+    ("prepare", "index", "policy", "outcome"),
     [
-        (
-            lambda store, four: set_current(store, four[0]),
-            Policy(keep=0),
-            ["keep", "remove", "remove", "remove"],
-            "current",
-        ),
-        (
-            lambda store, four: os.utime(store.version_folder("m", four[0])),
-            Policy(keep=1),
-            ["keep", "remove", "remove", "keep"],
-            "changed 0 s ago, less than 1 d",
-        ),
-        (
-            lambda store, four: os.utime(store.version_folder("m", four[0])),
-            Policy(keep=2, min_age=0.0),
-            ["remove", "remove", "keep", "keep"],
-            "0 s old, not among the newest 2",
-        ),
-        (
-            lambda store, four: break_version(store.version_folder("m", four[2])),
-            Policy(keep=2),
-            ["remove", "keep", "remove", "keep"],
-            "40 d old, not among the newest 2",
-        ),
+        (touch, 0, Policy(keep=1), "keep remove remove keep: changed 0 s ago, less than 1 d"),
+        (touch, 0, EAGER, "remove remove remove keep: 0 s old, not among the newest 1"),
+        (break_version, 2, Policy(), "remove keep remove keep: broken: package.json is missing"),
     ],
-    ids=["old and current", "touched", "touched without a minimum age", "broken"],
 )
 def test_the_policy_decides_which_versions_stay(
     store: Store,
     four: list[str],
-    prepare: Callable[[Store, list[str]], None],
+    prepare: Callable[[Path], None],
+    index: int,
     policy: Policy,
-    expected: list[str],
-    reason: str,
+    outcome: str,
 ) -> None:
-    prepare(store, four)
+    expected, _, reason = outcome.partition(": ")
+    prepare(store.version_folder("m", four[index]))
     outcomes = collect(store, policy)
-    assert actions(outcomes) == dict(zip(four, expected, strict=True))
-    assert reasons(outcomes)[four[0]] == reason
+    assert actions(outcomes) == dict(zip(four, expected.split(), strict=True))
+    assert reasons(outcomes)[four[index]].startswith(reason)
+
+
+def test_an_old_version_stays_if_it_is_current(store: Store, four: list[str]) -> None:
+    set_current(store, four[0])
+    expected = ["keep", "remove", "remove", "remove"]
+    assert actions(collect(store, Policy(keep=0))) == dict(zip(four, expected, strict=True))
 
 
 def test_ages_follow_the_clock_of_the_store(
