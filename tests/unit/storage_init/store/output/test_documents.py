@@ -10,7 +10,7 @@ import pytest
 from storage_init.base.errors import StoreError
 from storage_init.store import counters
 from storage_init.store.inventory import survey
-from storage_init.store.layout import STAGING
+from storage_init.store.layout import STAGING, Store
 from storage_init.store.output import documents
 from storage_init.store.output.stats import stats
 from storage_init.store.verification import verify_versions
@@ -18,8 +18,6 @@ from tests.unit.storage_init.fakes import FILES, publish_fake, with_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from storage_init.store.layout import Store
 
 
 def now(store: Store) -> float:
@@ -53,7 +51,11 @@ def test_a_model_has_its_versions_hits_and_misses(store: Store, published: Path)
     assert (found["never-stored"].versions, found["never-stored"].misses) == (0, 1)
 
 
-def test_the_table_names_leftovers_and_dangling_links(store: Store, published: Path) -> None:
+def test_the_table_names_leftovers_and_dangling_links(
+    store: Store, published: Path, tmp_path: Path
+) -> None:
+    empty = documents.stats_table(stats(Store(tmp_path), 0.0))
+    assert empty == f"{tmp_path}: 0 models, 0 versions, 0 B (0 B on disk)"
     folder = store.root / STAGING / "publish-dead"
     folder.mkdir()
     (folder / "x").write_bytes(b"12345")
