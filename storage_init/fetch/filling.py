@@ -33,9 +33,9 @@ from storage_init.format.package import PACKAGE_FILE, Source
 from storage_init.format.reading import is_package
 from storage_init.format.verify import verify
 from storage_init.store import resolutions
-from storage_init.store.layout import STAGING
+from storage_init.store.layout import STAGING, readable_errors
 from storage_init.store.lease import Lease, LeaseWatcher
-from storage_init.store.publish import adopt, discard, make_folder, readable_errors, swap_link
+from storage_init.store.publish import adopt, discard, make_folder, swap_link
 
 if TYPE_CHECKING:
     from pathlib import Path

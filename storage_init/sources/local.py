@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from storage_init.base.errors import SourceError
+from storage_init.base.files import list_files
 from storage_init.base.hashing import sha256_files
 from storage_init.format.package import Source
-from storage_init.format.verify import list_files
 from storage_init.sources.transfer.remote import Remote, RemoteFile
 from storage_init.sources.transfer.selection import needed
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from storage_init.base import variables
 from storage_init.base.errors import SourceError
+from storage_init.base.files import list_files
 from storage_init.base.uris import name_problem
 from storage_init.format.package import Source
-from storage_init.format.verify import list_files
 from storage_init.sources import local
 
 if TYPE_CHECKING:

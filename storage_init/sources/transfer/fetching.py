@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from storage_init.base import space
 from storage_init.base.errors import SourceError, WarmstartError
+from storage_init.base.files import list_files
 from storage_init.base.uris import WORK, check_names, check_no_clash, shown
 from storage_init.format.package import DIGEST_FILE, MAX_SIGNATURE_BYTES, PACKAGE_FILE
 from storage_init.format.reading import read_package
-from storage_init.format.verify import list_files
 from storage_init.sources.transfer import archives
 from storage_init.sources.transfer.failures import explained, retrying
 from storage_init.sources.transfer.progress import reported

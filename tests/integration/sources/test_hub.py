@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from storage_init.base.files import list_files
 from storage_init.format.package import Source
-from storage_init.format.verify import list_files
 from tests.support.servers.hub import Hub, Request, hub
 from tests.unit.storage_init.fakes import write_files
 

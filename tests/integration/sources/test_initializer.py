@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from storage_init.base.files import list_files
 from storage_init.fetch.initializer import INCOMING
-from storage_init.format.verify import list_files, verify
+from storage_init.format.verify import verify
 from storage_init.store.layout import Store
 from tests.support.servers.hub import Hub, Request, hub
 from tests.unit.storage_init.fakes import publish_fake, write_files

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.harness.seaweed import Seaweed, environment, seaweed
-from storage_init.format.verify import list_files, verify
+from storage_init.base.files import list_files
+from storage_init.format.verify import verify
 from storage_init.store.layout import Store
 from tests.unit.storage_init.fakes import publish_fake
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.format.verify import list_files, verify
+from storage_init.base.files import list_files
+from storage_init.format.verify import verify
 from storage_init.store.layout import Store
 from tests.support.machine.pods import Pods, downloads
 from tests.support.models.packages import flip_byte, writable_copy

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.base.errors import VerificationError
+from storage_init.base.files import list_files
 from storage_init.fetch.delivery import stage
 from storage_init.fetch.initializer import INCOMING
-from storage_init.format.verify import list_files, verify
+from storage_init.format.verify import verify
 from tests.support.models.packages import flip_byte
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.base.errors import SourceError, VerificationError, WarmstartError
+from storage_init.base.files import list_files
 from storage_init.fetch.initializer import INCOMING, initialize
-from storage_init.format.verify import list_files, verify
+from storage_init.format.verify import verify
 from tests.unit.storage_init.fakes import FILES, publish_fake, with_weights, write_files
 
 if TYPE_CHECKING:

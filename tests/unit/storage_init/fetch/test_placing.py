@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from storage_init.base.files import list_files
 from storage_init.fetch.placing import PLACING, place
 from storage_init.format.package import PACKAGE_FILE, SIGNATURE_FILE
-from storage_init.format.verify import list_files, verify
+from storage_init.format.verify import verify
 from storage_init.store.layout import Store
 from tests.support.models.packages import writable_copy
 from tests.unit.storage_init.fakes import FILES, publish_fake

@@ -15,6 +15,7 @@ import pytest
 
 from storage_init import sources
 from storage_init.base.errors import SourceError
+from storage_init.base.files import list_files
 from storage_init.fetch import preparing
 from storage_init.fetch.preparing import (
     PreparationError,
@@ -24,7 +25,6 @@ from storage_init.fetch.preparing import (
     usable_weights,
 )
 from storage_init.format.package import Source
-from storage_init.format.verify import list_files
 from storage_init.store.layout import Store
 from tests.unit.storage_init.fakes import write_files
 

@@ -9,7 +9,7 @@ import pytest
 
 from storage_init import sources
 from storage_init.base.errors import SourceError
-from storage_init.format.verify import list_files
+from storage_init.base.files import list_files
 from tests.unit.storage_init.fakes import write_files
 
 if TYPE_CHECKING:

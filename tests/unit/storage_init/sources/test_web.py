@@ -12,7 +12,7 @@ import pytest
 
 from storage_init import sources
 from storage_init.base.errors import SourceError
-from storage_init.format.verify import list_files
+from storage_init.base.files import list_files
 from storage_init.sources.transfer import failures, ranges
 from tests.support.servers.web import Answer, Request, Web, web
 

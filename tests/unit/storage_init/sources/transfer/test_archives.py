@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from storage_init.base import space
 from storage_init.base.errors import SourceError
-from storage_init.format.verify import list_files
+from storage_init.base.files import list_files
 from storage_init.sources.transfer import archives
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.base.errors import SourceError, VerificationError
+from storage_init.base.files import list_files
 from storage_init.base.uris import WORK
 from storage_init.format.package import (
     DIGEST_FILE,
@@ -21,7 +22,7 @@ from storage_init.format.package import (
     SIGNATURE_FILE,
     Source,
 )
-from storage_init.format.verify import list_files, verify
+from storage_init.format.verify import verify
 from storage_init.sources.transfer import failures, fetching
 from storage_init.sources.transfer.remote import Remote, RemoteFile
 from tests.unit.storage_init.fakes import FILES, write_files

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage_init.base.errors import SourceError
-from storage_init.format.verify import list_files
+from storage_init.base.files import list_files
 from storage_init.sources.transfer import ranges
 from storage_init.sources.transfer.ranges import PARTS, download
 from storage_init.sources.transfer.remote import RemoteFile
