@@ -1,8 +1,8 @@
-"""``https://host/path``: one file or an archive (.tar, .tar.gz, .tgz, .zip) of a web server.
+"""``https://host/path``: a file or an archive (.tar, .tar.gz, .tgz, .zip) on a web server.
 
-The revision is the SHA-256 that the URI asks for (``#sha256=<hex>``), else the server's strong
-ETag, else the SHA-256 of the content, which is then read twice. Plain ``http://`` is for this
-machine alone unless ``WARMSTART_ALLOW_HTTP=true``.
+The revision is the SHA-256 in the URI (``#sha256=<hex>``), else the server's strong ETag, else the
+SHA-256 of the content, which then has to be read twice. Plain ``http://`` works only with this
+machine unless ``WARMSTART_ALLOW_HTTP=true``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 def resolve(uri: str) -> Source:
     url, pin = _parse(uri)
-    if pin:  # nobody has to be asked
+    if pin:  # no need to ask the server
         return Source(uri=uri, revision=f"sha256:{pin}")
     with _session() as session:
         file = _probe(session, url)
@@ -68,10 +68,10 @@ def connect(source: Source) -> Remote:
 
 
 def _parse(uri: str) -> tuple[str, str | None]:
-    """The URL and the SHA-256 that its fragment asks for.
+    """Return the URL and the SHA-256 in its fragment.
 
     Raises:
-        SourceError: another form.
+        SourceError: the URI has another form.
     """
     url, separator, fragment = uri.partition("#")
     pin = PIN.fullmatch(fragment)
@@ -100,9 +100,9 @@ def _session() -> Session:
 
 
 def _probe(session: Session, url: str) -> RemoteFile:
-    """What the server says of a file.
+    """Ask the server about a file.
 
-    It is asked for one byte, not with HEAD, which signed URLs do not answer.
+    The request is a GET of one byte, because signed URLs do not answer HEAD.
     """
     with _get(session, url, {"Range": "bytes=0-0"}) as response:
         given = response.headers
@@ -127,7 +127,7 @@ def _read(session: Session, file: RemoteFile, start: int, end: int) -> Iterator[
         given = response.headers
         changed = file.tag and given.get("ETag", file.tag) != file.tag
         expected = f"{wanted.replace('=', ' ')}/{file.size}"
-        # The whole file instead of a part of it: the answer of If-Range to a changed file.
+        # If the file changed, If-Range makes the server send all of it.
         if changed or (file.ranges and given.get("Content-Range") != expected):
             raise SourceError(f"{file.name} changed while it was being fetched: start again")
         yield from response.raw.stream(CHUNK_BYTES, decode_content=False)
@@ -143,9 +143,9 @@ def _sha256(session: Session, file: RemoteFile) -> str:
 
 @contextmanager
 def _get(session: Session, url: str, headers: Mapping[str, str]) -> Iterator[Response]:
-    """The answer to a GET, after redirects.
+    """Send a GET request and follow redirects.
 
-    Each host gets only the headers meant for it, and none is asked over plain HTTP.
+    Each host gets its own headers only, and every URL must be encrypted.
     """
     for _ in range(MAX_REDIRECTS + 1):
         _check_encrypted(url)

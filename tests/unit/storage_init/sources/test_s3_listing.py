@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -121,7 +122,7 @@ def test_a_proxy_is_left_to_the_full_client(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_revision_is_the_full_clients(server: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = buckets.resolve(URI, s3._lister(s3._client()))
+    full = buckets.resolve(URI, partial(s3._list_objects, s3._client()))
     monkeypatch.setattr(s3, "_client", no_full_client)
     assert sources.resolve(URI) == full
     ours, theirs = server.requests[-1], server.requests[0]

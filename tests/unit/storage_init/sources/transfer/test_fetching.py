@@ -48,7 +48,8 @@ class Transport:
     hook: Callable[[str], None] = lambda _: None
     check: Callable[[Path], None] = lambda _: None
 
-    def connect(self, _: Source) -> Remote:
+    @property
+    def remote(self) -> Remote:
         files = [
             RemoteFile(path, len(content), digest=self.digests.get(path, ""))
             for path, content in self.content.items()
@@ -57,7 +58,7 @@ class Transport:
 
     def fetch(self, destination: Path, source: Source = SOURCE) -> dict[str, bytes]:
         destination.mkdir(exist_ok=True)
-        fetching.fetch(source, self.connect, destination)
+        fetching.fetch(source, self.remote, destination)
         return contents(destination)
 
     def _download(self, files: Sequence[RemoteFile], folder: Path) -> None:
@@ -154,7 +155,7 @@ def test_who_is_asked_decides_when_the_description_and_the_signature_are_there(
 
     destination.mkdir()
     with pytest.raises(SourceError, match=f"{SOURCE.uri} is not wanted"):
-        fetching.fetch(SOURCE, transport.connect, destination, refuse)
+        fetching.fetch(SOURCE, transport.remote, destination, refuse)
     assert transport.asked == [PACKAGE_FILE, DIGEST_FILE, SIGNATURE_FILE]
 
 
@@ -393,7 +394,7 @@ def test_what_was_taken_of_a_repository_with_both_is_said(
 ) -> None:
     transport = Transport({**RAW, "onnx/model.onnx": b"graph"})
     destination.mkdir()
-    substitute = fetching.fetch(SOURCE, transport.connect, destination, weights=weights)
+    substitute = fetching.fetch(SOURCE, transport.remote, destination, weights=weights)
     assert substitute is (weights == "onnx")
     assert ("onnx/model.onnx" in contents(destination)) is substitute
     assert ("model.safetensors" in contents(destination)) is not substitute
