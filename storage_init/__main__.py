@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from storage_init.base import logs
 from storage_init.base.errors import WarmstartError
 from storage_init.base.variables import Settings
-from storage_init.fetch.filling import Cache
 from storage_init.fetch.initializer import initialize
+from storage_init.fetch.shared_store import SharedStore
 from storage_init.format import signing
 from storage_init.store.layout import Store
 
@@ -24,7 +24,7 @@ log = logging.getLogger("storage_init")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Fetch every pair; 0 only when all destinations are whole.
+    """Fetch every pair; return 0 only if all destinations are whole.
 
     The last log line of a failure becomes the pod's termination message.
     """
@@ -43,22 +43,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(pairs) % 2:
         parser.error(f"sources and destinations come in pairs, but {pairs[-1]} has no partner")
     logs.configure()
-    # As PID 1 we would not hear SIGTERM otherwise; this way the half-done is cleaned up.
+    # PID 1 ignores SIGTERM by default; as an interrupt it lets the process clean up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         settings = Settings.from_environment()
         logs.configure(settings.log_format)
         signing.check_keys()
-        cache = None
+        shared = None
         if settings.store:
-            cache = Cache(
+            shared = SharedStore(
                 Store(settings.store),
                 stale_seconds=settings.lease_seconds,
                 falls_back=settings.falls_back,
                 recheck_seconds=settings.recheck_seconds,
             )
         for uri, destination in zip(pairs[::2], pairs[1::2], strict=True):
-            initialize(uri, Path(destination), cache)
+            initialize(uri, Path(destination), shared)
     except WarmstartError as error:
         log.error("%s", error)
         return 1

@@ -1,10 +1,10 @@
-"""The cache: a store that pods fill together and read afterwards.
+"""The store that pods share: the first pod fills it, the others read it.
 
-``fetched/<key>`` links a source's revision to the version made from it. A pod that finds no link
-takes the lease of that key and fills it; the others wait, and hit as soon as the link is there.
+``fetched/<key>`` links a source's revision to the version made from it. A pod without that link
+takes the lease of the key and fills the store; the others wait until the link is there.
 
-An image that cannot export takes a repository's ONNX graph in the place of its safetensors. What
-came of that has a key of its own, which only such images look for.
+An image that cannot export takes a repository's ONNX graph instead of its safetensors. A version
+made from that graph has a key of its own, and only such images look for it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from storage_init.base.errors import (
     NoSpaceError,
@@ -50,24 +50,18 @@ POLL_SECONDS = 0.2
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Cached:
-    """A version of the store, and whether it was there already."""
+class StoredVersion(NamedTuple):
+    """The folder of a version in the store; ``hit`` if this process did not have to make it."""
 
     folder: Path
     hit: bool
 
-    @property
-    def name(self) -> str:
-        """The model's name in the store."""
-        return self.folder.parent.parent.name
 
+class KnownVersion(NamedTuple):
+    """The last known revision of a URI, and the version that the store has of it.
 
-@dataclass(frozen=True)
-class Known:
-    """What a URI was last resolved to, and the version that the store has of it.
-
-    ``age`` is in seconds, None if it is not known; ``is_fresh``: young enough not to ask again.
+    ``age``: seconds since a server stated the revision, or None. ``is_fresh``: whether the revision
+    is young enough to use without asking the server.
     """
 
     source: Source
@@ -77,12 +71,15 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Cache:
-    """``poll_seconds``: how often a pod that waits looks again; ``stale_seconds``: how long the
-    one it waits for may be silent before its work is taken over.
+class SharedStore:
+    """A store, and how this pod shares it with others.
 
-    ``falls_back``: whether the last known version is served where a source does not answer;
-    ``recheck_seconds``: how long a revision is taken for current without asking.
+    Attributes:
+        store: the store.
+        poll_seconds: how often a waiting pod looks again.
+        stale_seconds: how long the filling pod may be silent before another takes over.
+        falls_back: whether to serve the last known version if a source does not answer.
+        recheck_seconds: how long a revision counts as current without asking.
     """
 
     store: Store
@@ -91,33 +88,26 @@ class Cache:
     falls_back: bool = True
     recheck_seconds: float = 0.0
 
-    def recall(self, uri: str) -> Known | None:
-        """What a URI last led to, if the store has it still."""
-        resolution = resolutions.recall(self.store, uri)
-        if resolution is None:
-            return None
-        source = Source(uri=uri, revision=resolution.revision)
-        folder = self.find(source)
-        if folder is None:
-            return None
-        fresh = resolution.is_younger_than(self.recheck_seconds)
-        return Known(source, folder, resolution.age, fresh)
+    def recall(self, uri: str) -> KnownVersion | None:
+        """Return the last known version of a URI if the store still has it."""
+        if resolution := resolutions.recall(self.store, uri):
+            source = Source(uri=uri, revision=resolution.revision)
+            if folder := self.find(source):
+                fresh = resolution.is_younger_than(self.recheck_seconds)
+                return KnownVersion(source, folder, resolution.age, fresh)
+        return None
 
-    def remember(self, uri: str, source: Source) -> None:
-        """Note what a server has just resolved a URI to."""
-        resolutions.remember(self.store, uri, source)
-
-    def obtain(self, source: Source) -> Cached:
-        """The version made from a source; if this process had to fetch it, it verified it, too.
+    def obtain(self, source: Source) -> StoredVersion:
+        """Find the version made from a source, or make and verify it, or wait for another pod.
 
         Raises:
-            WarmstartError: it cannot be fetched, verified, packaged or stored.
+            WarmstartError: the source cannot be fetched, verified, prepared or stored.
         """
-        watcher = LeaseWatcher(self.store.root / LEASES, cache_key(source), self.stale_seconds)
+        watcher = LeaseWatcher(self.store.root / LEASES, source_key(source), self.stale_seconds)
         waiting = False
         while True:
             if folder := self.find(source):
-                return Cached(folder, hit=True)
+                return StoredVersion(folder, hit=True)
             with readable_errors(self.store):
                 lease = watcher.try_acquire()
             if lease is None:
@@ -128,49 +118,48 @@ class Cache:
                 continue
             with lease.held():
                 try:
-                    return self._fill_once(source, lease)
+                    return self._fill(source, lease)
                 except (WarmstartError, OSError):
                     if lease.is_in_force:
                         raise
                     log.warning("another pod took over: waiting for it")
 
     def find(self, source: Source) -> Path | None:
-        """The version made from a source, if the store has it whole."""
-        folder = self._linked(cache_key(source))
-        if folder is None and _usable_weights() == "onnx":
-            folder = self._linked(cache_key(source, "onnx"))
-        return folder
+        """Return the version made from a source if the store has all of it."""
+        if folder := self._linked(source_key(source)):
+            return folder
+        from storage_init.fetch import preparing  # most hits do not need it
+
+        if preparing.usable_weights() == "onnx":
+            return self._linked(source_key(source, "onnx"))
+        return None
 
     def _linked(self, key: str) -> Path | None:
         with suppress(OSError):
             folder = (self.store.root / FETCHED / key).resolve(strict=True)
             if (folder / PACKAGE_FILE).is_file():
-                with suppress(OSError):  # gc spares what was used of late
+                with suppress(OSError):  # garbage collection keeps recently used versions
                     os.utime(folder)
                 return folder
         return None
 
-    def forget(self, folder: Path) -> None:
-        """Take a version that failed verification out of the store."""
-        discard(self.store, folder)
-
-    def _fill_once(self, source: Source, lease: Lease) -> Cached:
-        # It may have been published between the last look and the lease.
+    def _fill(self, source: Source, lease: Lease) -> StoredVersion:
+        # Another pod may have published it between the last look and the lease.
         if folder := self.find(source):
-            return Cached(folder, hit=True)
+            return StoredVersion(folder, hit=True)
         with readable_errors(self.store):
-            folder, made_from = self._fill(source, lease)
-            link = self.store.root / FETCHED / cache_key(source, made_from)
+            folder, made_from = self._make(source, lease)
+            link = self.store.root / FETCHED / source_key(source, made_from)
             make_folder(link.parent)
             swap_link(self.store, link, f"../{folder.relative_to(self.store.root)}")
-        return Cached(folder, hit=False)
+        return StoredVersion(folder, hit=False)
 
-    def _fill(self, source: Source, lease: Lease) -> tuple[Path, Weights]:
-        """A new version, and what it was made from where an image that can export has a choice."""
+    def _make(self, source: Source, lease: Lease) -> tuple[Path, Weights]:
+        """Make a version; return it and "onnx" if a graph took the place of safetensors."""
         from storage_init.fetch import preparing
 
         weights = preparing.usable_weights()
-        staging = self._staging(cache_key(source, weights), lease)
+        staging = self._staging(source_key(source, weights), lease)
         made_from: Weights = "safetensors"
         try:
             with timed(log, "fetched", uri=shown(source.uri), revision=source.revision):
@@ -180,7 +169,7 @@ class Cache:
                 verify(staging)
                 return adopt(self.store, staging), made_from
         except (NoSpaceError, VerificationError, PackageError, SignatureError, OSError):
-            # After a broken connection the next attempt goes on from here; after these it cannot.
+            # The next attempt cannot use these files; after other errors it continues with them.
             discard(self.store, staging)
             raise
         try:
@@ -191,35 +180,29 @@ class Cache:
             discard(self.store, staging)
 
     def _staging(self, key: str, lease: Lease) -> Path:
-        """This generation's folder, with what a dead predecessor had already fetched."""
+        """Return this lease's folder, with the files that a dead predecessor fetched."""
         stem = f"fetch-{key[:16]}"
         mine = self.store.root / STAGING / f"{stem}.{lease.generation}"
         make_folder(mine.parent)
         for earlier in sorted(mine.parent.glob(f"{stem}.*"), key=lambda p: int(p.suffix[1:])):
-            # Away from the predecessor, should it only have been asleep.
+            # The new name keeps the files from a predecessor that only slept.
             with suppress(OSError):
                 earlier.rename(mine)
         return mine
 
 
-def cache_key(source: Source, made_from: Weights = "safetensors") -> str:
-    """What a source's revision is found by: the digest of both.
+def source_key(source: Source, made_from: Weights = "safetensors") -> str:
+    """Return the digest that names a source's revision in the store.
 
-    ``made_from``: "onnx" where a graph stood in for safetensors.
+    ``made_from``: "onnx" if the version is made from a graph instead of safetensors.
     """
     place = re.split(r"(?<=\w)[@#]", shown(source.uri))[0]
     mark = "" if made_from == "safetensors" else f"{made_from}\n"
     return hashlib.sha256(f"{place}\n{source.revision}\n{mark}".encode()).hexdigest()
 
 
-def _usable_weights() -> Weights:
-    from storage_init.fetch import preparing  # not needed for a hit, as a rule
-
-    return preparing.usable_weights()
-
-
 def model_name(source: Source) -> str:
-    """A name for a model that has none of its own: the end of its URI."""
+    """Return a name for a model without one: the end of its URI."""
     path = re.split(r"(?<=\w)[@#?]", source.uri.partition("://")[2])[0].rstrip("/")
     last = "--".join(path.split("/")[-2:])
     return re.sub(r"[^A-Za-z0-9._-]", "-", last).lstrip("._-") or "model"
