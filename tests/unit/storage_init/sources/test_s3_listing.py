@@ -147,17 +147,26 @@ def test_other_answers_are_left_to_boto3(answer: Answer, server: Web) -> None:
     assert len(server.requests) >= 2
 
 
-def test_a_server_that_is_gone_is_unreachable_and_a_refusal_is_not(
-    server: Web, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("status", "is_unreachable"), [(503, True), (403, False)])
+def test_an_overloaded_server_is_unreachable_and_a_refusing_one_is_not(
+    status: int, is_unreachable: bool, server: Web
+) -> None:
+    server.answer = lambda _: Answer(status)
+    with pytest.raises(SourceError) as caught:
+        sources.resolve(URI, retries=0)
+    assert isinstance(caught.value, UnreachableError) is is_unreachable
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://127.0.0.1:9", "https://127.0.0.1:9", "http://x.invalid"]
+)
+def test_a_server_that_is_gone_is_unreachable(
+    endpoint: str, server: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3, "_client", no_boto3)
-    for status in (503, 403):
-        server.answer = lambda _, status=status: Answer(status)
-        with pytest.raises(SourceError) as caught:
-            sources.resolve(URI, retries=0)
-        assert isinstance(caught.value, UnreachableError) is (status == 503)
     monkeypatch.setenv("NO_PROXY", "*")
-    for gone in ("http://127.0.0.1:9", "https://127.0.0.1:9", "http://nowhere.invalid"):
-        monkeypatch.setenv("AWS_ENDPOINT_URL", gone)
-        with pytest.raises(UnreachableError, match=f"{URI} cannot be fetched: "):
-            sources.resolve(URI, retries=0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(UnreachableError, match=f"{URI} cannot be fetched: "):
+        sources.resolve(URI, retries=0)
+    assert server.requests == []

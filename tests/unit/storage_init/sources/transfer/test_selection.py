@@ -58,7 +58,6 @@ def test_safetensors_and_descriptions_are_chosen_and_no_copies_or_code() -> None
             for weights in ("model.safetensors", "model.onnx")
         ),
     ],
-    ids=["shards", "module 0", "ONNX", "ONNX.", "hidden", "dense over PyTorch", "dense over ONNX"],
 )
 def test_the_weights_are_chosen_with_their_descriptions(
     chosen: list[str], others: list[str]
