@@ -53,9 +53,13 @@ def test_a_name_that_leaves_the_folder_is_refused(server: Web, name: str, tmp_pa
     assert list_files(tmp_path) == set()
 
 
-def test_a_strong_etag_is_the_revision(server: Web) -> None:
-    assert sources.resolve(server.url + FILE).revision == f'etag:"{md5(WEIGHTS)}"'
+def test_a_strong_etag_is_the_revision(server: Web, tmp_path: Path) -> None:
+    source = sources.resolve(server.url + FILE)
+    assert source.revision == f'etag:"{md5(WEIGHTS)}"'
     assert server.sent[FILE] == 1
+    server.files[FILE] = b"others"
+    with pytest.raises(SourceError, match="has changed since it was resolved: start again"):
+        sources.fetch(source, tmp_path)
 
 
 @pytest.mark.parametrize("etag", ["", 'W/"weak"'])
