@@ -11,6 +11,8 @@ import hashlib
 import logging
 import re
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit
@@ -58,13 +60,8 @@ def connect(source: Source) -> Remote:
     kind, _, value = source.revision.partition(":")
     if kind == "etag" and value != file.tag:
         raise SourceError(f"{source.uri} has changed since it was resolved: start again")
-    digest = source.revision if kind == "sha256" else ""
-    file = RemoteFile(file.path, file.size, file.tag, digest, file.ranges, file.name)
-
-    def read(file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
-        return _read(session, file, start, end)
-
-    return Remote([file], lambda chosen, folder: ranges.download(chosen, folder, read))
+    pinned = replace(file, digest=source.revision if kind == "sha256" else "")
+    return Remote([pinned], partial(ranges.download, read=partial(_read, session)))
 
 
 def _parse(uri: str) -> tuple[str, str | None]:
@@ -106,9 +103,9 @@ def _probe(session: Session, url: str) -> RemoteFile:
     """
     with _get(session, url, {"Range": "bytes=0-0"}) as response:
         given = response.headers
-        partial = response.status_code == 206
-        size = given.get("Content-Range", "").rpartition("/")[2] if partial else None
-        size = given.get("Content-Length", "") if size is None else size
+        has_ranges = response.status_code == 206
+        header = "Content-Range" if has_ranges else "Content-Length"
+        size = given.get(header, "").rpartition("/")[2]
     name, etag = _file_name(url), given.get("ETag", "")
     if not size.isdecimal():
         raise SourceError(f"{url}: the server does not say how large it is")
@@ -117,7 +114,7 @@ def _probe(session: Session, url: str) -> RemoteFile:
     ):
         raise SourceError(f"{url}: the server sends it compressed only")
     strong = etag if etag.startswith('"') else ""
-    return RemoteFile(name, int(size), strong, ranges=partial and bool(strong), name=url)
+    return RemoteFile(name, int(size), strong, ranges=has_ranges and bool(strong), name=url)
 
 
 def _read(session: Session, file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
