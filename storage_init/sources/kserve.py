@@ -45,7 +45,7 @@ def headers(host: str) -> dict[str, str]:
         content = os.environ.get(f"{host}-headers", "{}")
         return msgspec.json.decode(content, type=dict[str, str])
     except msgspec.MsgspecError as error:
-        raise SourceError(f"the variable {host}-headers is no JSON object of strings") from error
+        raise SourceError(f"the variable {host}-headers is not a JSON object of strings") from error
 
 
 def _storage() -> Any:

@@ -83,7 +83,7 @@ def check_folder(folder: Path, uri: str) -> Path:
     if not folder.is_dir():
         raise SourceError(f"{uri}: there is no folder {folder}")
     if not os.access(folder, os.R_OK | os.X_OK):
-        raise SourceError(f"{uri}: {folder} may not be read")
+        raise SourceError(f"{uri}: this process may not read {folder}")
     return folder
 
 

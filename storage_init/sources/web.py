@@ -74,10 +74,10 @@ def _parse(uri: str) -> tuple[str, str | None]:
     pin = PIN.fullmatch(fragment)
     parts = urlsplit(url)
     if separator and not pin:
-        raise SourceError(f"{uri}: what follows a # is sha256= and 64 hex digits")
+        raise SourceError(f"{uri}: a # must be followed by sha256= and 64 hex digits")
     if not parts.hostname or parts.username is not None or not url.isprintable():
         raise SourceError(
-            f"{uri} is not of the form https://host/path; credentials belong into ~/.netrc or the "
+            f"{uri} is not of the form https://host/path; credentials belong in ~/.netrc or the "
             "variable <host>-headers"
         )
     if not _file_name(url):
@@ -108,11 +108,11 @@ def _probe(session: Session, url: str) -> RemoteFile:
         size = given.get(header, "").rpartition("/")[2]
     name, etag = _file_name(url), given.get("ETag", "")
     if not size.isdecimal():
-        raise SourceError(f"{url}: the server does not say how large it is")
+        raise SourceError(f"{url}: the server does not state the file's size")
     if given.get("Content-Encoding", "identity") != "identity" and not name.endswith(
         archives.ENDINGS
     ):
-        raise SourceError(f"{url}: the server sends it compressed only")
+        raise SourceError(f"{url}: the server sends only compressed content")
     strong = etag if etag.startswith('"') else ""
     return RemoteFile(name, int(size), strong, ranges=has_ranges and bool(strong), name=url)
 

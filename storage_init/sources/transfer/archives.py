@@ -93,10 +93,12 @@ class _Writer:
                     self.bytes += len(chunk)
                     size -= len(chunk)
                     if size < 0:
-                        raise SourceError(f"{self.where} is refused: {path!r} explodes")
+                        raise SourceError(
+                            f"{self.where} is refused: {path!r} is larger than it claims"
+                        )
                     file.write(chunk)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-            raise SourceError(f"{self.where} is refused: {path!r} is in it twice") from error
+            raise SourceError(f"{self.where} is refused: it holds {path!r} twice") from error
         if size:
             raise SourceError(f"{self.where} is not whole: {path!r} lacks {size} bytes")
 
@@ -118,7 +120,7 @@ def _write_member(tar: tarfile.TarFile, member: tarfile.TarInfo, writer: _Writer
     content = tar.extractfile(member) if member.isreg() else None
     if content is None:
         kind = "link" if member.issym() or member.islnk() else "device or another special file"
-        raise SourceError(f"{writer.where} is refused: {member.name!r} in it is a {kind}")
+        raise SourceError(f"{writer.where} is refused: its member {member.name!r} is a {kind}")
     with content:
         writer.write(member.name, member.size, content)
 
@@ -130,7 +132,9 @@ def _unzip(archive: Path, writer: _Writer) -> None:
                 writer.make_folder(member.filename)
                 continue
             if member.external_attr >> 16 & 0o170000 == 0o120000:
-                raise SourceError(f"{writer.where} is refused: {member.filename!r} in it is a link")
+                raise SourceError(
+                    f"{writer.where} is refused: its member {member.filename!r} is a link"
+                )
             with file.open(member) as content:
                 writer.write(member.filename, member.file_size, content)
 

@@ -173,8 +173,8 @@ class _Download:
             if not has_digest(self.work / path, expected):
                 (self.work / path).unlink()
                 raise SourceError(
-                    f"{self.where}: {path} arrived with another content than {expected}. Start "
-                    "again; if it stays so, the source is corrupt"
+                    f"{self.where}: {path} does not have the digest {expected}. Start "
+                    "again; if that fails, too, the source is corrupt"
                 )
 
 

@@ -70,7 +70,7 @@ def test_without_a_strong_etag_the_content_is_the_revision(
     source = sources.resolve(server.url + FILE)
     assert source.revision == f"sha256:{sha256(WEIGHTS)}"
     server.files[FILE] = bytes(len(WEIGHTS))
-    with pytest.raises(SourceError, match=r"model.onnx arrived with another content than sha256"):
+    with pytest.raises(SourceError, match=r"model.onnx does not have the digest sha256"):
         sources.fetch(source, tmp_path)
     assert not (tmp_path / "model.onnx").exists()
     server.files[FILE] = WEIGHTS
@@ -169,7 +169,7 @@ def test_a_redirect_is_followed_without_the_first_hosts_headers(
 
 def test_headers_that_are_not_json_are_named(server: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("127.0.0.1-headers", "[1]")
-    with pytest.raises(SourceError, match=r"the variable 127.0.0.1-headers is no JSON object"):
+    with pytest.raises(SourceError, match=r"the variable 127.0.0.1-headers is not a JSON object"):
         sources.resolve(server.url + FILE)
 
 
@@ -178,12 +178,12 @@ def test_headers_that_are_not_json_are_named(server: Web, monkeypatch: pytest.Mo
     [
         ("https://", "is not of the form https://host/path"),
         ("https:///m.onnx", "is not of the form https://host/path"),
-        ("https://user:secret@host/m.onnx", "credentials belong into"),
+        ("https://user:secret@host/m.onnx", "credentials belong in"),
         ("https://host/m\n.onnx", "is not of the form"),
         ("https://host", "names no file"),
         ("https://host/folder/", "names no file"),
-        ("https://host/m.onnx#sha256=123", "what follows a # is sha256= and 64 hex digits"),
-        ("https://host/m.onnx#", "what follows a # is sha256= and 64 hex digits"),
+        ("https://host/m.onnx#sha256=123", "a # must be followed by sha256= and 64 hex digits"),
+        ("https://host/m.onnx#", "a # must be followed by sha256= and 64 hex digits"),
     ],
 )
 def test_another_form_is_refused(uri: str, sentence: str) -> None:
@@ -212,13 +212,13 @@ def test_only_a_failure_that_may_pass_is_tried_again(
 
 def test_compressed_content_is_refused(server: Web) -> None:
     server.headers["Content-Encoding"] = "gzip"
-    with pytest.raises(SourceError, match="sends it compressed only"):
+    with pytest.raises(SourceError, match="sends only compressed content"):
         sources.resolve(server.url + FILE)
 
 
 def test_content_without_a_size_is_refused(server: Web) -> None:
     server.answer = lambda _: Answer(206, {"Content-Range": "bytes 0-0/*"}, b"x")
-    with pytest.raises(SourceError, match="the server does not say how large it is"):
+    with pytest.raises(SourceError, match="the server does not state the file's size"):
         sources.resolve(server.url + FILE)
 
 
