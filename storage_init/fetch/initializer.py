@@ -67,7 +67,7 @@ def _fetch_directly(uri: str, incoming: Path, destination: Path) -> None:
 
     with timed(log, "fetched", uri=shown(uri)) as fields:
         source = sources.resolve(uri)
-        preparing.bring(source, incoming, preparing.usable_weights(), signing.admit)
+        preparing.fetch(source, incoming, signing.admit)
         fields["revision"] = source.revision
     if is_package(incoming):
         verify_logged(incoming)

@@ -158,13 +158,10 @@ class SharedStore:
         """Make a version; return it and "onnx" if a graph took the place of safetensors."""
         from storage_init.fetch import preparing
 
-        weights = preparing.usable_weights()
-        staging = self._staging(source_key(source, weights), lease)
-        made_from: Weights = "safetensors"
+        staging = self._staging(source_key(source, preparing.usable_weights()), lease)
         try:
             with timed(log, "fetched", uri=shown(source.uri), revision=source.revision):
-                if preparing.bring(source, staging, weights, signing.admit_source):
-                    made_from = "onnx"
+                made_from = preparing.fetch(source, staging, signing.admit_source)
             if is_package(staging):
                 verify(staging)
                 return adopt(self.store, staging), made_from

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 URI = re.compile(r"(?:s3|gs)://(?P<bucket>[A-Za-z0-9][\w.-]+)(?:/(?P<key>.*))?", re.DOTALL)
 
-# List the objects of a bucket whose keys start with a prefix, sorted by key. The ``path`` and the
-# ``name`` of each object are its key.
+# List the objects whose keys start with a prefix, sorted by key; the path of a file is its key.
 ListObjects = Callable[[str, str], Iterable[RemoteFile]]
 
 
@@ -82,14 +81,14 @@ def _files(uri: str, list_objects: ListObjects) -> list[RemoteFile]:
     prefix = f"{key}/" if key else ""
     found = []
     for each in list_objects(bucket, prefix):
-        if each.name.endswith("/") and not each.size:  # an empty object that marks a folder
+        if each.path.endswith("/") and not each.size:  # an empty object that marks a folder
             continue
-        found.append(replace(each, path=each.name.removeprefix(prefix)))
+        found.append(replace(each, path=each.path.removeprefix(prefix), name=each.path))
         check_count(len(found), uri)
     if not found and key:
         first = next(iter(list_objects(bucket, key)), None)
-        if first and first.name == key:
-            found = [replace(first, path=key.rpartition("/")[2])]
+        if first and first.path == key:
+            found = [replace(first, path=key.rpartition("/")[2], name=key)]
     if not found:
         raise SourceError(f"{uri}: there is nothing of that name in the bucket")
     return found

@@ -51,4 +51,4 @@ def _client() -> Any:
 def _list_objects(client: Any, bucket: str, prefix: str) -> Iterator[RemoteFile]:
     for blob in client.list_blobs(bucket, prefix=prefix, retry=None):
         md5 = f"md5:{base64.b64decode(blob.md5_hash).hex()}" if blob.md5_hash else ""
-        yield RemoteFile(blob.name, blob.size, str(blob.generation), md5, name=blob.name)
+        yield RemoteFile(blob.name, blob.size, str(blob.generation), md5)

@@ -59,4 +59,4 @@ def _client() -> Any:
 def _list_objects(client: Any, bucket: str, prefix: str) -> Iterator[RemoteFile]:
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for each in page.get("Contents", []):
-            yield RemoteFile(each["Key"], each["Size"], each["ETag"], name=each["Key"])
+            yield RemoteFile(each["Key"], each["Size"], each["ETag"])

@@ -102,7 +102,7 @@ def list_objects(settings: PlainSettings, bucket: str, prefix: str) -> Iterator[
             for each in page.iterfind("{*}Contents"):
                 key = _text(each, "Key")
                 name = unquote(key) if encoded else key
-                yield RemoteFile(name, int(_text(each, "Size")), _text(each, "ETag"), name=name)
+                yield RemoteFile(name, int(_text(each, "Size")), _text(each, "ETag"))
             if _text(page, "IsTruncated") != "true":
                 return
             query["continuation-token"] = _text(page, "NextContinuationToken")

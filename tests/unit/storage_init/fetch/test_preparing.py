@@ -19,7 +19,6 @@ from storage_init.base.errors import SourceError
 from storage_init.fetch import preparing
 from storage_init.fetch.preparing import (
     PreparationError,
-    bring,
     can_prepare,
     prepare,
     usable_weights,
@@ -84,7 +83,7 @@ def test_an_image_that_cannot_export_takes_the_graph_and_says_why(
     assert usable_weights() == "safetensors"
     monkeypatch.setattr(preparing, "TORCH_TOOLS", ("pipeline", "no_torch_here"))
     assert usable_weights() == "onnx"
-    assert bring(source, tmp_path / "d", usable_weights())
+    assert preparing.fetch(source, tmp_path / "d", lambda *_: None) == "onnx"
     assert list_files(tmp_path / "d") == {"config.json", "onnx/model.onnx"}
     (record,) = [r for r in caplog.records if "own ONNX graph" in r.getMessage()]
     assert record.fields["why"] == "exporting its safetensors needs no_torch_here"  # type: ignore[attr-defined]
