@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="warmstart-fetch",
         description="Bring models to where a predictor reads them, verified.",
-        epilog="WARMSTART_STORE names a store that pods share: the first fills it, the others hit.",
+        epilog="WARMSTART_STORE names a store that pods share: one fills it, the others read it.",
     )
     parser.add_argument(
         "pairs",
