@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from storage_init import sources
 from storage_init.base.errors import (
     PackageError,
     SignatureError,
@@ -62,7 +63,6 @@ def initialize(uri: str, destination: Path, shared: SharedStore | None = None) -
 
 
 def _fetch_directly(uri: str, incoming: Path, destination: Path) -> None:
-    from storage_init import sources
     from storage_init.fetch import preparing
 
     with timed(log, "fetched", uri=shown(uri)) as fields:
@@ -88,8 +88,6 @@ class _StoreFetch:
     def run(self) -> None:
         known = self.shared.recall(self.uri)
         if known is None:
-            from storage_init import sources
-
             source = sources.resolve(self.uri)
             self._deliver(source)
         else:
