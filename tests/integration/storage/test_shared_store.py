@@ -1,4 +1,4 @@
-"""Pods that start together on one volume: the first fills the store, the others hit."""
+"""Pods that start together on one volume: the first fills the store, the others read it."""
 
 from __future__ import annotations
 
