@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, cast
 
 from storage_init.base import logs, variables
 from storage_init.base.errors import WarmstartError
-from storage_init.base.variables import Settings
 from storage_init.fetch.initializer import initialize
 from storage_init.fetch.shared_store import SharedStore
 from storage_init.format import signing
@@ -41,22 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     pairs = parser.parse_args(argv).pairs
     if len(pairs) % 2:
-        parser.error(f"{pairs[-1]} has no destination: name sources and destinations in pairs")
+        parser.error(f"sources and destinations come in pairs, but {pairs[-1]} has no partner")
     logs.configure()
     # PID 1 ignores SIGTERM by default; as an interrupt it lets the process clean up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         logs.configure(cast("logs.LogFormat", variables.LOG_FORMAT.read()))
-        cache = _cache()
+        shared = _shared_store()
         signing.check_keys()
-        shared = None
-        if settings.store:
-            shared = SharedStore(
-                Store(settings.store),
-                stale_seconds=settings.lease_seconds,
-                falls_back=settings.falls_back,
-                recheck_seconds=settings.recheck_seconds,
-            )
         for uri, destination in zip(pairs[::2], pairs[1::2], strict=True):
             initialize(uri, Path(destination), shared)
     except WarmstartError as error:
@@ -68,13 +59,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _cache() -> Cache | None:
-    stale, recheck = variables.LEASE_SECONDS.read(), variables.RECHECK_SECONDS.read()
-    falls_back = variables.UNREACHABLE.read() == "fallback"
-    root = variables.STORE.read()
+def _shared_store() -> SharedStore | None:
+    # All are read, so that a wrong value is reported even if no store is named.
+    root, stale = variables.STORE.read(), variables.LEASE_SECONDS.read()
+    recheck, unreachable = variables.RECHECK_SECONDS.read(), variables.UNREACHABLE.read()
     if root is None:
         return None
-    return Cache(Store(root), stale_seconds=stale, falls_back=falls_back, recheck_seconds=recheck)
+    return SharedStore(
+        Store(root),
+        stale_seconds=stale,
+        falls_back=unreachable == "fallback",
+        recheck_seconds=recheck,
+    )
 
 
 if __name__ == "__main__":
