@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, cast
 
 from storage_init.base import logs, variables
 from storage_init.base.errors import WarmstartError
-from storage_init.base.variables import Settings
 from storage_init.fetch.initializer import initialize
 from storage_init.fetch.shared_store import SharedStore
 from storage_init.format import signing
@@ -30,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="warmstart-fetch",
-        description="Bring models to where a predictor reads them, verified.",
+        description="Fetch models to the folders that a predictor reads, and verify them.",
         epilog="WARMSTART_STORE names a store that pods share: one fills it, the others read it.",
     )
     parser.add_argument(
@@ -47,16 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         logs.configure(cast("logs.LogFormat", variables.LOG_FORMAT.read()))
-        cache = _cache()
+        shared = _shared_store()
         signing.check_keys()
-        shared = None
-        if settings.store:
-            shared = SharedStore(
-                Store(settings.store),
-                stale_seconds=settings.lease_seconds,
-                falls_back=settings.falls_back,
-                recheck_seconds=settings.recheck_seconds,
-            )
         for uri, destination in zip(pairs[::2], pairs[1::2], strict=True):
             initialize(uri, Path(destination), shared)
     except WarmstartError as error:
@@ -68,13 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _cache() -> Cache | None:
+def _shared_store() -> SharedStore | None:
+    root = variables.STORE.read()
     stale, recheck = variables.LEASE_SECONDS.read(), variables.RECHECK_SECONDS.read()
     falls_back = variables.UNREACHABLE.read() == "fallback"
-    root = variables.STORE.read()
     if root is None:
         return None
-    return Cache(Store(root), stale_seconds=stale, falls_back=falls_back, recheck_seconds=recheck)
+    store = Store(root)
+    return SharedStore(store, stale_seconds=stale, falls_back=falls_back, recheck_seconds=recheck)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.base.errors import WarmstartError
+from storage_init.base.files import list_files
 from storage_init.fetch.initializer import initialize
 from storage_init.fetch.shared_store import SharedStore
 from storage_init.format.package import PACKAGE_FILE

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.base.errors import WarmstartError
+from storage_init.base.files import list_files
 from storage_init.fetch.initializer import initialize
 from storage_init.fetch.shared_store import SharedStore
-from storage_init.format.verify import list_files, verify
+from storage_init.format.verify import verify
 from storage_init.store.layout import Store
 from tests.support.machine.disks import remount, small_disk
 from tests.support.models.packages import writable_copy

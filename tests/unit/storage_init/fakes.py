@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from storage_init.base.files import list_files
 from storage_init.format.package import (
     BatchSensitivity,
     Closeness,
@@ -17,7 +18,6 @@ from storage_init.format.package import (
     TextClassification,
     Variant,
 )
-from storage_init.format.verify import list_files
 from storage_init.store.publish import publish
 
 if TYPE_CHECKING:

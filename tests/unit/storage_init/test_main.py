@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.__main__ import _cache, main
+from storage_init.__main__ import _shared_store, main
 from storage_init.base.variables import SettingError
-from storage_init.fetch.filling import POLL_SECONDS, Cache
+from storage_init.fetch.shared_store import POLL_SECONDS, SharedStore
 from storage_init.format.verify import verify
 from storage_init.store.layout import Store
 
@@ -73,9 +73,9 @@ def test_the_environment_configures_the_use_of_a_store(monkeypatch: pytest.Monke
     stated = {"LEASE_SECONDS": "2.5", "UNREACHABLE": "refuse", "RECHECK_SECONDS": "30"}
     for name, value in {"STORE": "/mnt/store", **stated}.items():
         monkeypatch.setenv(f"WARMSTART_{name}", value)
-    assert _cache() == Cache(Store(Path("/mnt/store")), POLL_SECONDS, 2.5, False, 30.0)
+    assert _shared_store() == SharedStore(Store(Path("/mnt/store")), POLL_SECONDS, 2.5, False, 30.0)
     monkeypatch.delenv("WARMSTART_STORE")
-    assert _cache() is None
+    assert _shared_store() is None
     monkeypatch.setenv("WARMSTART_LEASE_SECONDS", "soon")
     with pytest.raises(SettingError, match="WARMSTART_LEASE_SECONDS=soon: "):
-        _cache()
+        _shared_store()

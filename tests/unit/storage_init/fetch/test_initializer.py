@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.base.errors import SourceError, VerificationError, WarmstartError
-from storage_init.base.files import list_files
 from storage_init.fetch.initializer import INCOMING, initialize
 from tests.support.models.packages import flip_byte
 from tests.unit.storage_init.fakes import (

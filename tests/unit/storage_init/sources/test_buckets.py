@@ -15,7 +15,7 @@ import pytest
 from benchmarks.harness import seaweed
 from storage_init import sources
 from storage_init.base.errors import SourceError
-from storage_init.format.verify import list_files
+from storage_init.base.files import list_files
 from storage_init.sources.kserve import s3_arguments
 from storage_init.sources.transfer import ranges
 from tests.support.servers import gcs, s3

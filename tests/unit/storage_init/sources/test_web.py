@@ -12,7 +12,7 @@ import pytest
 
 from storage_init import sources
 from storage_init.base.errors import SourceError
-from storage_init.format.verify import list_files
+from storage_init.base.files import list_files
 from storage_init.sources.transfer import ranges
 from tests.support.servers.web import Answer, Request, Web, md5, web
 from tests.unit.storage_init.fakes import read_files

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.base.errors import SourceError, VerificationError
-from storage_init.base.files import list_files
 from storage_init.base.uris import WORK
 from storage_init.format.package import (
     DIGEST_FILE,
