@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="warmstart-fetch",
-        description="Fetch models to the folders that a predictor reads, and verify them.",
+        description="Bring models to where a predictor reads them, verified.",
         epilog="WARMSTART_STORE names a store that pods share: one fills it, the others read it.",
     )
     parser.add_argument(
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     pairs = parser.parse_args(argv).pairs
     if len(pairs) % 2:
-        parser.error(f"{pairs[-1]} has no destination: name sources and destinations in pairs")
+        parser.error(f"sources and destinations come in pairs, but {pairs[-1]} has no partner")
     logs.configure()
     # PID 1 ignores SIGTERM by default; as an interrupt it lets the process clean up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -60,13 +60,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _shared_store() -> SharedStore | None:
-    root = variables.STORE.read()
-    stale, recheck = variables.LEASE_SECONDS.read(), variables.RECHECK_SECONDS.read()
-    falls_back = variables.UNREACHABLE.read() == "fallback"
+    # All are read, so that a wrong value is reported even if no store is named.
+    root, stale = variables.STORE.read(), variables.LEASE_SECONDS.read()
+    recheck, unreachable = variables.RECHECK_SECONDS.read(), variables.UNREACHABLE.read()
     if root is None:
         return None
-    store = Store(root)
-    return SharedStore(store, stale_seconds=stale, falls_back=falls_back, recheck_seconds=recheck)
+    return SharedStore(
+        Store(root),
+        stale_seconds=stale,
+        falls_back=unreachable == "fallback",
+        recheck_seconds=recheck,
+    )
 
 
 if __name__ == "__main__":
