@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from benchmarks.bare.plan import LoopOutcome, LoopPlan, run_bare
-from benchmarks.client.plan import Outcome, Plan, run_client
+from benchmarks.client.plan import Outcome, Plan
 from benchmarks.harness import requests
 from benchmarks.harness.figures import quantile
 from benchmarks.harness.launch import Running
@@ -96,7 +96,7 @@ def measure_cell(running: Running, load: Load, *, number: int, seconds: float) -
     plan = load.plan(running, seconds, WARMUP_SHARE * seconds)
     before = cpu_seconds(running.process)
     try:
-        outcome = run_client(plan)
+        outcome = plan.run()
     except ChildFailedError as error:
         outcome = Outcome([], 0, 1, str(error), seconds, seconds, 0, "failed")
     used = cpu_seconds(running.process) - before

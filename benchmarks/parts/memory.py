@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.client.plan import Outcome, run_client
+from benchmarks.client.plan import Outcome
 from benchmarks.harness import report
 from benchmarks.harness.figures import rotated, slope, summarize, where
 from benchmarks.harness.launch import Running, launch
@@ -111,7 +111,7 @@ def _pair(bench: Bench, prepared: Prepared, variant: Variant, number: int) -> Pa
 
 def _ask(running: Running, prepared: Prepared, protocol: Protocol, seconds: float) -> Outcome:
     load = Load(prepared, protocol, prepared.texts().mixed(), CONNECTIONS)
-    return run_client(load.plan(running, seconds))
+    return load.plan(running, seconds).run()
 
 
 def _soak(bench: Bench) -> tuple[list[SoakPoint], int]:

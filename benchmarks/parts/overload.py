@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
-from benchmarks.client.plan import FloodOutcome, FloodPlan, Plan, run_client, run_flood
+from benchmarks.client.plan import FloodOutcome, FloodPlan, Plan
 from benchmarks.harness.figures import quantile, summarize
 from benchmarks.harness.http import ServerFailedError
 from benchmarks.harness.launch import Running, launch
@@ -91,7 +91,7 @@ def measure(bench: Bench) -> Overload:
         start = time.monotonic() + CONNECT_SECONDS
         plan = FloodPlan(running.http_port, start, [wire], rate, seconds, CONNECTIONS)
         with ThreadPoolExecutor(1) as pool:
-            flooding = pool.submit(run_flood, plan)
+            flooding = pool.submit(plan.run)
             pss = _watch(running, start, start + seconds)
             back = _back_to_normal(running, request, idle)
             outcome = flooding.result()
@@ -111,7 +111,7 @@ def measure(bench: Bench) -> Overload:
 
 def _peak(running: Running, wire: bytes) -> float:
     plan = Plan("http", running.http_port, [wire], PEAK_CONNECTIONS, WARMUP_SECONDS, PEAK_SECONDS)
-    return run_client(plan).rate
+    return plan.run().rate
 
 
 def _watch(running: Running, start: float, end: float) -> list[float]:
