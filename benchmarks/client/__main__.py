@@ -16,9 +16,10 @@ def run(plan: Plan | FloodPlan) -> Outcome | FloodOutcome:
     """Run one plan."""
     if isinstance(plan, FloodPlan):
         return uvloop.run(flood(plan))
-    # grpc.aio does not run on uvloop: it polls on its own.
-    loop = asyncio if plan.transport == "grpc" else uvloop
-    return loop.run(Recorder(plan).measure())
+    if plan.transport == "grpc":
+        # Not on uvloop: grpc.aio polls on its own.
+        return asyncio.run(Recorder(plan).measure())
+    return uvloop.run(Recorder(plan).measure())
 
 
 if __name__ == "__main__":

@@ -68,7 +68,8 @@ class Running:
         Raises:
             ServerFailedError: there is no answer, or it is not a success.
         """
-        return self._send("POST", INFER_PATH, request.body, request.headers)
+        with closing(Http(self.http_port)) as http:
+            return http("POST", INFER_PATH, request.body, request.headers)
 
     def memory(self) -> Memory:
         """Memory of all of the server's processes."""
@@ -84,14 +85,9 @@ class Running:
 
     def model(self) -> Any:
         """The one model of a predictor of ours, as ``/status`` describes it."""
-        (model,) = json.loads(self._send("GET", "/status"))["models"]
-        return model
-
-    def _send(
-        self, method: str, path: str, body: bytes | None = None, headers: Any = None
-    ) -> bytes:
         with closing(Http(self.http_port)) as http:
-            return http.send(method, path, body, headers)
+            (model,) = json.loads(http("GET", "/status"))["models"]
+        return model
 
 
 @contextmanager

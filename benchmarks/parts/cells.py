@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from benchmarks.bare.plan import LoopOutcome, LoopPlan, run_bare
+from benchmarks.bare.plan import LoopPlan
 from benchmarks.client.plan import Outcome, Plan
 from benchmarks.harness import requests
 from benchmarks.harness.figures import quantile
@@ -124,7 +124,7 @@ def measure_bare(
     load: Load, variant: Variant, *, batch: int, lanes: int, number: int, seconds: float
 ) -> BareCell:
     """Loop over a bare session in round ``number``, on the workload's texts in their order."""
-    plan = LoopPlan(
+    outcome = LoopPlan(
         folder=str(load.prepared.folder),
         variant=variant.name,
         texts=[text for texts in load.workload.requests for text in texts],
@@ -132,8 +132,7 @@ def measure_bare(
         lanes=lanes,
         warmup_seconds=WARMUP_SHARE * seconds,
         seconds=seconds,
-    )
-    outcome = run_bare(plan, LoopOutcome)
+    ).run()
     return BareCell(
         variant=variant.name,
         workload=load.workload.name,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.bare.plan import LoadOutcome, LoadPlan, SessionOutcome, SessionPlan, run_bare
+from benchmarks.bare.plan import StartPlan
 from benchmarks.harness.figures import ByRound, Value, by_round, grouped, ratio, rotated, summarize
 from benchmarks.harness.http import ServerFailedError
 from benchmarks.harness.launch import Server, launch, loading_seconds
@@ -43,20 +43,16 @@ class Start(msgspec.Struct, frozen=True):
         return self.load.get("total")
 
 
-class BareLoad(msgspec.Struct, frozen=True):
-    """Our ``load()`` of a variant, in a process that does nothing else."""
+class BareStart(msgspec.Struct, frozen=True):
+    """``InferenceSession()`` or our ``load()`` of a variant, in a process that does nothing else.
 
+    ``seconds`` are those of its phases.
+    """
+
+    what: str
     variant: str
     round: int
-    outcome: LoadOutcome
-
-
-class BareSession(msgspec.Struct, frozen=True):
-    """``InferenceSession()`` on a variant's files."""
-
-    variant: str
-    round: int
-    outcome: SessionOutcome
+    seconds: dict[str, float]
 
 
 class ColdStart(Names, frozen=True):
@@ -64,8 +60,7 @@ class ColdStart(Names, frozen=True):
 
     peer_variant: str
     starts: list[Start]
-    sessions: list[BareSession]
-    loads: list[BareLoad]
+    bare: list[BareStart]
     notes: list[str]
 
     def of(self, server: str, value: Value) -> ByRound:
@@ -74,12 +69,12 @@ class ColdStart(Names, frozen=True):
 
     def bare_session(self, variant: str) -> ByRound:
         """Seconds of ``InferenceSession()``."""
-        return by_round(self.sessions, "outcome.session", variant=variant)
+        return by_round(self.bare, lambda b: b.seconds["session"], what="session", variant=variant)
 
     def bare_load(self, variant: str) -> ByRound:
         """Seconds of our ``load()`` in a process of its own, without self-test and warm-up."""
         return by_round(
-            self.loads, lambda load: loading_seconds(load.outcome.phases), variant=variant
+            self.bare, lambda b: loading_seconds(b.seconds), what="load", variant=variant
         )
 
 
@@ -92,8 +87,7 @@ def measure(bench: Bench) -> ColdStart:
         **subject.names(),
         peer_variant=peer_variant.name,
         starts=[],
-        sessions=[],
-        loads=[],
+        bare=[],
         notes=subject.notes(),
     )
     rungs = [catalogue.empty(), *catalogue.baselines(prepared, options.work)]
@@ -111,10 +105,9 @@ def measure(bench: Bench) -> ColdStart:
         for rung in rotated(rungs, number):
             _add_start(result, rung, text, number, bench)
         for variant in rotated(subject.variants, number):
-            session = run_bare(SessionPlan(folder, variant.name), SessionOutcome)
-            result.sessions.append(BareSession(variant.name, number, session))
-            load = run_bare(LoadPlan(folder, variant.name), LoadOutcome)
-            result.loads.append(BareLoad(variant.name, number, load))
+            for what in ("session", "load"):
+                seconds = StartPlan(what, folder, variant.name).run()
+                result.bare.append(BareStart(what, variant.name, number, seconds))
     return result
 
 
@@ -184,7 +177,7 @@ def _phases(result: ColdStart) -> Table:
 
 def _beside_bare(result: ColdStart) -> Table:
     rows = []
-    for variant in dict.fromkeys(session.variant for session in result.sessions):
+    for variant in grouped(result.bare, "variant"):
         bare, ours = result.bare_session(variant), result.bare_load(variant)
         seconds = [shown(summarize(found.values()), 1000, 1) for found in (bare, ours)]
         rows.append([variant, *seconds, shown(ratio(ours, bare), 1, 2)])

@@ -27,7 +27,6 @@ from benchmarks.pods.target import Started
 
 READY_SECONDS = 300
 STOP_SECONDS = 20
-CHECK_SECONDS = 1
 LOG_LINES = 30
 OWN_NETWORK = Path("/proc/thread-self/ns/net")
 CLONE_NEWNET = 0x40000000
@@ -85,7 +84,7 @@ class Podman:
         inside = nullcontext if self.network == "host" else partial(network_of, infra)
         with closing(Http(port, inside=inside)) as http:
             path = f"/v2/models/{self.model}/ready"
-            if not http.wait_for(path, READY_SECONDS, self._is_running, CHECK_SECONDS):
+            if not http.wait_for(path, READY_SECONDS, self._is_running):
                 raise ServerFailedError(f"{self.model} was not ready in time\n{self._logs()}")
             ready = time.perf_counter() - zero
             milestones, spent = self._moments(wall)

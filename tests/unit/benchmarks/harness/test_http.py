@@ -31,7 +31,7 @@ def test_waiting_ends_when_the_server_answers_with_success() -> None:
 def test_waiting_ends_when_the_time_is_over_or_it_is_of_no_use() -> None:
     http = Http(free_port())
     assert not http.wait_for(READY, 0.05, lambda: True)
-    assert not http.wait_for(READY, 300, lambda: False)
+    assert not http.wait_for(READY, 30, lambda: False)
 
 
 def test_refusals_and_silence_are_errors() -> None:

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from benchmarks.bare.plan import LoadOutcome, SessionOutcome
 from benchmarks.harness.usage import Memory
 from benchmarks.parts import catalogue, throughput_report
 from benchmarks.parts import cold_start as cold_starts
 from benchmarks.parts.cells import JSON, BareCell, Cell
-from benchmarks.parts.cold_start import SIZE_ONLY, BareLoad, BareSession, ColdStart, Start
+from benchmarks.parts.cold_start import SIZE_ONLY, BareStart, ColdStart, Start
 from benchmarks.parts.growth import Growth, SeveralStart
 from benchmarks.parts.throughput import JUDGED, Independence, Throughput
 from storage_init.format.package import BatchSensitivity
@@ -34,8 +33,10 @@ def cold_start(int8: str | None) -> ColdStart:
     return ColdStart(
         *("distilbert", int8, "int8", "int8"),
         starts=[Start(name, 0, s, s + 0.1, load, Memory(1, 1, 1)) for name, s, load in starts],
-        sessions=[BareSession("int8", 0, SessionOutcome(0.1, 0.02, 0.01))],
-        loads=[BareLoad("int8", 0, LoadOutcome(LOADS))],
+        bare=[
+            BareStart("session", "int8", 0, {"session": 0.02}),
+            BareStart("load", "int8", 0, LOADS),
+        ],
         notes=[],
     )
 
