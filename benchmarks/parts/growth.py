@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from benchmarks.harness.figures import Value, grouped, rotated, slope, summarize, where
+from benchmarks.harness.figures import Value, grouped, medians, rotated, slope, summarize, where
 from benchmarks.harness.launch import PREDICTOR, Server, launch, loading_seconds
 from benchmarks.harness.report import Goal, Table, Target, draw, median, shown, tabulate
 from benchmarks.harness.requests import Workload
@@ -66,23 +65,17 @@ class Growth(Names, frozen=True):
     bare: list[BareCell]
     several: list[SeveralStart]
 
-    def points(self, variant: str, value: Value) -> list[tuple[float, float]]:
-        """(millions of parameters, median of a value) of each model, the smallest first."""
-        return _medians(where(self.loads, variant=variant), "millions", value)
+    def points(self, variant: str, value: Value) -> tuple[list[float], list[float]]:
+        """Millions of parameters of each model, the smallest first, and medians of a value."""
+        return medians(where(self.loads, variant=variant), "millions", value)
 
     def slope(self, variant: str) -> float | None:
         """Milliseconds of loading for a million parameters."""
-        return slope(self.points(variant, lambda load: load.loading * 1000))
+        return slope(*self.points(variant, lambda load: load.loading * 1000))
 
     def per_model(self) -> float | None:
         """Milliseconds of a server's start for each further model."""
-        return slope(_medians(self.several, "models", lambda start: start.ready * 1000))
-
-
-def _medians(samples: Sequence[Any], key: Value, value: Value) -> list[tuple[float, float]]:
-    """(key, median of a value) of samples, by key."""
-    found = sorted(grouped(samples, key).items())
-    return [(each, s.median) for each, same in found if (s := summarize(same, value))]
+        return slope(*medians(self.several, "models", lambda start: start.ready * 1000))
 
 
 def measure(bench: Bench) -> Growth:
@@ -219,11 +212,10 @@ def targets(result: Growth) -> Iterator[Target]:
 def chart(result: Growth, out: Path) -> None:
     """Loading and memory by the model's size."""
     figure, (loads, sizes) = draw(2, 4)
-    for variant in dict.fromkeys(load.variant for load in result.loads):
+    for variant in grouped(result.loads, "variant"):
         times = result.points(variant, lambda load: load.loading * 1000)
-        megabytes = result.points(variant, "memory.pss")
-        loads.plot(*zip(*times, strict=True), marker="o", label=variant)
-        sizes.plot(*zip(*megabytes, strict=True), marker="o", label=variant)
+        loads.plot(*times, marker="o", label=variant)
+        sizes.plot(*result.points(variant, "memory.pss"), marker="o", label=variant)
     loads.set(title="Loading", xlabel="million parameters", ylabel="ms")
     sizes.set(title="Memory once ready", xlabel="million parameters", ylabel="PSS, MB")
     for axes in (loads, sizes):

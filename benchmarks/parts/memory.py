@@ -76,8 +76,8 @@ class MemoryResult(Names, frozen=True):
         if not self.soak:
             return None
         settled = SETTLED_SHARE * self.soak[-1].requests
-        points = [(p.requests / 1e4, p.memory.pss) for p in self.soak if p.requests >= settled]
-        return slope(points)
+        kept = [point for point in self.soak if point.requests >= settled]
+        return slope([p.requests / 1e4 for p in kept], [p.memory.pss for p in kept])
 
 
 def measure(bench: Bench) -> MemoryResult:

@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.harness.figures import ByRound, grouped, ratio, summarize, where
-from benchmarks.harness.report import (
-    NOT_MEASURED,
-    Goal,
-    Table,
-    Target,
-    draw,
-    median,
-    shown,
-    tabulate,
-)
+from benchmarks.harness.figures import ByRound, grouped, medians, ratio, summarize, where
+from benchmarks.harness.report import NOT_MEASURED, Goal, Table, Target, draw, median, tabulate
 from benchmarks.harness.requests import PROTOCOLS
 from benchmarks.parts import catalogue
 from benchmarks.parts.catalogue import ours_name
@@ -29,13 +20,13 @@ LIMITS = Settings()
 
 
 def tables(result: Throughput) -> list[Table]:
-    """A table for each protocol and workload, the bare loops, and rate beside sensitivity."""
+    """A table for each protocol and workload, and the bare loops."""
     found = [
         _cells(result, protocol, workload)
         for protocol in PROTOCOLS
         for workload in (result.fixed, result.mixed)
     ]
-    return [*(table for table in found if table.rows), _bare(result), _sensitivity(result)]
+    return [*(table for table in found if table.rows), _bare(result)]
 
 
 def _cells(result: Throughput, protocol: str, workload: str) -> Table:
@@ -72,23 +63,6 @@ def _bare(result: Throughput) -> Table:
     note += "Each lane is a thread."
     keys = {"variant": "variant", "texts": "workload", "batch": "batch", "lanes": "lanes"}
     return tabulate("The bare session", cells, keys, columns, [note])
-
-
-def _sensitivity(result: Throughput) -> Table:
-    rows = []
-    for variant, moved in result.sensitivity.items():
-        rates = [
-            result.of(ours_name(variant), (JSON, result.fixed, JUDGED)),
-            *(result.of_bare(variant, result.fixed, n, result.lanes) for n in BARE_BATCHES),
-        ]
-        cells = [shown(summarize(rate.values())) for rate in rates]
-        rows.append([variant, f"{moved.largest_move:.4f}", f"{moved.flipped_labels:.2%}", *cells])
-    header = [
-        *("variant", "largest move by batch-mates", "labels flipped", f"served at {JUDGED}, /s"),
-        *(f"bare, batch {batch}, /s" for batch in BARE_BATCHES),
-    ]
-    note = "Move and flips are those that the pipeline measured and package.json states."
-    return Table("Rate and sensitivity to the batch", header, rows, [note])
 
 
 def targets(result: Throughput) -> Iterator[Target]:
@@ -153,19 +127,12 @@ def chart(result: Throughput, out: Path) -> None:
         cells.sort(key=lambda cell: cell.connections)
         known = [c for c in cells if c.latencies and c.server not in result.by_hand]
         for server, own in grouped(known, "server").items():
-            groups = grouped(own, "connections")
-            rate = [s.median for same in groups.values() if (s := summarize(same, "rate"))]
-            p99 = [s.median for same in groups.values() if (s := summarize(same, "p99"))]
-            rates.plot(list(groups), rate, marker="o", label=server)
-            latencies.plot(list(groups), p99, marker="o", label=server)
-            rates.annotate(f" {rate[-1]:.0f}", (max(groups), rate[-1]), fontsize="x-small")
+            rates.plot(*medians(own, "connections", "rate"), marker="o", label=server)
+            latencies.plot(*medians(own, "connections", "p99"), marker="o", label=server)
         rates.set(title=workload, xlabel="connections", ylabel="requests/s", xscale="log")
         latencies.set(title=workload, xlabel="connections", ylabel="p99, ms", xscale="log")
-        latencies.set_yscale("log", subs=(2, 5))
-        for which in (latencies.yaxis.set_major_formatter, latencies.yaxis.set_minor_formatter):
-            which("{x:g}")
-        rates.set_ylim(bottom=0)
-        ticks = list(dict.fromkeys(cell.connections for cell in cells))
+        latencies.set_yscale("log")
+        ticks = list(grouped(cells, "connections"))
         for axes in (rates, latencies):
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
             axes.xaxis.minorticks_off()

@@ -14,8 +14,7 @@ from benchmarks.harness import machine, report
 from benchmarks.harness.http import ServerFailedError
 from benchmarks.harness.requests import rest_json
 from benchmarks.pods.report import chart, tables
-from benchmarks.pods.starts import measure
-from benchmarks.pods.target import Target
+from benchmarks.pods.starts import Process, Target, measure
 
 TARGETS = ("kubernetes", "podman", "process")
 TEXT = "I would watch this film again tomorrow."
@@ -106,7 +105,6 @@ def _target(name: str, given: argparse.Namespace, out: Path) -> Target:
         service, pod = service_pod(given.manifests)
         return Podman(pod, service, dict(given.image), given.network)
     from benchmarks.models import MINILM, prepare
-    from benchmarks.pods.target import Process
 
     _say("compiling modules without byte code")
     machine.ensure_compiled()

@@ -23,7 +23,7 @@ from benchmarks.harness.http import Http, ServerFailedError
 from benchmarks.harness.process import free_port
 from benchmarks.pods.kserve import Document, containers
 from benchmarks.pods.podman_pod import adapt
-from benchmarks.pods.target import Started
+from benchmarks.pods.starts import READY, Started
 
 READY_SECONDS = 300
 STOP_SECONDS = 20
@@ -63,20 +63,20 @@ class Podman:
         """Start a predictor as ``Target`` says; pod and emptyDirs go when the block ends."""
         port = free_port()
         pod = self._adapted(port, free_port())
-        self._remove(pod)
+        remove(pod)
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             yaml.safe_dump(pod, file)
             file.flush()
             try:
-                yield from self._play(Path(file.name), port)
+                yield from self._play(file.name, port)
             finally:
-                self._remove(pod)
+                remove(pod)
 
-    def _play(self, file: Path, port: int) -> Iterator[Started]:
+    def _play(self, file: str, port: int) -> Iterator[Started]:
         zero, wall = time.perf_counter(), time.time()
         network = [] if self.network == "host" else ["--network=none"]
         try:
-            podman("play", "kube", *network, str(file))
+            podman("play", "kube", *network, file)
             self._is_running()
         except ServerFailedError as error:
             raise ServerFailedError(f"{error}\n{self._logs()}") from error
@@ -88,19 +88,18 @@ class Podman:
                 raise ServerFailedError(f"{self.model} was not ready in time\n{self._logs()}")
             ready = time.perf_counter() - zero
             milestones, spent = self._moments(wall)
-            yield Started(self.model, http, milestones | {"ready": ready}, spent)
+            yield Started(self.model, http, milestones | {READY: ready}, spent)
 
     def _moments(self, wall: float) -> tuple[dict[str, float], dict[str, float]]:
         """Milestones before it was ready, and how long each init container took."""
-        milestones = {"created": moment(inspect(self.name, "pod")["Created"]) - wall}
+        milestones = {"created": _epoch(inspect(self.name, "pod")["Created"]) - wall}
         spent = {}
         for each in self.pod["spec"].get("initContainers", []):
             state = inspect(f"{self.name}-{each['name']}")["State"]
-            ended = moment(state["FinishedAt"])
-            spent[f"init container {each['name']}"] = ended - moment(state["StartedAt"])
+            ended = _epoch(state["FinishedAt"])
+            spent[f"init container {each['name']}"] = ended - _epoch(state["StartedAt"])
             milestones["initialised"] = ended - wall
-        running = (inspect(name)["State"] for name in self._names())
-        started = max(moment(state["StartedAt"]) for state in running)
+        started = max(_epoch(inspect(name)["State"]["StartedAt"]) for name in self._names())
         return milestones | {"started": started - wall}, spent
 
     def _names(self) -> list[str]:
@@ -133,14 +132,16 @@ class Podman:
             host_network=self.network == "host",
         )
 
-    def _remove(self, pod: Document) -> None:
-        _run("pod", "rm", "--force", "--time", str(STOP_SECONDS), self.name)
-        for volume in pod["spec"].get("volumes", []):
-            if "emptyDir" in volume:
-                _run("volume", "rm", "--force", volume["name"])
+
+def remove(pod: Document) -> None:
+    """Remove a pod that was adapted to podman, and its emptyDirs, if they are there."""
+    _run("pod", "rm", "--force", "--time", str(STOP_SECONDS), pod["metadata"]["name"])
+    for volume in pod["spec"].get("volumes", []):
+        if "emptyDir" in volume:
+            _run("volume", "rm", "--force", volume["name"])
 
 
-def moment(text: str) -> float:
+def _epoch(text: str) -> float:
     """Seconds since the epoch of a time in podman's format."""
     return float(isoparse(text).timestamp())
 

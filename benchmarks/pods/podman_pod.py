@@ -48,9 +48,11 @@ def adapt(
             container.pop(probe, None)
     spec["containers"][0]["args"] += flags
     _mount_subfolders(spec, folder_of)
-    for volume in spec.get("volumes", []):
-        if "emptyDir" in volume:
-            _rename(pod, volume, f"{name}-{volume['name']}")
+    # To podman an emptyDir is a volume, one for all pods: it gets a name of its own.
+    renamed = {v["name"]: f"{name}-{v['name']}" for v in spec.get("volumes", []) if "emptyDir" in v}
+    mounts = (mount for each in containers(pod) for mount in each.get("volumeMounts", []))
+    for named in (*spec.get("volumes", []), *mounts):
+        named["name"] = renamed.get(named["name"], named["name"])
     return pod
 
 
@@ -68,12 +70,3 @@ def _mount_subfolders(spec: Document, folder_of: Callable[[str], Path]) -> None:
                 folder = (folder_of(claims[mount["name"]]) / path).resolve()
                 spec["volumes"].append({"name": volume, "hostPath": {"path": str(folder)}})
                 mount["name"] = volume
-
-
-def _rename(pod: Document, volume: Document, name: str) -> None:
-    """Give an emptyDir a name of its own: to podman it is a volume, one for all pods."""
-    for container in containers(pod):
-        for mount in container.get("volumeMounts", []):
-            if mount["name"] == volume["name"]:
-                mount["name"] = name
-    volume["name"] = name

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from benchmarks.harness.http import ServerFailedError
-from benchmarks.pods.podman import inspect, podman
+from benchmarks.pods.podman import inspect, podman, remove
 from benchmarks.pods.podman_pod import adapt
 
 if TYPE_CHECKING:
@@ -85,10 +85,7 @@ def run_job(template: Document, images: dict[str, str], folder: Path) -> tuple[i
         state: Any = inspect(container)["State"]
         return state["ExitCode"], podman("logs", container)
     finally:
-        podman("pod", "rm", "--force", name)
-        for each in adapted["spec"]["volumes"]:
-            if "emptyDir" in each:
-                podman("volume", "rm", "--force", each["name"])
+        remove(adapted)
 
 
 def _no_folder(claim: str) -> Path:
