@@ -46,18 +46,14 @@ def load(work: Path) -> Sentences:
     path = work / SNIPPETS
     if not path.exists():
         _download(work, path)
+    # A line has an id, the mean of twenty people's scores from -4 to 4, and the text.
+    lines = [line.split("\t", 2) for line in path.read_text("utf-8").splitlines()]
     # A snippet that occurs twice would be in both sets.
-    by_text = {text: score for score, text in map(_parse, path.read_text("utf-8").splitlines())}
+    by_text = {text.strip(): float(score) for _, score, text in lines}
     sentences = [Sentence(text, int(score > 0)) for text, score in by_text.items() if score]
     # Not for secrets: every run measures on the same sentences.
     random.Random(0).shuffle(sentences)  # noqa: S311
     return Sentences(sentences[HELD_OUT:], sentences[:HELD_OUT])
-
-
-def _parse(line: str) -> tuple[float, str]:
-    """Read a line: an id, the mean of twenty people's scores from -4 to 4, and the text."""
-    _, score, text = line.split("\t", 2)
-    return float(score), text.strip()
 
 
 def _download(work: Path, path: Path) -> None:

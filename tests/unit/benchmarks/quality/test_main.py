@@ -51,12 +51,11 @@ def test_nodes_that_the_search_left_out_are_named() -> None:
 
 
 def test_graphs_are_compared_by_label() -> None:
-    rows = {
-        "fp32": quality._Rows(np.array([[1, 0], [0, 1], [0, 1]]), None),
-        "int8": quality._Rows(
-            np.array([[1, 0], [0.3, 0.2], [0, 1]]), np.array([[1, 0], [0.1, 0.2], [1, 0]])
-        ),
+    alone, mixed = [[1, 0], [0.3, 0.2], [0, 1]], [[1, 0], [0.1, 0.2], [1, 0]]
+    logits: dict[str, quality.Logits] = {
+        "fp32": (np.array([[1, 0], [0, 1], [0, 1]]), None),
+        "int8": (np.array(alone), np.array(mixed)),
     }
-    answered = quality._answered("int8", rows, [0, 0, 1])
+    answered = quality.answered("int8", logits, [0, 0, 1])
     assert (answered.accuracy, answered.differing_from_fp32, answered.flipped) == (1.0, 1, 2)
-    assert quality._answered("fp32", rows, [0, 0, 1]).flipped is None
+    assert quality.answered("fp32", logits, [0, 0, 1]).flipped is None
