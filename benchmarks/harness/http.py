@@ -6,7 +6,6 @@ import http.client
 import json
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 LOOPBACK = "127.0.0.1"
@@ -23,16 +22,10 @@ class ServerFailedError(RuntimeError):
 
 
 class Http:
-    """A client that connects when it is first needed; ``inside`` is entered to connect."""
+    """A client that connects when it is first needed."""
 
-    def __init__(
-        self,
-        port: int,
-        host: str = LOOPBACK,
-        inside: Callable[[], AbstractContextManager[None]] = nullcontext,
-    ) -> None:
+    def __init__(self, port: int, host: str = LOOPBACK) -> None:
         self._connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
-        self._inside = inside
 
     def __call__(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = JSON
@@ -78,9 +71,6 @@ class Http:
     def _ask(
         self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] = {}
     ) -> tuple[int, bytes]:
-        if self._connection.sock is None:
-            with self._inside():
-                self._connection.connect()
         self._connection.request(method, path, content, headers)
         response = self._connection.getresponse()
         return response.status, response.read()

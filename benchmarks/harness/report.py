@@ -6,17 +6,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from benchmarks.harness.figures import Summary, Value, getter, grouped, summarize
 from benchmarks.harness.machine import Machine
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 
 NOTHING = "–"  # noqa: RUF001 - a dash for the reader
 NOT_MEASURED = "not measured"
@@ -134,15 +129,6 @@ def write(
     content = {"machine": machine, "command": command, "parts": parts}
     (out / "report.json").write_bytes(msgspec.json.encode(content))
     return text
-
-
-def draw(columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    """Make a figure with axes side by side, ``height`` inches high, for a chart of a report."""
-    # Without pyplot, which would keep every figure and look for a screen.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4 * columns, height), layout="constrained", dpi=120)
-    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -10,10 +10,9 @@ from benchmarks.bare.plan import LoopPlan
 from benchmarks.client.plan import Outcome, Plan
 from benchmarks.harness import requests
 from benchmarks.harness.figures import quantile
-from benchmarks.harness.launch import Running
+from benchmarks.harness.launch import Running, cpu_seconds
 from benchmarks.harness.plans import ChildFailedError
 from benchmarks.harness.requests import Protocol, Workload
-from benchmarks.harness.usage import cpu_seconds
 from benchmarks.models import Prepared
 from storage_init.format.package import Variant
 

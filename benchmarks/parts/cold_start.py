@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import msgspec
 
 from benchmarks.bare.plan import StartPlan
 from benchmarks.harness.figures import ByRound, Value, by_round, grouped, ratio, rotated, summarize
 from benchmarks.harness.http import ServerFailedError
-from benchmarks.harness.launch import Server, launch, loading_seconds
-from benchmarks.harness.report import Goal, Table, Target, draw, median, shown, tabulate
+from benchmarks.harness.launch import Memory, Server, launch, loading_seconds
+from benchmarks.harness.report import Goal, Table, Target, median, shown, tabulate
 from benchmarks.harness.requests import rest_json
-from benchmarks.harness.usage import Memory
 from benchmarks.parts import catalogue
 from benchmarks.parts.bench import Bench
 from benchmarks.parts.catalogue import Names, ours_name
@@ -211,25 +209,3 @@ def targets(result: ColdStart) -> Iterator[Target]:
     yield goal.judge(ratio(torch_load, loading), caveat)
     goal = Goal("2", "the same over our load() with every check", at_least=100, digits=1)
     yield goal.judge(ratio(torch_load, result.of(name, "total")), caveat or "for information")
-
-
-def chart(result: ColdStart, out: Path) -> None:
-    """The ladder as bars."""
-    names, ready, first = [], [], []
-    for server, starts in reversed(grouped(result.starts, "server").items()):
-        start = summarize(starts, "ready")
-        answer = summarize(starts, "first_answer") or start
-        if start and answer:
-            names.append(server)
-            ready.append(start.median * 1000)
-            first.append((answer.median - start.median) * 1000)
-    figure, (axes,) = draw(1, 0.4 * len(names) + 1.5)
-    is_ours = [name.startswith(ours_name("")) for name in names]
-    colours = ["tab:blue" if ours else "tab:gray" for ours in is_ours]
-    axes.barh(names, ready, label="ready", color=colours)
-    bars = axes.barh(names, first, left=ready, label="first answer", color="tab:orange")
-    axes.bar_label(bars, [f"{r:.0f}" for r in ready], padding=4, fontsize="small")
-    axes.set(title=f"Cold start, {result.model}", xlabel="ms from the process's start to ready")
-    axes.margins(x=0.12)
-    axes.legend(loc="center right")
-    figure.savefig(out / "cold-start.png")

@@ -1,4 +1,4 @@
-"""Growth of loads, memory and rates with the model, the texts, and the number of models."""
+"""Growth of loads and memory with the model's size and with the number of models."""
 
 from __future__ import annotations
 
@@ -9,21 +9,13 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.harness.figures import Value, grouped, medians, rotated, slope, summarize, where
-from benchmarks.harness.launch import PREDICTOR, Server, launch, loading_seconds
-from benchmarks.harness.report import Goal, Table, Target, draw, median, shown, tabulate
-from benchmarks.harness.requests import Workload
-from benchmarks.harness.usage import Memory
+from benchmarks.harness.launch import PREDICTOR, Memory, Server, launch, loading_seconds
+from benchmarks.harness.report import Goal, Table, Target, median, tabulate
 from benchmarks.models import MINILM
 from benchmarks.parts import catalogue
 from benchmarks.parts.bench import Bench
 from benchmarks.parts.catalogue import Names
-from benchmarks.parts.cells import JSON, BareCell, Cell, measure_bare, measure_cell
-from benchmarks.parts.cells import Load as Asked
-from storage_init.base.cpus import usable_cpus
 
-LENGTHS = (8, 16, 32, 64, 128, 256)
-TEXTS = (1, 4, 16)
-CONNECTIONS = 16
 MODEL_COUNTS = (1, 2, 4, 8)
 
 
@@ -58,11 +50,9 @@ class SeveralStart(msgspec.Struct, frozen=True):
 
 
 class Growth(Names, frozen=True):
-    """The part's raw samples; ``cells`` and ``bare`` are of ``model`` and its automatic variant."""
+    """The part's raw samples."""
 
     loads: list[Load]
-    cells: list[Cell]
-    bare: list[BareCell]
     several: list[SeveralStart]
 
     def points(self, variant: str, value: Value) -> tuple[list[float], list[float]]:
@@ -79,21 +69,18 @@ class Growth(Names, frozen=True):
 
 
 def measure(bench: Bench) -> Growth:
-    """Measure loads of every model and starts in every round, then rates of one model."""
+    """Measure loads of every model, and starts of several models, in every round."""
     options = bench.options
-    result = Growth(**bench.subject().names(), loads=[], cells=[], bare=[], several=[])
+    result = Growth(**bench.subject().names(), loads=[], several=[])
     jobs = [
         (model, variant.name)
         for model in options.growth_models
         for variant in bench.subject(model).variants
     ]
     for number in range(options.rounds):
-        bench.say(f"growth, round {number + 1} of {options.rounds}: loads")
+        bench.say(f"growth, round {number + 1} of {options.rounds}")
         result.loads.extend(_load(bench, *job, number) for job in rotated(jobs, number))
         result.several.extend(_start_several(bench, count, number) for count in MODEL_COUNTS)
-    for number in range(options.rounds):
-        bench.say(f"growth, round {number + 1} of {options.rounds}: rates")
-        _rates(bench, result, number)
     return result
 
 
@@ -126,33 +113,9 @@ def _start_several(bench: Bench, count: int, number: int) -> SeveralStart:
             return SeveralStart(count, number, running.ready_seconds)
 
 
-def _rates(bench: Bench, result: Growth, number: int) -> None:
-    subject, seconds = bench.subject(), bench.options.seconds
-    with launch(catalogue.ours(subject.prepared, catalogue.AUTO), bench.logs) as running:
-        for workload in _workloads(bench):
-            load = Asked(subject.prepared, JSON, workload, CONNECTIONS)
-            result.cells.append(measure_cell(running, load, number=number, seconds=seconds))
-            bare = measure_bare(
-                load,
-                subject.automatic,
-                batch=workload.texts_per_request,
-                lanes=usable_cpus(),
-                number=number,
-                seconds=seconds,
-            )
-            result.bare.append(bare)
-
-
-def _workloads(bench: Bench) -> list[Workload]:
-    maker = bench.subject().prepared.texts()
-    lengths = [maker.fixed(tokens) for tokens in LENGTHS]
-    batches = [maker.fixed(texts=texts) for texts in TEXTS]
-    return list({workload.name: workload for workload in [*lengths, *batches]}.values())
-
-
 def tables(result: Growth) -> list[Table]:
-    """Loads by size, starts by number of models, rates by length and by texts in a request."""
-    return [_sizes(result), _several(result), _by_workload(result)]
+    """Loads by the model's size, and starts by the number of models."""
+    return [_sizes(result), _several(result)]
 
 
 def _sizes(result: Growth) -> Table:
@@ -188,18 +151,6 @@ def _several(result: Growth) -> Table:
     )
 
 
-def _by_workload(result: Growth) -> Table:
-    bare = grouped(result.bare, "workload")
-    columns = {
-        "texts/s": median("rate"),
-        "p50, ms": median("p50", 1, 2),
-        "bare, texts/s": lambda cells: shown(summarize(bare[cells[0].workload], "rate")),
-    }
-    note = f"{CONNECTIONS} connections, JSON; the bare loop runs one request's texts as a batch."
-    title = f"Growth with length and texts in a request, {result.model} {result.automatic}"
-    return tabulate(title, result.cells, {"request": "workload"}, columns, [note])
-
-
 def targets(result: Growth) -> Iterator[Target]:
     """Point 7."""
     variant, caveat = result.judged()
@@ -207,19 +158,3 @@ def targets(result: Growth) -> Iterator[Target]:
     yield goal.judge(summarize([result.slope(variant)]), caveat)
     goal = Goal("7", "start, a further small model in one server", at_most=60, unit=" ms")
     yield goal.judge(summarize([result.per_model()]))
-
-
-def chart(result: Growth, out: Path) -> None:
-    """Loading and memory by the model's size."""
-    figure, (loads, sizes) = draw(2, 4)
-    for variant in grouped(result.loads, "variant"):
-        times = result.points(variant, lambda load: load.loading * 1000)
-        loads.plot(*times, marker="o", label=variant)
-        sizes.plot(*result.points(variant, "memory.pss"), marker="o", label=variant)
-    loads.set(title="Loading", xlabel="million parameters", ylabel="ms")
-    sizes.set(title="Memory once ready", xlabel="million parameters", ylabel="PSS, MB")
-    for axes in (loads, sizes):
-        axes.set_ylim(bottom=0)
-        axes.grid(alpha=0.3)
-    loads.legend()
-    figure.savefig(out / "growth.png")

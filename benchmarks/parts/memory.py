@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import cycle
-from pathlib import Path
 
 import msgspec
 
 from benchmarks.client.plan import Outcome
 from benchmarks.harness import report
 from benchmarks.harness.figures import rotated, slope, summarize, where
-from benchmarks.harness.launch import Running, launch
+from benchmarks.harness.launch import Memory, Running, launch
 from benchmarks.harness.report import Goal, Table, Target, median, tabulate
 from benchmarks.harness.requests import Protocol
-from benchmarks.harness.usage import Memory
 from benchmarks.models import MINILM, Prepared
 from benchmarks.parts import catalogue
 from benchmarks.parts.bench import Bench
@@ -176,15 +174,3 @@ def targets(result: MemoryResult) -> Iterator[Target]:
     measured = report.NOT_MEASURED if growth is None else f"{growth:+.2f} MB for 10,000"
     requests = result.soak[-1].requests if result.soak else 0
     yield Target(report.NOTHING, f"no growth over {requests:,} requests", "none", measured, None)
-
-
-def chart(result: MemoryResult, out: Path) -> None:
-    """Memory over the requests of the soak."""
-    figure, (axes,) = report.draw(1, 4)
-    xs = [point.requests for point in result.soak]
-    axes.plot(xs, [point.memory.pss for point in result.soak], label="PSS")
-    axes.plot(xs, [point.memory.rss for point in result.soak], label="RSS")
-    axes.set(title=f"Memory under load, {result.soak_model}", xlabel="requests", ylabel="MB")
-    axes.set_ylim(bottom=0)
-    axes.legend()
-    figure.savefig(out / "memory.png")

@@ -10,14 +10,13 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from statistics import median
 
 from benchmarks.client.plan import FloodOutcome, FloodPlan, Plan
 from benchmarks.harness.figures import quantile, summarize
 from benchmarks.harness.http import ServerFailedError
 from benchmarks.harness.launch import Running, launch
-from benchmarks.harness.report import NOTHING, Goal, Table, Target, draw
+from benchmarks.harness.report import NOTHING, Goal, Table, Target
 from benchmarks.harness.requests import HttpRequest, rest_json
 from benchmarks.parts import catalogue
 from benchmarks.parts.bench import Bench
@@ -202,19 +201,3 @@ def targets(result: Overload) -> Iterator[Target]:
     yield Goal("8", "back to normal", at_most=2, unit=" s").judge(summarize([result.back]))
     growth = f"{result.growth:+.0f} MB to {max(result.pss):.0f} MB"
     yield Target("8", "PSS under overload", "bounded", growth, None)
-
-
-def chart(result: Overload, out: Path) -> None:
-    """Latencies of answers and refusals, and memory meanwhile."""
-    figure, (latencies, sizes) = draw(2, 4)
-    outcome = result.outcome
-    for name, seconds in (("answered", outcome.answered), ("refused", outcome.refused)):
-        values = sorted(1000 * value for value in seconds)
-        latencies.plot(values, [n / len(values) for n in range(1, len(values) + 1)], label=name)
-    latencies.axvline(1000 * result.deadline, color="tab:gray", linestyle="--", label="deadline")
-    latencies.set(title="Latency", xlabel="ms", ylabel="share", xscale="log")
-    sizes.plot([n * SAMPLE_SECONDS for n in range(len(result.pss))], result.pss)
-    sizes.set(title="Memory", xlabel="s of overload", ylabel="PSS, MB")
-    sizes.set_ylim(bottom=0)
-    latencies.legend()
-    figure.savefig(out / "overload.png")

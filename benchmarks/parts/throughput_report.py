@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-from benchmarks.harness.figures import ByRound, grouped, medians, ratio, summarize, where
-from benchmarks.harness.report import NOT_MEASURED, Goal, Table, Target, draw, median, tabulate
+from benchmarks.harness.figures import ByRound, ratio, summarize, where
+from benchmarks.harness.report import NOT_MEASURED, Goal, Table, Target, median, tabulate
 from benchmarks.harness.requests import PROTOCOLS
 from benchmarks.parts import catalogue
 from benchmarks.parts.catalogue import ours_name
@@ -117,25 +116,3 @@ def _independence(result: Throughput) -> Target:
     measured = f"move {found.largest_move:.6f}, {flipped:.2%} of {found.texts} flip"
     met = found.largest_move <= LIMITS.max_batch_move and flipped <= LIMITS.max_batch_flips
     return Target("6", text, limit, measured, met)
-
-
-def chart(result: Throughput, out: Path) -> None:
-    """Rates and latencies by connections, in JSON."""
-    for workload, name in ((result.fixed, "fixed"), (result.mixed, "mixed")):
-        figure, (rates, latencies) = draw(2, 5)
-        cells = where(result.cells, protocol=JSON, workload=workload)
-        cells.sort(key=lambda cell: cell.connections)
-        known = [c for c in cells if c.latencies and c.server not in result.by_hand]
-        for server, own in grouped(known, "server").items():
-            rates.plot(*medians(own, "connections", "rate"), marker="o", label=server)
-            latencies.plot(*medians(own, "connections", "p99"), marker="o", label=server)
-        rates.set(title=workload, xlabel="connections", ylabel="requests/s", xscale="log")
-        latencies.set(title=workload, xlabel="connections", ylabel="p99, ms", xscale="log")
-        latencies.set_yscale("log")
-        ticks = list(grouped(cells, "connections"))
-        for axes in (rates, latencies):
-            axes.set_xticks(ticks, [str(tick) for tick in ticks])
-            axes.xaxis.minorticks_off()
-            axes.grid(alpha=0.3)
-        rates.legend(fontsize="small")
-        figure.savefig(out / f"throughput-{name}.png")

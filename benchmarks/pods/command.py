@@ -72,7 +72,6 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--image", type=_image, action="append", default=[], help="NAME=REFERENCE, of a local image"
     )
-    add("--network", choices=("host", "none"), default="host")
     add = parser.add_argument_group("process").add_argument
     add("--model-dir", type=Path, help="a prepared model (default: MiniLM)")
     return parser
@@ -103,7 +102,7 @@ def _target(name: str, given: argparse.Namespace, out: Path) -> Target:
         from benchmarks.pods.podman import Podman
 
         service, pod = service_pod(given.manifests)
-        return Podman(pod, service, dict(given.image), given.network)
+        return Podman(pod, service, dict(given.image))
     from benchmarks.models import MINILM, prepare
 
     _say("compiling modules without byte code")

@@ -7,7 +7,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from benchmarks.harness.figures import by_round, ratio, summarize
-from benchmarks.harness.report import NOTHING, Table, draw, median, shown, tabulate
+from benchmarks.harness.report import NOTHING, Table, median, shown, tabulate
 from benchmarks.pods.starts import FIRST_ANSWER, MILESTONES, READY, PodStart, PodStarts
 
 SPREAD = ("average", "least", "greatest", "p50", "p90", "p99")
@@ -106,7 +106,12 @@ def _compared(result: PodStarts) -> Table:
 
 def chart(result: PodStarts, out: Path) -> None:
     """``cold-start.png``: each start as a bar of its steps, and the answers after it."""
-    figure, (bars, lines) = draw(2, 0.3 * len(result.starts) + 2)
+    # Without pyplot, which would keep every figure and look for a screen.
+    from matplotlib.figure import Figure
+
+    height = 0.3 * len(result.starts) + 2
+    figure = Figure(figsize=(12.8, height), layout="constrained", dpi=120)
+    bars, lines = figure.subplots(1, 2)
     labels = [f"{start.target} {start.round + 1}" for start in result.starts]
     before = [0.0] * len(labels)
     for name in (*MILESTONES, FIRST_ANSWER):

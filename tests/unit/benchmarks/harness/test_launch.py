@@ -8,8 +8,7 @@ import psutil
 import pytest
 
 from benchmarks.harness.http import ServerFailedError
-from benchmarks.harness.launch import Server, launch, loading_seconds
-from benchmarks.harness.usage import cpu_seconds, memory
+from benchmarks.harness.launch import Server, cpu_seconds, launch, loading_seconds, memory
 
 if TYPE_CHECKING:
     from pathlib import Path

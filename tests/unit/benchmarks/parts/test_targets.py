@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from benchmarks.harness.usage import Memory
+from benchmarks.harness.launch import Memory
 from benchmarks.parts import catalogue, throughput_report
 from benchmarks.parts import cold_start as cold_starts
 from benchmarks.parts.cells import JSON, BareCell, Cell
@@ -137,5 +137,5 @@ def test_independence_is_judged_by_moves_and_flips(
 
 def test_the_cost_of_a_further_model_is_the_slope_over_the_counts() -> None:
     starts = [SeveralStart(count, 0, 0.5 + 0.05 * count) for count in (1, 2, 4)]
-    result = Growth("minilm", None, "fp32", loads=[], cells=[], bare=[], several=starts)
+    result = Growth("minilm", None, "fp32", loads=[], several=starts)
     assert result.per_model() == pytest.approx(50)
