@@ -21,14 +21,9 @@ PARTS: dict[str, tuple[Any, Any]] = {
 }
 
 
-def main(argv: Sequence[str], part: str | None = None) -> int:
-    """Measure, print the report, and keep it with its samples.
-
-    Args:
-        argv: the command line.
-        part: what to measure; None if the command line says so.
-    """
-    options = parse(argv, list(PARTS), part)
+def main(argv: Sequence[str]) -> int:
+    """Measure, print the report, and keep it with its samples."""
+    options = parse(argv, list(PARTS))
     # As on Ctrl-C, running servers are stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     bench = Bench(options)

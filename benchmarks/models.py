@@ -107,10 +107,9 @@ def _make(name: str, folder: Path) -> None:
     import transformers
 
     torch.manual_seed(0)
-    names = ("NEGATIVE", "POSITIVE")
     labels: dict[str, Any] = {
-        "id2label": dict(enumerate(names)),
-        "label2id": {label: number for number, label in enumerate(names)},
+        "id2label": {0: "NEGATIVE", 1: "POSITIVE"},
+        "label2id": {"NEGATIVE": 0, "POSITIVE": 1},
     }
     if name == DISTILBERT:
         config = transformers.DistilBertConfig(**labels)

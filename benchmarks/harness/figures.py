@@ -65,10 +65,7 @@ def where(samples: Iterable[T], **attributes: object) -> list[T]:
 def by_round(samples: Iterable[Any], value: Value, **attributes: object) -> ByRound:
     """The median of a value in each round, over the samples with these attributes.
 
-    Args:
-        samples: have a ``round``, counted from 0.
-        value: is None for a sample that is to be left out.
-        attributes: see :func:`where`.
+    Samples have a ``round``, counted from 0; those whose value is None are left out.
     """
     read = getter(value)
     rounds: dict[int, list[float]] = defaultdict(list)

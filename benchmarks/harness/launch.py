@@ -127,11 +127,7 @@ class Running:
 
 @contextmanager
 def launch(server: Server, logs: Path) -> Iterator[Running]:
-    """Start a server, wait until it is ready, stop it when the block ends.
-
-    Args:
-        server: which one.
-        logs: folder for its output, ``NAME.log``.
+    """Start a server with its output in ``logs``, and stop it when the block ends.
 
     Raises:
         ServerFailedError: it did not become ready.

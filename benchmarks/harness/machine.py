@@ -32,10 +32,6 @@ PROJECT = ("predictor", "storage_init", "pipeline", "benchmarks")
 SKIPPED = r"torch/testing/_internal|/tests?/"
 
 
-class NotCompiledError(RuntimeError):
-    """Byte code could not be written."""
-
-
 class Machine(msgspec.Struct, frozen=True):
     """A machine; ``load_average`` is that of the minute before the benchmark began."""
 
@@ -86,7 +82,7 @@ def ensure_compiled() -> None:
     Without byte code every start looks several times slower.
 
     Raises:
-        NotCompiledError: KServe's modules, which every start imports, have none afterwards.
+        RuntimeError: KServe's modules, which every start imports, have none afterwards.
     """
     folders = [sysconfig.get_path("purelib"), *(str(ROOT / name) for name in PROJECT)]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
@@ -99,7 +95,7 @@ def ensure_compiled() -> None:
     )
     kserve = Path(folders[0]) / "kserve" / "__init__.py"
     if not Path(cache_from_source(str(kserve))).exists():
-        raise NotCompiledError(
+        raise RuntimeError(
             "no byte code could be written, so no start can be measured: make "
             f"{folders[0]} writable or compile it with python -m compileall"
         )

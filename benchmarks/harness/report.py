@@ -47,12 +47,8 @@ def tabulate(
 ) -> Table:
     """Make a table with one row for all samples that have the same keys.
 
-    Args:
-        title: of the table.
-        samples: in the order of the rows.
-        keys: by header, the values that identify a row.
-        columns: by header, what makes a cell from the list of a row's samples.
-        notes: paragraphs below the table.
+    ``keys`` has by header the values that identify a row; ``columns`` has by header the functions
+    that make a cell of a row's samples.
     """
     read = [getter(key) for key in keys.values()]
     rows = grouped(samples, lambda sample: tuple(str(key(sample)) for key in read))

@@ -53,21 +53,14 @@ class Options(argparse.Namespace):
         return not self.servers or any(word in server for word in self.servers)
 
 
-def parse(argv: Sequence[str], known: Sequence[str], part: str | None = None) -> Options:
-    """Read the command line.
-
-    Args:
-        argv: the arguments.
-        known: the names of all parts.
-        part: the part that the program stands for; None if the command line chooses parts.
-    """
+def parse(argv: Sequence[str], known: Sequence[str]) -> Options:
+    """Read the command line; ``known`` are the names of all parts."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m benchmarks{f'.{part}' if part else ''}",
+        prog="python -m benchmarks",
         description="Measure Warmstart beside its baselines, interleaved, on this machine.",
     )
     add = parser.add_argument
-    if part is None:
-        add("parts", nargs="*", metavar="PART", help=f"of {', '.join(known)} (default: all)")
+    add("parts", nargs="*", metavar="PART", help=f"of {', '.join(known)} (default: all)")
     add("--quick", action="store_true", help="few rounds, short; for a first look")
     add("--model", choices=MODELS, default=DISTILBERT)
     for name, (kind, about, full, quick) in AMOUNTS.items():
@@ -78,7 +71,7 @@ def parse(argv: Sequence[str], known: Sequence[str], part: str | None = None) ->
     add("--folder", dest="work", type=Path, default=Path(".bench"), help="keeps prepared models")
     add("--out", type=Path, help="folder of the report (default: in --folder)")
     given = parser.parse_args(argv, Options())
-    given.parts = (part,) if part else tuple(given.parts or known)
+    given.parts = tuple(given.parts or known)
     if unknown := set(given.parts).difference(known):
         parser.error(f"unknown part {unknown.pop()}: choose from {', '.join(known)}")
     given.work = given.work.resolve()

@@ -81,13 +81,8 @@ def measure(bench: Bench) -> ColdStart:
     options, subject = bench.options, bench.subject()
     prepared = subject.prepared
     peer_variant = subject.int8 or subject.automatic
-    result = ColdStart(
-        **subject.names(),
-        peer_variant=peer_variant.name,
-        starts=[],
-        bare=[],
-        notes=subject.notes(),
-    )
+    fields = subject.names() | {"peer_variant": peer_variant.name, "notes": subject.notes()}
+    result = ColdStart(**fields, starts=[], bare=[])
     rungs = [catalogue.empty(), *catalogue.baselines(prepared, options.work)]
     # With one worker the peer starts soonest.
     rungs += catalogue.peers(prepared, peer_variant, workers=1)
@@ -97,7 +92,7 @@ def measure(bench: Bench) -> ColdStart:
         rungs.append(catalogue.ours(prepared, variant.name, catalogue.SIZES, name=label))
     rungs.append(catalogue.ours(prepared, catalogue.AUTO))
     rungs = [r for r in rungs if options.wants(r.name) and _is_startable(r, bench, result)]
-    text, folder = prepared.texts().fixed().requests[0][0], str(prepared.folder)
+    text, folder = prepared.texts().fixed().texts[0], str(prepared.folder)
     for number in range(options.rounds):
         bench.say(f"cold start, round {number + 1} of {options.rounds}")
         for rung in rotated(rungs, number):
@@ -135,10 +130,8 @@ def _start(server: Server, text: str, number: int, bench: Bench) -> Start:
             first = time.perf_counter() - running.started
             for _ in range(ANSWERS - 1):
                 running.ask(request)
-        used = running.memory()
-        return Start(
-            server.name, number, running.ready_seconds, first, running.load_seconds(), used
-        )
+        used, ready = running.memory(), running.ready_seconds
+        return Start(server.name, number, ready, first, running.load_seconds(), used)
 
 
 def tables(result: ColdStart) -> list[Table]:

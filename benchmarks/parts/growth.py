@@ -23,7 +23,7 @@ class Load(msgspec.Struct, frozen=True):
     """A load that checks sizes only; seconds by phase, memory once ready."""
 
     model: str
-    parameters: int
+    millions: float
     variant: str
     round: int
     ready: float
@@ -34,11 +34,6 @@ class Load(msgspec.Struct, frozen=True):
     def loading(self) -> float:
         """Seconds without self-test and warm-up."""
         return loading_seconds(self.phases) or 0
-
-    @property
-    def millions(self) -> float:
-        """Millions of parameters."""
-        return self.parameters / 1e6
 
 
 class SeveralStart(msgspec.Struct, frozen=True):
@@ -91,7 +86,7 @@ def _load(bench: Bench, model: str, variant: str, number: int) -> Load:
         used = running.memory()
         return Load(
             model=model,
-            parameters=prepared.parameters(),
+            millions=prepared.parameters() / 1e6,
             variant=variant,
             round=number,
             ready=running.ready_seconds,
@@ -119,7 +114,7 @@ def tables(result: Growth) -> list[Table]:
 
 
 def _sizes(result: Growth) -> Table:
-    loads = sorted(result.loads, key=lambda load: (load.variant, load.parameters))
+    loads = sorted(result.loads, key=lambda load: (load.variant, load.millions))
     columns = {
         "load, ms": median("loading", 1000, 1),
         "with checks, ms": median(lambda load: load.phases["total"], 1000, 0),

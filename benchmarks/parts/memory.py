@@ -138,8 +138,10 @@ def tables(result: MemoryResult) -> list[Table]:
         "PSS it adds": median("added", 1, 0),
         "second / first": median("second_to_first", 1, 2),
     }
-    note = "REST and gRPC are up. Second / first: the second's PSS beside the first, over the "
-    note += "first's when it was alone; both after traffic."
+    note = (
+        "REST and gRPC are up. Second / first: the second's PSS beside the first, over the "
+        "first's when it was alone; both after traffic."
+    )
     title, keys = f"Memory, {result.model}, MB", {"variant": "variant"}
     return [tabulate(title, result.pairs, keys, columns, [note]), _soak_table(result)]
 
@@ -147,10 +149,8 @@ def tables(result: MemoryResult) -> list[Table]:
 def _soak_table(result: MemoryResult) -> Table:
     step = max(1, len(result.soak) // 10)
     chosen = [*result.soak[::step], *result.soak[-1:]]
-    rows = [
-        [str(p.requests), f"{p.memory.pss:.1f}", f"{p.memory.rss:.1f}"]
-        for p in dict.fromkeys(chosen)
-    ]
+    points = dict.fromkeys(chosen)
+    rows = [[str(p.requests), f"{p.memory.pss:.1f}", f"{p.memory.rss:.1f}"] for p in points]
     growth = result.growth()
     note = "Too few samples for a slope."
     if growth is not None:

@@ -77,7 +77,7 @@ def measure(bench: Bench) -> Overload:
     """Measure once: the question is whether the server holds."""
     options = bench.options
     subject = bench.subject()
-    request = rest_json(subject.prepared.texts().fixed().requests[0])
+    request = rest_json(subject.prepared.texts().fixed().texts)
     timeout = {"X-Request-Timeout-Ms": f"{DEADLINE_SECONDS * 1000:.0f}"}
     wire = HttpRequest({**request.headers, **timeout}, request.body).wire()
     with launch(catalogue.ours(subject.prepared, catalogue.AUTO), bench.logs) as running:
@@ -152,6 +152,7 @@ def _back_to_normal(running: Running, request: HttpRequest, idle: float) -> floa
 def tables(result: Overload) -> list[Table]:
     """Make one table of the requests' outcomes and of the server's rates and memory."""
     out = result.outcome
+    sizes = (result.before_pss, max(result.pss), result.after_pss)
     rows = [
         ["sustainable rate, before and after", f"{result.peak:.0f}, {result.peak_after:.0f} /s"],
         ["sent", f"{out.sent} in {out.seconds:.0f} s, {result.times:.1f} times as many"],
@@ -162,13 +163,13 @@ def tables(result: Overload) -> list[Table]:
         ["let in, and not answered in time", str(len(out.late))],
         ["errors, and not sent for want of a connection", f"{out.errors}, {out.unsent}"],
         ["the client's own CPU", f"{out.cpu / out.seconds:.2f} of {os.cpu_count()}"],
-        ["PSS before, at most, after", _megabytes(result)],
+        ["PSS before, at most, after", ", ".join(f"{mb:.0f}" for mb in sizes) + " MB"],
         ["back to normal", NOTHING if result.back is None else f"{result.back:.2f} s"],
     ]
-    note = (
-        f"Each request has one text of 19 tokens and a deadline of {result.deadline:g} s. Normal "
+    note = f"Each request has one text of 19 tokens and a deadline of {result.deadline:g} s. "
+    note += (
+        f"Normal is {NORMAL:g} times the median of an idle server, {result.idle * 1000:.1f} ms, "
     )
-    note += f"is {NORMAL:g} times the median of an idle server, {result.idle * 1000:.1f} ms, "
     note += f"{NORMAL_IN_A_ROW} times in a row. The client has a share of the same CPUs."
     if out.first_error:
         note += f" The first error: {out.first_error}"
@@ -180,10 +181,6 @@ def _milliseconds(seconds: list[float]) -> str:
     if not seconds:
         return NOTHING
     return f"{quantile(seconds, 0.5) * 1000:.1f}, {quantile(seconds, 0.99) * 1000:.1f} ms"
-
-
-def _megabytes(result: Overload) -> str:
-    return f"{result.before_pss:.0f}, {max(result.pss):.0f}, {result.after_pss:.0f} MB"
 
 
 def targets(result: Overload) -> Iterator[Target]:

@@ -135,12 +135,7 @@ def adapt(
 ) -> Document:
     """Make a pod for ``podman play kube``, on this machine's own network.
 
-    Args:
-        pod: as KServe would make it; it is not changed.
-        name: of the new one.
-        images: which image to take for another's name without its tag.
-        flags: further flags of the pod's first container.
-        folder_of: where a claim's volume is on this machine.
+    ``flags`` are added to its first container; ``folder_of`` says where a claim's volume is.
     """
     pod = copy.deepcopy(pod)
     pod["metadata"] |= {"name": name, "annotations": KEPT}

@@ -22,15 +22,9 @@ MILESTONES = ("created", "scheduled", "initialised", "started", "ready")
 READY, FIRST_ANSWER = "ready", "first answer"
 
 
-class Ask(Protocol):
-    """Asks a predictor over REST, on a connection that stays open."""
-
-    def __call__(self, method: str, path: str, body: Any = None) -> bytes:
-        """Send a request, with ``body`` as JSON, and return the body of its answer.
-
-        Raises:
-            ServerFailedError: there is no answer, or it is not a success.
-        """
+# Sends a method, a path and perhaps a body as JSON over a connection that stays open, and returns
+# the body of the answer, or raises ServerFailedError.
+Ask = Callable[..., bytes]
 
 
 @dataclass(frozen=True)
@@ -130,12 +124,7 @@ def measure(
 ) -> PodStarts:
     """Start each target in each iteration, in another order each time.
 
-    Args:
-        targets: with different names.
-        body: a V2 request, to be sent as JSON.
-        iterations: how often to start each target.
-        answers: how many requests follow the first, one after the other.
-        say: prints a line of progress.
+    ``body`` is a V2 request; ``answers`` more of it follow the first, one after the other.
 
     Raises:
         ServerFailedError: a predictor did not become ready or did not answer.

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks import models
 from benchmarks.harness import machine, report
 from benchmarks.models import Prepared
-from benchmarks.quality import finetune, sentiment
+from benchmarks.quality import sentiment
 from pipeline.evaluation.baseline_torch import torch_outputs
 from pipeline.evaluation.candidate import Candidate
 from pipeline.evaluation.comparison import label_scores
@@ -87,13 +87,13 @@ def measure(work: Path, strict: float | None, say: Callable[[str], None]) -> Qua
 
     ``strict`` is the label agreement that int8 must reach; None for the default recipe's.
     """
-    sentences = sentiment.load(work)
+    training, held_out = sentiment.load(work)
     source = work / f"{NAME}-minilm"
     if not (source / "tokenizer.json").exists():
-        finetune.finetune(sentences.training, source, say)
-    made = _prepare(source, work, sentences.held_out, strict)
-    texts = [sentence.text for sentence in sentences.held_out]
-    labels = [sentence.label for sentence in sentences.held_out]
+        sentiment.finetune(training, source, say)
+    made = _prepare(source, work, held_out, strict)
+    texts = [sentence.text for sentence in held_out]
+    labels = [sentence.label for sentence in held_out]
     facts = read_facts(source)
     say(f"{ORIGINAL}: {len(texts)} sentences")
     logits: dict[str, Logits] = {ORIGINAL: (torch_outputs(source, facts, texts), None)}
@@ -105,7 +105,7 @@ def measure(work: Path, strict: float | None, say: Callable[[str], None]) -> Qua
         logits[name] = candidate.run_alone(encodings), candidate.run_together(encodings)
     kept = evidence.read(made.folder / EVIDENCE_FILE)
     return Quality(
-        training=len(sentences.training),
+        training=len(training),
         held_out=len(texts),
         answered=[answered(name, logits, labels) for name in logits],
         reasons={variant.name: variant.reason for variant in kept.variants},

@@ -53,18 +53,17 @@ def bare(rate: float, batch: int, workload: str = FIXED, lanes: int = 2) -> Bare
 
 
 def throughput(move: float, independence: Independence | None = None) -> Throughput:
-    auto, hand = catalogue.ours_name(catalogue.AUTO), "warmstart fp32, 2 lanes of 1"
+    auto, fp32 = catalogue.ours_name(catalogue.AUTO), catalogue.ours_name("fp32")
     return Throughput(
         *("distilbert", None, "fp32", FIXED, MIXED),
         lanes=2,
-        by_hand=[hand],
         sensitivity={"fp32": BatchSensitivity(move)},
         cells=[
             cell(catalogue.PYTORCH, 10),
             cell(auto, 90),
             cell(auto, 30, connections=1),
             cell(auto, 40, workload=MIXED),
-            cell(hand, 100),
+            cell(fp32, 100),
         ],
         bare=[bare(100, 1), bare(180, 16), bare(20, 16, MIXED), bare(50, 1, lanes=1)],
         notes=[],

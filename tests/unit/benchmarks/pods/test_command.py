@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from benchmarks.cold_start import main
 from benchmarks.harness.http import ServerFailedError
-from benchmarks.pods.command import main
 from benchmarks.pods.kserve import service_pod
 
 if TYPE_CHECKING:
