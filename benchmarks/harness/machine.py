@@ -8,7 +8,7 @@ import subprocess
 import sys
 import sysconfig
 from importlib import metadata
-from importlib.util import cache_from_source
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 
 import msgspec
@@ -93,8 +93,8 @@ def ensure_compiled() -> None:
         stdout=subprocess.DEVNULL,
         check=False,
     )
-    kserve = Path(folders[0]) / "kserve" / "__init__.py"
-    if not Path(cache_from_source(str(kserve))).exists():
+    kserve = find_spec("kserve")
+    if not (kserve and kserve.origin and Path(cache_from_source(kserve.origin)).exists()):
         raise RuntimeError(
             "no byte code could be written, so no start can be measured: make "
             f"{folders[0]} writable or compile it with python -m compileall"

@@ -12,50 +12,39 @@ from typing import TYPE_CHECKING
 
 from pipeline.commands.plan import plan
 from pipeline.commands.request import add_choices, add_source, read_request
-from pipeline.commands.summary import summarize
-from pipeline.preparation.progress import Display, Lines
-from pipeline.preparation.quiet import quiet_libraries
+from pipeline.evaluation.closeness import describe
+from pipeline.preparation.process import quiet_libraries
+from pipeline.preparation.progress import Lines
 from pipeline.preparation.runner import prepare
 from storage_init import sources
 from storage_init.base.errors import WarmstartError
-from storage_init.base.sizes import table
+from storage_init.base.sizes import size, table
 from storage_init.format.package import Source
+from storage_init.format.reading import read_package
 from storage_init.store.layout import Store
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pipeline.recipe.models import Model
+    from pipeline.workspace.records import StepRecord
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its flags."""
     parser = commands.add_parser("run", help="prepare models on this machine")
     add_source(parser)
-    parser.add_argument(
-        "--store",
-        type=Path,
-        default=os.environ.get("WARMSTART_STORE") or None,
-        required=not os.environ.get("WARMSTART_STORE"),
-        help="the store's folder (WARMSTART_STORE)",
-    )
+    flag, store = parser.add_argument, os.environ.get("WARMSTART_STORE") or None
+    about = "the store's folder (WARMSTART_STORE)"
+    flag("--store", type=Path, default=store, required=not store, help=about)
     add_choices(parser)
-    parser.add_argument(
-        "--eval-data",
-        type=Path,
-        metavar="FILE",
-        help="JSONL or CSV to compare the variants on: text, and optionally text_pair and label",
-    )
-    parser.add_argument(
-        "--fetched",
-        nargs=2,
-        metavar=("REVISION", "DIR"),
-        help="a folder that holds the source's files at this revision already",
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be done and needed; write nothing"
-    )
+    about = "JSONL or CSV to compare the variants on: text, and optionally text_pair and label"
+    flag("--eval-data", type=Path, metavar="FILE", help=about)
+    about = "a folder that holds the source's files at this revision already"
+    flag("--fetched", nargs=2, metavar=("REVISION", "DIR"), help=about)
+    about = "say what would be done and needed; write nothing"
+    flag("--dry-run", action="store_true", help=about)
     parser.set_defaults(command=lambda arguments: _run(parser, arguments))
 
 
@@ -113,7 +102,7 @@ def _resolve(model: Model, arguments: argparse.Namespace) -> tuple[Source, Path 
     return Source(uri=model.source, revision=revision), Path(folder)
 
 
-def _choose_display() -> Display:
+def _choose_display() -> Lines:
     """Bars on a terminal where tqdm is installed, plain lines elsewhere."""
     if sys.stderr.isatty() and find_spec("tqdm"):
         from pipeline.commands.display import Bars
@@ -130,3 +119,30 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def summarize(folder: Path, steps: Sequence[StepRecord] = ()) -> str:
+    """Return two tables, the version's variants and the steps of the run, and the version's name.
+
+    Raises:
+        PackageError: the description in ``folder`` cannot be read.
+    """
+    package, version = read_package(folder)
+    variants = [
+        (
+            variant.name,
+            size(sum(entry.size for entry in package.files if variant.owns(entry.path))),
+            f"{variant.speed.alone_ms:.2f} ms",
+            f"{variant.speed.batched_ms:.2f} ms",
+            f"{describe(variant.closeness)} of {variant.closeness.texts} texts",
+        )
+        for variant in package.variants
+    ]
+    header = ("variant", "size", "one text", "in a batch", "closeness to the original")
+    parts = [table(header, variants, right=header[1:4])]
+    if steps:
+        rows = [(done.step, f"{done.seconds:.1f} s", size(done.peak_bytes)) for done in steps]
+        parts.append(table(("step", "time", "peak memory"), rows, right=("time", "peak memory")))
+    revision = package.source.revision[:12]
+    parts.append(f"{package.name}, version {version} of {package.source.uri} at {revision}")
+    return "\n\n".join(parts)

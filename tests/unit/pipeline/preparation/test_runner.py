@@ -19,8 +19,8 @@ from pipeline.preparation.progress import Lines, StepError
 from pipeline.recipe.recipe import Bench, Recipe
 from pipeline.workspace.records import STEPS
 from storage_init import sources
-from storage_init.base.errors import PackageError, SigningKeyError
-from storage_init.format.package import SIGNATURE_FILE, Source, TextEmbedding
+from storage_init.base.errors import SigningKeyError
+from storage_init.format.package import SIGNATURE_FILE, TextEmbedding
 from storage_init.format.selftest import SelfTest
 from storage_init.format.verify import verify
 from storage_init.running.session import input_names, open_session, run_answer
@@ -140,16 +140,6 @@ def test_a_second_run_finds_the_version_and_says_if_it_is_unsigned(
         prepare(onnx_classifier, store, force=True)
 
 
-def test_a_fetched_folder_is_published_as_the_source_that_it_came_from(
-    onnx_classifier: Path, store: Store
-) -> None:
-    source = Source(uri="hf://owner/name@main", revision="a" * 40)
-    log = Lines(io.StringIO())
-    folder = runner.prepare(source, "m", store, RECIPE, log, fetched=onnx_classifier).folder
-    assert verify(folder).source == source
-    assert store.find("m", RECIPE.key(source)) == folder
-
-
 def test_a_run_continues_after_the_steps_of_an_interrupted_one(
     onnx_classifier: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,15 +192,6 @@ def test_a_configuration_of_other_labels_is_refused(
         StepError, match=r"evaluate the model gives 3 values a text, .* describes 2"
     ):
         prepare(folder, store)
-
-
-def test_a_name_that_cannot_be_published_fails_before_anything_is_written(
-    onnx_classifier: Path, store: Store
-) -> None:
-    source = sources.resolve(onnx_classifier.as_uri())
-    with pytest.raises(PackageError, match="no spaces"):
-        runner.prepare(source, "no spaces", store, RECIPE, Lines(io.StringIO()))
-    assert not store.root.exists()
 
 
 @pytest.mark.parametrize("source", ["tagger", "reader", "masked"])

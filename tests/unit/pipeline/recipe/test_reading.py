@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.recipe.errors import RecipeError
-from pipeline.recipe.reading import from_json, from_yaml
+from pipeline.recipe.reading import RecipeError, from_json, from_yaml
 from pipeline.recipe.recipe import Recipe
 
 NUMBER = "1e-4: write it without quotes, and with a dot if it has an exponent"
