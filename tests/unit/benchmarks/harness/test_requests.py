@@ -68,9 +68,3 @@ def test_mixed_lengths_span_their_range_and_are_the_same_each_time(tokenizer: To
     assert max(lengths) in range(longest - 5, longest + 1)
     assert abs(sum(lengths) / len(lengths) - (shortest + longest) / 2) < 10
     assert mixed == TextMaker(tokenizer).mixed()
-
-
-def test_a_model_with_fewer_tokens_gets_no_longer_texts() -> None:
-    short = Tokenizer(Path(get_model_path()) / "tokenizer.json", 64, 0)
-    mixed = TextMaker(short).mixed()
-    assert max(len(e) for e in short.encode(list(mixed.texts))) <= 64

@@ -3,14 +3,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-import pytest
 
 from benchmarks.harness.launch import Memory
 from benchmarks.parts import catalogue, throughput_report
 from benchmarks.parts import cold_start as cold_starts
 from benchmarks.parts.cells import JSON, BareCell, Cell
 from benchmarks.parts.cold_start import SIZE_ONLY, BareStart, ColdStart, Start
-from benchmarks.parts.growth import Growth, SeveralStart
 from benchmarks.parts.throughput import JUDGED, Independence, Throughput
 from storage_init.format.package import BatchSensitivity
 
@@ -117,24 +115,3 @@ def test_targets_without_samples_are_not_measured() -> None:
     assert {t.measured for t in throughput_report.targets(result) if t.met is None} == {
         "not measured"
     }
-
-
-@pytest.mark.parametrize(
-    ("found", "verdict"),
-    [
-        (Independence(1000, 0.0001, 0), ("move 0.000100, 0.00% of 1000 flip", True)),
-        (Independence(1000, 0.02, 0), ("move 0.020000, 0.00% of 1000 flip", False)),
-        (Independence(1000, 0.0001, 2), ("move 0.000100, 0.20% of 1000 flip", False)),
-    ],
-)
-def test_independence_is_judged_by_moves_and_flips(
-    found: Independence, verdict: tuple[str, bool]
-) -> None:
-    result = throughput(move=0.0, independence=found)
-    assert verdicts(throughput_report.targets(result))[5] == verdict
-
-
-def test_the_cost_of_a_further_model_is_the_slope_over_the_counts() -> None:
-    starts = [SeveralStart(count, 0, 0.5 + 0.05 * count) for count in (1, 2, 4)]
-    result = Growth("minilm", None, "fp32", loads=[], several=starts)
-    assert result.per_model() == pytest.approx(50)

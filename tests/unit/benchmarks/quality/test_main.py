@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 import pytest
 
 from benchmarks.quality import __main__ as quality
 from benchmarks.quality.__main__ import Answered, Quality
-from pipeline.workspace.evidence import Damage, LayerSearch, Trial
 
 
 def result(int8: float | None = 0.84) -> Quality:
@@ -41,13 +39,6 @@ def test_an_unpublished_int8_misses_the_target_with_its_reason() -> None:
     (target,) = quality.targets(result(None))
     assert (target.met, target.measured) == (False, "label agreement 0.5 is below 0.95")
     assert quality.table(result(None)).notes == ["int8: label agreement 0.5 is below 0.95."]
-
-
-def test_nodes_that_the_search_left_out_are_named() -> None:
-    found = LayerSearch([Damage("a", 0.2), Damage("b", 0.1)], [Trial(1, None)], ["a"])
-    assert quality.table(msgspec.structs.replace(result(), search=found)).notes == [
-        "int8 leaves 1 of 2 nodes as they are: a."
-    ]
 
 
 def test_graphs_are_compared_by_label() -> None:

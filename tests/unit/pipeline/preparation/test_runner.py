@@ -26,7 +26,7 @@ from storage_init.format.verify import verify
 from storage_init.running.session import input_names, open_session, run_answer
 from storage_init.running.tokenizer import Tokenizer
 from storage_init.store.layout import Store
-from tests.support.models.exports import export_onnx, move_weights_out
+from tests.support.models.exports import export_onnx
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,18 +87,6 @@ def test_an_onnx_classifier_is_prepared_against_its_own_graph(
     assert variant.closeness.worst_logit_difference is not None
     assert variant.closeness.worst_logit_difference < 1e-4
     assert list((store.root / ".staging").iterdir()) == []
-
-
-def test_weights_beside_a_graph_in_a_folder_of_its_own_come_along(
-    onnx_classifier: Path, tmp_path: Path, store: Store
-) -> None:
-    folder = shutil.copytree(onnx_classifier, tmp_path / "model")
-    graph = move_weights_out(folder)
-    version, progress = prepare(folder, store)
-    assert "already ONNX: onnx/model.onnx" in progress
-    selftest = SelfTest.load(version / "selftest.npz")
-    want = original_logits(folder, graph, selftest.texts)
-    np.testing.assert_allclose(selftest.reference, want, atol=1e-5)
 
 
 @pytest.mark.parametrize("library", ["transformers", "sentence_transformers"])
