@@ -71,14 +71,9 @@ def _cluster(arguments: argparse.Namespace) -> Cluster:
     if bool(arguments.create_pvc) != bool(arguments.storage_class):
         raise FlagError("--create-pvc and --storage-class belong together: give both, or neither")
     size, storage_class = arguments.create_pvc, arguments.storage_class
-    return Cluster(
-        image=arguments.image,
-        sub_path=arguments.sub_path,
-        claim=Claim(size, storage_class) if size else None,
-        sign_secret=arguments.sign_secret,
-        cpu=arguments.cpu,
-        memory=arguments.memory,
-    )
+    same = ("image", "sub_path", "sign_secret", "cpu", "memory")
+    chosen = {name: getattr(arguments, name) for name in same}
+    return Cluster(claim=Claim(size, storage_class) if size else None, **chosen)
 
 
 def _compile(arguments: argparse.Namespace) -> None:

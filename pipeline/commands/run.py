@@ -25,7 +25,7 @@ from storage_init.store.layout import Store
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from pipeline.recipe.models import Model
     from pipeline.workspace.records import StepRecord
@@ -52,20 +52,19 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     if arguments.fetched and arguments.models:
         parser.error("--fetched is for one model: give --source and --name, not --models")
     models = read_request(parser, arguments)
-    work = _plan if arguments.dry_run else _prepare
     if arguments.models:
-        return _run_each(models, lambda model: work(model, arguments))
-    print(work(models[0], arguments))
+        return _run_each(models, arguments)
+    print(_work(models[0], arguments))
     return 0
 
 
-def _run_each(models: list[Model], work: Callable[[Model], str]) -> int:
-    """Do ``work`` for each model; one that fails does not stop those after it."""
+def _run_each(models: list[Model], arguments: argparse.Namespace) -> int:
+    """Prepare each model; one that fails does not stop those after it."""
     rows: list[tuple[str, str, str]] = []
     for model in models:
         print(f"{model.name}: {model.source}", file=sys.stderr)
         try:
-            rows.append((model.name, "done", work(model)))
+            rows.append((model.name, "done", _work(model, arguments)))
         except WarmstartError as error:
             print(f"error: {error}", file=sys.stderr)
             rows.append((model.name, "failed", str(error)))
@@ -73,15 +72,16 @@ def _run_each(models: list[Model], work: Callable[[Model], str]) -> int:
     return int(any(state == "failed" for _, state, _ in rows))
 
 
-def _plan(model: Model, arguments: argparse.Namespace) -> str:
-    source, fetched = _resolve(model, arguments)
-    store = Store(arguments.store.resolve())
-    return str(plan(source, model.name, store, model.recipe, fetched, force=arguments.force))
-
-
-def _prepare(model: Model, arguments: argparse.Namespace) -> str:
-    source, fetched = _resolve(model, arguments)
-    store = Store(arguments.store.resolve())
+def _work(model: Model, arguments: argparse.Namespace) -> str:
+    """Prepare a model, or plan it, and return the version's folder or the plan."""
+    store, fetched = Store(arguments.store.resolve()), None
+    if arguments.fetched:
+        revision, folder = arguments.fetched
+        source, fetched = Source(uri=model.source, revision=revision), Path(folder)
+    else:
+        source = sources.resolve(model.source)
+    if arguments.dry_run:
+        return str(plan(source, model.name, store, model.recipe, fetched, force=arguments.force))
     display = _choose_display()
     with closing(display), _sigterm_as_ctrl_c(), quiet_libraries():
         prepared = prepare(
@@ -92,14 +92,6 @@ def _prepare(model: Model, arguments: argparse.Namespace) -> str:
         )
     print(f"\n{summarize(prepared.folder, prepared.steps)}\n", file=sys.stderr)
     return str(prepared.folder)
-
-
-def _resolve(model: Model, arguments: argparse.Namespace) -> tuple[Source, Path | None]:
-    """The source pinned to a revision, and the folder that holds its files already, if any."""
-    if not arguments.fetched:
-        return sources.resolve(model.source), None
-    revision, folder = arguments.fetched
-    return Source(uri=model.source, revision=revision), Path(folder)
 
 
 def _choose_display() -> Lines:

@@ -44,12 +44,8 @@ class Lines:
         print(line, file=self.stream, flush=True)
 
     @contextmanager
-    def downloading(
-        self,
-        folder: Path,  # noqa: ARG002 - storage_init watches it
-        total: Callable[[], int],  # noqa: ARG002 - storage_init says it
-    ) -> Iterator[None]:
-        """Show how much has arrived in ``folder``, of ``total()`` bytes, while the block runs."""
+    def downloading(self, _folder: Path, _total: Callable[[], int]) -> Iterator[None]:
+        """Show how much of a download into a folder has arrived, while the block runs."""
         handler = _DownloadLines(self)
         level = fetching.log.level
         fetching.log.addHandler(handler)

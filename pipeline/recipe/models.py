@@ -55,12 +55,10 @@ def read_models(path: Path, default: Recipe) -> list[Model]:
     for name in names:
         if names.count(name) > 1:
             raise ModelsError(f"the list of models {path} names {name} twice")
-    return [
-        Model(entry.source, entry.name, _recipe(entry.recipe, path, default)) for entry in entries
-    ]
-
-
-def _recipe(stated: Recipe | str | None, path: Path, default: Recipe) -> Recipe:
-    if isinstance(stated, str):
-        return read_recipe(path.parent / stated)
-    return stated or default
+    models = []
+    for entry in entries:
+        recipe = entry.recipe or default
+        if isinstance(recipe, str):
+            recipe = read_recipe(path.parent / recipe)
+        models.append(Model(entry.source, entry.name, recipe))
+    return models
