@@ -48,11 +48,14 @@ demo: $(VENV)/.demo
 serve: $(VENV)/.demo
 	$(DEMO) --serve
 
-# Lint runs beside the tests; its output follows theirs if it fails.
+# Lint runs beside the tests; its output follows theirs if it fails. Three workers keep two cores
+# busy, because tests wait for servers. Bytecode is kept, whatever the environment says: the tests
+# start hundreds of processes.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.test
 	@mkdir -p .cache
 	@( $(LINT) ) >.cache/lint.log 2>&1 & linting=$$!; \
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS); tested=$$?; \
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS); tested=$$?; \
 	wait $$linting; linted=$$?; \
 	if [ $$linted -ne 0 ]; then cat .cache/lint.log; echo "make lint failed"; fi; \
 	exit $$((tested ? tested : linted))

@@ -14,7 +14,7 @@ from benchmarks.client.plan import LATENCY_DIGITS, FloodOutcome, FloodPlan
 
 REFUSED = 503
 # In the answer of a server that let a request in and could not answer it in time.
-LATE = b"time was over"
+LATE = b"deadline passed"
 TICK_SECONDS = 0.002
 PATIENCE_SECONDS = 10
 
