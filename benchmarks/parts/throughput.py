@@ -41,7 +41,7 @@ class Independence(msgspec.Struct, frozen=True):
 
 
 class Throughput(Names, frozen=True):
-    """The part's raw samples; ``fixed`` and ``mixed`` name its workloads, ``lanes`` bare loops'."""
+    """The part's raw samples; ``fixed`` and ``mixed`` name workloads, bare loops have ``lanes``."""
 
     fixed: str
     mixed: str
