@@ -39,7 +39,7 @@ LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(
 	$(BIN)/hadolint Dockerfile
 
 .PHONY: demo serve test check test-slow test-containers bench bench-fetch bench-quality \
-	bench-architectures bench-pods lint format lock schema image images clean
+	bench-architectures bench-pods test-cluster lint format lock schema image images clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo
@@ -91,6 +91,10 @@ bench-architectures: $(VENV)/.bench
 # Build the images and test them, and KServe's pods of them, in podman.
 test-containers: $(VENV)/.test images
 	$(BIN)/python -m pytest -m containers $(ARGS)
+
+# The manifests on the cluster that KUBECONFIG names; options: docs/deploy.md.
+test-cluster: $(VENV)/.test
+	$(BIN)/python -m pytest tests/cluster -m cluster $(ARGS)
 
 lint: $(VENV)/.test
 	$(LINT)

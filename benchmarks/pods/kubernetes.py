@@ -118,8 +118,9 @@ class Kubernetes:
     def _asking(self, pod: Any) -> AbstractContextManager[Ask]:
         if self.direct:
             return closing(Http(self.port, pod.status.pod_ip))
-        address = f"{pod.metadata.name}:{self.port}"
-        return nullcontext(_Proxy(self.api.api_client, self.namespace, address))
+        pods = f"/api/v1/namespaces/{self.namespace}/pods"
+        path = f"{pods}/{pod.metadata.name}:{self.port}/proxy"
+        return nullcontext(ApiProxy(self.api.api_client, path))
 
     def _pulls(self, pod: Any) -> dict[str, float]:
         """Seconds of each image's pull, from the kubelet's events; none if it was there."""
@@ -169,12 +170,12 @@ class _Birth:
                 )
 
 
-class _Proxy:
-    """Asks through the API server, which works wherever kubectl works."""
+class ApiProxy:
+    """Asks a pod or a service through the API server, which works wherever kubectl works."""
 
-    def __init__(self, api_client: Any, namespace: str, pod: str) -> None:
+    def __init__(self, api_client: Any, path: str) -> None:
         self._client = api_client
-        self._base = f"/api/v1/namespaces/{namespace}/pods/{pod}/proxy"
+        self._base = path
 
     def __call__(self, method: str, path: str, body: Any = None) -> bytes:
         try:
