@@ -86,6 +86,13 @@ class Service:
         statuses = pods[0].status.container_statuses if pods else None
         return statuses[0] if statuses else None
 
+    def log(self) -> str:
+        """What the oldest pod's container has logged; empty before it runs."""
+        if not self.pods:
+            return ""
+        where = ("-n", self.space.name, self.pods[0].metadata.name, "-c", "kserve-container")
+        return self.space.cluster.tried("logs", *where).stdout.decode()
+
     def patch(self, *operations: Document) -> None:
         """Change it with JSON patch operations."""
         text = json.dumps(operations)
