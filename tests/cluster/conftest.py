@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.recipe.recipe import Recipe
 from tests.support.cluster.cluster import Cluster, connect
 from tests.support.cluster.options import add_options, options_of
 from tests.support.cluster.space import Space, space, sweep, wait_until_removed
@@ -83,3 +84,9 @@ def store(namespace: Space, store_keeper: Space | None) -> Iterator[ModelStore]:
 def package(classifier: Path) -> Path:
     """A prepared model with the service's name."""
     return prepared(classifier, "sentiment")
+
+
+@pytest.fixture(scope="session")
+def newer(classifier: Path) -> Path:
+    """Another version of the package."""
+    return prepared(classifier, "sentiment", Recipe(variants=("fp32",)))

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.recipe.recipe import Recipe
 from tests.support.cluster.cluster import wait_for
 from tests.support.cluster.service import Service, deploy
 from tests.support.manifests.render import SERVICE, Setup
-from tests.support.models.prepare import prepared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,12 +24,6 @@ SWAPS = 6
 ANSWERS = 300
 # The kubelet waits up to this long between starts of a container that ended a few times.
 BACK_OFF_SECONDS = 180
-
-
-@pytest.fixture(scope="session")
-def newer(classifier: Path) -> Path:
-    """Another version of the package."""
-    return prepared(classifier, SERVICE, Recipe(variants=("fp32",)))
 
 
 def last_message(service: Service) -> str:
