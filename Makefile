@@ -25,6 +25,9 @@ ENGINE ?= $(shell for each in docker buildah podman; do \
 RUNNER ?= $(if $(filter buildah,$(ENGINE)),podman,$(ENGINE))
 BUILD = $(ENGINE) $(if $(filter buildah,$(ENGINE)),bud --layers,build)
 BUILD_ARGS ?=
+# A prepared model needs no pipeline; buildah 1.28 builds its stages all the same.
+WITHOUT_PIPELINE = .cache/Dockerfile.prepared
+PREPARING = ^FROM .* AS (pipeline-dependencies|pipeline|preparing|prepared)$$
 # Run as KServe does, without a network.
 RUN = $(RUNNER) run --rm --pull never --network none --read-only --tmpfs /tmp --cap-drop ALL \
 	--security-opt no-new-privileges
@@ -38,7 +41,7 @@ LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(
 	$(BIN)/yamllint --strict --config-file manifests/.yamllint manifests && \
 	$(BIN)/hadolint Dockerfile
 
-.PHONY: demo serve test check test-slow test-containers bench bench-quality \
+.PHONY: demo serve test check test-slow test-containers test-cluster bench bench-quality \
 	bench-architectures bench-pods lint format lock schema image images clean
 .DEFAULT_GOAL := demo
 
@@ -90,6 +93,10 @@ bench-architectures: $(VENV)/.bench
 test-containers: $(VENV)/.test images
 	$(BIN)/python -m pytest -m containers $(ARGS)
 
+# The manifests on the cluster that KUBECONFIG names; options: docs/deploy.md.
+test-cluster: $(VENV)/.test
+	$(BIN)/python -m pytest tests/cluster -m cluster $(ARGS)
+
 lint: $(VENV)/.test
 	$(LINT)
 
@@ -114,7 +121,9 @@ image:
 		"storage-init, pipeline, baked and modelcar" >&2; exit 1; }
 	@test -n "$(filter-out baked modelcar,$(TARGET))$(MODEL)$(PREPARED)" || { echo "TARGET=$(TARGET)" \
 		"holds a model: name it, MODEL=hf://owner/name or PREPARED=folder" >&2; exit 1; }
-	$(BUILD) --target $(TARGET) -t $(TAG) \
+	$(if $(PREPARED),@mkdir -p .cache && awk '/^FROM /{skip = 0} /$(PREPARING)/{skip = 1} !skip' \
+		Dockerfile >$(WITHOUT_PIPELINE))
+	$(BUILD) --target $(TARGET) -t $(TAG) $(if $(PREPARED),--file $(WITHOUT_PIPELINE)) \
 		--build-arg VERSION=$(lastword $(subst :, ,$(TAG))) \
 		--build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null || echo unknown) \
 		$(if $(MODEL),--build-arg MODEL=$(MODEL) --build-arg VARIANTS=$(VARIANTS)) \

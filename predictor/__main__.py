@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from predictor import process
 from predictor.loading.discovery import discover
 from predictor.loading.prefetch import prefetch
+from predictor.loading.waiting import wait_for_model
 from predictor.settings import parse_settings
 from predictor.telemetry.startup import Start
 from storage_init.base import logs
@@ -41,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(settings: Settings, start: Start) -> int:
     """Start the loads between the imports, so that they run while Python still imports."""
+    if settings.models_dir is None:
+        _wait_for_model(settings)
     models = discover(settings)
     prefetched = [_outcome(prefetch, model) for model in models]
     start.mark("prefetching")
@@ -63,6 +67,13 @@ def _serve(settings: Settings, start: Start) -> int:
         logging.shutdown()
         os._exit(code)
     return code
+
+
+def _wait_for_model(settings: Settings) -> None:
+    """Wait as the settings say; SIGTERM, which a first process would ignore, ends the process."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    wait_for_model(settings)
+    signal.signal(signal.SIGTERM, before)
 
 
 def _outcome(function: Callable[[Settings], T], settings: Settings) -> Future[T]:

@@ -65,6 +65,12 @@ class Settings:
         "name, instead of model_name and model_dir",
         FOLDER,
     )
+    model_wait_seconds: float = _setting(
+        0.0,
+        "at the start, seconds to wait for a whole model in model_dir, such as one that a "
+        "LocalModelCache is downloading; keep it below what the startup probe allows",
+        SECONDS,
+    )
     http_port: int = _setting(8080, "port of REST, /metrics and /status", at_least(0))
     grpc_port: int = _setting(8081, "gRPC port", at_least(0))
     enable_grpc: bool = _setting(True, "serve gRPC as well as REST", FLAG)

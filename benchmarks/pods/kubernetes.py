@@ -120,7 +120,7 @@ class Kubernetes:
             return closing(Http(self.port, pod.status.pod_ip))
         address = f"{pod.metadata.name}:{self.port}"
         base = f"/api/v1/namespaces/{self.namespace}/pods/{address}/proxy"
-        return nullcontext(_Proxy(self.api.api_client, base))
+        return nullcontext(ApiProxy(self.api.api_client, base))
 
     def _pulls(self, pod: Any) -> dict[str, float]:
         """Seconds of each image's pull, from the kubelet's events; none if it was there."""
@@ -169,8 +169,8 @@ class _Birth:
 
 
 @dataclass(frozen=True)
-class _Proxy:
-    """Asks through the API server, which works wherever kubectl works."""
+class ApiProxy:
+    """Asks a pod or a service through the API server, which works wherever kubectl works."""
 
     api_client: Any
     base: str

@@ -90,7 +90,9 @@ spec:
         name: warmstart
       runtime: warmstart
       protocolVersion: v2
-      storageUri: pvc://model-store/models/{name}/current
+      storageUri: pvc://model-store
+      args:
+        - --model_dir=/mnt/models/models/{name}/current
 """
 
 

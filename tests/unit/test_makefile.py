@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -55,6 +56,19 @@ def test_buildah_builds_what_podman_runs() -> None:
     commands = made("ENGINE=buildah")
     assert starting(commands, "buildah bud --layers --target predictor ")
     assert starting(commands, "podman run ")
+
+
+def test_a_prepared_model_is_built_without_the_pipelines_stages() -> None:
+    commands = made("TARGET=baked", "PREPARED=/models/m")
+    built = starting(commands, "podman build --target baked ")
+    assert "--file .cache/Dockerfile.prepared " in built
+    assert "--build-context prepared=/models/m " in built
+    subprocess.run(starting(commands, "mkdir "), shell=True, check=True, cwd=ROOT)  # noqa: S602
+    left = re.findall(r"^FROM .* AS (.+)$", (ROOT / ".cache/Dockerfile.prepared").read_text(), re.M)
+    whole = re.findall(r"^FROM .* AS (.+)$", (ROOT / "Dockerfile").read_text(), re.M)
+    removed = {"pipeline-dependencies", "pipeline", "preparing", "prepared"}
+    assert left == [stage for stage in whole if stage not in removed]
+    assert "--file" not in starting(made("TARGET=baked", "MODEL=hf://owner/name"), "podman build ")
 
 
 def test_dockerfile_and_makefile_know_the_same_targets() -> None:

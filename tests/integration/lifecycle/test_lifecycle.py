@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import socket
 import threading
@@ -17,7 +18,12 @@ import pytest
 from benchmarks.harness.process import Predictor, free_port, launched, predictor, run_to_end
 from predictor.grpc.protobuf import pb2, pb2_grpc
 from tests.support.clients.v2 import grpc_request, outputs_of, text_request
-from tests.support.clients.waiting import listens, wait_until
+from tests.support.clients.waiting import (
+    listens,
+    wait_until,
+    wait_until_listening,
+    wait_until_ready,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +77,27 @@ def test_it_can_be_stopped_while_it_loads(waiting_folder: Path, tmp_path: Path) 
         wait_until(lambda: listens(running))
         running.process.send_signal(signal.SIGTERM)
         # A load that hangs on storage must not use up a pod's grace period.
+        assert running.process.wait(SECONDS) == 0
+
+
+def test_a_model_that_is_still_on_its_way_is_waited_for(
+    prepared_classifier: Path, tmp_path: Path
+) -> None:
+    folder, log = tmp_path / "model", tmp_path / "log"
+    with launched(folder, log, "--variant=fp32", "--model_wait_seconds=60") as running:
+        wait_until(lambda: "waiting for the model" in log.read_text())
+        assert not listens(running)
+        shutil.copytree(prepared_classifier, folder)
+        wait_until_listening(running)
+        wait_until_ready(running)
+        assert running.infer(text_request(TEXTS)).status_code == 200
+
+
+def test_it_can_be_stopped_while_it_waits_for_its_model(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with launched(tmp_path / "none", log, "--model_wait_seconds=60") as running:
+        wait_until(lambda: "waiting for the model" in log.read_text())
+        running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(SECONDS) == 0
 
 

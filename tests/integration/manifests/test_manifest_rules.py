@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
+VERSION_OF_STORE = r"models/sentiment/(current|versions/[0-9a-f]{16})"
+
 each_setup = pytest.mark.parametrize("setup", SETUPS, ids=str)
+
+
+def mounts_store(pod: Document) -> bool:
+    """Whether KServe mounts the store's claim at /mnt/models."""
+    return any(each["name"] == "kserve-pvc-source" for each in pod["spec"]["volumes"])
 
 
 @each_setup
@@ -31,7 +38,8 @@ def test_predictors_understand_their_arguments(setup: Setup) -> None:
         settings = settings_of(pod["spec"]["containers"][0])
         if settings.models_dir is None:
             assert settings.model_name == service["metadata"]["name"]
-            assert str(settings.model_dir) == MODELS
+            folder = rf"{MODELS}/{VERSION_OF_STORE}" if mounts_store(pod) else MODELS
+            assert re.fullmatch(folder, str(settings.model_dir))
         else:
             assert str(settings.models_dir) == MODELS
 

@@ -140,7 +140,8 @@ def test_knative_is_given_what_it_takes(setup: Setup) -> None:
     """Knative's webhook refuses other fields; they are feature flags that are off by default."""
     of_pods = {"automountServiceAccountToken", "containers", "enableServiceLinks", "volumes"}
     of_containers = {"args", "env", "image", "livenessProbe", "name", "ports", "readinessProbe"}
-    of_containers |= {"resources", "securityContext", "startupProbe", "volumeMounts"}
+    of_containers |= {"resources", "securityContext", "startupProbe", "terminationMessagePolicy"}
+    of_containers |= {"volumeMounts"}
     for service, each, pod in served(setup):
         if mode(service) == "Knative":
             assert pod["spec"].keys() <= of_pods
@@ -158,13 +159,13 @@ def test_a_canary_keeps_to_what_kserve_allows() -> None:
     assert own.keys() <= {"name", "minReplicas", "model"}
     assert own["name"]
     assert own["minReplicas"] <= service["spec"]["predictor"]["minReplicas"]
-    uris = {each["model"]["storageUri"] for each in predictors(service)}
-    assert len(uris) == 2
-    assert not any(uri.endswith("/current") for uri in uris)
+    versions = {tuple(each["model"]["args"]) for each in predictors(service)}
+    assert len(versions) == 2
+    assert not any(arg.endswith("/current") for args in versions for arg in args)
 
 
 def test_a_service_is_renamed_in_one_place(tmp_path: Path) -> None:
-    """Budget, selector and URI follow the name in inference-service.yaml."""
+    """Budget, selector and argument follow the name in inference-service.yaml."""
     folder = tmp_path / "service"
     shutil.copytree(MANIFESTS / "base" / "service", folder)
     path = folder / "inference-service.yaml"
@@ -172,8 +173,8 @@ def test_a_service_is_renamed_in_one_place(tmp_path: Path) -> None:
     documents = list(yaml.safe_load_all(run("kubectl", "kustomize", folder)))
     (service,) = of_kind(documents, "InferenceService")
     (budget,) = of_kind(documents, "PodDisruptionBudget")
-    uri = service["spec"]["predictor"]["model"]["storageUri"]
-    assert uri == "pvc://model-store/models/toxicity/current"
+    args = service["spec"]["predictor"]["model"]["args"]
+    assert args == ["--model_dir=/mnt/models/models/toxicity/current"]
     assert budget["metadata"]["name"] == "toxicity"
     selector = budget["spec"]["selector"]["matchLabels"]
     assert selector[INFERENCE_SERVICE] == "toxicity"

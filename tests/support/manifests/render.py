@@ -49,7 +49,6 @@ SETUPS = [
     _setup("on-demand", "storage/local-nvme"),
     _setup("pvc", "canary"),
     _setup("pvc", "knative"),
-    _setup("production", "knative"),
     _setup("pvc", "knative", "canary-knative"),
     _setup("pvc", "ab-test"),
     _setup("pvc", "autoscaling-hpa"),
@@ -59,7 +58,7 @@ SETUPS = [
     _setup("pvc", "multi-model"),
     _setup("pvc", "grpc"),
     _setup("pvc", "custom-predictor"),
-    _setup("production", "modelcar"),
+    _setup("minimal", "modelcar"),
     _setup("on-demand", "pipeline", "monitoring", "registry"),
     _setup("production", "registry"),
 ]

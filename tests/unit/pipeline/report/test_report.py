@@ -176,7 +176,8 @@ def test_the_manifest_has_a_name_that_kubernetes_accepts(name: str, expected: st
     service = yaml.safe_load(deployment(name))
     assert service["metadata"]["name"] == expected
     model = service["spec"]["predictor"]["model"]
-    assert model["storageUri"] == f"pvc://model-store/models/{name}/current"
+    assert model["storageUri"] == "pvc://model-store"
+    assert model["args"] == [f"--model_dir=/mnt/models/models/{name}/current"]
 
 
 def test_a_graph_that_cannot_be_run_has_no_footprint(

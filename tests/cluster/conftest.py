@@ -1,0 +1,92 @@
+"""A cluster with KServe, and a namespace of its own for each test.
+
+``make test-cluster`` runs the suite against the cluster that KUBECONFIG names; options say where
+the images and the store's volumes are. A test that needs more than the cluster has is skipped, and
+listed with its reason at the end.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.recipe.recipe import Recipe
+from tests.support.cluster.cluster import Cluster, connect
+from tests.support.cluster.options import add_options, options_of
+from tests.support.cluster.space import Space, space, sweep, wait_until_removed
+from tests.support.cluster.store import ModelStore, keeper, model_store
+from tests.support.models.prepare import prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options that say where images and volumes are."""
+    add_options(parser)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what this cluster could not take."""
+    skipped = [
+        (report.nodeid, report.longrepr[2].removeprefix("Skipped: "))
+        for report in terminalreporter.stats.get("skipped", [])
+        if "tests/cluster/" in report.nodeid and isinstance(report.longrepr, tuple)
+    ]
+    if skipped:
+        terminalreporter.section("not run on this cluster")
+    for name, reason in skipped:
+        terminalreporter.write_line(f"{name.rpartition('::')[2]}: {reason}")
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    """The cluster; what the suite made there is gone when the run ends, however it ends."""
+    connected = connect(options_of(pytestconfig))
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    sweep(connected)
+    try:
+        yield connected
+    finally:
+        wait_until_removed(connected)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="session")
+def store_keeper(cluster: Cluster) -> Iterator[Space | None]:
+    """The pod that makes folders for stores, where the stores are folders of a node."""
+    with keeper(cluster) as made:
+        yield made
+
+
+@pytest.fixture
+def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Space]:
+    """A namespace that enforces `restricted`, or the pod security standard that a test names."""
+    with space(cluster, getattr(request, "param", "restricted")) as made:
+        yield made
+
+
+@pytest.fixture
+def store(namespace: Space, store_keeper: Space | None) -> Iterator[ModelStore]:
+    """An empty store in the namespace."""
+    with model_store(namespace, store_keeper) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def package(classifier: Path) -> Path:
+    """A prepared model with the service's name."""
+    return prepared(classifier, "sentiment")
+
+
+@pytest.fixture(scope="session")
+def newer(classifier: Path) -> Path:
+    """Another version of the package."""
+    return prepared(classifier, "sentiment", Recipe(variants=("fp32",)))
