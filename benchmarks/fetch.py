@@ -26,8 +26,8 @@ from typing import Any
 from benchmarks.harness.seaweed import Seaweed, environment, seaweed
 from benchmarks.models import DISTILBERT, prepare
 from storage_init.base.cpus import cpu_model, usable_cpus
+from storage_init.base.files import list_files
 from storage_init.base.hashing import sha256_file
-from storage_init.format.verify import list_files
 
 PREFIX = f"s3://models/{DISTILBERT}"
 KSERVE = "import sys; from kserve_storage import Storage; Storage.download(*sys.argv[1:])"

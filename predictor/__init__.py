@@ -1,1 +1,1 @@
-"""The KServe predictor: maps a prepared model, proves that it answers right, and serves it."""
+"""The KServe predictor: maps a prepared model, checks its answers and serves it."""

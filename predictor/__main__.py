@@ -26,7 +26,7 @@ log = logging.getLogger("predictor")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until stopped; 1 if the model did not become ready."""
+    """Serve until stopped; returns 1 if no model became ready."""
     start = Start()
     start.mark("python")
     settings = parse_settings(sys.argv[1:] if argv is None else argv)
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(settings: Settings, start: Start) -> int:
-    """The order is what makes a start short: while Python imports, other threads work."""
+    """Start the loads between the imports, so that they run while Python still imports."""
     models = discover(settings)
     prefetched = [_outcome(prefetch, model) for model in models]
     start.mark("prefetching")
@@ -59,14 +59,14 @@ def _serve(settings: Settings, start: Start) -> int:
     start.mark("server_imported")
     code = serve(settings, loads, start, tokenizers)
     if loads:
-        # Python would wait for its threads; a load that hangs on its storage never ends.
+        # Python would wait for its threads, but a load that hangs on its storage never ends.
         logging.shutdown()
         os._exit(code)
     return code
 
 
 def _outcome(function: Callable[[Settings], T], settings: Settings) -> Future[T]:
-    """What a call has come to: one model's failure is not the others'."""
+    """The outcome of a call; the failure of one model does not stop the others."""
     future: Future[T] = Future()
     try:
         future.set_result(function(settings))

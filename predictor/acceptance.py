@@ -1,7 +1,7 @@
-"""``python -m predictor.acceptance``: whether an image serves its models, before anybody needs it.
+"""``python -m predictor.acceptance``: checks that an image serves its models.
 
-Starts the predictor with the same flags and variables as a container would, waits until it is
-ready, asks each model over REST and gRPC, and stops it. Needs no network but the loopback.
+It starts the predictor with the flags and variables of a container, waits until it is ready, sends
+each model a request over REST and gRPC, and stops it. It needs no network but the loopback.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 READY_SECONDS = 300
 STOP_SECONDS = 60
 POLL_SECONDS = 0.01
-TOKENS = 8
+DATA = [1] * 8
 
 
 class AcceptanceError(WarmstartError):
-    """The server did not do what it is for; the message says what."""
+    """The server failed a check; the message says which."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Start, ask and stop a predictor; 0 if it did all of it."""
+    """Start, check and stop a predictor; returns 0 if it passed."""
     flags = sys.argv[1:] if argv is None else list(argv)
     settings = parse_settings(flags)
     start = time.perf_counter()
@@ -42,9 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _wait_until_ready(server, base)
         print(f"ready after {time.perf_counter() - start:.3f} s")
         for name in _get(f"{base}/v1/models")["models"]:
-            _ask(base, name)
+            tensors = _tensors(base, name)
+            _ask(base, name, tensors)
             if settings.enable_grpc:
-                _ask_grpc(f"127.0.0.1:{settings.grpc_port}", base, name)
+                _ask_grpc(f"127.0.0.1:{settings.grpc_port}", name, tensors)
             print(f"{name} answers")
         _stop(server)
     except AcceptanceError as error:
@@ -59,7 +60,7 @@ def _wait_until_ready(server: subprocess.Popen[bytes], base: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise AcceptanceError(f"the server ended with {server.returncode}")
+            raise AcceptanceError(f"the server exited with {server.returncode}")
         try:
             if _get(f"{base}/v2/health/ready")["ready"]:
                 return
@@ -68,40 +69,35 @@ def _wait_until_ready(server: subprocess.Popen[bytes], base: str) -> None:
     raise AcceptanceError(f"the server was not ready after {READY_SECONDS} s")
 
 
-def _inputs(base: str, name: str) -> list[dict[str, Any]]:
-    """Tokens for every tensor a model takes: what all tasks have in common."""
-    tensors = _get(f"{base}/v2/models/{name}")["inputs"]
-    return [
-        {"name": t["name"], "datatype": "INT64", "shape": [1, TOKENS], "data": [1] * TOKENS}
-        for t in tensors
-        if t["datatype"] == "INT64"
-    ]
+def _tensors(base: str, name: str) -> list[dict[str, Any]]:
+    """The tensors of a model's graph, which every task accepts instead of texts."""
+    inputs = _get(f"{base}/v2/models/{name}")["inputs"]
+    return [t | {"shape": [1, len(DATA)]} for t in inputs if t["datatype"] == "INT64"]
 
 
-def _ask(base: str, name: str) -> None:
-    body = json.dumps({"inputs": _inputs(base, name)}).encode()
+def _ask(base: str, name: str, tensors: list[dict[str, Any]]) -> None:
+    body = json.dumps({"inputs": [tensor | {"data": DATA} for tensor in tensors]}).encode()
     answer = _get(f"{base}/v2/models/{name}/infer", body)
     if not answer["outputs"][0]["data"]:
-        raise AcceptanceError(f"{name} answers with nothing")
+        raise AcceptanceError(f"{name} returns empty outputs")
 
 
-def _ask_grpc(target: str, base: str, name: str) -> None:
+def _ask_grpc(target: str, name: str, tensors: list[dict[str, Any]]) -> None:
     import grpc
 
     from predictor.grpc.protobuf import pb2, pb2_grpc
 
-    request = pb2.ModelInferRequest(model_name=name)
-    for tensor in _inputs(base, name):
-        request.inputs.add(
-            name=tensor["name"], datatype=tensor["datatype"], shape=tensor["shape"]
-        ).contents.int64_contents.extend(tensor["data"])
+    contents = {"contents": {"int64_contents": DATA}}
+    inputs = [tensor | contents for tensor in tensors]
     with grpc.insecure_channel(target) as channel:
         try:
-            answer = pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(request)
+            answer = pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(
+                pb2.ModelInferRequest(model_name=name, inputs=inputs)
+            )
         except grpc.RpcError as error:
             raise AcceptanceError(f"{name} over gRPC: {error}") from error
     if not answer.outputs:
-        raise AcceptanceError(f"{name} answers with nothing over gRPC")
+        raise AcceptanceError(f"{name} returns no outputs over gRPC")
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
@@ -111,7 +107,7 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired as error:
         raise AcceptanceError(f"the server did not stop within {STOP_SECONDS} s") from error
     if code:
-        raise AcceptanceError(f"the server ended with {code} when it was told to stop")
+        raise AcceptanceError(f"the server exited with {code} after SIGTERM")
 
 
 def _get(url: str, body: bytes | None = None) -> dict[str, Any]:

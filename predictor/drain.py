@@ -1,4 +1,4 @@
-"""The end of a server: nothing new, everything that was begun, and then nothing at all."""
+"""Stops a server without losing an accepted request."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
     from predictor.serving.in_flight import InFlight
 
-# A request that is on its way has arrived by then.
+# A request that was sent before the end arrives within this time.
 QUIET_SECONDS = 0.2
-# The first one of a connection: a client whose machine is busy takes its time over it.
+# A busy client may take this long to send the first request of a connection.
 FIRST_SECONDS = 2.0
 CHECK_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
 class Ports:
-    """What a server listens with; ``grpc`` is None where it is not served."""
+    """The servers of a process and REST's listener; ``grpc`` is None if it is not served."""
 
     listener: socket.socket
     http: uvicorn.Server
@@ -33,13 +33,14 @@ class Ports:
 
 
 async def drain(ports: Ports, in_flight: InFlight, *, delay: float, grace: float) -> int:
-    """Stop without losing a request that was accepted; how many had to be cut off.
+    """Stop without losing an accepted request; returns how many requests had to be cut off.
 
-    1. For ``delay`` seconds all goes on, but connections are closed behind their next answer.
-    2. No new connection is made over REST; a new call over gRPC is told to go elsewhere. gRPC's
-       own way to stop cancels calls that have arrived and were not read yet.
-    3. Once nothing is under way, or ``grace`` seconds are over, all that is left is closed.
-       Connections that have asked for nothing yet are given ``FIRST_SECONDS``.
+    1. For ``delay`` seconds the server serves as before, but closes each connection after its next
+       response.
+    2. REST accepts no new connections, and gRPC refuses new calls. gRPC's own stop would cancel
+       calls that have arrived and were not read yet.
+    3. Once no request is in flight, or after ``grace`` seconds, everything is closed. Connections
+       without a request yet get ``FIRST_SECONDS``.
     """
     end = time.monotonic() + grace
     in_flight.draining = True

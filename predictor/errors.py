@@ -23,6 +23,10 @@ class UnsupportedModelError(WarmstartError):
     """A folder holds no model that the predictor can serve."""
 
 
+class PortError(WarmstartError):
+    """The server cannot listen on a port."""
+
+
 class RequestError(WarmstartError):
     """A request that cannot be answered.
 
@@ -115,7 +119,7 @@ class DeadlineError(RequestError):
     retry_after = 1
 
     def __init__(self) -> None:
-        super().__init__("the request's time was over before its answer came")
+        super().__init__("the deadline passed before the answer was ready")
 
 
 class StoppingError(RequestError):

@@ -1,4 +1,4 @@
-"""The REST port, and how to close it without losing a connection that was made."""
+"""Opens the REST port, and closes it without losing a connection."""
 
 from __future__ import annotations
 
@@ -7,24 +7,20 @@ import select
 import socket
 import struct
 
-from storage_init.base.errors import WarmstartError
+from predictor.errors import PortError
 
 BACKLOG = 2048
 SO_ATTACH_FILTER = 26
-# What follows a SYN that was let through is there by then, and accepted.
+# By then, a handshake that began before the filter is complete.
 SETTLE_SECONDS = 0.1
-# A classic BPF program over a TCP header: drop what opens a connection, keep all else.
+# A classic BPF program on the TCP header: drops the packets that open a connection.
 _NO_SYN = (
-    (0x30, 0, 0, 13),  # the byte of flags
-    (0x54, 0, 0, 0x12),  # SYN and ACK of it
-    (0x15, 0, 1, 0x02),  # SYN alone:
+    (0x30, 0, 0, 13),  # load the flags
+    (0x54, 0, 0, 0x12),  # select SYN and ACK
+    (0x15, 0, 1, 0x02),  # if SYN alone is set:
     (0x06, 0, 0, 0),  # drop
-    (0x06, 0, 0, 0xFFFFFFFF),  # keep
+    (0x06, 0, 0, 0xFFFFFFFF),  # else keep
 )
-
-
-class PortError(WarmstartError):
-    """A port cannot be listened on."""
 
 
 def listen(port: int) -> socket.socket:
@@ -40,21 +36,21 @@ def listen(port: int) -> socket.socket:
             )
         return socket.create_server(("0.0.0.0", port), backlog=BACKLOG)  # noqa: S104
     except OSError as error:
-        raise PortError(f"port {port} cannot be listened on: {error.strerror}") from error
+        raise PortError(f"cannot listen on port {port}: {error.strerror}") from error
 
 
 def has_waiting(listener: socket.socket) -> bool:
-    """Whether connections were made that nobody has accepted yet."""
+    """Whether there are connections that the server has not accepted yet."""
     poll = select.poll()
     poll.register(listener, select.POLLIN)
     return bool(poll.poll(0))
 
 
 def refuse_new(listener: socket.socket) -> None:
-    """Have the kernel make no further connection; those it has made are still accepted.
+    """Make the kernel ignore new connections; existing ones can still be accepted.
 
-    A listener that is merely closed resets the connections in its backlog, whose clients may have
-    sent their request already. Does nothing where the kernel has no socket filters.
+    Closing the listener would reset the connections in its backlog, whose clients may have sent
+    their request already. Does nothing where the kernel has no socket filters.
     """
     code = b"".join(struct.pack("HBBI", *instruction) for instruction in _NO_SYN)
     buffer = ctypes.create_string_buffer(code)

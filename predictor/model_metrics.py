@@ -1,5 +1,4 @@
-"""What is loaded, for Prometheus: read from the models at each scrape, so that nothing outlives
-the model that it is about."""
+"""Metrics of the loaded models, read at each scrape, so that no metric outlives its model."""
 
 from __future__ import annotations
 
@@ -9,7 +8,6 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from predictor.errors import NotReadyError
 from predictor.serving.model import State
 
 if TYPE_CHECKING:
@@ -20,32 +18,25 @@ if TYPE_CHECKING:
 
 
 class ModelCollector(Collector):
-    """Collects over every mapping of models that it was shown; of one name the latest counts."""
+    """Collects the metrics of the watched models; the last model of a name counts."""
 
     def __init__(self) -> None:
         self._watched: list[Mapping[str, Model]] = []
 
     def watch(self, models: Mapping[str, Model]) -> None:
-        """Collect over these, too, whatever they are at the time of a scrape."""
+        """Collect the models that this mapping holds at each scrape, too."""
         self._watched.append(models)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The figures of this moment."""
+        """The current metrics."""
         models = {name: model for each in self._watched for name, model in each.items()}
-        loaded = {name: found for name, model in models.items() if (found := _loaded(model))}
+        loaded = {name: model.loaded for name, model in models.items() if model.is_loaded}
         yield _states(models)
         queue = _family("queue_texts", "Texts that wait for a lane at this moment.")
         for name, model in models.items():
             queue.add_metric([name], model.waiting)
         yield queue
         yield from _loads(loaded)
-
-
-def _loaded(model: Model) -> LoadedModel | None:
-    try:
-        return model.loaded
-    except NotReadyError:
-        return None
 
 
 def _family(name: str, documentation: str, *labels: str) -> GaugeMetricFamily:

@@ -1,4 +1,4 @@
-"""REST and gRPC around the served models, from listening to the last answer before the end."""
+"""Runs REST and gRPC for the models, from opening the ports to the last answer."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ from predictor import process
 from predictor.drain import Ports, drain
 from predictor.grpc.service import grpc_server
 from predictor.kserve_model.app import KServeApp
-from predictor.listener import PortError, listen
+from predictor.listener import listen
 from predictor.model_metrics import MODELS
-from predictor.protocol.body_budget import BodyBudget
 from predictor.rest.app import RestApp
 from predictor.rest.http.protocol import RefusingProtocol
-from predictor.rest.pages import pages
-from predictor.serving.in_flight import InFlight
 from predictor.serving.model import Model
 from predictor.serving.repository import Repository
+from predictor.serving.server_state import ServerState
 from predictor.telemetry import metrics, tracing
 from predictor.telemetry.requests import RequestRecorder
 from storage_init.base.errors import WarmstartError
@@ -35,19 +33,20 @@ if TYPE_CHECKING:
 
     from predictor.loading.load import LoadedModel
     from predictor.loading.tokenizer_cache import TokenizerCache
+    from predictor.serving.in_flight import InFlight
     from predictor.serving.repository import Loads
     from predictor.settings import Settings
     from predictor.telemetry.startup import Start
 
 KEEP_ALIVE_SECONDS = 65
-# Requests have had their time by then; what is left is to tell their clients.
+# Time to tell the clients of requests that were cut off.
 CUT_OFF_SECONDS = 1
 
 log = logging.getLogger("predictor")
 
 
 class _HttpServer(uvicorn.Server):
-    """Stops when it is told to, by ``should_exit`` alone: signals are the whole process's."""
+    """Stops by ``should_exit`` alone; the process handles signals itself."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -57,16 +56,16 @@ class _HttpServer(uvicorn.Server):
 def serve(
     settings: Settings, loads: Loads, start: Start, tokenizers: TokenizerCache | None = None
 ) -> int:
-    """Serve until SIGTERM, or until no model could be loaded; the process's exit code.
+    """Serve until SIGTERM, or until every load has failed; returns the process's exit code.
 
-    The ports are open while the models load, so that being alive can be told from being ready.
+    The ports open before the models are loaded, so that probes can tell live from ready.
 
     Args:
         settings: the server's own.
-        loads: each model's settings, and its load, which is under way. Loads that are over are
-            taken off; what is left in the end is still running.
-        start: what the start has come to so far.
-        tokenizers: those that the models share.
+        loads: each model's settings and its load in progress. Finished loads are removed; the
+            loads that remain at the end are still running.
+        start: the phases of the start so far.
+        tokenizers: shared by the models.
 
     Raises:
         PortError: a port is taken.
@@ -85,34 +84,30 @@ async def _serve(
 ) -> int:
     models = Repository([Model(each) for each, _ in loads], settings, loads, tokenizers)
     MODELS.watch(models)
-    in_flight = InFlight()
     recorder = RequestRecorder(
         models, logs=settings.enable_latency_logging, tracer=tracing.from_environment()
     )
-    others = KServeApp(settings, models.values())
-    shown = pages(models, settings, start)
-    bodies = BodyBudget(settings.max_body_bytes, settings.max_pending_bytes)
-    metrics.PENDING_BYTES.set_function(lambda: bodies.held)
-    app = RestApp(models, others, in_flight, bodies, recorder, shown)
-    http = _http_server(app, in_flight)
+    state = ServerState(models, recorder, start)
+    metrics.PENDING_BYTES.set_function(lambda: state.bodies.held)
+    http = _http_server(RestApp(state, KServeApp(settings, models.values())), state.in_flight)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with listen(settings.http_port) as listener:
         grpc = None
         if settings.enable_grpc:
-            grpc = _grpc_server(settings.grpc_port, models, in_flight, bodies, recorder)
+            grpc = grpc_server(state, settings.grpc_port)
             await grpc.start()
         http_task = asyncio.create_task(http.serve(sockets=[listener]))
         start.mark("listening")
         code = await _until_stopped(models, loads, stop, start)
         models.stop_changes()
-        # Nobody is sent here who would have to be told to go elsewhere.
+        # A server without a ready model gets no traffic, so there are no clients to redirect.
         delay = settings.drain_seconds if any(m.ready for m in models.values()) else 0
         for served in models.values():
             served.drain()
         ports = Ports(listener, http, grpc)
-        cut_off = await drain(ports, in_flight, delay=delay, grace=settings.grace_seconds)
+        cut_off = await drain(ports, state.in_flight, delay=delay, grace=settings.grace_seconds)
         await http_task
     if cut_off:
         log.warning("%d requests were cut off (--grace_seconds)", cut_off)
@@ -161,7 +156,7 @@ async def _until_stopped(
 
 
 async def _all_loaded(models: Mapping[str, Model], loads: Loads) -> bool:
-    """Serve each model when its load is done; whether there is any."""
+    """Serve each model once it is loaded; returns whether any load succeeded."""
     mine = [(models[settings.model_name], load) for settings, load in loads]
     results = await asyncio.gather(*(_serve_when_loaded(*each, loads) for each in mine))
     return any(results)
@@ -175,25 +170,12 @@ async def _serve_when_loaded(served: Model, load: Future[LoadedModel], loads: Lo
         log.error("%s did not become ready: %s", served.name, error)
         return False
     except Exception as error:
-        # Out of memory is one of them; whoever is served already goes on being served.
+        # For example out of memory; the other models are still served.
         served.fail(f"{type(error).__name__}: {error}")
         log.exception("%s did not become ready", served.name)
         return False
     finally:
         if load.done():
-            # It would keep the model in memory when it is unloaded.
+            # The load would keep an unloaded model in memory.
             loads.remove((served.settings, load))
     return True
-
-
-def _grpc_server(
-    port: int,
-    models: Repository,
-    in_flight: InFlight,
-    bodies: BodyBudget,
-    recorder: RequestRecorder,
-) -> Any:
-    try:
-        return grpc_server(models, port, in_flight, bodies, recorder)
-    except RuntimeError as error:
-        raise PortError(f"port {port} cannot be listened on for gRPC: {error}") from error

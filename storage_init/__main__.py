@@ -7,13 +7,12 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from storage_init.base import logs
+from storage_init.base import logs, variables
 from storage_init.base.errors import WarmstartError
-from storage_init.base.variables import Settings
-from storage_init.fetch.filling import Cache
 from storage_init.fetch.initializer import initialize
+from storage_init.fetch.shared_store import SharedStore
 from storage_init.format import signing
 from storage_init.store.layout import Store
 
@@ -24,14 +23,14 @@ log = logging.getLogger("storage_init")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Fetch every pair; 0 only when all destinations are whole.
+    """Fetch every pair; return 0 only if all destinations are whole.
 
     The last log line of a failure becomes the pod's termination message.
     """
     parser = argparse.ArgumentParser(
         prog="warmstart-fetch",
         description="Bring models to where a predictor reads them, verified.",
-        epilog="WARMSTART_STORE names a store that pods share: the first fills it, the others hit.",
+        epilog="WARMSTART_STORE names a store that pods share: one fills it, the others read it.",
     )
     parser.add_argument(
         "pairs",
@@ -43,22 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(pairs) % 2:
         parser.error(f"sources and destinations come in pairs, but {pairs[-1]} has no partner")
     logs.configure()
-    # As PID 1 we would not hear SIGTERM otherwise; this way the half-done is cleaned up.
+    # PID 1 ignores SIGTERM by default; as an interrupt it lets the process clean up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        settings = Settings.from_environment()
-        logs.configure(settings.log_format)
+        logs.configure(cast("logs.LogFormat", variables.LOG_FORMAT.read()))
+        shared = _shared_store()
         signing.check_keys()
-        cache = None
-        if settings.store:
-            cache = Cache(
-                Store(settings.store),
-                stale_seconds=settings.lease_seconds,
-                falls_back=settings.falls_back,
-                recheck_seconds=settings.recheck_seconds,
-            )
         for uri, destination in zip(pairs[::2], pairs[1::2], strict=True):
-            initialize(uri, Path(destination), cache)
+            initialize(uri, Path(destination), shared)
     except WarmstartError as error:
         log.error("%s", error)
         return 1
@@ -66,6 +57,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.error("stopped before all destinations were whole")
         return 130
     return 0
+
+
+def _shared_store() -> SharedStore | None:
+    # All are read, so that a wrong value is reported even if no store is named.
+    root, stale = variables.STORE.read(), variables.LEASE_SECONDS.read()
+    recheck, unreachable = variables.RECHECK_SECONDS.read(), variables.UNREACHABLE.read()
+    if root is None:
+        return None
+    return SharedStore(
+        Store(root),
+        stale_seconds=stale,
+        falls_back=unreachable == "fallback",
+        recheck_seconds=recheck,
+    )
 
 
 if __name__ == "__main__":

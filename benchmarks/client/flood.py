@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 REFUSED = 503
 # In the answer of a server that let a request in and could not answer it in time.
-LATE = b"time was over"
+LATE = b"deadline passed"
 SHOWN_BYTES = 200
 TICK_SECONDS = 0.002
 PATIENCE_SECONDS = 10

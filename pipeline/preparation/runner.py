@@ -23,6 +23,7 @@ from pipeline.workspace.records import STEPS, Step
 from pipeline.workspace.workspace import Workspace
 from storage_init import sources
 from storage_init.base.progress_lines import DONE
+from storage_init.base.variables import SIGN_KEY
 from storage_init.format import signing
 from storage_init.format.package import SIGNATURE_FILE, check_name
 
@@ -100,7 +101,7 @@ def find_prepared(
     hit = store.find(name, recipe.key(source))
     if hit is not None:
         note = "already prepared from this source and recipe"
-        if signing.sign_key() and not (hit / SIGNATURE_FILE).is_file():
+        if SIGN_KEY.read() and not (hit / SIGNATURE_FILE).is_file():
             note += f", but unsigned: python -m storage_init.store sign {store.root} {name}"
         display.show(f"{DONE} {note}")
     return hit

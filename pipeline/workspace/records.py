@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from storage_init.base.files import fsync
-from storage_init.format.verify import list_files
+from storage_init.base.files import fsync, list_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,5 +1,4 @@
 """The V2 protocol over gRPC: the inference service, its codec, health and reflection.
 
-It imports serving and the rooms below it, never rest: what both transports share is in protocol
-and serving.
+It imports serving and the rooms below it, never rest; protocol and serving hold the shared code.
 """

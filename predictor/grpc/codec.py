@@ -1,4 +1,4 @@
-"""V2 over gRPC: protobuf messages to requests, answers to messages.
+"""Decodes and encodes V2 over gRPC.
 
 Source: Open Inference Protocol, ``open_inference_grpc.proto``.
 """
@@ -22,30 +22,27 @@ if TYPE_CHECKING:
 
 
 def decode(message: Any) -> Request:
-    """A ``ModelInferRequest``, its data typed or raw.
+    """The request in a ``ModelInferRequest`` with typed or raw contents.
 
     Raises:
-        InvalidRequestError: its data is not of the form the protocol asks for.
+        InvalidRequestError: the contents do not follow the protocol.
     """
     raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):
         raise InvalidRequestError(
-            f"{len(message.inputs)} inputs, but {len(raw)} raw_input_contents: there must be one "
-            "for each input, or none"
+            f"{len(message.inputs)} inputs, but {len(raw)} raw_input_contents: send one for each "
+            "input, or none"
         )
-    inputs = [
-        _input(each, raw[index] if raw else None) for index, each in enumerate(message.inputs)
-    ]
+    contents = raw or [None] * len(message.inputs)
+    inputs = [_input(*pair) for pair in zip(message.inputs, contents, strict=True)]
     parameters = Parameters.parse({name: _value(p) for name, p in message.parameters.items()})
     return Request(inputs, parameters, [output.name for output in message.outputs], message.id)
 
 
 def encode(answer: Answer, *, raw: bool) -> Any:
-    """A ``ModelInferResponse``; ``raw`` as the request was: the protocol mixes neither."""
+    """A ``ModelInferResponse`` with raw contents if the request had them, else with typed ones."""
     message = pb2.ModelInferResponse(
-        model_name=answer.model_name,
-        model_version=answer.model_version,
-        id=answer.id,
+        model_name=answer.model_name, model_version=answer.model_version, id=answer.id
     )
     for name, array in answer.outputs.items():
         output = message.outputs.add(name=name, datatype=datatype_of(array), shape=array.shape)
@@ -65,16 +62,12 @@ def _input(each: Any, raw: bytes | None) -> InputTensor:
         raise InvalidRequestError(f"input {each.name} has contents beside raw_input_contents")
     shape = list(each.shape)
     values: Sequence[str] | NDArray[Any] | None = None
-    if each.datatype == "BYTES":
-        if raw is None:
-            values = [raw_tensors.text(v, each.name) for v in each.contents.bytes_contents]
-        else:
-            values = raw_tensors.strings(raw, each.name, shape)
+    if raw is not None:
+        values = raw_tensors.values(raw, each.name, each.datatype, shape)
+    elif each.datatype == "BYTES":
+        values = [raw_tensors.text(value, each.name) for value in each.contents.bytes_contents]
     elif each.datatype == "INT64":
-        if raw is None:
-            values = np.array(each.contents.int64_contents, dtype=np.int64)
-        else:
-            values = raw_tensors.integers(raw, each.name, shape)
+        values = np.array(each.contents.int64_contents, dtype=np.int64)
     return InputTensor(each.name, each.datatype, shape, values)
 
 

@@ -1,6 +1,6 @@
-"""``grpc.health.v1``: the models' states as gRPC clients, load balancers and kubelets ask for them.
+"""``grpc.health.v1``: the models' states for gRPC clients, load balancers and kubelets.
 
-Services are "" and the inference service, for all models together, and each model by its name.
+The services "" and the inference service stand for all models; each model is a service, too.
 Source: gRPC's "Health Checking Protocol", doc/health-checking.md.
 """
 
@@ -18,14 +18,14 @@ from predictor.serving.model import State
 if TYPE_CHECKING:
     from predictor.serving.repository import Repository
 
-# How soon those who watch hear of a change; looking costs a microsecond.
+# The delay of a watch; each check costs a microsecond.
 POLL_SECONDS = 0.1
 
 _STATUS = health_pb2.HealthCheckResponse
 
 
 class HealthService(health_pb2_grpc.HealthServicer):
-    """Answers from the state that ``models`` have at that moment."""
+    """Answers from the current state of ``models``."""
 
     def __init__(self, models: Repository) -> None:
         self._models = models
@@ -40,14 +40,14 @@ class HealthService(health_pb2_grpc.HealthServicer):
     async def Watch(self, request: Any, _: Any) -> Any:  # noqa: N802
         told = None
         while True:
-            # Asked first: the last word is the status that the end begins with.
+            # Read first, so that the last message reports the status of the drain.
             ending = self._ending
             status = self._status(request.service)
             if status != told:
                 yield _STATUS(status=status)
                 told = status
             if ending:
-                # A watch that went on would hold up the server's end.
+                # An open watch would delay the end of the server.
                 return
             await asyncio.sleep(POLL_SECONDS)
 

@@ -1,8 +1,8 @@
-"""KServe's protobuf and gRPC modules, without what ``import kserve`` brings along.
+"""KServe's protobuf and gRPC modules, imported without ``kserve`` itself.
 
-The package's initialiser imports a Kubernetes client and the models of every custom resource,
-most of a second for nothing a predictor needs. The two generated modules import none of it, so
-while they are imported a bare package stands in for the real one.
+The initialiser of ``kserve`` imports a Kubernetes client and the models of every custom resource,
+which takes most of a second and which a predictor does not need. The two generated modules need
+none of it, so they are imported with an empty package in its place.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _bare_package() -> Iterator[None]:
     try:
         yield
     finally:
-        # A later import of kserve makes its packages anew and finds the two modules in them.
+        # A later import of kserve makes its packages again and finds the two modules loaded.
         for name in _ABOVE:
             sys.modules.pop(name, None)
 

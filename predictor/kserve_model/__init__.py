@@ -1,4 +1,4 @@
-"""The served model as KServe knows models: PreparedModel, its codec, KServe's own application.
+"""A model for KServe's own server: PreparedModel, its codec, and KServe's application.
 
-The only room that imports kserve's server; nothing but the server imports this room.
+Only this room imports KServe's server, and only the server imports this room.
 """

@@ -1,4 +1,4 @@
-"""KServe's own application behind ours, imported when the first request needs it."""
+"""KServe's own application, imported when the first request needs it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from storage_init.base.logs import timed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from predictor.rest.app import ASGIApp, Receive, Scope, Send
+    from predictor.rest.http.request import ASGIApp, Receive, Scope, Send
     from predictor.serving.model import Model
     from predictor.settings import Settings
 
-# These write up to four lines a request.
+# These loggers write up to four lines per request.
 REQUEST_LOGGERS = ("kserve", "kserve.trace", "uvicorn.access")
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def _command_line() -> Iterator[None]:
-    """KServe parses ``sys.argv`` when it is imported, but knows none of our variables."""
+    """Hide our flags: KServe parses ``sys.argv`` when it is imported."""
     given = sys.argv
     sys.argv = given[:1]
     try:
@@ -36,7 +36,7 @@ def _command_line() -> Iterator[None]:
 
 
 class KServeApp:
-    """What only ``kserve.ModelServer`` answers, over the same served models."""
+    """Answers the requests that only ``kserve.ModelServer`` supports, with the same models."""
 
     def __init__(self, settings: Settings, models: Iterable[Model]) -> None:
         self._settings = settings
@@ -56,7 +56,7 @@ class KServeApp:
             if not self._settings.enable_latency_logging:
                 for logger in REQUEST_LOGGERS:
                     logging.getLogger(logger).setLevel(logging.WARNING)
-            # KServe's V1 routes use it; nobody who reads our log can change that.
+            # KServe's V1 routes cause this warning, which our users cannot fix.
             warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")
             with _command_line():
                 from kserve import ModelServer

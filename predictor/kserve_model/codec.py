@@ -1,4 +1,4 @@
-"""KServe's own request and response objects to ours and back, for :class:`PreparedModel`."""
+"""Converts KServe's request and response objects, for :class:`PreparedModel`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def decode(request: InferRequest) -> Request:
-    """A request that KServe has parsed; what it lets through unchecked is refused here.
+    """The request in KServe's object, with the checks that KServe leaves out.
 
     Raises:
         InvalidRequestError: says which input is wrong and what was expected.
@@ -58,7 +58,7 @@ def _output(request: InferRequest, name: str, array: NDArray[Any]) -> InferOutpu
     if not request.from_grpc:
         output.data = array
     elif request.use_binary_outputs:
-        # Raw contents, as the request's were; KServe's own conversion fails on arrays.
+        # Raw contents, as in the request; KServe's own conversion fails on arrays.
         output.set_data_from_numpy(array, binary_data=True)
         output.parameters = None
     else:

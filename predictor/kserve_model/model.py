@@ -1,4 +1,4 @@
-"""PreparedModel: the served model as KServe's ModelServer knows models."""
+"""PreparedModel: a model for KServe's ModelServer."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ if TYPE_CHECKING:
 class PreparedModel(kserve.Model):
     """Serves one prepared model; ready only after every check of ``load``.
 
-    ``python -m predictor`` answers V2 and V1 inference by itself and uses this for KServe's other
-    routes; with ``kserve.ModelServer().start([model])`` it serves in a server of one's own.
+    ``python -m predictor`` answers inference itself and uses this class for KServe's other routes.
+    ``kserve.ModelServer().start([model])`` serves it in your own server.
     """
 
     def __init__(self, settings: Settings, served: Model | None = None) -> None:
         super().__init__(settings.model_name)
-        self._served = served or _of_ones_own(settings)
+        self._served = served or _own_model(settings)
         self.ready = self._served.ready
 
     def load(self) -> bool:
         """Load, verify, self-test and warm up.
 
         Raises:
-            WarmstartError: names the check that failed; the model is not ready then.
+            WarmstartError: names the check that failed; the model is not ready.
         """
         self._served.load()
         self.ready = True
         return True
 
     def start(self) -> None:
-        """KServe's own would call any model ready."""
+        """Replaces KServe's method, which makes any model ready."""
 
     async def healthy(self) -> bool:
         return self._served.ready
 
     def get_input_types(self) -> list[dict[str, Any]]:
-        """Texts first; the tensors are the other way to ask."""
+        """V2 metadata of the texts, then of the tensors that a request may send instead."""
         with _kserve_errors():
             return self._served.current.input_types()
 
     def get_output_types(self) -> list[dict[str, Any]]:
-        """What texts are answered with, then what tensors are."""
+        """V2 metadata of the outputs for texts, then of the outputs for tensors."""
         with _kserve_errors():
             return self._served.current.output_types()
 
@@ -78,13 +78,13 @@ class PreparedModel(kserve.Model):
             return kserve_codec.encode(payload, answer)
 
     def stop(self) -> None:
-        """Answer what is queued, then let go of the lanes."""
+        """Answer the queued requests, then end the lanes."""
         super().stop()
         self._served.stop()
 
 
-def _of_ones_own(settings: Settings) -> Model:
-    """For a server of one's own, whose metrics are its models', too."""
+def _own_model(settings: Settings) -> Model:
+    """A model for your own server, which also exports the model's metrics."""
     served = Model(settings)
     MODELS.watch(WeakValueDictionary({served.name: served}))
     return served
@@ -92,7 +92,7 @@ def _of_ones_own(settings: Settings) -> Model:
 
 @contextmanager
 def _kserve_errors() -> Iterator[None]:
-    """Ours as the ones that KServe's routes know."""
+    """Raise the errors that KServe's routes know instead of ours."""
     try:
         yield
     except InvalidRequestError as error:

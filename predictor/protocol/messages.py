@@ -29,6 +29,11 @@ class TextInputs:
     both: bool = False
     one_for_all: bool = False
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the inputs."""
+        return [name for name in (self.first, self.second) if name]
+
 
 @dataclass(frozen=True)
 class InputTensor:

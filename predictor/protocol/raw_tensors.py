@@ -52,6 +52,19 @@ def integers(raw: bytes | memoryview, name: str, shape: Sequence[int]) -> NDArra
     return np.frombuffer(raw, dtype="<i8")
 
 
+def values(
+    raw: bytes | memoryview, name: str, datatype: str, shape: Sequence[int]
+) -> list[str] | NDArray[np.int64] | None:
+    """The values of a raw tensor; None for a datatype that no model takes.
+
+    Raises:
+        InvalidRequestError: as :func:`strings` and :func:`integers`.
+    """
+    if datatype == "BYTES":
+        return strings(raw, name, shape)
+    return integers(raw, name, shape) if datatype == "INT64" else None
+
+
 def pack(array: NDArray[Any]) -> bytes:
     """The raw form of an output."""
     if array.dtype == object:

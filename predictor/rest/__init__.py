@@ -1,4 +1,4 @@
-"""The REST interface: one ASGI application, its routes, status pages and load shedding.
+"""The REST interface: the ASGI application, the table of routes, load shedding and status pages.
 
-It imports serving and the rooms below it, never grpc. Only kserve_model and the server are above.
+It imports serving and the rooms below it, never grpc. Only kserve_model and the server import it.
 """

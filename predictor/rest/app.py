@@ -1,8 +1,7 @@
-"""The REST interface as a bare ASGI application: routes, refusals, the end. CloudEvents are
-KServe's.
+"""The REST interface as an ASGI application; CloudEvents go to KServe's own application.
 
-KServe's own routes cost half a millisecond of Python a request and most of a start; these cost a
-tenth.
+KServe's routes cost half a millisecond of Python per request and most of a start. These routes
+cost a tenth of that.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from predictor.errors import (
@@ -20,110 +18,70 @@ from predictor.errors import (
     UnknownPathError,
     WrongMethodError,
 )
-from predictor.protocol.body_budget import BodyBudget
 from predictor.rest.http.request import Client
-from predictor.rest.inference.openai import openai_routes, refused_at
-from predictor.rest.inference.rerank import rerank_routes
-from predictor.rest.inference.v2 import MODEL_V1, ModelRoutes
+from predictor.rest.inference import v2
+from predictor.rest.inference.openai import refusal_at
 from predictor.rest.overload import Shedding
-from predictor.rest.repository import repository_routes
-from predictor.rest.server_info import server_routes
-from predictor.serving.in_flight import InFlight
-from predictor.settings import Settings
-from predictor.telemetry.requests import RequestRecorder
+from predictor.rest.router import Router
+from predictor.rest.routes import routes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
-    from predictor.rest.http.request import Headers
-    from predictor.rest.http.response import Reply, Routes
-    from predictor.rest.pages import Pages
-    from predictor.serving.repository import Repository
-
-    Scope = Mapping[str, Any]
-    Receive = Callable[[], Awaitable[dict[str, Any]]]
-    Send = Callable[[dict[str, Any]], Awaitable[None]]
-    ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-# Routes are kept for so many paths: a server has few, but clients may invent others.
-KNOWN_PATHS = 256
+    from predictor.rest.http.request import ASGIApp, Headers, Receive, Scope, Send
+    from predictor.rest.http.response import Reply
+    from predictor.serving.server_state import ServerState
 
 log = logging.getLogger(__name__)
 
 
 class RestApp:
-    """Answers for ``models`` by name.
+    """Answers REST requests for the models of a server.
 
     Args:
-        models: what is served.
-        others: the application that has all other routes.
-        in_flight: notes what is under way; says when connections are to be closed.
-        bodies: how many bytes of bodies there may be.
-        recorder: where inference requests begin and end.
-        pages: further ones by their path.
+        state: the server.
+        others: the application that answers CloudEvents.
 
-    ``shedding`` is for a server that would rather not make a task for a request that is refused.
+    ``shedding`` refuses requests before the HTTP server makes a task for them.
     """
 
-    def __init__(
-        self,
-        models: Repository,
-        others: ASGIApp,
-        in_flight: InFlight | None = None,
-        bodies: BodyBudget | None = None,
-        recorder: RequestRecorder | None = None,
-        pages: Pages | None = None,
-    ) -> None:
+    def __init__(self, state: ServerState, others: ASGIApp) -> None:
+        self._state = state
         self._others = others
-        self._in_flight = in_flight or InFlight()
-        self._bodies = bodies or BodyBudget(Settings.max_body_bytes, Settings.max_pending_bytes)
-        recorder = recorder or RequestRecorder(models)
-        self.shedding = Shedding(models, recorder, self._in_flight)
-        self._finders: list[Callable[[str], Routes | None]] = [
-            ModelRoutes(models, recorder).find,
-            partial(openai_routes, models, recorder),
-            partial(rerank_routes, models, recorder),
-            partial(repository_routes, models),
-            server_routes(models, pages or {}).get,
-        ]
-        self._routes: Callable[[str], Routes] = lru_cache(KNOWN_PATHS)(self._found)
+        self._router = Router(routes(docs=state.settings.enable_docs_url))
+        self.shedding = Shedding(state, self._router)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._others(scope, receive, send)
             return
-        in_flight = self._in_flight
+        in_flight = self._state.in_flight
         in_flight.begin()
         try:
             await self._answer(scope, receive, _closing(send) if in_flight.draining else send)
         finally:
             in_flight.end()
 
-    def _found(self, path: str) -> Routes:
-        return next((routes for find in self._finders if (routes := find(path))), {})
-
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        client = Client(scope, receive, self._bodies)
+        client = Client(scope, receive, self._state.bodies)
         try:
-            if _is_cloud_event(scope, client.headers):
+            if self._is_cloud_event(scope, client.headers):
                 body = await client.body()
-                await self._others(scope, _again(body, receive), send)
+                await self._others(scope, _replay(body, receive), send)
                 return
             reply = await self._reply(scope, client)
         except RequestError as error:
-            reply = refused_at(scope["path"], error)
+            reply = refusal_at(scope["path"], error)
         except ClientGoneError:
             return
         except asyncio.CancelledError:
             if client.gone:
                 return
-            if not self._in_flight.rejecting:
+            if not self._state.in_flight.rejecting:
                 raise
-            # Past the time that the server gives requests to end.
-            reply = refused_at(scope["path"], StoppingError())
+            # The server cancels requests that did not end within its grace period.
+            reply = refusal_at(scope["path"], StoppingError())
         except Exception as error:
             log.exception("%s failed", scope["path"])
-            reply = refused_at(scope["path"], RequestError(f"the request failed: {error}"))
+            reply = refusal_at(scope["path"], RequestError(f"the request failed: {error}"))
         finally:
             client.close()
         await send(
@@ -137,41 +95,40 @@ class RestApp:
 
     async def _reply(self, scope: Scope, client: Client) -> Reply:
         path, method = scope["path"], scope["method"]
-        routes = self._routes(path)
-        # The server sends what a GET would be answered with, without its body.
-        route = routes.get("GET" if method == "HEAD" else method)
-        if route is not None:
-            return await route(client)
-        if not routes:
+        match = self._router.find(path)
+        if match is None:
             raise UnknownPathError(path)
-        allowed = ", ".join("GET, HEAD" if each == "GET" else each for each in routes)
-        reply = refused_at(path, WrongMethodError(f"{path} takes {allowed}, not {method}"))
-        return replace(reply, headers=[*reply.headers, (b"allow", allowed.encode())])
+        route, fields = match
+        # The HTTP server leaves out the body of the answer to a HEAD request.
+        if route.method == ("GET" if method == "HEAD" else method):
+            return await route.handler(self._state, client, **fields)
+        error = WrongMethodError(f"{path} takes {route.allowed}, not {method}")
+        reply = refusal_at(path, error)
+        return replace(reply, headers=[*reply.headers, (b"allow", route.allowed.encode())])
+
+    def _is_cloud_event(self, scope: Scope, headers: Headers) -> bool:
+        """Whether a request is a CloudEvent, in either of its HTTP forms."""
+        if scope["method"] != "POST" or not (
+            b"ce-specversion" in headers
+            or headers.get(b"content-type", b"").startswith(b"application/cloudevents")
+        ):
+            return False
+        match = self._router.find(scope["path"])
+        return match is not None and match.route.handler in (v2.predict, v2.explain)
 
 
-def _is_cloud_event(scope: Scope, headers: Headers) -> bool:
-    """A call in either of its HTTP forms, which KServe's application reads and answers."""
-    if not (
-        b"ce-specversion" in headers
-        or headers.get(b"content-type", b"").startswith(b"application/cloudevents")
-    ):
-        return False
-    match = MODEL_V1.fullmatch(scope["path"])
-    return match is not None and bool(match["verb"]) and scope["method"] == "POST"
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that gives a body that was read before, and then what follows it."""
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
+    async def replay() -> dict[str, Any]:
+        return next(messages, None) or await receive()
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """What gives a body that was read already, and then what comes behind it."""
-    given = iter([{"type": "http.request", "body": body, "more_body": False}])
-
-    async def give() -> dict[str, Any]:
-        return next(given, None) or await receive()
-
-    return give
+    return replay
 
 
 def _closing(send: Send) -> Send:
-    """Have the client open a new connection for its next request, to another server."""
+    """A ``send`` that asks the client to connect anew, to another server, for its next request."""
 
     async def close(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":

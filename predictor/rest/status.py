@@ -1,11 +1,10 @@
-"""``GET /status``: what is served and why, for people and for their tools."""
+"""``GET /status``: what the server serves and why, for people and tools."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from predictor.errors import NotReadyError
 from predictor.loading.variants import why_not
 from predictor.protocol.metadata import server_metadata
 from storage_init.format.package import digest_of, name_of
@@ -20,25 +19,16 @@ if TYPE_CHECKING:
     from predictor.telemetry.startup import Start
     from storage_init.format.package import Package
 
-# Settings that bound what a server does; all others that begin like this are limits, too.
+# Limits beside the settings that begin with "max_".
 LIMITS = ("lanes", "threads", "drain_seconds", "grace_seconds")
 
 
 def status(models: Mapping[str, Model], settings: Settings, start: Start) -> dict[str, Any]:
-    """The whole server as JSON takes it.
-
-    Args:
-        models: by name.
-        settings: the server's own.
-        start: when the phases of its start were over.
-    """
+    """The status of the server and of its models, as JSON values."""
     about = server_metadata()
     return {
         "server": {"name": about["name"], "version": about["version"]},
-        "checks": {
-            "verify": settings.verify,
-            "signature": settings.verify_key is not None,
-        },
+        "checks": {"verify": settings.verify, "signature": settings.verify_key is not None},
         "start_seconds": {name: round(s, 4) for name, s in start.seconds.items()},
         "limits": _limits(settings),
         "models": [_model(model) for model in models.values()],
@@ -51,19 +41,20 @@ def _limits(settings: Settings) -> dict[str, Any]:
 
 
 def _model(model: Model) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    shown: dict[str, Any] = {
         "name": model.name,
         "state": model.state.value,
         "ready": model.ready,
         "reason": model.reason,
     }
-    try:
-        loaded = model.loaded
-    except NotReadyError:
-        return {**told, "folder": str(model.settings.model_dir)}
-    told |= _loaded(loaded)
+    if not model.is_loaded:
+        return {**shown, "folder": str(model.settings.model_dir)}
+    loaded = model.loaded
+    shown |= _loaded(loaded)
     package, choice = loaded.package, loaded.choice
-    return told if package is None or choice is None else told | _prepared(loaded, package, choice)
+    return (
+        shown if package is None or choice is None else shown | _prepared(loaded, package, choice)
+    )
 
 
 def _loaded(loaded: LoadedModel) -> dict[str, Any]:

@@ -55,6 +55,11 @@ class Model:
         return self.state is State.READY
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether there is a version that answers."""
+        return self._current is not None
+
+    @property
     def crowded(self) -> bool:
         """Whether texts wait for a lane."""
         return self.waiting > 0

@@ -68,7 +68,7 @@ class Repository(Mapping[str, Model]):
         tokenizers: TokenizerCache | None = None,
     ) -> None:
         self._models = {model.name: model for model in models}
-        self._settings = settings
+        self.settings = settings
         self._loads: Loads = [] if loads is None else loads
         self._tokenizers = tokenizers or TokenizerCache()
         self._changing = {name: asyncio.Lock() for name in self._models}
@@ -84,6 +84,19 @@ class Repository(Mapping[str, Model]):
 
     def __len__(self) -> int:
         return len(self._models)
+
+    def find(self, name: str, version: str | None = None) -> Model:
+        """The model of that name; ``version``, if given, must be the loaded one.
+
+        Raises:
+            UnknownModelError: the server does not have the model, or serves another version.
+        """
+        model = self._models.get(name)
+        if model is None:
+            raise UnknownModelError(name)
+        if version and model.is_loaded and version != model.loaded.version:
+            raise UnknownModelError(name, version)
+        return model
 
     @property
     def ready(self) -> bool:
@@ -129,9 +142,7 @@ class Repository(Mapping[str, Model]):
             ChangeRefusedError: the model is being loaded.
             StoppingError: the server is stopping.
         """
-        if name not in self._models:
-            raise UnknownModelError(name)
-        await self._change(self._unload(self._models[name]))
+        await self._change(self._unload(self.find(name)))
 
     async def _change(self, change: Coroutine[Any, Any, None]) -> None:
         """Make a change and finish it even if its client disconnects."""
@@ -195,10 +206,10 @@ class Repository(Mapping[str, Model]):
         return model
 
     def _discovered(self) -> dict[str, Settings]:
-        if self._settings.models_dir is None:
+        if self.settings.models_dir is None:
             return {}
         try:
-            return {each.model_name: each for each in discover(self._settings)}
+            return {each.model_name: each for each in discover(self.settings)}
         except UnsupportedModelError:
             return {}
 
@@ -214,7 +225,7 @@ def _refused(model: Model, error: Exception) -> ChangeRefusedError:
     known = isinstance(error, WarmstartError)
     reason = str(error) if known else f"{type(error).__name__}: {error}"
     model.fail(reason)
-    goes_on = f"; version {model.loaded.version} goes on being served" if model.ready else ""
+    goes_on = f"; version {model.loaded.version} is still served" if model.ready else ""
     message = f"{model.name} was not loaded: {reason}{goes_on}"
     log.error("%s", message, exc_info=None if known else error)
     return ChangeRefusedError(message)

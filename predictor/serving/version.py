@@ -135,8 +135,7 @@ class ModelVersion:
     def input_types(self) -> list[dict[str, Any]]:
         """V2 metadata of the texts that a request may bring, then of the tensors."""
         engine = self.loaded.engine
-        names = engine.task.inputs
-        texts = [name for name in (names.first, names.second) if name]
+        texts = engine.task.inputs.names
         return [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in texts] + [
             {"name": name, "datatype": "INT64", "shape": [-1, -1]} for name in engine.inputs
         ]

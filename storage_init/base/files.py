@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @dataclass
@@ -34,16 +35,15 @@ class Usage:
 def measure(folder: Path, usage: Usage | None = None) -> Usage:
     """Add the files below a folder to ``usage`` or a new one; files that vanish do not count."""
     usage = Usage() if usage is None else usage
-    for info in _stat_all(folder):
-        if not stat.S_ISDIR(info.st_mode):
-            usage.add(info)
+    for info in file_stats(folder):
+        usage.add(info)
     return usage
 
 
 def freed(folder: Path) -> int:
     """Return the bytes of disk that deleting a folder frees; hard-linked files free none."""
     usage = Usage()
-    for info in _stat_all(folder):
+    for info in _stats(folder):
         if info.st_nlink == 1:
             usage.add(info)
     return usage.disk_bytes
@@ -55,25 +55,52 @@ def last_change(path: Path) -> float:
         newest = path.lstat().st_mtime
     except OSError:
         return 0.0
-    return max([newest, *(info.st_mtime for info in _stat_all(path))])
+    return max([newest, *(info.st_mtime for info in _stats(path))])
+
+
+def list_files(folder: Path) -> set[str]:
+    """Return the relative paths of all files below a folder, without following links to folders."""
+    return {
+        Path(entry.path).relative_to(folder).as_posix()
+        for entry in entries(folder)
+        if not entry.is_dir(follow_symlinks=False)
+    }
+
+
+def file_stats(folder: Path) -> Iterator[os.stat_result]:
+    """Yield the ``lstat`` of every file and link below a folder; skip files that vanish."""
+    return (info for info in _stats(folder) if not stat.S_ISDIR(info.st_mode))
 
 
 def entries(folder: Path | str) -> Iterator[os.DirEntry[str]]:
     """Yield everything below a folder; skip entries that vanish and do not follow links."""
-    try:
-        found = list(os.scandir(folder))
-    except OSError:
-        return
-    for entry in found:
+    for entry in children(folder):
         yield entry
         if entry.is_dir(follow_symlinks=False):
             yield from entries(entry.path)
 
 
-def _stat_all(folder: Path) -> Iterator[os.stat_result]:
+def children(folder: Path | str) -> list[os.DirEntry[str]]:
+    """Return the entries of a folder, sorted by name; none if it cannot be read."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def _stats(folder: Path) -> Iterator[os.stat_result]:
     for entry in entries(folder):
         with suppress(OSError):
             yield entry.stat(follow_symlinks=False)
+
+
+def remove(path: Path) -> None:
+    """Delete a file, a link or a folder; leave what cannot be deleted."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def leads_by_name(path: Path) -> bool:

@@ -37,7 +37,9 @@ def parse_age(text: str) -> float:
     """
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhdw])", text)
     if found is None:
-        raise ValueError(f"{text!r} is no age: a number and one of s, m, h, d, w, such as 1d")
+        raise ValueError(
+            f"{text!r} is not an age: write a number and one of s, m, h, d, w, such as 1d"
+        )
     return float(found[1]) * SECONDS[found[2]]
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from storage_init.base.errors import NoSpaceError, SourceError
+from storage_init.base.files import file_stats
+from storage_init.base.sizes import size
 from storage_init.base.variables import MAX_MODEL_BYTES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_FILES = 10_000
 
@@ -30,8 +34,8 @@ def check_size(total: int, where: str) -> None:
     """
     if total > (limit := MAX_MODEL_BYTES.read()):
         raise SourceError(
-            f"{where} is larger ({human(total)}) than the limit of {human(limit)}: "
-            f"raise {MAX_MODEL_BYTES.name} if it is to be trusted"
+            f"{where} is larger ({size(total)}) than the limit of {size(limit)}: "
+            f"raise {MAX_MODEL_BYTES.name} if you trust the source"
         )
 
 
@@ -44,30 +48,11 @@ def check_free(missing: int, folder: Path, where: str) -> None:
     free = shutil.disk_usage(folder).free
     if missing > free:
         raise NoSpaceError(
-            f"{where} needs {human(missing)} more, but {folder} has only {human(free)} free: "
+            f"{where} needs {size(missing)} more, but {folder} has only {size(free)} free: "
             "make room or use a larger volume"
         )
 
 
 def used_bytes(folder: Path) -> int:
     """Return the bytes that the files below a folder occupy; holes in sparse files do not count."""
-    total = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            try:
-                found = (Path(root) / name).lstat()
-            except FileNotFoundError:  # renamed just now
-                continue
-            total += min(found.st_size, found.st_blocks * 512)
-    return total
-
-
-def human(count: int) -> str:
-    """Format a number of bytes, exact below a thousand: ``12 bytes``, ``3.4 MB``."""
-    if count < 1000:
-        return f"{count} bytes"
-    value, units = count / 1000, iter(("kB", "MB", "GB", "TB"))
-    unit = next(units)
-    while value >= 1000 and unit != "TB":
-        value, unit = value / 1000, next(units)
-    return f"{value:.1f} {unit}"
+    return sum(min(info.st_size, info.st_blocks * 512) for info in file_stats(folder))

@@ -11,14 +11,12 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from storage_init.base.errors import WarmstartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from storage_init.base.logs import LogFormat
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -122,13 +120,13 @@ class Variable(Generic[T]):
     meaning: str
 
     def read(self, environ: Mapping[str, str] = os.environ) -> T:
-        """Return the variable's value, or the default if it is unset or empty.
+        """Return the variable's value, or the default if it is unset or, except a key, empty.
 
         Raises:
             SettingError: the value is not allowed; the message names the variable and its kind.
         """
-        text = environ.get(self.name)
-        if not text:
+        text = environ.get(self.name, "")
+        if not text and (self.name not in environ or self.kind is not KEY_FILE):
             return self.default
         try:
             return self.kind(text)
@@ -218,29 +216,3 @@ ALL: tuple[Variable[Any], ...] = (
     *(STORE, SIGN_KEY, VERIFY_KEY, LEASE_SECONDS, UNREACHABLE, RECHECK_SECONDS, RETRIES),
     *(MAX_MODEL_BYTES, ALLOW_PICKLES, ALLOW_HTTP, PVC_DIR, LOG_FORMAT),
 )
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the storage initializer uses a store and writes its logs."""
-
-    store: Path | None = STORE.default
-    lease_seconds: float = LEASE_SECONDS.default
-    falls_back: bool = True
-    recheck_seconds: float = RECHECK_SECONDS.default
-    log_format: LogFormat = "text"
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read the settings from environment variables.
-
-        Raises:
-            SettingError: a value is not allowed; the message names the variable and its kind.
-        """
-        return cls(
-            store=STORE.read(environ),
-            lease_seconds=LEASE_SECONDS.read(environ),
-            falls_back=UNREACHABLE.read(environ) == "fallback",
-            recheck_seconds=RECHECK_SECONDS.read(environ),
-            log_format=cast("LogFormat", LOG_FORMAT.read(environ)),
-        )

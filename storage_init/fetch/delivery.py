@@ -1,4 +1,4 @@
-"""From a version of the store to a destination, in two halves: all the work, then showing it."""
+"""Deliver a version of the store to a destination in two steps: stage its files, show them."""
 
 from __future__ import annotations
 
@@ -26,28 +26,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Delivery:
-    """A verified version in ``incoming``, or one that the destination has had all along."""
+    """A verified version in ``incoming``, or one that the destination already has."""
 
     version: Path
     incoming: Path
     destination: Path
 
     def finish(self) -> None:
-        """Show it to readers."""
+        """Show the version to readers."""
         if self.incoming.exists():
             place(self.incoming, self.destination)
         else:
-            (self.destination / PLACING).unlink(missing_ok=True)  # killed when all but done
+            (self.destination / PLACING).unlink(
+                missing_ok=True
+            )  # an earlier run was killed just before its end
             event(log, "already there and whole", version=self.version.name)
 
 
 def stage(version: Path, incoming: Path, destination: Path, *, verified: bool = False) -> Delivery:
-    """Link a version's files to ``incoming`` and verify them there, where they will be read.
+    """Link a version's files to ``incoming`` and verify them there, where readers will read them.
 
-    ``verified``: this process has just verified the version; hard links are the same files.
+    ``verified``: this process has just verified the version, so its hard links need no check.
 
     Raises:
-        WarmstartError: they are not what they should be, not signed as asked, or do not fit.
+        WarmstartError: the files are damaged, lack the required signature or do not fit.
         OSError: the version is gone, or the destination cannot be written.
     """
     delivery = Delivery(version, incoming, destination)
@@ -66,7 +68,7 @@ def stage(version: Path, incoming: Path, destination: Path, *, verified: bool = 
 
 
 def verify_logged(folder: Path) -> None:
-    """``verify`` and who signed it, with a line in the log."""
+    """Verify a folder's files and signature, and log it."""
     with timed(log, "verified") as fields:
         package = verify(folder)
         signing.admit(folder, package=package)
@@ -75,18 +77,18 @@ def verify_logged(folder: Path) -> None:
 
 
 def _has_already(destination: Path, digest: str, signature: bytes | None) -> bool:
-    """A container that restarts finds its volume as it left it."""
+    """Return whether the destination has this version: a restarted container keeps its volume."""
     try:
         package, version = read_package(destination)
         same = version == digest and read_signature(destination) == signature
     except WarmstartError:
         return False
-    # Files of others beside it are no matter.
+    # Other files beside it do no harm.
     return same and not check_files(destination, package.files)
 
 
 def _check_space(package: Package, version: Path, destination: Path) -> None:
-    """Where files must be copied, know before the first byte that they fit."""
+    """Check that the files fit before the first byte if the destination is another file system."""
     if version.stat().st_dev == destination.stat().st_dev:
         return
     check_free(sum(entry.size for entry in package.files), destination, package.name)

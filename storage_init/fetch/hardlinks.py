@@ -1,6 +1,6 @@
-"""Bringing a version's files to a destination without copying, where the file systems allow it.
+"""Link a version's files into a destination, or copy them if the file systems have no links.
 
-A symbolic link would dangle in a container that mounts only the destination, so it is not used.
+Symbolic links would dangle in a container that mounts only the destination.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Method = Literal["hard link", "reflink", "copy"]
 
 # linux/fs.h: _IOW(0x94, 9, int); shares a file's blocks on Btrfs, XFS and other file systems.
 FICLONE = 0x40049409
-# What a file system answers that cannot link: across devices, not supported, or forbidden.
+# The errors of a link across devices, and of file systems that do not support or allow links.
 _CANNOT = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EMLINK, errno.EROFS}
 
 
 def link_files(source: Path, paths: Iterable[str], destination: Path) -> Counter[Method]:
-    """Bring files below ``source`` to the same paths below ``destination``; how each got there.
+    """Link or copy files below ``source`` to ``destination``; return a count for each method.
 
     Raises:
         OSError: the destination cannot be written.

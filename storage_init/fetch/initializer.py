@@ -1,12 +1,14 @@
-"""Fill one destination folder from one source, whole and verified or not at all."""
+"""Fill a destination folder from a source: all files, verified, or none."""
 
 from __future__ import annotations
 
 import logging
 import shutil
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from storage_init import sources
 from storage_init.base.errors import (
     PackageError,
     SignatureError,
@@ -23,13 +25,14 @@ from storage_init.fetch.revision_check import RevisionCheck
 from storage_init.format import signing
 from storage_init.format.reading import is_package
 from storage_init.format.verify import is_whole
-from storage_init.store import counters
+from storage_init.store import counters, resolutions
+from storage_init.store.publish import discard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from storage_init.fetch.filling import Cache, Known
+    from storage_init.fetch.shared_store import KnownVersion, SharedStore
     from storage_init.format.package import Source
 
 # Inside the destination: it is a mount point, and a rename does not cross file systems.
@@ -39,33 +42,32 @@ WARM = "warm://"
 log = logging.getLogger(__name__)
 
 
-def initialize(uri: str, destination: Path, cache: Cache | None = None) -> None:
-    """Bring ``uri`` to ``destination``, through the store if there is one; verified.
+def initialize(uri: str, destination: Path, shared: SharedStore | None = None) -> None:
+    """Bring ``uri`` to ``destination``, through the store if there is one, and verify it.
 
     Args:
-        uri: a source, or ``warm://NAME[@VERSION]`` for what the store already has.
-        destination: a folder; what an earlier call put there is replaced.
-        cache: the store that pods share.
+        uri: a source, or ``warm://NAME[@VERSION]`` for a model of the store.
+        destination: a folder; the new files replace those of an earlier call.
+        shared: the store that pods share.
 
     Raises:
-        WarmstartError: with what was wrong; the destination then holds none of the new files.
+        WarmstartError: the destination then has none of the new files.
     """
     with _incoming(uri, destination) as incoming:
         if uri.startswith(WARM):
-            stage(_warm_version(uri, cache), incoming, destination).finish()
-        elif cache is None:
+            stage(_warm_version(uri, shared), incoming, destination).finish()
+        elif shared is None:
             _fetch_directly(uri, incoming, destination)
         else:
-            _fetch_through(cache, uri, incoming, destination)
+            _StoreFetch(uri, shared, incoming, destination).run()
 
 
 def _fetch_directly(uri: str, incoming: Path, destination: Path) -> None:
-    from storage_init import sources
     from storage_init.fetch import preparing
 
     with timed(log, "fetched", uri=shown(uri)) as fields:
         source = sources.resolve(uri)
-        preparing.bring(source, incoming, preparing.usable_weights(), signing.admit)
+        preparing.fetch(source, incoming, signing.admit)
         fields["revision"] = source.revision
     if is_package(incoming):
         verify_logged(incoming)
@@ -74,36 +76,80 @@ def _fetch_directly(uri: str, incoming: Path, destination: Path) -> None:
     place(incoming, destination)
 
 
-def _fetch_through(cache: Cache, uri: str, incoming: Path, destination: Path) -> None:
-    known = cache.recall(uri)
-    if known is None:
-        from storage_init import sources
+@dataclass(frozen=True)
+class _StoreFetch:
+    """A fetch of ``uri`` through the store into ``destination``."""
 
-        source = sources.resolve(uri)
-        _deliver(cache, source, incoming, destination)
-        cache.remember(uri, source)
-    else:
-        _fetch_known(cache, uri, known, incoming, destination)
+    uri: str
+    shared: SharedStore
+    incoming: Path
+    destination: Path
+
+    def run(self) -> None:
+        known = self.shared.recall(self.uri)
+        if known is None:
+            source = sources.resolve(self.uri)
+            self._deliver(source)
+        else:
+            source = self._deliver_known(known)
+        if known is None or source is not known.source:  # a server stated this revision
+            resolutions.remember(self.shared.store, self.uri, source)
+
+    def _deliver_known(self, known: KnownVersion) -> Source:
+        """Stage the known version while a thread asks for the present revision; deliver that."""
+        falls_back = self.shared.falls_back
+        check = None if known.is_fresh else RevisionCheck(self.uri, patient=not falls_back)
+        delivery = self._stage_known(known)
+        if check is None and delivery is None:
+            check = RevisionCheck(self.uri, patient=True)
+        source = _answer(check, known, fallback=falls_back and delivery is not None)
+        if delivery and self.shared.find(source) == known.folder:
+            self._record(known.folder, hit=True)
+            delivery.finish()
+        else:
+            shutil.rmtree(self.incoming, ignore_errors=True)
+            self._deliver(source)
+        return source
+
+    def _stage_known(self, known: KnownVersion) -> Delivery | None:
+        """Stage the known version; return None if it is damaged or lacks the required signature."""
+        try:
+            return self._stage(known.folder)
+        except SignatureError as error:  # the present revision may have the signature
+            log.warning("%s", error)
+        except (VerificationError, PackageError, FileNotFoundError) as error:
+            self._discard_damaged(known.folder, error)
+        return None
+
+    def _deliver(self, source: Source) -> None:
+        version = self.shared.obtain(source)
+        self._record(version.folder, hit=version.hit)
+        try:
+            self._stage(version.folder, verified=not version.hit).finish()
+        except (VerificationError, PackageError, FileNotFoundError) as error:
+            if not version.hit:
+                raise
+            self._discard_damaged(version.folder, error)
+            shutil.rmtree(self.incoming, ignore_errors=True)
+            self._stage(self.shared.obtain(source).folder).finish()
+
+    def _stage(self, version: Path, *, verified: bool = False) -> Delivery:
+        return stage(version, self.incoming, self.destination, verified=verified)
+
+    def _discard_damaged(self, version: Path, error: Exception) -> None:
+        """Discard a version that is damaged or gone, so that it is fetched again once."""
+        if is_whole(version):
+            raise error
+        log.error("%s: fetching it again", error)
+        discard(self.shared.store, version)
+
+    def _record(self, version: Path, *, hit: bool) -> None:
+        name = version.parent.parent.name
+        counters.record(self.shared.store, name, "hit" if hit else "miss")
+        event(log, "store hit" if hit else "store miss, now filled", version=str(version))
 
 
-def _fetch_known(cache: Cache, uri: str, known: Known, incoming: Path, destination: Path) -> None:
-    """Stage what the URI last led to while asking whether it still does."""
-    check = None if known.is_fresh else RevisionCheck(uri, patient=not cache.falls_back)
-    delivery = _stage_if_whole(cache, known, incoming, destination)
-    if check is None and delivery is None:
-        check = RevisionCheck(uri, patient=True)
-    source = _answer(check, known, fallback=cache.falls_back and delivery is not None)
-    if delivery and cache.find(source) == known.folder:
-        _record(cache, known.folder, hit=True)
-        delivery.finish()
-    else:
-        shutil.rmtree(incoming, ignore_errors=True)
-        _deliver(cache, source, incoming, destination)
-    if source is not known.source:  # a server has said so
-        cache.remember(uri, source)
-
-
-def _answer(check: RevisionCheck | None, known: Known, *, fallback: bool) -> Source:
+def _answer(check: RevisionCheck | None, known: KnownVersion, *, fallback: bool) -> Source:
     if check is None:
         event(log, "revision asked for a moment ago", revision=known.source.revision)
         return known.source
@@ -120,59 +166,16 @@ def _answer(check: RevisionCheck | None, known: Known, *, fallback: bool) -> Sou
         return known.source
 
 
-def _stage_if_whole(
-    cache: Cache, known: Known, incoming: Path, destination: Path
-) -> Delivery | None:
-    """The known version staged; None, and out of the store, where that has gone bad.
-
-    None, too, where it is not signed as asked: what the URI leads to now may be.
-    """
-    try:
-        return stage(known.folder, incoming, destination)
-    except SignatureError as error:
-        log.warning("%s", error)
-        return None
-    except (VerificationError, PackageError, FileNotFoundError) as error:
-        _forget_unless_whole(cache, known.folder, error)
-        return None
-
-
-def _deliver(cache: Cache, source: Source, incoming: Path, destination: Path) -> None:
-    cached = cache.obtain(source)
-    _record(cache, cached.folder, hit=cached.hit)
-    try:
-        stage(cached.folder, incoming, destination, verified=not cached.hit).finish()
-    except (VerificationError, PackageError, FileNotFoundError) as error:
-        if not cached.hit:
-            raise
-        _forget_unless_whole(cache, cached.folder, error)
-        shutil.rmtree(incoming, ignore_errors=True)
-        stage(cache.obtain(source).folder, incoming, destination).finish()
-
-
-def _forget_unless_whole(cache: Cache, folder: Path, error: Exception) -> None:
-    """The store's disk is at fault, or gc was quicker: take it out, to be fetched anew once."""
-    if is_whole(folder):
-        raise error
-    log.error("%s: fetching it again", error)
-    cache.forget(folder)
-
-
-def _record(cache: Cache, folder: Path, *, hit: bool) -> None:
-    counters.record(cache.store, folder.parent.parent.name, "hit" if hit else "miss")
-    event(log, "store hit" if hit else "store miss, now filled", version=str(folder))
-
-
-def _warm_version(uri: str, cache: Cache | None) -> Path:
-    if cache is None:
+def _warm_version(uri: str, shared: SharedStore | None) -> Path:
+    if shared is None:
         raise StoreError(f"{uri} names a model of a store, but WARMSTART_STORE is not set")
     name, _, version = uri.removeprefix(WARM).partition("@")
-    return cache.store.resolve(name, version or None)
+    return shared.store.resolve(name, version or None)
 
 
 @contextmanager
 def _incoming(uri: str, destination: Path) -> Iterator[Path]:
-    """A folder below the destination that does not outlive the block."""
+    """Yield a path below the destination for new files; remove it at the end of the block."""
     incoming = destination / INCOMING
     try:
         destination.mkdir(parents=True, exist_ok=True)

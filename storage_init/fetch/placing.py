@@ -1,7 +1,7 @@
-"""Moving a whole folder's content into a destination that readers may look at, package.json last.
+"""Move a folder's content into a destination that readers watch, ``package.json`` last.
 
-The destination is a mount point, so it cannot be renamed itself. ``.placing`` lists what is being
-moved: whatever a killed placement left is removed by the next one.
+The destination is a mount point, so nobody can rename it. ``.placing`` lists the names in motion,
+so that the next placement removes the files of a killed one.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _DESCRIPTION = (SIGNATURE_FILE, DIGEST_FILE, PACKAGE_FILE)
 
 
 def place(incoming: Path, destination: Path) -> None:
-    """Move everything in ``incoming`` to ``destination``, in the place of an older package there.
+    """Move everything in ``incoming`` to ``destination``, and remove an older package there.
 
-    Files that belong to neither stay. ``incoming`` is on the destination's file system.
+    Other files stay. ``incoming`` is on the destination's file system.
     """
     fresh = sorted(entry.name for entry in incoming.iterdir())
     leftovers = {*_unfinished(destination), *_package_entries(destination), *_DESCRIPTION}
     (destination / PLACING).write_bytes(msgspec.json.encode(sorted({*leftovers, *fresh})))
-    # The description goes first and comes last: a folder with one is whole.
+    # Remove the description first and add it last: a folder that has one is whole.
     for name in sorted({*leftovers, *fresh}, key=_when_to_come, reverse=True):
         _remove(destination / name)
     for name in sorted(fresh, key=_when_to_come):
@@ -51,7 +51,7 @@ def _unfinished(destination: Path) -> list[str]:
 
 
 def _package_entries(destination: Path) -> list[str]:
-    """Top-level names of the prepared model that lies there, if one does."""
+    """Return the top-level names of a prepared model in the destination."""
     try:
         package, _ = read_package(destination)
     except WarmstartError:

@@ -50,13 +50,13 @@ def usable_weights() -> Weights:
     return "onnx" if _missing(TORCH_TOOLS) else "safetensors"
 
 
-def bring(source: Source, folder: Path, weights: Weights, admit: Admit | None = None) -> bool:
-    """Call ``sources.fetch`` and log if it took an ONNX graph instead of safetensors."""
-    substitute = sources.fetch(source, folder, admit, weights)
-    if substitute:
-        why = f"exporting its safetensors needs {_missing(TORCH_TOOLS)}"
-        event(log, "taking the repository's own ONNX graph", uri=shown(source.uri), why=why)
-    return substitute
+def fetch(source: Source, folder: Path, admit: Admit) -> Weights:
+    """Fetch what this image can prepare; return "onnx" if a graph took the place of safetensors."""
+    if not sources.fetch(source, folder, admit, usable_weights()):
+        return "safetensors"
+    why = f"exporting its safetensors needs {_missing(TORCH_TOOLS)}"
+    event(log, "taking the repository's own ONNX graph", uri=shown(source.uri), why=why)
+    return "onnx"
 
 
 def can_prepare(folder: Path) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import logging
 import threading
 import time
 from concurrent.futures import Future
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 RETRIES = 1
 PATIENCE_SECONDS = 10.0
 
-log = logging.getLogger(__name__)
-
 
 class RevisionCheck:
     """A call of ``sources.resolve`` in a daemon thread.
@@ -31,8 +28,8 @@ class RevisionCheck:
 
     def __init__(self, uri: str, *, patient: bool) -> None:
         self._uri = uri
-        self._patient = patient
-        self._asked = time.monotonic()
+        self._retries = None if patient else RETRIES
+        self._deadline = None if patient else time.monotonic() + PATIENCE_SECONDS
         self._answer: Future[Source] = Future()
         threading.Thread(target=self._ask, name="resolve", daemon=True).start()
 
@@ -43,11 +40,9 @@ class RevisionCheck:
             UnreachableError: the source does not answer, or not in time.
             WarmstartError: any other error of ``sources.resolve``.
         """
-        if self._patient:
-            return self._answer.result()
-        left = PATIENCE_SECONDS - (time.monotonic() - self._asked)
+        left = None if self._deadline is None else max(self._deadline - time.monotonic(), 0)
         try:
-            return self._answer.result(max(left, 0))
+            return self._answer.result(left)
         except concurrent.futures.TimeoutError as error:
             raise UnreachableError(
                 f"{shown(self._uri)}: no answer within {PATIENCE_SECONDS:.0f} seconds"
@@ -55,7 +50,6 @@ class RevisionCheck:
 
     def _ask(self) -> None:
         try:
-            retries = None if self._patient else RETRIES
-            self._answer.set_result(sources.resolve(self._uri, retries))
+            self._answer.set_result(sources.resolve(self._uri, self._retries))
         except BaseException as error:  # noqa: BLE001 - ``answer`` raises it again
             self._answer.set_exception(error)

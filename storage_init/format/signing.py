@@ -8,55 +8,36 @@ has to vouch for that description and the weights are not read twice. The offici
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from storage_init.base import variables
 from storage_init.base.errors import PackageError, SignatureError, SigningKeyError
+from storage_init.base.variables import SIGN_KEY, VERIFY_KEY
 from storage_init.format import package as packages
 from storage_init.format import reading
 from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, Package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from types import ModuleType
 
     from storage_init.format.model_signing import Signer, Verifier
 
-SIGN_VARIABLE = variables.SIGN_KEY.name
-VERIFY_VARIABLE = variables.VERIFY_KEY.name
+SIGN_VARIABLE = SIGN_KEY.name
+VERIFY_VARIABLE = VERIFY_KEY.name
 
 _SIGN_IT = (
-    f"Prepare it with {SIGN_VARIABLE} set, or sign what is in a store: "
+    f"Prepare it with {SIGN_VARIABLE} set, or sign it in its store: "
     "python -m storage_init.store sign STORE NAME --key FILE"
 )
-_SIGN_ANEW = (
-    "If it can be trusted as it is, sign it anew (python -m storage_init.store sign); otherwise "
-    "remove it and prepare it again"
+_SIGN_AGAIN = (
+    "If you trust the model, sign it again (python -m storage_init.store sign); otherwise remove "
+    "it and prepare it again"
 )
-
-
-def sign_key() -> Path | None:
-    """Return the private key that signs published models (``WARMSTART_SIGN_KEY``), if it is set.
-
-    Raises:
-        SigningKeyError: the variable is empty.
-    """
-    return _key_in(SIGN_VARIABLE)
-
-
-def verify_key() -> Path | None:
-    """Return the public key that models must verify with (``WARMSTART_VERIFY_KEY``), if it is set.
-
-    Raises:
-        SigningKeyError: the variable is empty.
-    """
-    return _key_in(VERIFY_VARIABLE)
 
 
 def check_sign_key() -> None:
@@ -65,7 +46,7 @@ def check_sign_key() -> None:
     Raises:
         SigningKeyError: it cannot be used, or the library is missing.
     """
-    if key := sign_key():
+    if key := SIGN_KEY.read():
         _signer(key)
 
 
@@ -76,7 +57,7 @@ def check_keys() -> None:
         SigningKeyError: a key cannot be used, or the library is missing.
     """
     check_sign_key()
-    if key := verify_key():
+    if key := VERIFY_KEY.read():
         _verifier(key)
 
 
@@ -85,7 +66,7 @@ def admit(folder: Path, where: str = "", package: Package | None = None) -> None
 
     Arguments and errors are those of :func:`check_signature`.
     """
-    check_signature(folder, verify_key(), where, package)
+    check_signature(folder, VERIFY_KEY.read(), where, package)
 
 
 def admit_source(folder: Path, where: str) -> None:
@@ -95,23 +76,23 @@ def admit_source(folder: Path, where: str) -> None:
         SignatureError: the model is not signed with the required key and will not be.
         SigningKeyError: a key cannot be used.
     """
-    wanted = verify_key()
+    wanted = VERIFY_KEY.read()
     if wanted is None or reading.is_package(folder):
         check_signature(folder, wanted, where)
         return
-    own = sign_key()
+    own = SIGN_KEY.read()
     if own is None:
         raise SignatureError(
             where,
-            f"it is not a prepared model, and what is made of it here would not be signed, which "
-            f"{VERIFY_VARIABLE} asks for",
-            f"Set {SIGN_VARIABLE}, too, or prepare it elsewhere with that set",
+            f"it is not a prepared model, and {VERIFY_VARIABLE} requires a signature, which a "
+            "model prepared here would not have",
+            f"Set {SIGN_VARIABLE} too, or prepare the model elsewhere with {SIGN_VARIABLE} set",
         )
     check_keys()
     if not _library().belong_together(own, wanted):
         raise SigningKeyError(
-            f"what is signed with {own} ({SIGN_VARIABLE}) would not verify with {wanted} "
-            f"({VERIFY_VARIABLE}): they are not of one pair"
+            f"{own} ({SIGN_VARIABLE}) and {wanted} ({VERIFY_VARIABLE}) are not a key pair: a "
+            "signature made with the first does not verify with the second"
         )
 
 
@@ -149,8 +130,8 @@ def check_signature(
         # An untrusted signature can make the library's parsers raise any exception.
         altered = f"{SIGNATURE_FILE} was not made with the private key of {key}, or was altered"
         if digests.used:
-            altered = f"{PACKAGE_FILE} is not the one that was signed with the key of {key}"
-        raise SignatureError(where, altered, _SIGN_ANEW) from error
+            altered = f"{PACKAGE_FILE} changed after it was signed with the key of {key}"
+        raise SignatureError(where, altered, _SIGN_AGAIN) from error
 
 
 def sign(folder: Path, key: Path, signature: Path | None = None) -> None:
@@ -178,14 +159,14 @@ def _check_form(folder: Path, where: str) -> None:
     try:
         content = reading.read_signature(folder)
     except PackageError as error:
-        raise SignatureError(where, str(error), _SIGN_ANEW) from error
+        raise SignatureError(where, str(error), _SIGN_AGAIN) from error
     if content is None:
         raise SignatureError(where, f"it is not signed: it has no {SIGNATURE_FILE}", _SIGN_IT)
     try:
         msgspec.json.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SignatureError(
-            where, f"{SIGNATURE_FILE} is not a whole signature", _SIGN_ANEW
+            where, f"{SIGNATURE_FILE} is not a complete signature", _SIGN_AGAIN
         ) from error
 
 
@@ -196,16 +177,6 @@ def _digests(package: Package, content: bytes) -> dict[str, str]:
         DIGEST_FILE: packages.digest(packages.digest_line(content)),
         **{entry.path: entry.sha256 for entry in package.files},
     }
-
-
-def _key_in(variable: str) -> Path | None:
-    value = os.environ.get(variable)
-    if value is None:
-        return None
-    if not value:
-        # An empty value is an error: a typo must not turn signatures off.
-        raise SigningKeyError(f"{variable} is empty: name a PEM file, or do not set it")
-    return Path(value)
 
 
 def _signer(key: Path) -> Signer:
@@ -231,8 +202,8 @@ def _readable_errors(key: Path, kind: Literal["private", "public"]) -> Iterator[
     except Exception as error:
         # The parser's message may quote the key, so it must not reach a log.
         raise SigningKeyError(
-            f"{key} is not a {kind} key that can be used: needed is a PEM file of an EC key "
-            "(P-256, P-384 or P-521), without a password"
+            f"{key} is not a usable {kind} key: it must be a PEM file with an EC key (P-256, P-384 "
+            "or P-521) and no password"
         ) from error
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_init.base.cpus import usable_cpus
 from storage_init.base.errors import VerificationError, WarmstartError
+from storage_init.base.files import list_files
 from storage_init.base.hashing import sha256_file
 from storage_init.format.package import (
     DIGEST_FILE,
@@ -22,6 +21,7 @@ from storage_init.format.reading import read_package
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 
 def verify(folder: Path) -> Package:
@@ -67,15 +67,6 @@ def extra_files(folder: Path, package: Package) -> list[str]:
     if signature.is_file() and signature.stat().st_size > MAX_SIGNATURE_BYTES:
         problems.append(f"{SIGNATURE_FILE} is larger than {MAX_SIGNATURE_BYTES} bytes")
     return problems
-
-
-def list_files(folder: Path) -> set[str]:
-    """Return the relative paths of all files below a folder, without following links to folders."""
-    return {
-        (Path(root) / name).relative_to(folder).as_posix()
-        for root, folders, names in os.walk(folder)
-        for name in (*names, *(f for f in folders if (Path(root) / f).is_symlink()))
-    }
 
 
 def _check_file(folder: Path, entry: FileEntry, hashes: bool) -> str | None:

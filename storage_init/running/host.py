@@ -45,7 +45,7 @@ def unmet(requires: Requires, onnxruntime: str | None = None) -> str | None:
         return f"this CPU has none of {', '.join(wanted)}"
     if requires.cpu_exactly and requires.cpu_exactly != (have := kernel_features()):
         differ = sorted(set(requires.cpu_exactly).symmetric_difference(have))
-        return f"its weights are packed for a CPU that differs in {', '.join(differ)}"
+        return f"its weights are packed for a CPU with other features: {', '.join(differ)}"
     if requires.onnxruntime not in (None, onnxruntime):
-        return f"it is for onnxruntime {requires.onnxruntime}, here is {onnxruntime}"
+        return f"it needs onnxruntime {requires.onnxruntime}, not {onnxruntime}"
     return None

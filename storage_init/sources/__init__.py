@@ -1,20 +1,21 @@
-"""The sources of models: a URI is resolved to a fixed revision, then fetched at that revision.
+"""Sources of models: resolve a URI to a fixed revision, then fetch that revision.
 
-The room owns one module for each kind of source; ``SCHEMES`` lists them all. Each has
+The room owns one module for each kind of source; ``SCHEMES`` lists them. Each module has
 ``resolve(uri) -> Source`` and ``connect(source) -> Remote``, and is imported when it is needed,
-because a hit needs few of them. Their common parts are in ``transfer``. The room may import raw,
-format and base; it must never know the store.
+because a store hit needs few of them. ``transfer`` holds their common parts. The room may import
+raw, format and base; it must never know the store.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from storage_init.base.errors import SourceError
 from storage_init.base.uris import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from storage_init.format.package import Source
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from storage_init.sources.transfer.remote import Scheme
     from storage_init.sources.transfer.selection import Weights
 
+_T = TypeVar("_T")
 
 # Each scheme's module.
 SCHEMES = {
@@ -36,19 +38,15 @@ SCHEMES = {
 
 
 def resolve(uri: str, retries: int | None = None) -> Source:
-    """Pin a URI to the revision it has now: a commit, or a digest of the content or its listing.
+    """Pin a URI to its present revision: a commit, or a digest of the content or the listing.
 
-    ``retries``: after a passing failure, at most so many.
+    ``retries``: a lower limit than ``WARMSTART_RETRIES``.
 
     Raises:
         UnreachableError: the server is down, overloaded or cut off.
-        SourceError: an unknown scheme, a malformed URI, nothing there, or no access.
+        SourceError: the scheme is unknown, or the source is malformed, missing or forbidden.
     """
-    from storage_init.sources.transfer.failures import explained, retrying
-
-    scheme = _scheme(uri)
-    with explained(shown(uri)):
-        return retrying(lambda: scheme.resolve(uri), shown(uri), retries=retries)
+    return _ask(uri, lambda scheme: scheme.resolve(uri), retries)
 
 
 def fetch(
@@ -57,45 +55,51 @@ def fetch(
     admit: Admit | None = None,
     weights: Weights = "safetensors",
 ) -> bool:
-    """Bring the needed files of a resolved source into a folder, which is created.
+    """Download the needed files of a resolved source into a folder, and create the folder.
 
-    A second call after a failure goes on where the first broke off: its work lies below
-    ``destination/.fetch``, and in no other place until all files are whole.
+    A second call after a failure continues where the first stopped: unfinished files are below
+    ``destination/.fetch``.
 
     Args:
-        source: at its revision.
+        source: the source at its revision.
         destination: the folder.
-        admit: asked as soon as the folder that it is given holds a prepared model's description
-            and signature, or it is certain that there are none; it raises to have no more fetched.
-        weights: what to bring of a raw repository that has both.
+        admit: called before the weights arrive, with a folder that holds a prepared model's
+            description and signature if there are any; raises to refuse the model.
+        weights: which weights to prefer if a raw repository has both.
 
     Returns:
-        Whether an ONNX graph was taken in the place of safetensors.
+        Whether it took an ONNX graph instead of safetensors.
 
     Raises:
-        WarmstartError: the source is gone, changed since, has no usable weights, does not fit
-            or holds something that is refused.
+        WarmstartError: the source is gone, has changed, has no usable weights, does not fit or
+            holds a file that is refused.
     """
     from storage_init.sources.transfer import fetching
 
     destination.mkdir(parents=True, exist_ok=True)
-    return fetching.fetch(source, _scheme(source.uri).connect, destination, admit, weights)
+    remote = _ask(source.uri, lambda scheme: scheme.connect(source))
+    return fetching.fetch(source, remote, destination, admit, weights)
 
 
 def size(source: Source, weights: Weights = "safetensors") -> int:
-    """The bytes that :func:`fetch` brings of a resolved source; it is listed, and no more.
+    """List a resolved source and return the bytes that :func:`fetch` downloads.
 
     Raises:
-        WarmstartError: the source is gone, changed since, or has no usable weights.
+        WarmstartError: the source is gone, has changed, or has no usable weights.
     """
     from storage_init.sources.transfer import fetching
 
-    return fetching.size(source, _scheme(source.uri).connect, weights)
+    remote = _ask(source.uri, lambda scheme: scheme.connect(source))
+    return fetching.size(remote, shown(source.uri), weights)
 
 
-def _scheme(uri: str) -> Scheme:
+def _ask(uri: str, request: Callable[[Scheme], _T], retries: int | None = None) -> _T:
+    from storage_init.sources.transfer.failures import explained, retrying
+
     name, separator, _ = uri.partition("://")
     if not separator or name not in SCHEMES:
         known = ", ".join(f"{each}://" for each in SCHEMES)
         raise SourceError(f"{uri} is not a source this build can read (it reads {known})")
-    return cast("Scheme", import_module(f"{__name__}.{SCHEMES[name]}"))
+    scheme = cast("Scheme", import_module(f"{__name__}.{SCHEMES[name]}"))
+    with explained(shown(uri)):
+        return retrying(lambda: request(scheme), shown(uri), retries=retries)

@@ -1,15 +1,18 @@
-"""What object stores have in common: a prefix is a folder, its listing is its revision."""
+"""Object stores: a prefix is a folder, and the digest of its listing is its revision."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import SourceError
 from storage_init.base.space import check_count
 from storage_init.format.package import Source
 from storage_init.sources.transfer import ranges
+from storage_init.sources.transfer.failures import status_of
 from storage_init.sources.transfer.remote import Remote, RemoteFile, listing_digest
 
 if TYPE_CHECKING:
@@ -17,16 +20,15 @@ if TYPE_CHECKING:
 
 URI = re.compile(r"(?:s3|gs)://(?P<bucket>[A-Za-z0-9][\w.-]+)(?:/(?P<key>.*))?", re.DOTALL)
 
-# The objects of a bucket whose keys begin with a prefix, in the order of their keys; ``path`` and
-# ``name`` of each are its key.
+# List the objects whose keys start with a prefix, sorted by key; the path of a file is its key.
 ListObjects = Callable[[str, str], Iterable[RemoteFile]]
 
 
 def parse(uri: str) -> tuple[str, str]:
-    """The bucket and the key or prefix of a URI, without a slash at its end.
+    """Return a URI's bucket, and its key or prefix without a slash at the end.
 
     Raises:
-        SourceError: another form.
+        SourceError: the URI has another form.
     """
     match = URI.fullmatch(uri)
     if match is None:
@@ -39,11 +41,13 @@ def resolve(uri: str, list_objects: ListObjects) -> Source:
     return Source(uri=uri, revision=listing_digest(_files(uri, list_objects)))
 
 
-def connect(source: Source, list_objects: ListObjects, read: ranges.Read) -> Remote:
-    """A prefix at its revision, which is checked now and once more when all has arrived.
+def connect(source: Source, list_objects: ListObjects, read: ranges.Read, replaced: int) -> Remote:
+    """Open a prefix at its revision; check the revision now and when all files have arrived.
+
+    ``replaced``: the status that ``read`` fails with if somebody replaced the object.
 
     Raises:
-        SourceError: it has changed since it was resolved.
+        SourceError: the prefix changed since it was resolved.
     """
 
     def files() -> list[RemoteFile]:
@@ -55,32 +59,36 @@ def connect(source: Source, list_objects: ListObjects, read: ranges.Read) -> Rem
     def check(_: Path) -> None:
         files()
 
-    return Remote(files(), lambda chosen, folder: ranges.download(chosen, folder, read), check)
+    def read_pinned(file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
+        try:
+            yield from read(file, start, end)
+        except Exception as error:
+            if status_of(error) == replaced:
+                raise SourceError(f"{source.uri}: {file.path} was replaced: start again") from error
+            raise
+
+    return Remote(files(), partial(ranges.download, read=read_pinned), check)
 
 
 def _files(uri: str, list_objects: ListObjects) -> list[RemoteFile]:
-    """The files below a prefix, else the one object of that key.
+    """List the files below a prefix, or the one object with that key.
 
     Raises:
-        SourceError: there is none, or there are too many.
+        SourceError: there are no files, or too many.
     """
     bucket, key = parse(uri)
-    # With the slash: `ab` is not to bring what lies below `abc/`.
+    # The slash keeps `abc/` out of a listing of `ab`.
     prefix = f"{key}/" if key else ""
     found = []
     for each in list_objects(bucket, prefix):
-        if each.name.endswith("/") and not each.size:  # a marker that a folder is there
+        if each.path.endswith("/") and not each.size:  # an empty object that marks a folder
             continue
-        found.append(_placed(each, each.name.removeprefix(prefix)))
+        found.append(replace(each, path=each.path.removeprefix(prefix), name=each.path))
         check_count(len(found), uri)
     if not found and key:
         first = next(iter(list_objects(bucket, key)), None)
-        found = [_placed(each, key.rpartition("/")[2]) for each in (first,) if each]
-        found = [each for each in found if each.name == key]
+        if first and first.path == key:
+            found = [replace(first, path=key.rpartition("/")[2], name=key)]
     if not found:
         raise SourceError(f"{uri}: there is nothing of that name in the bucket")
     return found
-
-
-def _placed(each: RemoteFile, path: str) -> RemoteFile:
-    return RemoteFile(path, each.size, each.tag, each.digest, name=each.name)

@@ -1,16 +1,15 @@
 """``gs://bucket/prefix``: a Google Cloud Storage bucket, through google-cloud-storage.
 
-Not through ``Storage.download``, for the reasons given in ``s3``.
+``s3`` says why ``Storage.download`` does not do.
 """
 
 from __future__ import annotations
 
 import base64
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from storage_init.base.errors import SourceError
 from storage_init.sources import buckets, kserve
-from storage_init.sources.transfer.failures import status_of
 from storage_init.sources.transfer.remote import Remote, RemoteFile
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 def resolve(uri: str) -> Source:
     buckets.parse(uri)
-    return buckets.resolve(uri, _lister(_client()))
+    return buckets.resolve(uri, partial(_list_objects, _client()))
 
 
 def connect(source: Source) -> Remote:
@@ -29,18 +28,13 @@ def connect(source: Source) -> Remote:
     client = _client()
 
     def read(file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
-        # The generation pins the content: an object that is replaced is no longer there.
+        # The generation pins the content: a replaced object's old generation does not exist.
         blob = client.bucket(bucket).blob(file.name, generation=int(file.tag))
-        try:
-            yield blob.download_as_bytes(
-                start=start, end=end - 1, raw_download=True, checksum=None, retry=None
-            )
-        except Exception as error:
-            if status_of(error) == 404:
-                raise SourceError(f"{source.uri}: {file.path} was replaced: start again") from error
-            raise
+        yield blob.download_as_bytes(
+            start=start, end=end - 1, raw_download=True, checksum=None, retry=None
+        )
 
-    return buckets.connect(source, _lister(client), read)
+    return buckets.connect(source, partial(_list_objects, client), read, replaced=404)
 
 
 def _client() -> Any:
@@ -54,10 +48,7 @@ def _client() -> Any:
         return storage.Client.create_anonymous_client()
 
 
-def _lister(client: Any) -> buckets.ListObjects:
-    def list_objects(bucket: str, prefix: str) -> Iterator[RemoteFile]:
-        for blob in client.list_blobs(bucket, prefix=prefix, retry=None):
-            md5 = f"md5:{base64.b64decode(blob.md5_hash).hex()}" if blob.md5_hash else ""
-            yield RemoteFile(blob.name, blob.size, str(blob.generation), md5, name=blob.name)
-
-    return list_objects
+def _list_objects(client: Any, bucket: str, prefix: str) -> Iterator[RemoteFile]:
+    for blob in client.list_blobs(bucket, prefix=prefix, retry=None):
+        md5 = f"md5:{base64.b64decode(blob.md5_hash).hex()}" if blob.md5_hash else ""
+        yield RemoteFile(blob.name, blob.size, str(blob.generation), md5)

@@ -1,6 +1,6 @@
 """``hf://owner/name[@revision]``: a repository of the Hugging Face Hub, pinned to a commit.
 
-Transport, resuming and credentials (``HF_ENDPOINT``, ``HF_TOKEN``) are huggingface-hub's.
+huggingface-hub downloads, resumes and reads the credentials (``HF_ENDPOINT``, ``HF_TOKEN``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from huggingface_hub import HfApi
 
-# `:revision` is KServe's spelling, `@revision` the Hub's.
+# KServe writes `:revision`, the Hub `@revision`.
 URI = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:[@:](?P<revision>[\w./-]+))?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CONNECTIONS = 8
@@ -44,13 +44,13 @@ def connect(source: Source) -> Remote:
         tree = list(api.list_repo_tree(repo, recursive=True, revision=source.revision))
 
     def download(files: Sequence[RemoteFile], folder: Path) -> None:
-        # One by one: snapshot_download would list the repository once more, takes names for
-        # patterns, and where the Hub does not answer it passes off a half-filled folder as done.
-        def bring(file: RemoteFile) -> None:
+        # Not snapshot_download: it lists the repository again, takes names for patterns, and
+        # accepts a half-filled folder if the Hub does not answer.
+        def download_file(file: RemoteFile) -> None:
             api.hf_hub_download(repo, file.path, revision=source.revision, local_dir=folder)
 
         with ThreadPoolExecutor(CONNECTIONS) as pool, _readable_errors(source.uri):
-            list(pool.map(bring, files))
+            list(pool.map(download_file, files))
 
     return Remote([_file(entry) for entry in tree if hasattr(entry, "size")], download)
 
@@ -75,14 +75,14 @@ def _api() -> HfApi:
     except ImportError as error:
         raise SourceError("hf:// needs huggingface-hub: install warmstart[storage-init]") from error
     disable_progress_bars()
-    # What a broken connection loses: by default 10 MiB, and a line that breaks sooner never ends.
+    # A broken connection loses a chunk. With the default of 10 MiB, a bad line makes no progress.
     constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
     return HfApi(library_name="warmstart")
 
 
 @contextmanager
 def _readable_errors(uri: str) -> Iterator[None]:
-    """Turns those of huggingface-hub's exceptions that have a remedy into a sentence with it."""
+    """Turn huggingface-hub's exceptions that have a remedy into a sentence that names it."""
     from huggingface_hub import errors
 
     try:

@@ -1,8 +1,8 @@
-"""KServe's settings for storage: what its webhook puts into an initializer's environment.
+"""KServe's storage settings, which its webhook puts into an initializer's environment.
 
-``STORAGE_CONFIG``, the S3 variables of a service account's secret, a CA bundle from a configmap,
-``<host>-headers``: kserve-storage reads them, so that a source needs no other settings here than
-with KServe's own initializer.
+kserve-storage reads ``STORAGE_CONFIG``, the S3 variables of a service account's secret and the CA
+bundle of a configmap; this module reads ``<host>-headers``. So a source needs no other settings
+than with KServe's own initializer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from storage_init.base.errors import SourceError
 
 
 def apply_settings() -> None:
-    """Bring ``STORAGE_CONFIG`` and the CA bundle to where the transports look for them.
+    """Put ``STORAGE_CONFIG`` and the CA bundle where the transports look for them.
 
     Raises:
         SourceError: kserve-storage is not installed, or a setting is not valid JSON.
@@ -30,22 +30,22 @@ def apply_settings() -> None:
 
 
 def s3_arguments() -> dict[str, Any]:
-    """For ``boto3.client``: endpoint, timeouts, addressing, anonymity, certificates."""
+    """Return the arguments of ``boto3.client``: endpoint, timeouts, addressing, certificates."""
     arguments: dict[str, Any] = _storage()._get_s3_client_kwargs()
     return arguments
 
 
 def headers(host: str) -> dict[str, str]:
-    """The headers that a host is to be sent (``<host>-headers``, a JSON object).
+    """Return the headers to send to a host (``<host>-headers``, a JSON object).
 
     Raises:
-        SourceError: it is no object of strings.
+        SourceError: the variable is not an object of strings.
     """
     try:
         content = os.environ.get(f"{host}-headers", "{}")
         return msgspec.json.decode(content, type=dict[str, str])
     except msgspec.MsgspecError as error:
-        raise SourceError(f"the variable {host}-headers is no JSON object of strings") from error
+        raise SourceError(f"the variable {host}-headers is not a JSON object of strings") from error
 
 
 def _storage() -> Any:

@@ -1,7 +1,4 @@
-"""``file:///path``: a folder that this process sees.
-
-The revision of a folder is the digest of the needed files' names and content.
-"""
+"""``file:///path``: a local folder; its revision is the digest of the needed files."""
 
 from __future__ import annotations
 
@@ -12,9 +9,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from storage_init.base.errors import SourceError
+from storage_init.base.files import list_files
 from storage_init.base.hashing import sha256_files
 from storage_init.format.package import Source
-from storage_init.format.verify import list_files
 from storage_init.sources.transfer.remote import Remote, RemoteFile
 from storage_init.sources.transfer.selection import needed
 
@@ -32,14 +29,14 @@ def connect(source: Source) -> Remote:
 
 
 def open_folder(folder: Path, source: Source) -> Remote:
-    """The files of a folder whose needed ones are to have ``source.revision``."""
+    """List a folder; after the copy, check that its needed files still have the revision."""
     files = [RemoteFile(path=path, size=(folder / path).stat().st_size) for path in _files(folder)]
 
     def download(chosen: Sequence[RemoteFile], destination: Path) -> None:
         for file in chosen:
             target = destination / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
-            # KServe's initializer leaves links to its download cache; the content is what counts.
+            # A folder of KServe's initializer holds links to its cache: copy the content.
             draft = target.with_name(f".{target.name}.draft")
             shutil.copyfile(folder / file.path, draft)
             draft.replace(target)
@@ -53,10 +50,10 @@ def open_folder(folder: Path, source: Source) -> Remote:
 
 
 def revision(folder: Path, where: str) -> str:
-    """The digest of a folder's needed files, whichever weights are taken.
+    """Return the digest of a folder's needed files, with both kinds of weights.
 
     Raises:
-        WarmstartError: it has none that can be used.
+        WarmstartError: the folder has no usable weights.
     """
     paths = _files(folder)
     either = (needed(paths, folder, where, weights) for weights in ("safetensors", "onnx"))
@@ -64,12 +61,12 @@ def revision(folder: Path, where: str) -> str:
 
 
 def _is_of_revision(copy: Path, folder: Path, source: Source) -> bool:
-    """Whether a copy of a folder's needed files, with the weights that were wanted, is true."""
+    """Return whether a copy of a folder's needed files has the revision of the source."""
     arrived = needed(_files(copy), copy, source.uri)
     digest = sha256_files(copy, arrived)
     if digest == source.revision:
         return True
-    # The folder has other weights, too: it is as it was, and the copy is what it holds.
+    # The folder has other weights, too: compare the copy with it, then its own revision.
     return (
         set(arrived) < set(_files(folder))
         and digest == sha256_files(folder, arrived)
@@ -78,15 +75,15 @@ def _is_of_revision(copy: Path, folder: Path, source: Source) -> bool:
 
 
 def check_folder(folder: Path, uri: str) -> Path:
-    """``folder``, if it can be read.
+    """Return ``folder`` if this process can read it.
 
     Raises:
-        SourceError: it is not there, or this process may not read it.
+        SourceError: there is no such folder, or this process may not read it.
     """
     if not folder.is_dir():
         raise SourceError(f"{uri}: there is no folder {folder}")
     if not os.access(folder, os.R_OK | os.X_OK):
-        raise SourceError(f"{uri}: {folder} may not be read")
+        raise SourceError(f"{uri}: this process may not read {folder}")
     return folder
 
 

@@ -1,6 +1,6 @@
-"""``pvc://claim/path``: a folder of a volume, where it is mounted (``WARMSTART_PVC_DIR``).
+"""``pvc://claim/path``: a folder of a volume that is mounted at ``WARMSTART_PVC_DIR``.
 
-KServe mounts the claim itself and calls no initializer for it; this is for Jobs and the pipeline.
+Jobs and the pipeline use this; for a predictor KServe mounts the claim without an initializer.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from storage_init.base import variables
 from storage_init.base.errors import SourceError
+from storage_init.base.files import list_files
 from storage_init.base.uris import name_problem
 from storage_init.format.package import Source
-from storage_init.format.verify import list_files
 from storage_init.sources import local
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _folder(uri: str) -> Path:
         raise SourceError(f"{uri} is not of the form pvc://claim/path")
     mount = variables.PVC_DIR.read().resolve()
     folder = local.check_folder(mount / path, uri)
-    # Others write to the volume: a link must not lead to this pod's own secrets.
+    # Other pods write to the volume: a link must not lead to this pod's secrets.
     for each in (folder, *(folder / found for found in sorted(list_files(folder)))):
         if not each.resolve().is_relative_to(mount):
             raise SourceError(f"{uri} is refused: {each} is a link that leaves the volume")

@@ -1,8 +1,9 @@
 """``s3://bucket/prefix``: an S3 bucket, with kserve-storage's settings and boto3's connections.
 
-Not ``Storage.download`` itself: it starts over after a broken connection, does not notice an object
-that is replaced, follows ``..`` in keys, takes ``abc/`` for a part of ``ab``, leaves out empty
-objects and turns every failure into text, so that a refusal cannot be told from a broken line.
+``Storage.download`` of kserve-storage does not do: it starts over after a broken connection, misses
+objects that somebody replaces, follows ``..`` in keys, takes ``abc/`` for a part of ``ab``, skips
+empty objects and turns every failure into text, so that nobody can tell a refusal from a broken
+connection.
 """
 
 from __future__ import annotations
@@ -11,10 +12,8 @@ from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from storage_init.base.errors import SourceError
 from storage_init.base.hashing import CHUNK_BYTES
 from storage_init.sources import buckets, kserve, s3_listing
-from storage_init.sources.transfer.failures import status_of
 from storage_init.sources.transfer.ranges import CONNECTIONS
 from storage_init.sources.transfer.remote import Remote, RemoteFile
 
@@ -29,7 +28,7 @@ def resolve(uri: str) -> Source:
     if settings := s3_listing.PlainSettings.from_environment():
         with suppress(s3_listing.ElsewhereError):
             return buckets.resolve(uri, partial(s3_listing.list_objects, settings))
-    return buckets.resolve(uri, _lister(_client()))
+    return buckets.resolve(uri, partial(_list_objects, _client()))
 
 
 def connect(source: Source) -> Remote:
@@ -37,18 +36,13 @@ def connect(source: Source) -> Remote:
     client = _client()
 
     def read(file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
-        try:
-            answer = client.get_object(
-                Bucket=bucket, Key=file.name, Range=f"bytes={start}-{end - 1}", IfMatch=file.tag
-            )
-        except Exception as error:
-            if status_of(error) == 412:
-                raise SourceError(f"{source.uri}: {file.path} was replaced: start again") from error
-            raise
+        answer = client.get_object(
+            Bucket=bucket, Key=file.name, Range=f"bytes={start}-{end - 1}", IfMatch=file.tag
+        )
         with closing(answer["Body"]) as body:
             yield from body.iter_chunks(CHUNK_BYTES)
 
-    return buckets.connect(source, _lister(client), read)
+    return buckets.connect(source, partial(_list_objects, client), read, replaced=412)
 
 
 def _client() -> Any:
@@ -62,11 +56,7 @@ def _client() -> Any:
     return boto3.session.Session().client("s3", **arguments)
 
 
-def _lister(client: Any) -> buckets.ListObjects:
-    def list_objects(bucket: str, prefix: str) -> Iterator[RemoteFile]:
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        for page in pages:
-            for each in page.get("Contents", []):
-                yield RemoteFile(each["Key"], each["Size"], each["ETag"], name=each["Key"])
-
-    return list_objects
+def _list_objects(client: Any, bucket: str, prefix: str) -> Iterator[RemoteFile]:
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for each in page.get("Contents", []):
+            yield RemoteFile(each["Key"], each["Size"], each["ETag"])

@@ -1,15 +1,13 @@
-"""Listing a bucket without boto3: for a hit its import and models take longer than all the rest.
+"""List a bucket without boto3, whose import takes longer than the rest of a store hit.
 
-This knows the plain settings of an endpoint with keys (MinIO, Ceph, SeaweedFS and the like), and
-one request. Whatever else is set, or answered, is left to the full client.
+This module knows one request and the plain settings of a named endpoint with keys (MinIO, Ceph,
+SeaweedFS and the like). It leaves all other settings and answers to boto3.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import socket
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -28,7 +26,7 @@ from storage_init.sources.transfer.remote import RemoteFile
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# kserve-storage's names for what STORAGE_CONFIG holds.
+# kserve-storage's variables for the fields of STORAGE_CONFIG.
 SPEC = {
     "endpoint_url": "AWS_ENDPOINT_URL",
     "access_key_id": "AWS_ACCESS_KEY_ID",
@@ -38,21 +36,13 @@ SPEC = {
     "verify_ssl": "S3_VERIFY_SSL",
     "anonymous": "awsAnonymousCredential",
 }
-READ = frozenset(
-    [
-        *(*SPEC.values(), "AWS_SESSION_TOKEN"),
-        *("S3_CONNECT_TIMEOUT", "S3_READ_TIMEOUT"),
-    ]
-)
-# Of no meaning for one request to an endpoint that is named.
-IGNORED = frozenset(
-    [
-        *("S3_ENDPOINT", "S3_USE_HTTPS", "S3_MAX_ATTEMPTS", "S3_MAX_FILE_CONCURRENCY"),
-        *("AWS_EC2_METADATA_DISABLED",),
-    ]
-)
-DEFAULT_REGION = "us-east-1"
-# Another region's or endpoint's bucket: the full client finds it by itself.
+KNOWN = {
+    *(*SPEC.values(), "AWS_SESSION_TOKEN", "S3_CONNECT_TIMEOUT", "S3_READ_TIMEOUT"),
+    # These change nothing in one request to a named endpoint.
+    *("S3_ENDPOINT", "S3_USE_HTTPS", "S3_MAX_ATTEMPTS", "S3_MAX_FILE_CONCURRENCY"),
+    "AWS_EC2_METADATA_DISABLED",
+}
+# The bucket is in another region or at another endpoint, which boto3 finds by itself.
 ELSEWHERE = frozenset([301, 302, 307, 308, 400])
 
 
@@ -62,10 +52,10 @@ class ElsewhereError(Exception):
 
 @dataclass(frozen=True)
 class PlainSettings:
-    """An endpoint that takes path-style requests; ``keys`` are None where anybody may read.
+    """An endpoint that takes path-style requests; ``keys`` are None if anybody may read.
 
-    ``timeouts`` are seconds to connect and to read. ``certificates``: a file of those to trust,
-    None for certifi's.
+    ``timeouts``: seconds to connect and to read. ``certificates``: a file with the certificates to
+    trust, or None for certifi's.
     """
 
     endpoint: str
@@ -74,47 +64,35 @@ class PlainSettings:
     timeouts: tuple[float, float]
     certificates: str | None = None
 
-    @property
-    def host(self) -> str:
-        """The endpoint's host, with its port if that is not the scheme's own."""
-        parts = urlsplit(self.endpoint)
-        own = {"http": 80, "https": 443}[parts.scheme]
-        return parts.hostname or "" if parts.port in (None, own) else parts.netloc
-
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> PlainSettings | None:
-        """The settings, None where any is set that is not known here."""
+        """Read the settings; return None if this module does not know one of them."""
         found = _variables(environ)
-        if found is None or _is_special(found):
+        certificates = found.get("AWS_CA_BUNDLE") or found.get("REQUESTS_CA_BUNDLE")
+        if _needs_boto3(found) or not Path(certificates or "/").exists():
             return None
-        anonymous = found.get("awsAnonymousCredential", "").lower() == "true"
-        key, secret = found.get("AWS_ACCESS_KEY_ID"), found.get("AWS_SECRET_ACCESS_KEY")
-        if not anonymous and not (key and secret):
-            return None
+        keys = None
+        if found.get("awsAnonymousCredential", "").lower() != "true":
+            key, secret = found.get("AWS_ACCESS_KEY_ID"), found.get("AWS_SECRET_ACCESS_KEY")
+            if not key or not secret:
+                return None
+            keys = Keys(key, secret, found.get("AWS_SESSION_TOKEN"))
+        stated = (("S3_CONNECT_TIMEOUT", "15"), ("S3_READ_TIMEOUT", "30"))
         try:
-            timeouts = (
-                float(found.get("S3_CONNECT_TIMEOUT", "15")),
-                float(found.get("S3_READ_TIMEOUT", "30")),
-            )
+            connect, read = (float(found.get(name, default)) for name, default in stated)
         except ValueError:
             return None
-        return cls(
-            endpoint=found["AWS_ENDPOINT_URL"].rstrip("/"),
-            region=found.get("AWS_DEFAULT_REGION", DEFAULT_REGION),
-            keys=None
-            if anonymous
-            else Keys(key or "", secret or "", found.get("AWS_SESSION_TOKEN")),
-            timeouts=timeouts,
-            certificates=found.get("AWS_CA_BUNDLE") or found.get("REQUESTS_CA_BUNDLE"),
-        )
+        region = found.get("AWS_DEFAULT_REGION", "us-east-1")
+        endpoint = found["AWS_ENDPOINT_URL"].rstrip("/")
+        return cls(endpoint, region, keys, (connect, read), certificates)
 
 
 def list_objects(settings: PlainSettings, bucket: str, prefix: str) -> Iterator[RemoteFile]:
-    """The objects whose keys begin with a prefix, as ``buckets.ListObjects`` has them.
+    """List the objects whose keys start with a prefix, as ``buckets.ListObjects`` describes them.
 
     Raises:
-        ElsewhereError: ask the full client.
-        Exception: what ``failures`` knows how to tell apart.
+        ElsewhereError: boto3 has to ask.
+        Exception: one that ``failures`` knows.
     """
     query = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
     with _connection(settings) as connection:
@@ -124,7 +102,7 @@ def list_objects(settings: PlainSettings, bucket: str, prefix: str) -> Iterator[
             for each in page.iterfind("{*}Contents"):
                 key = _text(each, "Key")
                 name = unquote(key) if encoded else key
-                yield RemoteFile(name, int(_text(each, "Size")), _text(each, "ETag"), name=name)
+                yield RemoteFile(name, int(_text(each, "Size")), _text(each, "ETag"))
             if _text(page, "IsTruncated") != "true":
                 return
             query["continuation-token"] = _text(page, "NextContinuationToken")
@@ -132,7 +110,6 @@ def list_objects(settings: PlainSettings, bucket: str, prefix: str) -> Iterator[
 
 @contextmanager
 def _connection(settings: PlainSettings) -> Iterator[HTTPConnection]:
-    """An open connection to the endpoint; whatever the network answers is a ConnectionError."""
     parts = urlsplit(settings.endpoint)
     connect, read = settings.timeouts
     connection = HTTPConnection(parts.netloc, timeout=connect)
@@ -144,33 +121,28 @@ def _connection(settings: PlainSettings) -> Iterator[HTTPConnection]:
         trusted = ssl.create_default_context(cafile=settings.certificates or certifi.where())
         connection = HTTPSConnection(parts.netloc, timeout=connect, context=trusted)
     with closing(connection):
-        try:
-            connection.connect()
-            connection.sock.settimeout(read)
-            yield connection
-        except socket.gaierror as error:
-            raise ConnectionError(f"{parts.hostname}: {error.strerror}") from error
-        except OSError as error:
-            if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
-                raise ConnectionError(f"{parts.hostname}: {error.strerror}") from error
-            raise
+        connection.connect()
+        connection.sock.settimeout(read)
+        yield connection
 
 
 def _page(
     connection: HTTPConnection, settings: PlainSettings, path: str, query: Mapping[str, str]
 ) -> ElementTree.Element:
     asked = urlencode(sorted(query.items()), quote_via=quote, safe="-_.~")
-    headers = {"host": settings.host}
+    parts = urlsplit(settings.endpoint)
+    # Clients leave out a port that is the scheme's own, and servers sign what clients send.
+    headers = {"host": parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")}
     if settings.keys:
-        url = (settings.host, path, asked)
+        url = (headers["host"], path, asked)
         headers = sign(settings.keys, settings.region, url, datetime.now(timezone.utc))
     try:
         connection.request("GET", f"{path}?{asked}", headers=headers)
         answer = connection.getresponse()
         content = answer.read()
+    except RemoteDisconnected:
+        raise
     except (BadStatusLine, ValueError) as error:
-        if isinstance(error, RemoteDisconnected):
-            raise
         raise ElsewhereError(f"{settings.endpoint} does not speak HTTP") from error
     if answer.status in ELSEWHERE:
         raise ElsewhereError(f"{settings.endpoint} answers {answer.status}")
@@ -180,50 +152,43 @@ def _page(
         metadata = {"ResponseMetadata": {"HTTPStatusCode": answer.status}}
         raise ClientError(metadata, "ListObjectsV2")
     try:
-        # As botocore does it: expat itself limits what entities expand to.
+        # botocore parses answers the same way: expat itself limits the expansion of entities.
         return ElementTree.fromstring(content)  # noqa: S314
     except ElementTree.ParseError as error:
         raise ElsewhereError(f"{settings.endpoint} answers with no listing") from error
 
 
-def _variables(environ: Mapping[str, str]) -> dict[str, str] | None:
-    """Every setting by its variable, STORAGE_CONFIG's too; None if that has more than plain ones.
+def _variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return all settings by their variables, including those of STORAGE_CONFIG.
 
-    What is empty counts as not set.
+    An empty variable counts as not set; no variables at all mean that the spec is not plain.
     """
+    spec: dict[str, str] = {}
     try:
-        spec = {
-            key: value
-            for name in ("STORAGE_CONFIG", "STORAGE_OVERRIDE_CONFIG")
-            for key, value in msgspec.json.decode(
-                environ.get(name) or "{}", type=dict[str, str]
-            ).items()
-        }
+        for name in ("STORAGE_CONFIG", "STORAGE_OVERRIDE_CONFIG"):
+            spec |= msgspec.json.decode(environ.get(name) or "{}", type=dict[str, str])
     except msgspec.MsgspecError:
-        return None
+        return {}
     if spec and (spec.pop("type", "") != "s3" or not spec.keys() <= {*SPEC, "bucket"}):
-        return None
+        return {}
     stated = {SPEC[key]: value for key, value in spec.items() if key in SPEC}
     return {name: value for name, value in {**environ, **stated}.items() if value}
 
 
-def _is_special(found: Mapping[str, str]) -> bool:
-    """Whether anything asks for more than a signed request to a named endpoint."""
-    endpoint = found.get("AWS_ENDPOINT_URL", "")
-    parts = urlsplit(endpoint)
+def _needs_boto3(found: Mapping[str, str]) -> bool:
+    """Return whether the settings ask for more than a signed request to a named endpoint."""
+    parts = urlsplit(found.get("AWS_ENDPOINT_URL", ""))
     host = parts.hostname or ""
     return (
         parts.scheme not in ("http", "https")
         or not re.fullmatch(r"[\w.-]+", host)
         or bool(parts.path.strip("/") or parts.query or parts.fragment or parts.username)
-        # AWS's own: a bucket is a host there, and regions redirect.
+        # On AWS a bucket is a host, and regions redirect.
         or "amazonaws" in host
         or found.get("S3_VERIFY_SSL", "true").lower() in ("0", "false")
         or "CA_BUNDLE_CONFIGMAP_NAME" in found
         or (parts.scheme in getproxies() and not proxy_bypass(host))
-        # Where it is not there the full client says so.
-        or not Path(found.get("AWS_CA_BUNDLE") or found.get("REQUESTS_CA_BUNDLE", "/")).exists()
-        or any(name.startswith(("AWS_", "S3_")) and name not in READ | IGNORED for name in found)
+        or any(name.startswith(("AWS_", "S3_")) and name not in KNOWN for name in found)
         or (Path.home() / ".aws" / "config").exists()
     )
 

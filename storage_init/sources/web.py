@@ -1,8 +1,8 @@
-"""``https://host/path``: one file or an archive (.tar, .tar.gz, .tgz, .zip) of a web server.
+"""``https://host/path``: a file or an archive (.tar, .tar.gz, .tgz, .zip) on a web server.
 
-The revision is the SHA-256 that the URI asks for (``#sha256=<hex>``), else the server's strong
-ETag, else the SHA-256 of the content, which is then read twice. Plain ``http://`` is for this
-machine alone unless ``WARMSTART_ALLOW_HTTP=true``.
+The revision is the SHA-256 in the URI (``#sha256=<hex>``), else the server's strong ETag, else the
+SHA-256 of the content, which then has to be read twice. Plain ``http://`` works only with this
+machine unless ``WARMSTART_ALLOW_HTTP=true``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import hashlib
 import logging
 import re
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit
@@ -39,7 +41,7 @@ log = logging.getLogger(__name__)
 
 def resolve(uri: str) -> Source:
     url, pin = _parse(uri)
-    if pin:  # nobody has to be asked
+    if pin:  # no need to ask the server
         return Source(uri=uri, revision=f"sha256:{pin}")
     with _session() as session:
         file = _probe(session, url)
@@ -58,29 +60,24 @@ def connect(source: Source) -> Remote:
     kind, _, value = source.revision.partition(":")
     if kind == "etag" and value != file.tag:
         raise SourceError(f"{source.uri} has changed since it was resolved: start again")
-    digest = source.revision if kind == "sha256" else ""
-    file = RemoteFile(file.path, file.size, file.tag, digest, file.ranges, file.name)
-
-    def read(file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
-        return _read(session, file, start, end)
-
-    return Remote([file], lambda chosen, folder: ranges.download(chosen, folder, read))
+    pinned = replace(file, digest=source.revision if kind == "sha256" else "")
+    return Remote([pinned], partial(ranges.download, read=partial(_read, session)))
 
 
 def _parse(uri: str) -> tuple[str, str | None]:
-    """The URL and the SHA-256 that its fragment asks for.
+    """Return the URL and the SHA-256 in its fragment.
 
     Raises:
-        SourceError: another form.
+        SourceError: the URI has another form.
     """
     url, separator, fragment = uri.partition("#")
     pin = PIN.fullmatch(fragment)
     parts = urlsplit(url)
     if separator and not pin:
-        raise SourceError(f"{uri}: what follows a # is sha256= and 64 hex digits")
+        raise SourceError(f"{uri}: a # must be followed by sha256= and 64 hex digits")
     if not parts.hostname or parts.username is not None or not url.isprintable():
         raise SourceError(
-            f"{uri} is not of the form https://host/path; credentials belong into ~/.netrc or the "
+            f"{uri} is not of the form https://host/path; credentials belong in ~/.netrc or the "
             "variable <host>-headers"
         )
     if not _file_name(url):
@@ -100,24 +97,24 @@ def _session() -> Session:
 
 
 def _probe(session: Session, url: str) -> RemoteFile:
-    """What the server says of a file.
+    """Ask the server about a file.
 
-    It is asked for one byte, not with HEAD, which signed URLs do not answer.
+    The request is a GET of one byte, because signed URLs do not answer HEAD.
     """
     with _get(session, url, {"Range": "bytes=0-0"}) as response:
         given = response.headers
-        partial = response.status_code == 206
-        size = given.get("Content-Range", "").rpartition("/")[2] if partial else None
-        size = given.get("Content-Length", "") if size is None else size
+        has_ranges = response.status_code == 206
+        header = "Content-Range" if has_ranges else "Content-Length"
+        size = given.get(header, "").rpartition("/")[2]
     name, etag = _file_name(url), given.get("ETag", "")
     if not size.isdecimal():
-        raise SourceError(f"{url}: the server does not say how large it is")
+        raise SourceError(f"{url}: the server does not state the file's size")
     if given.get("Content-Encoding", "identity") != "identity" and not name.endswith(
         archives.ENDINGS
     ):
-        raise SourceError(f"{url}: the server sends it compressed only")
+        raise SourceError(f"{url}: the server sends only compressed content")
     strong = etag if etag.startswith('"') else ""
-    return RemoteFile(name, int(size), strong, ranges=partial and bool(strong), name=url)
+    return RemoteFile(name, int(size), strong, ranges=has_ranges and bool(strong), name=url)
 
 
 def _read(session: Session, file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
@@ -127,7 +124,7 @@ def _read(session: Session, file: RemoteFile, start: int, end: int) -> Iterator[
         given = response.headers
         changed = file.tag and given.get("ETag", file.tag) != file.tag
         expected = f"{wanted.replace('=', ' ')}/{file.size}"
-        # The whole file instead of a part of it: the answer of If-Range to a changed file.
+        # If the file changed, If-Range makes the server send all of it.
         if changed or (file.ranges and given.get("Content-Range") != expected):
             raise SourceError(f"{file.name} changed while it was being fetched: start again")
         yield from response.raw.stream(CHUNK_BYTES, decode_content=False)
@@ -143,9 +140,9 @@ def _sha256(session: Session, file: RemoteFile) -> str:
 
 @contextmanager
 def _get(session: Session, url: str, headers: Mapping[str, str]) -> Iterator[Response]:
-    """The answer to a GET, after redirects.
+    """Send a GET request and follow redirects.
 
-    Each host gets only the headers meant for it, and none is asked over plain HTTP.
+    Each host gets its own headers only, and every URL must be encrypted.
     """
     for _ in range(MAX_REDIRECTS + 1):
         _check_encrypted(url)

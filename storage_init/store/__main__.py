@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from storage_init.base import sizes
-from storage_init.base.errors import SigningKeyError, WarmstartError
-from storage_init.format import signing
+from storage_init.base.errors import SigningKeyError, StoreError, WarmstartError
+from storage_init.base.variables import SIGN_KEY, VERIFY_KEY
 from storage_init.format.reading import read_package
 from storage_init.store import inventory
 from storage_init.store.gc.collect import collect
@@ -31,11 +32,12 @@ FINE, PROBLEMS = 0, 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if all is well, 1 if there are problems, 2 if it was not understood."""
+    """Run one command; return 0 if all is well, 1 for problems; exit with 2 for wrong arguments."""
     arguments = _parser().parse_args(argv)
     try:
-        code: int = arguments.run(Store(arguments.store.absolute()), arguments)
-        # A pipe that was closed early is noticed here and not while the interpreter exits.
+        store = _open_store(arguments.store.absolute())
+        code: int = arguments.run(store, arguments)
+        # Flush now, so that a closed pipe is an error here and not while the interpreter exits.
         sys.stdout.flush()
     except WarmstartError as error:
         print(error, file=sys.stderr)
@@ -44,104 +46,102 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return PROBLEMS
     except OSError as error:
-        print(f"{arguments.store} cannot be worked on: {error}", file=sys.stderr)
+        print(f"{arguments.store}: {error}", file=sys.stderr)
         return PROBLEMS
     except KeyboardInterrupt:
-        print("stopped; what was not removed yet is where it was", file=sys.stderr)
+        print("stopped; what was not removed yet is in its place", file=sys.stderr)
         return 130
     return code
 
 
+def _open_store(root: Path) -> Store:
+    """Return the store at ``root``; refuse a path that is not a readable folder."""
+    try:
+        os.scandir(root).close()
+    except OSError as error:
+        raise StoreError(f"{root} is not a store: {error.strerror}") from error
+    return Store(root)
+
+
 def _list(store: Store, arguments: argparse.Namespace) -> int:
-    inventory.open_store(store)
-    versions, now = inventory.versions(store), time.time()
-    if arguments.json:
-        found = [documents.version_document(version, now) for version in versions]
-        _print_json({"store": str(store.root), "versions": found})
-    else:
-        print(documents.list_table(versions, now))
+    now = time.time()
+    found = [documents.version_document(version, now) for version in inventory.versions(store)]
+    document = {"store": str(store.root), "versions": found}
+    _print(arguments, document, documents.list_table(found))
     return FINE
 
 
 def _show(store: Store, arguments: argparse.Namespace) -> int:
-    inventory.open_store(store)
     name, version = arguments.model
     folder = store.resolve(name, version)
     package, _ = read_package(folder)
     survey = inventory.survey(store, name, folder.name)
     age = time.time() - survey.published
-    if arguments.json:
-        _print_json(
-            {
-                "store": str(store.root),
-                "version": survey.version,
-                "current": survey.current,
-                "signed": survey.signed,
-                "age_seconds": round(age, 3),
-                "package": package,
-            }
-        )
-    else:
-        print(describe(package, survey, age))
+    document = {
+        "store": str(store.root),
+        "version": survey.version,
+        "current": survey.current,
+        "signed": survey.signed,
+        "age_seconds": round(age, 3),
+        "package": package,
+    }
+    _print(arguments, document, describe(package, survey, age))
     return FINE
 
 
 def _verify(store: Store, arguments: argparse.Namespace) -> int:
     name, version = arguments.model or (None, None)
     found = []
-    for verified in verify_versions(store, name, version, arguments.key or signing.verify_key()):
+    for verified in verify_versions(store, name, version, arguments.key or VERIFY_KEY.read()):
         found.append(verified)
         if not arguments.json:
             print(documents.verify_lines(verified), flush=True)
     lost = [
-        f"current of {model} names {inventory.current_target(store, model)}, which is not there"
+        f"current of {model} names {inventory.current_target(store, model)}, which does not exist"
         for model in inventory.dangling_currents(store)
         if version is None and name in (None, model)
     ]
-    if arguments.json:
-        checked = [documents.verify_document(verified) for verified in found]
-        _print_json({"store": str(store.root), "versions": checked, "problems": lost})
-    else:
-        for problem in lost:
-            print(f"BROKEN  {problem}")
-    return PROBLEMS if lost or any(verified.problems for verified in found) else FINE
+    document = {"store": str(store.root), "versions": found, "problems": lost}
+    _print(arguments, document, *(f"BROKEN  {problem}" for problem in lost))
+    return FINE if not lost and all(verified.ok for verified in found) else PROBLEMS
 
 
 def _sign(store: Store, arguments: argparse.Namespace) -> int:
-    key = arguments.key or signing.sign_key()
+    key = arguments.key or SIGN_KEY.read()
     if key is None:
-        raise SigningKeyError(f"name a private key with --key, or in {signing.SIGN_VARIABLE}")
+        raise SigningKeyError(f"name a private key with --key, or in {SIGN_KEY.name}")
     name, version = arguments.model
     folder = sign_version(store, name, version, key)
-    if arguments.json:
-        _print_json({"store": str(store.root), "model": name, "version": folder.name})
-    else:
-        print(f"signed  {name}@{folder.name}")
+    document = {"store": str(store.root), "model": name, "version": folder.name}
+    _print(arguments, document, f"signed  {name}@{folder.name}")
     return FINE
 
 
 def _stats(store: Store, arguments: argparse.Namespace) -> int:
     found = stats(store, time.time())
-    if arguments.json:
-        _print_json(found)
-    else:
-        print(documents.stats_table(found))
+    _print(arguments, found, documents.stats_table(found))
     return FINE
 
 
 def _gc(store: Store, arguments: argparse.Namespace) -> int:
     policy = Policy(keep=arguments.keep, min_age=arguments.min_age)
     outcomes = collect(store, policy, dry_run=arguments.dry_run)
-    if arguments.json:
-        _print_json({"store": str(store.root), "dry_run": arguments.dry_run, "outcomes": outcomes})
-    else:
-        print(documents.gc_table(outcomes, dry_run=arguments.dry_run))
+    document = {"store": str(store.root), "dry_run": arguments.dry_run, "outcomes": outcomes}
+    _print(arguments, document, documents.gc_table(outcomes, dry_run=arguments.dry_run))
     return PROBLEMS if any(outcome.action == "fail" for outcome in outcomes) else FINE
+
+
+def _print(arguments: argparse.Namespace, document: Any, *lines: str) -> None:
+    """Print the document with ``--json``, else the lines."""
+    if arguments.json:
+        lines = (msgspec.json.format(msgspec.json.encode(document), indent=2).decode(),)
+    for line in lines:
+        print(line)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m storage_init.store", description="Look after a store of prepared models."
+        prog="python -m storage_init.store", description="Manage a store of prepared models."
     )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("store", type=Path, metavar="STORE", help="the store's folder")
@@ -153,27 +153,23 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    command("list", _list, "every version with size, age and what is wrong with it at a glance")
-    show = command("show", _show, "what a version's package.json says; of current by default")
-    show.add_argument("model", type=_model, metavar="NAME[@VERSION]")
-    verify = command("verify", _verify, "check every file of every version, or of those named")
-    verify.add_argument("model", type=_model, metavar="NAME[@VERSION]", nargs="?")
-    verify.add_argument(
-        "--key",
-        type=Path,
-        metavar="FILE",
-        help=f"the public key that each must be signed for, PEM ({signing.VERIFY_VARIABLE})",
-    )
+    model: Any = {"type": _model, "metavar": "NAME[@VERSION]"}
+    key: Any = {"type": Path, "metavar": "FILE"}
+    command("list", _list, "list all versions with size, age and problems found without hashing")
+    show = command("show", _show, "show a version's package.json; by default that of current")
+    show.add_argument("model", **model)
+    verify = command("verify", _verify, "check every file of all versions, or of one model's")
+    verify.add_argument("model", **model, nargs="?")
+    public = f"PEM file of the public key that each must verify with ({VERIFY_KEY.name})"
+    verify.add_argument("--key", **key, help=public)
     sign = command("sign", _sign, "check every file of a version, then sign it")
-    sign.add_argument("model", type=_model, metavar="NAME[@VERSION]")
-    sign.add_argument(
-        "--key", type=Path, metavar="FILE", help=f"private EC key, PEM ({signing.SIGN_VARIABLE})"
-    )
-    command("stats", _stats, "bytes, versions, hits and misses by model, orphaned staging")
-    gc = command("gc", _gc, "remove old versions that nobody reads, and what was left behind")
+    sign.add_argument("model", **model)
+    sign.add_argument("--key", **key, help=f"private EC key, PEM ({SIGN_KEY.name})")
+    command("stats", _stats, "count bytes, versions, hits and misses by model, and leftovers")
+    gc = command("gc", _gc, "remove leftovers and old versions that nobody reads")
     gc.add_argument("--keep", type=_count, default=2, metavar="N", help="newest versions to keep")
     gc.add_argument("--min-age", type=_age, default="1d", metavar="AGE", help="90s, 12h, 1d, …")
-    gc.add_argument("--dry-run", action="store_true", help="only say what would be done, and why")
+    gc.add_argument("--dry-run", action="store_true", help="say what would be done, and why")
     return parser
 
 
@@ -195,10 +191,6 @@ def _age(argument: str) -> float:
         return sizes.parse_age(argument)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _print_json(document: Any) -> None:
-    print(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
 
 
 if __name__ == "__main__":

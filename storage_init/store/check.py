@@ -1,7 +1,7 @@
-"""What is wrong with a version where it lies in a store.
+"""Check a version in a store and name every problem.
 
-Here the folder's name says which ``package.json`` belongs in it, so a damaged digest file is told
-from a damaged description, and a description found under another name still judges the rest.
+The folder's name is the digest of its ``package.json``. So the check can tell a damaged digest file
+from a damaged description, and can use a description that it finds under another file's name.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from storage_init.base.errors import PackageError
+from storage_init.base.files import list_files
 from storage_init.format import package as packages
 from storage_init.format.package import DIGEST_FILE, FORMAT_VERSION, MAX_PACKAGE_BYTES, PACKAGE_FILE
-from storage_init.format.verify import check_files, extra_files, list_files
+from storage_init.format.verify import check_files, extra_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """A version's package, if there is a trustworthy one, and all problems in words.
+    """A version's package, or None if its description is damaged, and all problems in words.
 
-    ``foreign``: the description is intact but of a format that this build does not read.
+    ``foreign``: the description is intact, but this build cannot read its format version.
     """
 
     package: Package | None
@@ -36,7 +37,7 @@ class Finding:
 
 
 def check(folder: Path, model: str, version: str, *, hashes: bool) -> Finding:
-    """Every problem of every file; without ``hashes`` the files' sizes have to do."""
+    """Return the problems of all files; without ``hashes``, compare only their sizes."""
     content, problems = _description(folder, version)
     if content is None:
         return Finding(None, problems)
@@ -45,17 +46,17 @@ def check(folder: Path, model: str, version: str, *, hashes: bool) -> Finding:
     except PackageError as error:
         return Finding(None, [*problems, str(error)], foreign=_is_foreign(content))
     if package.name != model:
-        problems.append(f"{PACKAGE_FILE} is of model {package.name}, not {model}")
+        problems.append(f"{PACKAGE_FILE} describes model {package.name}, not {model}")
     problems += check_files(folder, package.files, hashes=hashes) + extra_files(folder, package)
     return Finding(package, problems)
 
 
 def _description(folder: Path, version: str) -> tuple[bytes | None, list[str]]:
-    """The bytes of ``package.json`` that the version is named after, and what is in their way."""
+    """Return the bytes of the ``package.json`` that names the version, and the problems with it."""
     problems = []
     content, problem = _read(folder / PACKAGE_FILE)
     if content is None or packages.version_of(content) != version:
-        problems.append(problem or f"{PACKAGE_FILE} is not the one that {version} is named after")
+        problems.append(problem or f"{PACKAGE_FILE} does not have the digest {version}…")
         content = _displaced(folder, version)
     if content is None:
         return None, [f"{problem}; the other files cannot be checked" for problem in problems]
@@ -66,7 +67,7 @@ def _description(folder: Path, version: str) -> tuple[bytes | None, list[str]]:
 
 
 def _displaced(folder: Path, version: str) -> bytes | None:
-    """The description under the name of another file, as after two files were swapped."""
+    """Return the description if another file has it, as after two files were swapped."""
     for path in sorted(list_files(folder)):
         content, _ = _read(folder / path)
         if content is not None and packages.version_of(content) == version:
@@ -75,7 +76,7 @@ def _displaced(folder: Path, version: str) -> bytes | None:
 
 
 def _read(path: Path) -> tuple[bytes | None, str]:
-    """A file's content, or None and why; one too large for a description is not read."""
+    """Return a file's content, or None and the reason; refuse a file larger than a description."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_PACKAGE_BYTES + 1)

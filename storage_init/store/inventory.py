@@ -1,4 +1,4 @@
-"""What lies in a store: every version, broken ones too, with its age and what is wrong with it."""
+"""Every version in a store, broken ones too, with its age and its problems."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage_init.base.errors import StoreError
-from storage_init.base.files import Usage, entries, last_change, measure
+from storage_init.base.files import Usage, children, entries, last_change, measure
 from storage_init.format.package import PACKAGE_FILE, SIGNATURE_FILE
 from storage_init.store.check import Finding, check
 from storage_init.store.layout import STAGING
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from storage_init.store.layout import Store
 
 
-# Where the cache keeps its links; not imported, for it would bring all sources along.
+# The folder of the links by source. Not imported from `fetch`, which is closed to this room.
 FETCHED = "fetched"
 
 
@@ -28,9 +27,9 @@ FETCHED = "fetched"
 class Version:
     """A version's folder. Times are the store's clock, in seconds since 1970.
 
-    ``published`` is when ``package.json`` was written: nobody writes it again, and a rename or a
-    hard link leaves it alone. ``touched`` is when that or the folder itself last changed.
-    ``signed``: there is a signature; whose, and whether it is good, has not been checked.
+    ``published`` is when ``package.json`` was written; renames and hard links do not change it.
+    ``touched`` is the last change of ``package.json`` or of the folder. ``signed`` says that there
+    is a signature, which has not been verified.
     """
 
     model: str
@@ -54,37 +53,25 @@ class Version:
 
 @dataclass(frozen=True)
 class Staged:
-    """Something below ``.staging``: in progress, or left by what was killed."""
+    """Something below ``.staging``: work in progress, or what a killed process left."""
 
     path: Path
     bytes: int
     changed: float
 
 
-def open_store(store: Store) -> None:
-    """Refuse a path where no store can be.
-
-    Raises:
-        StoreError: it is not a folder that may be read.
-    """
-    try:
-        os.scandir(store.root).close()
-    except OSError as error:
-        raise StoreError(f"{store.root} is not a store: {error.strerror}") from error
-
-
 def models(store: Store) -> list[str]:
-    """Models with a folder, whether or not anything in it is whole."""
+    """Return the models that have a folder, even if none of their versions is whole."""
     return _folders(store.root / "models")
 
 
 def version_names(store: Store, model: str) -> list[str]:
-    """Every folder among a model's versions, whole or not."""
+    """Return every folder among a model's versions, whole or not."""
     return _folders(store.model_folder(model) / "versions")
 
 
 def current_target(store: Store, model: str) -> str | None:
-    """The version that ``current`` names, even if it is not there."""
+    """Return the version that ``current`` names, even if it does not exist."""
     try:
         return (store.model_folder(model) / "current").readlink().name
     except OSError:
@@ -92,18 +79,18 @@ def current_target(store: Store, model: str) -> str | None:
 
 
 def versions(store: Store) -> list[Version]:
-    """All versions of all models, the newest of each model first; sizes are checked, not hashes."""
+    """Return all versions of all models; check sizes, but not hashes."""
     return [version for model in models(store) for version in model_versions(store, model)]
 
 
 def model_versions(store: Store, model: str) -> list[Version]:
-    """All versions of one model, the newest first."""
+    """Return all versions of one model, the newest first."""
     found = [survey(store, model, name) for name in version_names(store, model)]
     return sorted(found, key=lambda version: (-version.published, version.version))
 
 
 def survey(store: Store, model: str, name: str) -> Version:
-    """One version as it is now."""
+    """Return one version as it is now."""
     folder = store.version_folder(model, name)
     written, changed = _mtime(folder / PACKAGE_FILE), _mtime(folder)
     return Version(
@@ -120,30 +107,26 @@ def survey(store: Store, model: str, name: str) -> Version:
 
 
 def staged(store: Store) -> list[Staged]:
-    """What lies below ``.staging``, the oldest first."""
-    folder = store.root / STAGING
-    try:
-        paths = list(folder.iterdir())
-    except OSError:
-        paths = []
+    """Return the entries of ``.staging``, the oldest first."""
+    paths = [Path(entry.path) for entry in children(store.root / STAGING)]
     found = [Staged(path, measure(path).bytes, last_change(path)) for path in paths]
     return sorted(found, key=lambda item: (item.changed, item.path.name))
 
 
 def dangling_currents(store: Store) -> list[str]:
-    """Models whose ``current`` names a version that is not there."""
+    """Return the models whose ``current`` names a version that does not exist."""
+    targets = {model: current_target(store, model) for model in models(store)}
     return [
         model
-        for model in models(store)
-        if (target := current_target(store, model)) is not None
-        and not store.version_folder(model, target).is_dir()
+        for model, target in targets.items()
+        if target is not None and not store.version_folder(model, target).is_dir()
     ]
 
 
 def dangling_keys(store: Store, going: Collection[Path] = ()) -> list[Path]:
-    """Links by key whose version is not there; the folders ``going`` count as not there.
+    """Return the links to versions that do not exist or are among the folders ``going``.
 
-    Those of each model, and those by which the cache finds what was made from a source.
+    These are each model's links by key, and the links by source that ``fetch`` keeps.
     """
     folders = [store.model_folder(model) / "keys" for model in models(store)]
     links = [
@@ -169,10 +152,5 @@ def _mtime(path: Path) -> float:
 
 
 def _folders(folder: Path) -> list[str]:
-    try:
-        found = list(os.scandir(folder))
-    except OSError:
-        return []
-    return sorted(
-        e.name for e in found if e.is_dir(follow_symlinks=False) and not e.name.startswith(".")
-    )
+    found = [entry for entry in children(folder) if entry.is_dir(follow_symlinks=False)]
+    return [entry.name for entry in found if not entry.name.startswith(".")]

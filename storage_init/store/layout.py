@@ -1,8 +1,8 @@
 """The store: a directory of immutable prepared models that many processes read at once.
 
-State lives in the directory alone: ``models/<name>/versions/<version>/`` never changes once it
-is there, ``models/<name>/current`` is a relative link to one of them, and
-``models/<name>/keys/<key>`` a relative link to the version prepared from that source and recipe.
+All state is in the directory. ``models/<name>/versions/<version>/`` never changes after its
+publication, ``models/<name>/current`` is a relative link to one of the versions, and
+``models/<name>/keys/<key>`` is a relative link to the version prepared from that source and recipe.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ STAGING = ".staging"
 
 @dataclass(frozen=True)
 class Store:
-    """A store below ``root``; nothing is created until something is staged."""
+    """A store at ``root``; only ``staging`` creates anything."""
 
     root: Path
 
     def names(self) -> list[str]:
-        """Models with at least one version."""
+        """Return the models that have at least one version."""
         folders = _subfolders(self.root / "models")
         return [name for name in folders if self.versions(name)]
 
     def versions(self, name: str) -> list[str]:
-        """Published versions of a model, in no particular order of age."""
+        """Return the published versions of a model, sorted by name."""
         folders = _subfolders(self.model_folder(name) / "versions")
         return [v for v in folders if (self.version_folder(name, v) / PACKAGE_FILE).is_file()]
 
     def current(self, name: str) -> str | None:
-        """The version that ``current`` points at, if it is whole."""
+        """Return the version that ``current`` names, or None if it is not published."""
         return self._linked(name, self.model_folder(name) / "current")
 
     def find(self, name: str, key: str) -> Path | None:
-        """The version that was prepared from this key, or None."""
+        """Return the folder of the version that was prepared from this key, or None."""
         version = self._linked(name, self.key_link(name, key))
         return None if version is None else self.version_folder(name, version)
 
     def resolve(self, name: str, version: str | None = None) -> Path:
-        """The folder of a version, of ``current`` if none is named.
+        """Return the folder of a version, by default of ``current``.
 
         Raises:
-            StoreError: there is no such model or version; the message lists what there is.
+            StoreError: there is no such model or version; the message lists those that exist.
         """
         wanted = version or self.current(name)
         known = self.versions(name)
@@ -74,15 +74,13 @@ class Store:
 
     @contextmanager
     def staging(self, label: str = "publish") -> Iterator[Path]:
-        """A new folder on the store's file system, gone when the block ends."""
+        """Create a folder on the store's file system; delete it when the block ends."""
         folder = self.root / STAGING / f"{label}-{uuid.uuid4().hex[:12]}"
-        try:
+        with readable_errors(self):
             fresh = not self.root.exists()
             folder.mkdir(parents=True)
-            if fresh:  # any uid reads a store, whatever the umask of its first writer
+            if fresh:  # every user may read a store, whatever the umask of its first writer
                 self.root.chmod(0o755)
-        except OSError as error:
-            raise StoreError(f"cannot write to store {self.root}: {error.strerror}") from error
         try:
             yield folder
         finally:
@@ -96,8 +94,18 @@ class Store:
         return None
 
 
+@contextmanager
+def readable_errors(store: Store) -> Iterator[None]:
+    """Turn an error of the file system into a :class:`StoreError` that names the store."""
+    try:
+        yield
+    except OSError as error:
+        problem = error.strerror or error
+        raise StoreError(f"cannot write to store {store.root}: {problem}") from error
+
+
 def clock_of(folder: Path) -> float:
-    """Seconds since 1970 by the clock of a folder's file system, not by this machine's.
+    """Return the seconds since 1970 by the clock of a folder's file system, not this machine's.
 
     Raises:
         OSError: the folder cannot be written.

@@ -1,11 +1,11 @@
-"""One holder at a time among processes that share a volume, and a successor for one that died.
+"""A lease: one holder at a time among processes that share a volume, and a successor if it dies.
 
-Works where ``flock`` does not and clocks disagree (NFS): a lease is a chain of files
-``<name>.<generation>``. Creating a file exclusively is atomic, so each generation has one holder;
-the highest generation is the one in force. The holder rewrites its file from a thread; who waits
-watches for changes by its own clock, and makes the next generation when there are none. Because a
-generation is never made twice, two waiters cannot both take over, nor can one take a lease away
-from a successor it has not seen.
+It needs neither ``flock`` nor clocks that agree, so it works on NFS. A lease is a chain of files
+``<name>.<generation>``. Exclusive creation of a file is atomic, so each generation has one holder,
+and the highest generation is in force. A thread of the holder rewrites its file. A waiter watches
+the file by its own clock, and creates the next generation if the file does not change. Nobody can
+create a generation twice, so only one waiter takes over, and a waiter cannot take the lease from a
+successor that it has not seen.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# A loaded node or a slow volume may swallow some before a holder counts as dead.
+# A busy node or a slow volume may lose a few beats before the holder counts as dead.
 BEATS = 15
 
 
 @dataclass
 class LeaseWatcher:
-    """One process's view of a lease: tries to get it, and judges whether its holder lives.
+    """One process's view of a lease: it tries to acquire it, and judges if the holder is alive.
 
-    ``stale_seconds``: how long the file in force may stay unchanged.
+    ``stale_seconds``: how long the file in force may stay unchanged before the holder is dead.
     """
 
     folder: Path
@@ -43,7 +43,7 @@ class LeaseWatcher:
     _since: float = field(default_factory=time.monotonic)
 
     def try_acquire(self) -> Lease | None:
-        """The lease, if nobody alive has it; never waits."""
+        """Return the lease, or None if a live process holds it; never wait."""
         generation = max(self._generations(), default=0)
         if generation and not self._is_stale(generation):
             return None
@@ -62,7 +62,7 @@ class LeaseWatcher:
         try:
             state = (generation, self._path(generation).read_bytes())
         except FileNotFoundError:
-            return False  # just released: look again
+            return False  # just released: the next call finds out
         now = time.monotonic()
         if state != self._seen:
             self._seen, self._since = state, now
@@ -81,7 +81,7 @@ class LeaseWatcher:
 
 @dataclass(frozen=True)
 class Lease:
-    """A lease that this process holds, as long as it beats and has no successor."""
+    """A lease that this process holds while it beats and has no successor."""
 
     watcher: LeaseWatcher
     path: Path
@@ -90,7 +90,7 @@ class Lease:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep the lease alive while the block runs, then release it."""
+        """Keep the lease alive during the block, then release it."""
         done = threading.Event()
         seconds = self.watcher.stale_seconds / BEATS
         beats = threading.Thread(target=self._beat, args=(done, seconds), daemon=True)
@@ -104,19 +104,19 @@ class Lease:
 
     @property
     def is_in_force(self) -> bool:
-        """Whether no successor took this process for dead."""
+        """Return whether no other process has taken the lease over."""
         return max(self.watcher._generations(), default=0) == self.generation
 
     def _beat(self, done: threading.Event, seconds: float) -> None:
         count = 0
         while not done.wait(seconds):
             count += 1
-            # A volume that fails now may be back for the next beat.
+            # If the volume fails now, it may work again at the next beat.
             with suppress(OSError):
                 self.path.write_bytes(self.token + b" %d" % count)
 
     def _release(self) -> None:
-        """Remove this generation and the dead ones before it, the oldest first."""
+        """Remove this generation and those before it, the oldest first."""
         for generation in sorted(self.watcher._generations()):
             if generation <= self.generation:
                 self.watcher._path(generation).unlink(missing_ok=True)

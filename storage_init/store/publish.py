@@ -1,7 +1,7 @@
-"""Publication: from a staged folder to a version that readers see whole or not at all.
+"""Publish a staged folder as a version; readers see the whole version or none.
 
-Stage, fsync, rename, swap the pointer (DESIGN, rule 1). Whatever kills the writer, ``current``
-names a whole version before and after every single step.
+The steps are: stage, fsync, rename, swap ``current``. If the writer dies, ``current`` names a whole
+version before and after each step.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage_init.base.errors import PackageError, StoreError
-from storage_init.base.files import fsync
+from storage_init.base.errors import PackageError
+from storage_init.base.files import fsync, list_files
 from storage_init.base.hashing import sha256_file
+from storage_init.base.variables import SIGN_KEY, VERIFY_KEY
 from storage_init.format import package as packages
 from storage_init.format import reading, signing
 from storage_init.format.package import (
@@ -25,26 +26,25 @@ from storage_init.format.package import (
     FileEntry,
     Package,
 )
-from storage_init.format.verify import list_files
-from storage_init.store.layout import STAGING, Store
+from storage_init.store.layout import STAGING, Store, readable_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-# Any uid reads a published version and nobody, its owner included, writes it by accident.
+# Every user may read a published version, and not even its owner writes it by accident.
 FILE_MODE = 0o444
 FOLDER_MODE = 0o755
-# A version that was there may be collected between two looks at it.
+# A collection may remove a version between two looks at it.
 RACES_WITH_GC = 10
 
 
 def describe_files(folder: Path) -> list[FileEntry]:
-    """An entry for every file below a folder, in path order."""
+    """Return an entry for every file below a folder, in path order."""
     return [describe_file(folder, path) for path in sorted(list_files(folder))]
 
 
 def describe_file(folder: Path, path: str) -> FileEntry:
-    """The entry of one file; ``path`` is relative to ``folder``."""
+    """Return the entry of one file; ``path`` is relative to ``folder``."""
     file = folder / path
     return FileEntry(path=path, size=file.stat().st_size, sha256=sha256_file(file))
 
@@ -56,19 +56,19 @@ def publish(
     *,
     supersede: bool = False,
 ) -> Path:
-    """Make a staged folder a version of its model and ``current``; returns the version's folder.
+    """Publish a staged folder as a version, make it ``current``, and return the version's folder.
 
     Args:
         store: where to publish; ``staged`` must be below its ``.staging``.
-        staged: a folder with all of the package's files but ``package.json``; it is consumed.
-        describe: given the entries of those files, the package.
-        supersede: whether it takes the place of a version of the same key. Without it, where
-            another writer has published that key first, its version is kept and returned.
+        staged: a folder with all files of the package except ``package.json``; it is moved.
+        describe: returns the package for the entries of those files.
+        supersede: replace an existing version of the same key. Otherwise, if another writer has
+            published that key first, its version is kept and returned.
 
-    With ``WARMSTART_SIGN_KEY`` set the package is signed before anybody sees it.
+    If ``WARMSTART_SIGN_KEY`` is set, the package is signed before readers can see it.
 
     Raises:
-        PackageError: the folder does not hold what a package needs.
+        PackageError: the folder lacks files that a package needs.
         SigningKeyError: the key cannot be used; nothing is published.
         StoreError: the store cannot be written; ``current`` is as it was.
     """
@@ -76,7 +76,7 @@ def publish(
         package, content = _describe(staged, describe)
         (staged / PACKAGE_FILE).write_bytes(content)
         (staged / DIGEST_FILE).write_bytes(packages.digest_line(content))
-        if key := signing.sign_key():
+        if key := SIGN_KEY.read():
             signing.sign(staged, key)
         version = packages.version_of(content)
         version = _commit(store, staged, package, version, supersede=supersede)
@@ -85,11 +85,11 @@ def publish(
 
 
 def adopt(store: Store, staged: Path) -> Path:
-    """Make a staged folder that is a whole, verified package a version; returns its folder.
+    """Publish a staged folder that is a verified package as a version; return its folder.
 
-    It becomes ``current`` only where there is none: what others are served is not changed by
-    somebody who asked for one revision of a source. A signature comes along; none is made, for
-    it was prepared elsewhere.
+    It becomes ``current`` only if there is none: a pod that fetches one revision must not change
+    what others serve. Its signature comes along, but it is not signed here, because it was prepared
+    elsewhere.
 
     Raises:
         StoreError: the store cannot be written; ``current`` is as it was.
@@ -105,41 +105,30 @@ def adopt(store: Store, staged: Path) -> Path:
 def _commit(
     store: Store, staged: Path, package: Package, version: str, *, supersede: bool = False
 ) -> str:
-    """Bring a described folder into ``versions/``; the version that now holds its key."""
+    """Move a described folder into ``versions/``; return the version that has its key now."""
     _seal(staged)
     _rename_into_place(staged, store.version_folder(package.name, version))
     return _claim_key(store, package, version, supersede=supersede)
 
 
-@contextmanager
-def readable_errors(store: Store) -> Iterator[None]:
-    """Turns what the file system says into a :class:`StoreError` that names the store."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"cannot write to store {store.root}: {error.strerror or error}"
-        ) from error
-
-
 def _describe(
     staged: Path, describe: Callable[[list[FileEntry]], Package]
 ) -> tuple[Package, bytes]:
-    """The package and its canonical bytes; what a reader would refuse is refused here."""
+    """Return the package and its canonical bytes; refuse what a reader would refuse."""
     for path in sorted(list_files(staged)):
         if (staged / path).is_symlink():
-            raise PackageError(f"{path} is a link: a package holds its files itself")
+            raise PackageError(f"{path} is a link: a package must contain its files")
     try:
         package = describe(describe_files(staged))
     except ValueError as error:
-        raise PackageError(f"{staged} does not hold a package: {error}") from error
+        raise PackageError(f"{staged} is not a package: {error}") from error
     content = packages.encode(package)
     packages.decode(content)
     return package, content
 
 
 def _seal(folder: Path) -> None:
-    """Fix modes, then bring every file and folder to disk, the innermost first."""
+    """Set the modes, then sync every file and folder to disk, the innermost first."""
     for root, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(root) / name
@@ -156,7 +145,7 @@ def _rename_into_place(staged: Path, target: Path) -> None:
             staged.rename(target)
             break
         except OSError:
-            # The same bytes are already there: a version's name is the digest of its content.
+            # A version's name is the digest of its content, so the target has the same bytes.
             if (target / PACKAGE_FILE).is_file():
                 _bring_signature(staged, target)
                 break
@@ -166,29 +155,29 @@ def _rename_into_place(staged: Path, target: Path) -> None:
 
 
 def _bring_signature(staged: Path, target: Path) -> None:
-    """Give a version that was there already the signature of its twin, if it has none.
+    """Give an existing version the signature of its staged copy, if it has none.
 
-    With ``WARMSTART_VERIFY_KEY`` set the twin's has been verified, so it replaces another.
+    With ``WARMSTART_VERIFY_KEY`` set, that signature has been verified and replaces an older one.
     """
     signature = target / SIGNATURE_FILE
     if not (staged / SIGNATURE_FILE).is_file():
         return
-    if signing.verify_key() or not signature.exists():
-        # Where it cannot be written, whoever asks for the signature says that it is not there.
+    if VERIFY_KEY.read() or not signature.exists():
+        # If this fails, the check of the signature reports that it is missing.
         with suppress(OSError):
             (staged / SIGNATURE_FILE).replace(signature)
             fsync(target)
 
 
 def _claim_key(store: Store, package: Package, version: str, *, supersede: bool) -> str:
-    """Make ``version`` the one for its key, unless a writer was first: then drop it for theirs."""
+    """Give ``version`` its key; if another writer was first, discard it and return theirs."""
     link = store.key_link(package.name, package.key)
     make_folder(link.parent)
     try:
         link.symlink_to(f"../versions/{version}")
     except FileExistsError:
         first = store.find(package.name, package.key)
-        if first is None or supersede:  # none: it points at a version that was removed since
+        if first is None or supersede:  # None: the key names a version that was removed
             swap_link(store, link, f"../versions/{version}")
         elif first.name != version:
             discard(store, store.version_folder(package.name, version))
@@ -198,7 +187,7 @@ def _claim_key(store: Store, package: Package, version: str, *, supersede: bool)
 
 
 def discard(store: Store, folder: Path) -> None:
-    """Out of sight by one rename, then deleted."""
+    """Remove a version's folder: hide it by one rename, then delete it."""
     doomed = store.root / STAGING / f"discard-{uuid.uuid4().hex[:12]}"
     with suppress(FileNotFoundError):
         folder.rename(doomed)
@@ -206,11 +195,11 @@ def discard(store: Store, folder: Path) -> None:
 
 
 def swap_link(store: Store, link: Path, target: str) -> None:
-    """Point ``link`` at ``target`` by one rename; readers see the old target or the new one."""
+    """Point ``link`` to ``target`` by one rename; readers see the old target or the new one."""
     fresh = store.root / STAGING / f"link-{uuid.uuid4().hex[:12]}"
     fresh.symlink_to(target)
     if not link.is_symlink():
-        # The kubelet makes an empty folder of a subPath that it does not find.
+        # The kubelet creates an empty folder for a missing subPath.
         with suppress(OSError):
             link.rmdir()
     fresh.replace(link)
@@ -218,7 +207,7 @@ def swap_link(store: Store, link: Path, target: str) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """``mkdir -p``, with every new entry on disk before anything is put below it."""
+    """Create a folder and its parents; sync each to disk before creating the next below it."""
     missing = []
     while not folder.is_dir():
         missing.append(folder)

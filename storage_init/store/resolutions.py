@@ -1,8 +1,8 @@
-"""What each URI was last resolved to, kept in the store.
+"""The revision that each URI was last resolved to, remembered in the store.
 
-``resolved/<digest of the URI>`` holds the revision; its time of change, by the clock of the
-store's file system, is when a server last said so. It is a memory, not a truth: a record that is
-lost or cannot be read costs a hit its head start, and a version is verified wherever it is used.
+``resolved/<digest of the URI>`` has the revision. Its modification time, by the clock of the
+store's file system, is when a server gave that answer. A lost or unreadable record only makes the
+next pod ask the server, and a version is verified wherever it is used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from storage_init.store.layout import Store
 
 RESOLVED = "resolved"
-# The same URI leads elsewhere where one of these differs.
+# The same URI may lead elsewhere if one of these variables differs.
 ENDPOINTS = ("HF_ENDPOINT", "AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST")
 SPECS = ("STORAGE_CONFIG", "STORAGE_OVERRIDE_CONFIG")
 
@@ -37,25 +37,25 @@ class _Record(msgspec.Struct, frozen=True):
 
 
 class _Spec(msgspec.Struct, frozen=True):
-    """As much of KServe's storage spec as says where it leads."""
+    """The part of KServe's storage spec that says where a URI leads."""
 
     endpoint_url: str = ""
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """A URI's last known revision; ``age`` in seconds, None where the clock cannot be read."""
+    """A URI's last known revision; ``age`` is in seconds, None if the clock cannot be read."""
 
     revision: str
     age: float | None
 
     def is_younger_than(self, seconds: float) -> bool:
-        """Never true of one from the future: a clock was set back since."""
+        """Return whether it is young; False for a time in the future, if a clock was set back."""
         return self.age is not None and 0 <= self.age < seconds
 
 
 def recall(store: Store, uri: str) -> Resolution | None:
-    """What a URI was last resolved to, None if nobody remembers."""
+    """Return the revision that a URI was last resolved to, or None if it is not known."""
     path = _path(store, uri)
     try:
         record = msgspec.json.decode(path.read_bytes(), type=_Record)
@@ -66,9 +66,9 @@ def recall(store: Store, uri: str) -> Resolution | None:
 
 
 def remember(store: Store, uri: str, source: Source) -> None:
-    """Note that a server has just said so. Never raises: a store may be read-only.
+    """Record the revision that a server has just given. Never raises: a store may be read-only.
 
-    What has a signature or a password in it is not remembered: it does not come again.
+    Skip URIs with credentials or signed queries, because they change on every start.
     """
     if shown(uri) != uri:
         return

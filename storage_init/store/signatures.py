@@ -1,4 +1,4 @@
-"""Signing what is in a store already, and what is wrong with the signatures there."""
+"""Signing a version that is in a store, and the problems with its signature."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from storage_init.format.package import SIGNATURE_FILE, version_of
 from storage_init.format.reading import read_description
 from storage_init.format.signing import check_signature, sign
 from storage_init.format.verify import verify
-from storage_init.store.publish import FILE_MODE, readable_errors
+from storage_init.store.layout import readable_errors
+from storage_init.store.publish import FILE_MODE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def sign_version(store: Store, model: str, version: str | None, key: Path) -> Path:
-    """Sign a version, ``current`` if none is named, in the place of an older signature.
+    """Sign a version, by default ``current``, and return its folder.
 
-    Every file is verified first: nobody is to vouch for what is broken. The version stays what it
-    is, ``package.sig`` is no part of it. Returns its folder.
+    Every file is verified first, so that a signature never vouches for a broken version. An older
+    signature is replaced. The version keeps its name, because ``package.sig`` is not part of it.
 
     Raises:
         StoreError: there is no such version, or the store cannot be written.
-        PackageError, VerificationError: it is not whole; names every file.
+        PackageError, VerificationError: the version is broken; the message names every file.
         SigningKeyError: the key cannot be used.
     """
     folder = store.resolve(model, version)
@@ -43,7 +44,7 @@ def sign_version(store: Store, model: str, version: str | None, key: Path) -> Pa
 
 
 def signature_problems(folder: Path, key: Path | None) -> list[str]:
-    """What is wrong with a version's signature, in words; nothing without a key to check it with.
+    """Return the problems with a version's signature; none without a key to verify it with.
 
     Raises:
         SigningKeyError: the key cannot be used.
@@ -53,6 +54,6 @@ def signature_problems(folder: Path, key: Path | None) -> list[str]:
     except SignatureError as error:
         return [error.problem]
     except (PackageError, VerificationError):
-        # Of the description: whoever checks the files has named it.
+        # The description is broken: the check of the files has named it.
         return ["its signature cannot be checked"]
     return []

@@ -1,4 +1,4 @@
-"""Full verification of what lies in a store, and how fast it went."""
+"""Full verification of the versions in a store, and how fast it was."""
 
 from __future__ import annotations
 
@@ -20,18 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found in one version: ``bytes`` hashed in ``seconds``; no problems, all is well."""
+    """The result for one version, as ``verify --json`` prints it."""
 
     model: str
     version: str
+    ok: bool
     files: int
     bytes: int
     seconds: float
+    megabytes_per_second: float
     problems: list[str]
-
-    @property
-    def megabytes_per_second(self) -> float:
-        return self.bytes / 1e6 / self.seconds if self.seconds else 0.0
 
 
 def verify_versions(
@@ -39,38 +37,32 @@ def verify_versions(
 ) -> Iterator[Verified]:
     """Check every file of a version, of all versions of a model, or of all models.
 
-    ``key``: a PEM file of the public key that each must be signed for; None asks for no signature.
+    Args:
+        store: where the versions are.
+        model: the model's name; None for all models.
+        version: the version's name; None for all versions.
+        key: PEM file of the public key that must verify each signature; None checks no signature.
 
     Raises:
-        StoreError: there is no such store, model or version.
+        StoreError: there is no such model or version.
         SigningKeyError: the key cannot be used.
     """
-    for name in _models(store, model):
-        for wanted in _versions(store, name, version):
-            found = _verify(store, name, wanted, key)
-            # Collected while it was checked: it is no more, and so not broken.
-            if not found.problems or store.version_folder(name, wanted).is_dir():
+    for name in _chosen(store, model, inventory.models(store)):
+        for each in _chosen(store, version, inventory.version_names(store, name), f"{name}@"):
+            found = _verify(store, name, each, key)
+            # A version that was collected during the check is gone, not broken.
+            if found.ok or store.version_folder(name, each).is_dir():
                 yield found
 
 
-def _models(store: Store, model: str | None) -> list[str]:
-    inventory.open_store(store)
-    known = inventory.models(store)
-    if model is None:
+def _chosen(store: Store, wanted: str | None, known: list[str], prefix: str = "") -> list[str]:
+    if wanted is None:
         return known
-    if model not in known:
-        raise StoreError(f"{store.root} has no {model} (it has {', '.join(known) or 'no models'})")
-    return [model]
-
-
-def _versions(store: Store, model: str, version: str | None) -> list[str]:
-    known = inventory.version_names(store, model)
-    if version is None:
-        return known
-    if version not in known:
-        has = ", ".join(known) or "no versions"
-        raise StoreError(f"{store.root} has no {model}@{version} (it has {has})")
-    return [version]
+    if wanted not in known:
+        raise StoreError(
+            f"{store.root} has no {prefix}{wanted} (it has {', '.join(known) or 'none'})"
+        )
+    return [wanted]
 
 
 def _verify(store: Store, model: str, version: str, key: Path | None) -> Verified:
@@ -81,4 +73,13 @@ def _verify(store: Store, model: str, version: str, key: Path | None) -> Verifie
     files = finding.package.files if finding.package else []
     size = sum(file.size for file in files)
     problems = finding.problems + signature_problems(folder, key)
-    return Verified(model, version, len(files), size, seconds, problems)
+    return Verified(
+        model=model,
+        version=version,
+        ok=not problems,
+        files=len(files),
+        bytes=size,
+        seconds=round(seconds, 6),
+        megabytes_per_second=round(size / 1e6 / seconds, 1),
+        problems=problems,
+    )

@@ -1,4 +1,4 @@
-"""HTTP itself: a request with its body and deadline, a response, uvicorn's protocol class.
+"""HTTP: the request with its body and deadline, the response, uvicorn's protocol class.
 
-It knows no route and no model's protocol.
+It knows nothing of routes and inference protocols.
 """

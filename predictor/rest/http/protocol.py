@@ -1,7 +1,7 @@
-"""uvicorn's HTTP/1.1, with a short cut for requests that would be refused all the same.
+"""uvicorn's HTTP/1.1 protocol, with a short cut for refusals.
 
-Under overload most requests are, and what each of them costs is taken from those that are served:
-here it is spared its task, and the server its application.
+Under overload most requests are refused, and each refusal takes time from the requests that are
+served. The short cut saves it a task and a pass through the application.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class RefusingProtocol(HttpToolsProtocol):
-    """Asks the application's ``shedding`` first, by the request's head alone.
+    """Asks the application's ``shedding`` about each request once its head was read.
 
-    ``in_flight``: is told which connections have asked for nothing yet. All else is uvicorn's.
+    ``in_flight`` keeps the connections that have not sent a request yet.
     """
 
     def __init__(self, *args: Any, in_flight: InFlight, **kwargs: Any) -> None:
@@ -37,15 +37,14 @@ class RefusingProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._in_flight.idle_connections.discard(self)
-        shedding = getattr(app, "shedding", None)
-        reply = shedding.refuse(cycle.scope) if shedding else None
+        reply = app.shedding.refuse(cycle.scope)
         if reply is None:
             super()._start_asgi_task(cycle, app)
         else:
             self._refuse(cycle, reply)
 
     def _refuse(self, cycle: Any, reply: Reply) -> None:
-        # What is still to come of the body is dropped, as behind any complete response.
+        # uvicorn drops the rest of the body, as it does after any complete response.
         cycle.response_started = cycle.response_complete = True
         self.transport.write(_wire(reply, cycle.default_headers, keep_alive=cycle.keep_alive))
         if not cycle.keep_alive:

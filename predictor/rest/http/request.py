@@ -1,11 +1,12 @@
-"""The other end of a REST request: its headers, its body within limits, its deadline, whether it
-has left."""
+"""A REST request: its headers, its body within limits, its deadline, and its client's leaving."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from predictor.errors import ClientGoneError, InvalidRequestError
 
@@ -17,18 +18,21 @@ if TYPE_CHECKING:
 
     Scope = Mapping[str, Any]
     Receive = Callable[[], Awaitable[dict[str, Any]]]
+    Send = Callable[[dict[str, Any]], Awaitable[None]]
+    ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
     Headers = Mapping[bytes, bytes]
 
-# What callers send by hand, and what Envoy, so Istio and Knative, tells of how long it will wait.
+T = TypeVar("T")
+# The client's own header, and Envoy's (so Istio's and Knative's) for the time it will wait.
 TIMEOUT_HEADERS = (b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms")
-# Most answers come sooner, and then nobody needs to watch.
+# Most answers come sooner and need no watch.
 WATCH_AFTER_SECONDS = 0.02
 
 
 class Client:
-    """Gives what a client sends, and cancels its task once the client leaves.
+    """Reads what a client sends, and cancels the request's task when the client leaves.
 
-    ``headers``: by name in lower case, the last of each name. ``gone``: whether it has left.
+    ``headers``: by name in lower case, the last of each name. ``gone``: whether the client left.
     """
 
     __slots__ = ("_bodies", "_held", "_receive", "_task", "_timer", "_watching", "gone", "headers")
@@ -44,23 +48,19 @@ class Client:
 
     @property
     def deadline(self) -> float | None:
-        """When it will not be waiting any more, by ``time.perf_counter()``, if it says so.
-
-        Raises:
-            InvalidRequestError: a header is not a number of milliseconds.
-        """
+        """As :func:`deadline_of`."""
         return deadline_of(self.headers)
 
     async def body(self) -> bytes:
-        """The whole body; from then on the task ends when the client leaves.
+        """The whole body; from then on the task is cancelled when the client leaves.
 
         Raises:
-            TooLargeError: it is longer than one may be, or will be.
+            TooLargeError: the body is too long, or its announced length is.
             PendingBytesError: with it the server would hold too many bytes.
-            ClientGoneError: it will not be whole.
+            ClientGoneError: the client left before the body was complete.
         """
         length = self.headers.get(b"content-length", b"")
-        # A length that is no number is the HTTP parser's to refuse.
+        # The HTTP parser refuses a length that is not a number.
         if length.isdigit():
             self._bodies.check(0, int(length))
         parts = []
@@ -81,7 +81,7 @@ class Client:
         return b"".join(parts)
 
     def close(self) -> None:
-        """The answer is there: stop watching, and let go of the body."""
+        """Stop watching and release the body, once the answer is there."""
         self._bodies.held -= self._held
         if self._timer:
             self._timer.cancel()
@@ -92,7 +92,7 @@ class Client:
         self._watching = asyncio.ensure_future(self._watch())
 
     async def _watch(self) -> None:
-        # Nothing comes behind the body but the end of the connection.
+        # After the body, the server only reports the end of the connection.
         while (await self._receive())["type"] != "http.disconnect":
             continue
         self.gone = True
@@ -101,7 +101,7 @@ class Client:
 
 
 def deadline_of(headers: Headers) -> float | None:
-    """When the client will not be waiting any more, by ``time.perf_counter()``.
+    """When the client gives up, by ``time.perf_counter()``; None if no header says so.
 
     Raises:
         InvalidRequestError: a header is not a number of milliseconds.
@@ -118,3 +118,15 @@ def deadline_of(headers: Headers) -> float | None:
             )
         soonest = int(value) if soonest is None else min(soonest, int(value))
     return None if soonest is None else time.perf_counter() + soonest / 1000
+
+
+def decode_json(body: bytes | memoryview, kind: type[T], title: str) -> T:
+    """A JSON body as a struct; unknown fields are ignored.
+
+    Raises:
+        InvalidRequestError: says which field is wrong.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequestError(f"the body is not {title}: {error}") from error

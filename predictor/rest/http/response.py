@@ -1,4 +1,4 @@
-"""What a REST client is sent, and the little that making it takes."""
+"""The response to a REST request, and how responses are made."""
 
 from __future__ import annotations
 
@@ -8,22 +8,18 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from predictor.errors import RequestError
-    from predictor.rest.http.request import Client
 
     Headers = list[tuple[bytes, bytes]]
-    # What answers a request; those of one path by method.
-    Route = Callable[[Client], Awaitable["Reply"]]
-    Routes = Mapping[str, Route]
 
 JSON: Headers = [(b"content-type", b"application/json")]
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a client is sent."""
+    """The response to a request."""
 
     body: bytes
     status: int = 200
@@ -31,12 +27,12 @@ class Reply:
 
 
 def json_reply(content: Any, status: int = 200) -> Reply:
-    """A JSON body, arrays included."""
+    """A response in JSON; arrays become lists."""
     return Reply(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status)
 
 
 def refusal(error: RequestError, body: Mapping[str, Any] | None = None) -> Reply:
-    """The protocol's error body or another one; where it is worth asking again, when."""
+    """The response to a refused request; ``body`` replaces the protocol's form of errors."""
     headers = JSON
     if error.retry_after is not None:
         headers = [*JSON, (b"retry-after", b"%d" % error.retry_after)]

@@ -1,6 +1,6 @@
-"""V2 over REST: JSON bodies and the binary tensor extension, both ways.
+"""Decodes and encodes V2 over REST: JSON bodies and the binary tensor extension.
 
-Numbers are read and written by msgspec and orjson as whole arrays, never value by value.
+msgspec and orjson read and write numbers as whole arrays, never value by value.
 Source: Open Inference Protocol, ``inference_rest.md``; Triton's "Binary Tensor Data Extension".
 """
 
@@ -16,6 +16,8 @@ from predictor.errors import InvalidRequestError
 from predictor.protocol import raw_tensors
 from predictor.protocol.messages import Answer, InputTensor, Request, datatype_of
 from predictor.protocol.parameters import Parameters
+from predictor.rest.http.request import decode_json
+from predictor.rest.http.response import JSON
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,11 +26,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 BINARY_HEADER = b"inference-header-content-length"
-JSON_TYPE = b"application/json"
-BINARY_TYPE = b"application/octet-stream"
 
 
-# What may be left out may be null, too: KServe's own server takes both.
+# Optional fields may be null, as in KServe's own server.
 class _Input(msgspec.Struct):
     name: str
     datatype: str
@@ -49,16 +49,15 @@ class _Body(msgspec.Struct):
     outputs: list[_Output] | None = None
 
 
-_BODY = msgspec.json.Decoder(_Body)
-# Flat or nested, as the protocol allows; the flat form is what clients send.
+# The protocol allows flat and nested data; clients send flat data.
 _STRINGS = (msgspec.json.Decoder(list[str]), msgspec.json.Decoder(list[list[str]]))
 _INTEGERS = (msgspec.json.Decoder(list[int]), msgspec.json.Decoder(list[list[int]]))
-# What a decoder says of other values, and of text that is not UTF-8.
-_NOT_THAT = (msgspec.MsgspecError, UnicodeDecodeError)
+# A decoder's errors for other values, and for text that is not UTF-8.
+_DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError)
 
 
 class Encoding(msgspec.Struct, frozen=True):
-    """Which outputs a client wants in binary: all but ``exceptions``, or those alone."""
+    """Whether a client wants its outputs in binary, and which outputs are the exceptions."""
 
     binary: bool = False
     exceptions: frozenset[str] = frozenset()
@@ -68,20 +67,18 @@ class Encoding(msgspec.Struct, frozen=True):
 
 
 def decode(body: bytes, json_length: str | None) -> tuple[Request, Encoding]:
-    """A request's body.
+    """The request in a body, and the encoding of its answer.
 
     Args:
-        body: JSON, with the binary inputs' data behind it.
-        json_length: the header ``Inference-Header-Content-Length``, where there is one.
+        body: JSON, followed by the data of binary inputs.
+        json_length: the header ``Inference-Header-Content-Length``, if there is one.
 
     Raises:
-        InvalidRequestError: it is not a V2 request; says where it goes wrong.
+        InvalidRequestError: names the place that is wrong.
     """
     end = _end_of_json(body, json_length)
-    try:
-        parsed = _BODY.decode(memoryview(body)[:end] if end != len(body) else body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequestError(f"the body is not a V2 inference request: {error}") from error
+    head = memoryview(body)[:end] if end != len(body) else body
+    parsed = decode_json(head, _Body, "a V2 inference request")
     binary = _Binary(memoryview(body)[end:])
     inputs = [_tensor(each, binary) for each in parsed.inputs]
     binary.check_used()
@@ -96,11 +93,8 @@ def encode(answer: Answer, encoding: Encoding) -> tuple[bytes, list[tuple[bytes,
     """An answer's body and its headers."""
     outputs, chunks = [], []
     for name, array in answer.outputs.items():
-        output: dict[str, Any] = {
-            "name": name,
-            "datatype": datatype_of(array),
-            "shape": list(array.shape),
-        }
+        output: dict[str, Any] = {"name": name, "datatype": datatype_of(array)}
+        output["shape"] = list(array.shape)
         if encoding.is_binary(name):
             chunks.append(raw_tensors.pack(array))
             output["parameters"] = {"binary_data_size": len(chunks[-1])}
@@ -117,8 +111,9 @@ def encode(answer: Answer, encoding: Encoding) -> tuple[bytes, list[tuple[bytes,
         option=orjson.OPT_SERIALIZE_NUMPY,
     )
     if not chunks:
-        return body, [(b"content-type", JSON_TYPE)]
-    headers = [(b"content-type", BINARY_TYPE), (BINARY_HEADER, str(len(body)).encode())]
+        return body, JSON
+    length = str(len(body)).encode()
+    headers = [(b"content-type", b"application/octet-stream"), (BINARY_HEADER, length)]
     return b"".join([body, *chunks]), headers
 
 
@@ -133,7 +128,7 @@ def _end_of_json(body: bytes, json_length: str | None) -> int:
 
 
 class _Binary:
-    """What lies behind the JSON, handed out piece by piece."""
+    """The data after the JSON, which the inputs take in their order."""
 
     def __init__(self, data: memoryview) -> None:
         self._data = data
@@ -153,16 +148,13 @@ class _Binary:
 
 def _tensor(each: _Input, binary: _Binary) -> InputTensor:
     values: Sequence[str] | NDArray[Any] | None = None
-    raw = None
     if each.parameters and "binary_data_size" in each.parameters:
         raw = binary.next(each.parameters["binary_data_size"], each.name)
-    if each.datatype == "BYTES":
-        if raw is None:
-            values = _flat(each, _STRINGS, "strings")
-        else:
-            values = raw_tensors.strings(raw, each.name, each.shape)
+        values = raw_tensors.values(raw, each.name, each.datatype, each.shape)
+    elif each.datatype == "BYTES":
+        values = _flat(each, _STRINGS, "strings")
     elif each.datatype == "INT64":
-        values = _numbers(each) if raw is None else raw_tensors.integers(raw, each.name, each.shape)
+        values = _numbers(each)
     return InputTensor(each.name, each.datatype, each.shape, values)
 
 
@@ -181,12 +173,12 @@ def _flat(each: _Input, decoders: tuple[msgspec.json.Decoder[list[T]], Any], kin
     first: Exception
     try:
         return flat.decode(each.data)
-    except _NOT_THAT as error:
+    except _DECODE_ERRORS as error:
         first = error
     try:
         rows: list[list[T]] = nested.decode(each.data)
-    except _NOT_THAT as error:
-        # The complaint about the form that was meant.
+    except _DECODE_ERRORS as error:
+        # Show the error for the form that the client meant.
         shown = error if bytes(each.data).lstrip()[1:].lstrip()[:1] == b"[" else first
         raise InvalidRequestError(
             f"input {each.name} must hold {kind}, its data does not fit "

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the served models, made anew for each reader.
+"""The OpenAPI document of the served models, made for each request.
 
-It imports inference for paths and fields; it answers no request by itself.
+It imports inference. It reads paths from the table of routes and answers no request itself.
 """

@@ -1,122 +1,82 @@
-"""What one model answers over V2 and V1, as OpenAPI paths, with its own inputs and outputs."""
+"""Inference with one model, as V2 and V1 operations with the model's own inputs and outputs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from predictor.errors import NotReadyError
 from predictor.rest.openapi.schema import (
-    BOOLEAN,
     INFERENCE,
-    INTEGER,
-    OBJECT,
-    STRING,
+    Operation,
     array,
-    content,
-    get,
+    body,
+    enum,
     obj,
-    one_of_names,
-    post,
+    one_of,
     reference,
 )
-from predictor.rest.openapi.tasks import Asking, asking
+from predictor.rest.openapi.tasks import requests_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from predictor.engine.engine import Engine
-    from predictor.loading.load import LoadedModel
     from predictor.protocol.messages import TextInputs
-    from predictor.rest.openapi.schema import Schema
-    from predictor.rest.openapi.tasks import Example
-    from predictor.serving.model import Model
-
-READY = obj(name=STRING, ready=BOOLEAN)
-SHAPE = array(INTEGER, minItems=1, maxItems=2)
-BINARY = "application/octet-stream"
+    from predictor.rest.openapi.schema import Form, Schema
+    from predictor.rest.openapi.tasks import Example, TaskRequests
 
 
-def model_paths(model: Model) -> Schema:
-    """All paths of a model; of one that is not ready, those that say so."""
-    name = model.name
-    paths = {
-        f"/v2/models/{name}/ready": get(f"{name} ready", READY, "503"),
-        f"/v1/models/{name}": get(f"{name} ready (V1)", READY, "503"),
-    }
-    try:
-        loaded, metadata = model.loaded, model.current.metadata()
-    except NotReadyError:
-        return paths
-    how = asking(loaded.engine.task)
-    for root in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{loaded.version}"):
-        paths |= {
-            root: get(f"{name} metadata", reference("model"), "404", "503"),
-            f"{root}/ready": get(f"{name} ready", READY, "404", "503"),
-            f"{root}/infer": _infer(name, metadata, loaded, how),
-        }
-    explain = f"{name} has no explainer"
-    return paths | {
-        f"/v1/models/{name}:predict": _predict(name, loaded.engine.task.inputs, how),
-        f"/v1/models/{name}:explain": {"post": _never(explain)},
+def inference(name: str, engine: Engine) -> dict[str, Operation]:
+    """The operations of a model's inference, by handler."""
+    requests = requests_of(engine.task)
+    return {
+        "infer": _infer(name, engine, requests),
+        "predict": _predict(name, engine.task.inputs, requests),
     }
 
 
-def _infer(name: str, metadata: Mapping[str, Any], loaded: LoadedModel, how: Asking) -> Schema:
-    outputs = ", ".join(f"`{o['name']}` {o['datatype']} {o['shape']}" for o in metadata["outputs"])
-    engine = loaded.engine
-    texts = engine.task.inputs
-    plain = next(iter(how.examples.values()))
-    examples = {title: _body(example) for title, example in how.examples.items()}
-    body = content(
-        "Texts, or the graph's own tensors.",
-        _infer_schema(texts, engine.inputs, how.parameters),
-        examples={**examples, "tensors": {"inputs": _tensors(engine, plain)}},
-    )
-    # JSON with the tensors' data behind it; the header says how long the JSON is.
-    body["content"][BINARY] = {"schema": {"type": "string", "format": "binary"}}
-    told = post(
+def _infer(name: str, engine: Engine, requests: TaskRequests) -> Operation:
+    outputs = engine.task.output_types
+    first = next(iter(requests.examples.values()))
+    examples = {title: example.v2 for title, example in requests.examples.items()}
+    examples["tensors"] = {"inputs": _tensors(engine, first)}
+    texts = "Texts, or the graph's own tensors."
+    shown = ", ".join(f"`{each['name']}` {each['datatype']} {each['shape']}" for each in outputs)
+    return Operation(
         f"Ask {name} (V2)",
-        body | {"required": True},
         reference("answer"),
-        *INFERENCE,
-        description=f"Texts, or the graph's own tensors. Outputs: {outputs}.",
+        INFERENCE,
+        body(texts, _infer_schema(engine, requests), examples),
+        description=f"{texts} Outputs: {shown}.",
+        binary=True,
     )
-    told["responses"]["200"]["content"][BINARY] = {"schema": {"type": "string", "format": "binary"}}
-    return {"post": told}
 
 
-def _body(example: Example) -> dict[str, Any]:
-    body: dict[str, Any] = {"inputs": example.inputs}
-    return body | {"parameters": dict(example.parameters)} if example.parameters else body
-
-
-def _infer_schema(
-    texts: TextInputs, tensors: list[str], parameters: Mapping[str, Schema]
-) -> Schema:
-    names = [name for name in (texts.first, texts.second) if name]
+def _infer_schema(engine: Engine, requests: TaskRequests) -> Schema:
+    texts = engine.task.inputs
     least = 2 if texts.both else 1
+    names = texts.names
     return obj(
-        required=["inputs"],
-        id=STRING,
-        inputs={
-            "oneOf": [
-                array(_input(names, "BYTES", STRING), minItems=least, maxItems=len(names)),
-                array(_input(tensors, "INT64", INTEGER), minItems=2, maxItems=len(tensors)),
-            ]
-        },
-        parameters=_named({**parameters, "binary_data_output": BOOLEAN}),
-        outputs=array(obj(name=STRING, parameters=OBJECT, required=["name"])),
+        "inputs",
+        id="string",
+        inputs=one_of(
+            array(_tensor(names, "BYTES", "string"), minItems=least, maxItems=len(names)),
+            array(
+                _tensor(engine.inputs, "INT64", "integer"),
+                minItems=2,
+                maxItems=len(engine.inputs),
+            ),
+        ),
+        parameters=obj(**requests.parameters, binary_data_output="boolean"),
+        outputs=[obj("name", name="string", parameters="object")],
     )
 
 
-def _input(names: list[str], datatype: str, value: Schema) -> Schema:
+def _tensor(names: list[str], datatype: str, value: Form) -> Schema:
     return obj(
-        name=one_of_names(names),
-        datatype=one_of_names([datatype]),
-        shape=SHAPE,
+        *("name", "datatype", "shape", "data"),
+        name=enum(names),
+        datatype=enum([datatype]),
+        shape=array("integer", minItems=1, maxItems=2),
         data=array(value, minItems=1),
-        parameters=OBJECT,
-        required=["name", "datatype", "shape", "data"],
+        parameters="object",
     )
 
 
@@ -130,34 +90,14 @@ def _tensors(engine: Engine, example: Example) -> list[dict[str, Any]]:
     ]
 
 
-def _predict(name: str, texts: TextInputs, how: Asking) -> Schema:
-    names = [each for each in (texts.first, texts.second) if each]
-    instance = obj(required=names if texts.both else names[:1], **dict.fromkeys(names, STRING))
-    body = obj(
-        required=["instances"],
-        instances=array(instance if texts.both else {"oneOf": [STRING, instance]}, minItems=1),
-        parameters=_named(how.parameters),
+def _predict(name: str, texts: TextInputs, requests: TaskRequests) -> Operation:
+    names = texts.names
+    instance = obj(*(names if texts.both else names[:1]), **dict.fromkeys(names, "string"))
+    form = obj(
+        "instances",
+        instances=array(instance if texts.both else one_of("string", instance), minItems=1),
+        parameters=obj(**requests.parameters),
     )
-    examples: dict[str, Any] = {}
-    for title, example in how.examples.items():
-        examples[title] = {"instances": example.instances}
-        if example.parameters:
-            examples[title]["parameters"] = dict(example.parameters)
-    return {
-        "post": post(
-            f"Ask {name} (V1)",
-            content("Texts.", body, examples=examples) | {"required": True},
-            obj(required=["predictions"], predictions=array({})),
-            *INFERENCE,
-        )
-    }
-
-
-def _named(properties: Mapping[str, Schema]) -> Schema:
-    return OBJECT | {"properties": dict(properties)}
-
-
-def _never(why: str) -> Schema:
-    told = post(why, None, OBJECT, "404", "501", "503")
-    del told["responses"]["200"]
-    return told
+    examples = {title: example.v1 for title, example in requests.examples.items()}
+    answer = obj("predictions", predictions=[{}])
+    return Operation(f"Ask {name} (V1)", answer, INFERENCE, body("Texts.", form, examples))

@@ -1,22 +1,22 @@
-"""What an OpenAPI document is put together from: JSON Schemas, operations, and what is refused."""
+"""Parts of an OpenAPI document: JSON Schemas and operations."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     Schema = dict[str, Any]
+    # A schema, the name of a type, or a list with the form of its items.
+    Form = Schema | str | list[Any]
 
-STRING: Schema = {"type": "string"}
-INTEGER: Schema = {"type": "integer"}
-NUMBER: Schema = {"type": "number"}
-BOOLEAN: Schema = {"type": "boolean"}
-OBJECT: Schema = {"type": "object"}
 COUNT: Schema = {"type": "integer", "minimum": 1}
+FLAG: Schema = {"type": "boolean", "default": False}
 JSON = "application/json"
-# What a request may be told instead of an answer.
+BINARY = "application/octet-stream"
+# The refusals of a request, by status.
 REFUSALS = {
     "400": "The request is wrong; the message says where.",
     "404": "There is no such model or version here.",
@@ -27,24 +27,39 @@ REFUSALS = {
     "503": "The model is not ready, the server has too much to do, or the deadline is over; see "
     "Retry-After.",
 }
-# Of what waits in a queue.
+# The refusals of requests that wait in a queue.
 INFERENCE = ("400", "404", "413", "500", "503")
 
 
-def array(items: Schema, **further: Any) -> Schema:
+def schema(form: Form) -> Schema:
+    """The JSON Schema of a form."""
+    if isinstance(form, str):
+        return {"type": form}
+    return array(form[0]) if isinstance(form, list) else form
+
+
+def array(items: Form, **further: Any) -> Schema:
     """A list of such values."""
-    return {"type": "array", "items": items, **further}
+    return {"type": "array", "items": schema(items), **further}
 
 
-def obj(required: list[str] | None = None, **properties: Schema) -> Schema:
-    """An object with these properties; others are let through."""
-    made: Schema = {"type": "object", "properties": properties}
-    return made | {"required": required} if required else made
+def obj(*required: str, **properties: Form) -> Schema:
+    """An object with these properties; others are allowed."""
+    made: Schema = {
+        "type": "object",
+        "properties": {name: schema(form) for name, form in properties.items()},
+    }
+    return made | {"required": list(required)} if required else made
 
 
-def one_of_names(names: list[str]) -> Schema:
+def one_of(*forms: Form) -> Schema:
+    """A value of one of these forms."""
+    return {"oneOf": [schema(form) for form in forms]}
+
+
+def enum(names: Sequence[str]) -> Schema:
     """One of these strings."""
-    return {"type": "string", "enum": names}
+    return {"type": "string", "enum": [*names]}
 
 
 def reference(name: str) -> Schema:
@@ -52,50 +67,58 @@ def reference(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def content(
-    description: str,
-    schema: Schema,
-    media_type: str = JSON,
-    examples: Mapping[str, Any] | None = None,
+def body(
+    description: str, form: Schema, examples: Mapping[str, Any], *, required: bool = True
 ) -> Schema:
-    """A response, or a request's body."""
-    told: Schema = {"schema": schema}
-    if examples:
-        told["examples"] = {name: {"value": value} for name, value in examples.items()}
-    return {"description": description, "content": {media_type: told}}
-
-
-def get(summary: str, schema: Schema, *refusals: str, media_type: str = JSON) -> Schema:
-    """A path that is read. What is not ready says so in the form of an answer."""
-    responses = {"200": content("Answered", schema, media_type)}
-    for status in refusals:
-        form = schema if status == "503" else reference("error")
-        responses[status] = content(REFUSALS[status], form)
-    return {"get": {"summary": summary, "responses": responses}}
-
-
-def post(
-    summary: str,
-    body: Schema | None,
-    answer: Schema,
-    *refusals: str,
-    description: str = "",
-    error: str = "error",
-) -> Schema:
-    """An operation that takes a body, ``content`` of it, or none."""
-    refused = {status: content(REFUSALS[status], reference(error)) for status in refusals}
-    told: Schema = {
-        "summary": summary,
-        "responses": {"200": content("Answered", answer), **refused},
+    """The JSON body of a request."""
+    shown = {name: {"value": value} for name, value in examples.items()}
+    made: Schema = {
+        "description": description,
+        "content": {JSON: {"schema": form, "examples": shown}},
     }
-    if description:
-        told["description"] = description
-    return told if body is None else told | {"requestBody": body}
+    return made | {"required": True} if required else made
 
 
-def tagged(tag: str, paths: Schema) -> Schema:
-    """These paths as a group of their own."""
-    return {
-        path: {method: told | {"tags": [tag]} for method, told in methods.items()}
-        for path, methods in paths.items()
-    }
+@dataclass(frozen=True)
+class Operation:
+    """What a route takes and answers.
+
+    Args:
+        answer: None if the route answers nothing but refusals.
+        refusals: statuses.
+        request: the body, None if there is none.
+        binary: whether request and answer may carry binary tensors.
+    """
+
+    summary: str
+    answer: Form | None
+    refusals: Sequence[str] = ()
+    request: Schema | None = None
+    description: str = ""
+    media_type: str = JSON
+    binary: bool = False
+
+    def described(self, method: str, error: Schema, tag: str) -> Schema:
+        """The operation in the document; ``error`` is the form of a refusal."""
+        # A model or a server that is not ready says so in the form of an answer.
+        not_ready = error if self.answer is None or method == "POST" else schema(self.answer)
+        responses = {
+            status: _response(REFUSALS[status], not_ready if status == "503" else error)
+            for status in self.refusals
+        }
+        if self.answer is not None:
+            responses["200"] = _response("Answered", schema(self.answer), self.media_type)
+        told: Schema = {"summary": self.summary, "tags": [tag], "responses": responses}
+        if self.description:
+            told["description"] = self.description
+        if self.request is not None:
+            told["requestBody"] = self.request
+        if self.binary:
+            for each in (told["requestBody"], responses["200"]):
+                # JSON with the tensors' data behind it; a header says how long the JSON is.
+                each["content"][BINARY] = {"schema": {"type": "string", "format": "binary"}}
+        return told
+
+
+def _response(description: str, form: Schema, media_type: str = JSON) -> Schema:
+    return {"description": description, "content": {media_type: {"schema": form}}}

@@ -1,12 +1,11 @@
-"""How each task is asked: examples that its models answer, and the parameters it understands.
+"""Examples and parameters of each task's requests.
 
-A task that is new gets a row in ``_TASKS``.
+A new task gets a row in ``_TASKS``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from predictor.engine.tasks.fill_mask import MAX_FILLS, FillMaskTask
 from predictor.engine.tasks.question_answering import QuestionAnsweringTask
@@ -14,144 +13,137 @@ from predictor.engine.tasks.text_classification import TextClassificationTask
 from predictor.engine.tasks.text_embedding import TextEmbeddingTask
 from predictor.engine.tasks.text_ranking import TextRankingTask
 from predictor.engine.tasks.token_classification import STRATEGIES, TokenClassificationTask
-from predictor.rest.openapi.schema import BOOLEAN, COUNT, INTEGER, STRING, array, one_of_names
+from predictor.rest.openapi.schema import COUNT, FLAG, array, enum, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from predictor.engine.tasks.base import Task
     from predictor.rest.openapi.schema import Schema
 
 FILM = "I would watch this film again."
+BOOK = "What a bad book."
 DOCUMENTS = ["The film is two hours long.", FILM]
+QUERY = "Is the film good?"
 WHO = "Ada Lovelace was born in London."
 TOP_K = COUNT | {"description": "that many, best first"}
-TRUNCATION = BOOLEAN | {"default": True, "description": "cut long texts, or refuse them"}
-FLAG = BOOLEAN | {"default": False}
+TRUNCATION: Schema = {
+    "type": "boolean",
+    "default": True,
+    "description": "cut long texts, or refuse them",
+}
+WINDOW: Schema = {"type": "integer", "minimum": 0}
+STRINGS = array("string", minItems=1)
 
 
-@dataclass(frozen=True)
-class Example:
-    """``texts``: by the input's name. A single one goes with all of the other input's."""
+class Example(NamedTuple):
+    """A request; ``texts`` by input. A single text is paired with each text of the other input."""
 
     texts: Mapping[str, Sequence[str]]
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = {}
 
     @property
-    def inputs(self) -> list[dict[str, Any]]:
-        """As V2's tensors."""
-        return [
-            {"name": name, "datatype": "BYTES", "shape": [len(texts)], "data": list(texts)}
-            for name, texts in self.texts.items()
-        ]
+    def v2(self) -> dict[str, Any]:
+        """The body of a V2 request."""
+        return self._body(
+            inputs=[
+                {"name": name, "datatype": "BYTES", "shape": [len(texts)], "data": list(texts)}
+                for name, texts in self.texts.items()
+            ]
+        )
 
     @property
-    def instances(self) -> list[dict[str, str]]:
-        """As V1's instances."""
+    def v1(self) -> dict[str, Any]:
+        """The body of a V1 request."""
         count = max(map(len, self.texts.values()))
         columns = {n: [*t] * count if len(t) == 1 else t for n, t in self.texts.items()}
-        return [{name: texts[row] for name, texts in columns.items()} for row in range(count)]
+        rows = [{name: texts[row] for name, texts in columns.items()} for row in range(count)]
+        return self._body(instances=rows)
+
+    def _body(self, **body: Any) -> dict[str, Any]:
+        return body | {"parameters": dict(self.parameters)} if self.parameters else body
 
 
-@dataclass(frozen=True)
-class Asking:
-    """``examples`` by name, the plainest first; ``parameters``: a JSON Schema of each."""
+class TaskRequests(NamedTuple):
+    """``examples`` by title, the simplest first; ``parameters``: the JSON Schema of each."""
 
     examples: Mapping[str, Example]
     parameters: Mapping[str, Schema]
 
 
-def asking(task: Task) -> Asking:
-    """How a model's task is asked."""
-    return _TASKS[type(task)](task)
+def requests_of(task: Any) -> TaskRequests:
+    """The requests of a model's task."""
+    found = _TASKS[type(task)]
+    return found if isinstance(found, TaskRequests) else found(task)
 
 
-def _classification(task: Any) -> Asking:
+def _two(
+    texts: Mapping[str, Sequence[str]], title: str, second_title: str, **parameters: Any
+) -> dict[str, Example]:
+    """Two examples of the same texts, without and with parameters."""
+    return {title: Example(texts), second_title: Example(texts, parameters)}
+
+
+def _classification(task: Any) -> TaskRequests:
     examples = {
-        "texts": Example({"text": [FILM, "What a bad book."]}),
+        "texts": Example({"text": [FILM, BOOK]}),
         "pairs": Example({"text": [FILM], "text_pair": ["The film is good."]}),
     }
-    parameters = {"top_k": TOP_K, "truncation": TRUNCATION}
-    if task.entailment is None:
-        return Asking(examples, parameters)
-    labels = Example({"text": [FILM]}, {"candidate_labels": ["film", "food", "travel"]})
-    return Asking(
-        {**examples, "zero-shot": labels},
-        {
-            **parameters,
-            "candidate_labels": {"oneOf": [array(STRING, minItems=1), STRING]},
-            "hypothesis_template": {"type": "string", "pattern": r"\{\}"},
-            "multi_label": FLAG,
-        },
+    parameters: dict[str, Schema] = {"top_k": TOP_K, "truncation": TRUNCATION}
+    if task.entailment is not None:
+        labels = {"candidate_labels": ["film", "food", "travel"]}
+        examples["zero-shot"] = Example({"text": [FILM]}, labels)
+        parameters["candidate_labels"] = one_of(STRINGS, "string")
+        parameters["hypothesis_template"] = {"type": "string", "pattern": r"\{\}"}
+        parameters["multi_label"] = FLAG
+    return TaskRequests(examples, parameters)
+
+
+def _embedding(task: Any) -> TaskRequests:
+    half = Example({"text": [FILM]}, {"dimensions": max(1, task.dimension // 2)})
+    dimensions = {"maximum": task.dimension, "description": "that many values of each"}
+    prompts = {"prompt_name": enum([*task.prompts])} if task.prompts else {}
+    return TaskRequests(
+        {"texts": Example({"text": [FILM, BOOK]}), "dimensions": half},
+        {"dimensions": COUNT | dimensions, "truncation": TRUNCATION, **prompts},
     )
 
 
-def _embedding(task: Any) -> Asking:
-    dimension = task.dimension
-    parameters = {
-        "dimensions": COUNT | {"maximum": dimension, "description": "that many values of each"},
-        "truncation": TRUNCATION,
-    }
-    if task.prompts:
-        parameters["prompt_name"] = one_of_names([*task.prompts])
-    shorter = Example({"text": [FILM]}, {"dimensions": max(1, dimension // 2)})
-    return Asking(
-        {"texts": Example({"text": [FILM, "What a bad book."]}), "dimensions": shorter}, parameters
+def _fill_mask(task: Any) -> TaskRequests:
+    top_k = TOP_K | {"maximum": MAX_FILLS}
+    return TaskRequests(
+        _two({"text": [f"The film was {task.mask}."]}, "mask", "best two", top_k=2),
+        {"top_k": top_k, "targets": STRINGS, "truncation": TRUNCATION},
     )
 
 
-def _ranking(_: Any) -> Asking:
-    asked = {"query": ["Is the film good?"], "document": DOCUMENTS}
-    return Asking(
-        {"documents": Example(asked), "raw scores": Example(asked, {"raw_scores": True})},
+_TASKS: dict[type, TaskRequests | Callable[[Any], TaskRequests]] = {
+    TextClassificationTask: _classification,
+    TextEmbeddingTask: _embedding,
+    FillMaskTask: _fill_mask,
+    TextRankingTask: TaskRequests(
+        _two({"query": [QUERY], "document": DOCUMENTS}, "documents", "raw scores", raw_scores=True),
         {"raw_scores": FLAG, "truncation": TRUNCATION},
-    )
-
-
-def _tagging(_: Any) -> Asking:
-    labels = array(STRING, minItems=1)
-    tokens = Example({"text": [WHO]}, {"aggregation_strategy": "none"})
-    return Asking(
-        {"texts": Example({"text": [WHO]}), "tokens": tokens},
+    ),
+    TokenClassificationTask: TaskRequests(
+        _two({"text": [WHO]}, "texts", "tokens", aggregation_strategy="none"),
         {
-            "aggregation_strategy": one_of_names([*STRATEGIES]),
-            "ignore_labels": labels,
-            "stride": INTEGER | {"minimum": 0},
+            "aggregation_strategy": enum([*STRATEGIES]),
+            "ignore_labels": STRINGS,
+            "stride": WINDOW,
             "truncation": TRUNCATION,
         },
-    )
-
-
-def _answering(_: Any) -> Asking:
-    asked = {"question": ["Where was she born?"], "context": [WHO]}
-    return Asking(
-        {"question": Example(asked), "best three": Example(asked, {"top_k": 3})},
+    ),
+    QuestionAnsweringTask: TaskRequests(
+        _two(
+            {"question": ["Where was she born?"], "context": [WHO]},
+            *("question", "best three"),
+            top_k=3,
+        ),
         {
             "top_k": TOP_K,
             "max_answer_len": COUNT | {"description": "tokens of an answer at most"},
             "handle_impossible_answer": FLAG,
-            "doc_stride": INTEGER | {"minimum": 0},
+            "doc_stride": WINDOW,
         },
-    )
-
-
-def _filling(task: Any) -> Asking:
-    asked = {"text": [f"The film was {task.mask}."]}
-    return Asking(
-        {"mask": Example(asked), "best two": Example(asked, {"top_k": 2})},
-        {
-            "top_k": TOP_K | {"maximum": MAX_FILLS},
-            "targets": array(STRING, minItems=1),
-            "truncation": TRUNCATION,
-        },
-    )
-
-
-_TASKS: dict[type, Callable[[Any], Asking]] = {
-    TextClassificationTask: _classification,
-    TextEmbeddingTask: _embedding,
-    TextRankingTask: _ranking,
-    TokenClassificationTask: _tagging,
-    QuestionAnsweringTask: _answering,
-    FillMaskTask: _filling,
+    ),
 }

@@ -1,8 +1,7 @@
-"""Archives of models: taken apart without trusting a single thing they say about themselves.
+"""Unpack archives of models without trusting their names, sizes or kinds of members.
 
-Only files and folders come out of one, written here and not by tarfile: its filter for data has
-been fooled by what an archive's links add up to (CVE-2025-4517), and it limits nothing. A link is
-refused even where it stays inside; no model needs one.
+This module writes the files itself, because links have escaped tarfile's data filter
+(CVE-2025-4517) and the filter has no limits. It refuses all links: no model needs one.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
     from storage_init.sources.transfer.remote import RemoteFile
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".zip")
-# tarfile holds a header in memory as a whole, however large it claims to be.
+# tarfile reads a whole header into memory, whatever size it claims.
 MAX_HEADER_BYTES = 4 << 20
-# What tarfile and zipfile raise for archives that are not what they seem.
+# The exceptions of tarfile and zipfile for damaged and hostile archives.
 _UNREADABLE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError),
     *(ValueError, RuntimeError, NotImplementedError, KeyError, IndexError, OverflowError),
@@ -36,17 +35,17 @@ _UNREADABLE = (
 
 
 def is_archive(files: Sequence[RemoteFile]) -> bool:
-    """Whether a source is one archive and nothing else."""
+    """Return whether a source is a single archive."""
     return len(files) == 1 and files[0].path.endswith(ENDINGS)
 
 
 def extract(archive: Path, folder: Path, where: str) -> Path:
-    """Take an archive apart below a new folder; the folder of its model.
+    """Unpack an archive into a new folder; return the folder of its model.
 
-    That is the one folder which everything in it lies below, if there is one.
+    If the archive holds one top-level folder and nothing else, that is the model's folder.
 
     Raises:
-        SourceError: not an archive, or one that escapes, explodes or does not fit.
+        SourceError: the file is not an archive, or its content is unsafe, too large or damaged.
     """
     folder.mkdir(parents=True)
     writer = _Writer(folder, where)
@@ -60,7 +59,7 @@ def extract(archive: Path, folder: Path, where: str) -> Path:
 
 
 class _Writer:
-    """Files and folders below ``folder``, as long as there are neither too many nor too large."""
+    """Writes files and folders below ``folder``, within the limits on number and size."""
 
     def __init__(self, folder: Path, where: str) -> None:
         self.folder = folder
@@ -69,7 +68,7 @@ class _Writer:
         self.bytes = 0
 
     def admit(self, name: str, size: int) -> str:
-        """A member's checked path; ``size`` is what it claims to have."""
+        """Check a member and its claimed size; return its path."""
         path = name.removeprefix("./").rstrip("/")
         self.entries += 1
         space.check_count(self.entries, self.where)
@@ -84,7 +83,7 @@ class _Writer:
         (self.folder / path).mkdir(parents=True, exist_ok=True)
 
     def write(self, name: str, size: int, content: IO[bytes]) -> None:
-        """Write a member; ``size`` is what it claims to have, and no more is taken."""
+        """Write a member, up to its claimed size."""
         path = self.admit(name, size)
         target = self.folder / path
         try:
@@ -94,10 +93,12 @@ class _Writer:
                     self.bytes += len(chunk)
                     size -= len(chunk)
                     if size < 0:
-                        raise SourceError(f"{self.where} is refused: {path!r} explodes")
+                        raise SourceError(
+                            f"{self.where} is refused: {path!r} is larger than it claims"
+                        )
                     file.write(chunk)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-            raise SourceError(f"{self.where} is refused: {path!r} is in it twice") from error
+            raise SourceError(f"{self.where} is refused: it holds {path!r} twice") from error
         if size:
             raise SourceError(f"{self.where} is not whole: {path!r} lacks {size} bytes")
 
@@ -119,7 +120,7 @@ def _write_member(tar: tarfile.TarFile, member: tarfile.TarInfo, writer: _Writer
     content = tar.extractfile(member) if member.isreg() else None
     if content is None:
         kind = "link" if member.issym() or member.islnk() else "device or another special file"
-        raise SourceError(f"{writer.where} is refused: {member.name!r} in it is a {kind}")
+        raise SourceError(f"{writer.where} is refused: its member {member.name!r} is a {kind}")
     with content:
         writer.write(member.name, member.size, content)
 
@@ -131,13 +132,15 @@ def _unzip(archive: Path, writer: _Writer) -> None:
                 writer.make_folder(member.filename)
                 continue
             if member.external_attr >> 16 & 0o170000 == 0o120000:
-                raise SourceError(f"{writer.where} is refused: {member.filename!r} in it is a link")
+                raise SourceError(
+                    f"{writer.where} is refused: its member {member.filename!r} is a link"
+                )
             with file.open(member) as content:
                 writer.write(member.filename, member.file_size, content)
 
 
 class _Bounded:
-    """A stream that never gives more at once than a decent tar header needs."""
+    """A stream that refuses reads larger than a normal tar header."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream = stream

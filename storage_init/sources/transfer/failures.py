@@ -1,8 +1,8 @@
-"""When a transport fails: whether trying again may help, and a sentence that says what happened.
+"""Failures of transports: whether a retry may help, and one sentence that says what happened.
 
-Transports raise exceptions of half a dozen libraries. They are told apart by the HTTP status that
-one of them carries, wherever in the chain of causes, else by the names of their classes: importing
-those libraries for it would cost more than a small download.
+Transports raise exceptions of many libraries. This module looks for an HTTP status in the chain of
+causes, then at the names of the classes, because importing the libraries would take longer than a
+small download.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ _T = TypeVar("_T")
 
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 30.0
-# So much new content means that the connection works again: the count of retries starts over.
+# After so many new bytes the connection works again, so the count of retries starts over.
 PROGRESS_BYTES = 1 << 20
 
 TRANSIENT_STATUS = frozenset([408, 425, 429, 500, 502, 503, 504])
-# Of builtins, requests, urllib3, httpx, botocore and google-auth, and what derives from them.
+# Base classes count, too: builtins', requests', urllib3's, httpx's, botocore's, google-auth's.
 TRANSIENT_NAMES = frozenset(
     [
         *("ConnectionError", "TimeoutError", "Timeout", "ChunkedEncodingError", "ProtocolError"),
         *("IncompleteRead", "TransportError", "HTTPClientError", "ResponseStreamingError"),
-        *("IncompleteReadError", "NewConnectionError"),
+        *("IncompleteReadError", "NewConnectionError", "gaierror"),
     ]
 )
+TRANSIENT_ERRNO = frozenset([errno.EHOSTUNREACH, errno.ENETUNREACH])
 DISK = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO])
 REASONS = {
     401: "it asks for credentials (401): provide those that it needs",
@@ -49,7 +50,7 @@ log = logging.getLogger(__name__)
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status that an exception or one of its causes carries, None if there is none."""
+    """Return the HTTP status of an exception or one of its causes, or None."""
     for each in _chain(error):
         response = getattr(each, "response", None)
         if isinstance(response, dict):  # botocore
@@ -62,12 +63,14 @@ def status_of(error: BaseException) -> int | None:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same request may well succeed a little later."""
+    """Return whether the same request may succeed a little later."""
     chain = list(_chain(error))
     if any(isinstance(e, (WarmstartError, ssl.SSLCertVerificationError)) for e in chain):
         return False
     if status := status_of(error):
         return status in TRANSIENT_STATUS
+    if any(isinstance(e, OSError) and e.errno in TRANSIENT_ERRNO for e in chain):
+        return True
     return any(kind.__name__ in TRANSIENT_NAMES for e in chain for kind in type(e).__mro__)
 
 
@@ -77,10 +80,13 @@ def retrying(
     progress: Callable[[], int] = lambda: 0,
     retries: int | None = None,
 ) -> _T:
-    """Do something, again after a transient failure; waits double and have jitter.
+    """Call ``action``, and again after each transient failure; the waits double and have jitter.
 
-    ``progress``: bytes that have arrived. Where they grow, the count starts over. ``retries``: at
-    most so many, where ``WARMSTART_RETRIES`` allows more.
+    Args:
+        action: what to call; its result is returned.
+        where: the source, for the log.
+        progress: returns the bytes that have arrived; if they grow, the count starts over.
+        retries: a lower limit than ``WARMSTART_RETRIES``.
     """
     allowed = RETRIES.read() if retries is None else min(retries, RETRIES.read())
     failures, arrived = 0, progress()
@@ -105,10 +111,9 @@ def retrying(
 
 @contextmanager
 def explained(where: str) -> Iterator[None]:
-    """Turn whatever a transport raises into a SourceError of one sentence.
+    """Turn a transport's exceptions into a SourceError of one sentence.
 
-    Errors of the local disk stay what they are. What another attempt might have mended is an
-    UnreachableError.
+    Transient failures become an UnreachableError. Errors of the local disk stay as they are.
     """
     try:
         yield
@@ -122,7 +127,7 @@ def explained(where: str) -> Iterator[None]:
 
 
 def describe(error: BaseException) -> str:
-    """What went wrong at the bottom of an exception, in one line."""
+    """Describe the cause of an exception in one line."""
     status = status_of(error)
     if status in REASONS:
         return REASONS[status]
@@ -133,7 +138,7 @@ def describe(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception, what it was raised from, and so on."""
+    """Yield an exception, its cause, the cause of that, and so on."""
     each: BaseException | None = error
     seen: set[int] = set()
     while each is not None and id(each) not in seen:

@@ -1,4 +1,4 @@
-"""A line in the log while something large arrives."""
+"""Log lines that show the progress of a large download."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def reported(folder: Path, total: int, where: str) -> Iterator[None]:
-    """Log how much of ``total`` bytes lies below ``folder``, until the block ends.
+    """Log how many of ``total`` bytes are below ``folder``, until the block ends.
 
-    The folder is watched, not the transport: so it is the same for all of them.
+    It watches the folder, so it works with every transport.
     """
     done = threading.Event()
     thread = threading.Thread(
@@ -41,7 +41,7 @@ def reported(folder: Path, total: int, where: str) -> Iterator[None]:
 
 def _report(folder: Path, total: int, where: str, done: threading.Event) -> None:
     start, first = time.monotonic(), used_bytes(folder)
-    # A little early: the line is to be there when the interval is over.
+    # A little early, so that the line is there when the interval is over.
     while not done.wait(INTERVAL_SECONDS * 0.95):
         have = min(used_bytes(folder), total)
         rate = (have - first) / (time.monotonic() - start)

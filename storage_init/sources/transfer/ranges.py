@@ -1,7 +1,7 @@
-"""Files in blocks over several connections, for transports that read from any byte.
+"""Download files in blocks over several connections, for transports that read from any byte.
 
-A file's blocks go into one file with holes; beside it stands how far each block has come, so that
-the next process goes on from there.
+A file's blocks go into one sparse file. A note beside it says how many bytes of each block have
+arrived, so that the next process continues from there.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BLOCK_BYTES = 16 << 20
-# Written out, and noted as there, after so many bytes: what a killed process loses of each file.
+# A part writes its note after so many bytes: a killed process loses at most these of each file.
 NOTE_BYTES = 16 << 20
 CONNECTIONS = 8
 PARTS = ".parts"
 
-# Content from a first byte (inclusive) to a last one (exclusive), in chunks.
+# Yield a file's content from a first byte (inclusive) to a last one (exclusive), in chunks.
 Read = Callable[[RemoteFile, int, int], Iterator[bytes]]
 
 
 def download(files: Sequence[RemoteFile], folder: Path, read: Read) -> None:
-    """Bring files into a folder, side by side; a second call goes on where this one broke off.
+    """Download files into a folder in parallel; a second call continues where this one stopped.
 
     Raises:
-        Exception: whatever ``read`` raises first.
+        Exception: the first exception of ``read``.
     """
     (folder / PARTS).mkdir(parents=True, exist_ok=True)
     parts = [_Part(file, folder) for file in files]
@@ -52,7 +52,7 @@ def download(files: Sequence[RemoteFile], folder: Path, read: Read) -> None:
                 for block in wait(blocks, return_when=FIRST_EXCEPTION).done:
                     block.result()
             except BaseException as error:
-                # After a broken connection the others may finish the blocks they are at.
+                # After a broken connection the other threads may finish their blocks.
                 if not is_transient(error):
                     stop.set()
                 raise
@@ -64,7 +64,7 @@ def download(files: Sequence[RemoteFile], folder: Path, read: Read) -> None:
 
 
 class _Part:
-    """A file that is arriving. It gets its name when its last block is there."""
+    """A file that is arriving; it gets its name when its last block is there."""
 
     def __init__(self, file: RemoteFile, folder: Path) -> None:
         self.file = file
@@ -73,21 +73,21 @@ class _Part:
         self.path = folder / PARTS / identity[:32]
         self.note = self.path.with_suffix(".json")
         self.lock = threading.Lock()
-        # Held while a note is written, which waits for the disk; the blocks go on meanwhile.
+        # Held while a note goes to the disk; the blocks arrive meanwhile.
         self.noting = threading.Lock()
         step = BLOCK_BYTES if file.ranges else max(file.size, 1)
         self.starts = range(0, file.size, step)
         self.have = self._noted() if file.ranges else {}
         self.unnoted = 0
         self.done = False
-        self.descriptor = -1  # opened when it is needed: there may be more files than may be open
+        self.descriptor = -1  # opened at the first block: a process may not open all files at once
 
     def fill(self, start: int, read: Read, stop: threading.Event) -> None:
-        """Bring what is missing of the block that begins at ``start``."""
+        """Download the missing rest of the block that starts at ``start``."""
         end = min(start + self.starts.step, self.file.size)
         at = start + self.have.get(start, 0)
         with self.lock:
-            if self.done:  # all of it was there already, and another block has seen to it
+            if self.done:  # another block found the file whole
                 return
             if self.descriptor < 0:
                 self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -113,14 +113,14 @@ class _Part:
             self._settle()
 
     def close(self) -> None:
-        """Note how far the file has come, if it is not whole."""
+        """Write a last note if the file is not whole."""
         if self.descriptor >= 0:
-            with suppress(OSError):  # a full disk: what is not noted is fetched again
+            with suppress(OSError):  # on a full disk the next call fetches these bytes again
                 self._take_note()
             os.close(self.descriptor)
 
     def _settle(self) -> None:
-        # Of two blocks that end together, the first to come here settles it for both.
+        # If two blocks end together, the first one here renames the file.
         if not self.done and sum(self.have.values()) == self.file.size:
             self.done = True
             os.fsync(self.descriptor)
@@ -131,7 +131,7 @@ class _Part:
             self.note.unlink(missing_ok=True)
 
     def _take_note(self) -> None:
-        # The content first: after a power cut nothing may be noted that is not on the disk.
+        # The content first: after a power cut the note must not claim bytes that are not there.
         with self.lock:
             if self.done:
                 return

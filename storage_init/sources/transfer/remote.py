@@ -1,4 +1,4 @@
-"""What a kind of source tells the rest of the program: its files, and how to bring them."""
+"""The interface of all kinds of sources: their files, and how to download them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 class RemoteFile:
     """A file of a source at its pinned revision.
 
-    ``path`` is where it belongs below the destination, ``size`` is in bytes. ``tag`` changes with
-    the content (an ETag, a generation). ``digest`` is ``sha256:…``, ``md5:…`` or ``git:…`` (the
-    SHA-1 of a git blob) in hex where the server vouches for one, else empty. ``ranges``: whether
-    it can be read from any byte. ``name`` is what the transport calls it, if not by its path.
+    Attributes:
+        path: where the file goes below the destination.
+        size: its bytes.
+        tag: changes with the content (an ETag, a generation).
+        digest: ``sha256:…``, ``md5:…`` or ``git:…`` (the SHA-1 of a git blob) in hex; empty if the
+            server states none.
+        ranges: whether the server sends parts of the file.
+        name: the transport's name for the file, if that is not its path.
     """
 
     path: str
@@ -34,16 +38,16 @@ class RemoteFile:
 
 
 def _nothing(_: Path) -> None:
-    """The revision pins every byte by itself: there is nothing to check afterwards."""
+    """Check nothing: the revision pins every byte."""
 
 
 @dataclass(frozen=True)
 class Remote:
     """A source at its pinned revision, ready to be read.
 
-    ``download`` brings files into a folder; one has its name there only when it is whole, and a
-    second call goes on where the first broke off, as far as the transport can. ``check`` is called
-    with that folder when all have arrived and raises SourceError where the source has changed.
+    ``download`` puts files into a folder. A file gets its name there when it is whole, and a second
+    call continues where the first stopped, if the transport can. ``check`` gets that folder when
+    all files have arrived, and raises SourceError if the source has changed.
     """
 
     files: Sequence[RemoteFile]
@@ -58,11 +62,11 @@ class Scheme(Protocol):
         """Pin a URI to the revision it has now."""
 
     def connect(self, source: Source, /) -> Remote:
-        """List a source at its revision; SourceError where it has changed since."""
+        """List a source at its revision; raise SourceError if it has changed since."""
 
 
 def listing_digest(files: Iterable[RemoteFile]) -> str:
-    """Hex SHA-256 of a listing: of each file's path, size and tag."""
+    """Return the hex SHA-256 of each file's path, size and tag."""
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda f: f.path):
         digest.update(f"{file.size} {file.tag}  {file.path}\n".encode())
@@ -70,7 +74,7 @@ def listing_digest(files: Iterable[RemoteFile]) -> str:
 
 
 def has_digest(path: Path, expected: str) -> bool:
-    """Whether a file's content has a digest of :class:`RemoteFile`'s form."""
+    """Return whether a file's content has this digest, in the form of :class:`RemoteFile`."""
     algorithm, _, want = expected.partition(":")
     found = hashlib.new("sha1" if algorithm == "git" else algorithm, usedforsecurity=False)
     if algorithm == "git":

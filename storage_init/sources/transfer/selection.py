@@ -1,4 +1,4 @@
-"""Which files of a model repository are needed; what can run code when read is not among them."""
+"""Choose the needed files of a model repository; never those that can run code when read."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from pathlib import Path
 
-# What to take of a repository that has both: where nothing can export, its own graph is of use.
+# Which weights to prefer if a repository has both: an image without PyTorch needs the graph.
 Weights = Literal["safetensors", "onnx"]
 
 DESCRIPTIONS = ("*.json", "*.txt", "*.model", "README.md")
-# A repository keeps other frameworks' copies of the weights in folders; a sentence-transformers
-# module has a numbered one.
+# Folders hold other frameworks' copies of the weights; a sentence-transformers module has a
+# numbered folder.
 MODULE_FOLDER = "[0-9]_*/"
-# The first module is the model.
+# Module 0 is the model itself.
 LATER_MODULE = "[1-9]_*/*"
 SAFETENSORS = ("*.safetensors",)
 GRAPHS = ("*.onnx", "*.onnx_data*", "*.onnx.data*")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
-# Pickles too, but of a training run and not of the model.
+# Pickles of a training run, not of the model.
 NO_WEIGHTS = ("training_args*", "optimizer*", "scheduler*", "rng_state*")
 
 
 def descriptions(paths: Collection[str]) -> list[str]:
-    """What says which files a prepared model has and who vouches for it; empty for a raw one."""
+    """Return the paths of a prepared model's description and signature; none for a raw model."""
     found = [path for path in (PACKAGE_FILE, DIGEST_FILE) if path in paths]
     return [*found, SIGNATURE_FILE] if found and SIGNATURE_FILE in paths else found
 
@@ -40,13 +40,13 @@ def descriptions(paths: Collection[str]) -> list[str]:
 def needed(
     paths: Collection[str], folder: Path, where: str, weights: Weights = "safetensors"
 ) -> list[str]:
-    """The needed files among ``paths``; ``folder`` holds those that :func:`descriptions` named.
+    """Return the needed files among ``paths``; ``folder`` holds the :func:`descriptions`.
 
-    What a prepared model lacks is left to verification, which names everything at once.
+    A prepared model's missing files are no error here: verification names all of them at once.
 
     Raises:
         PackageError: a prepared model's description cannot be read.
-        SourceError: a raw repository has no weights, or only pickled ones.
+        SourceError: a raw repository has no weights, or only pickled weights.
     """
     if not descriptions(paths):
         return select(paths, where, weights)
@@ -55,9 +55,9 @@ def needed(
 
 
 def listed(folder: Path) -> list[str]:
-    """The files of a prepared model, from the description in ``folder``; its signature if signed.
+    """Return the files that a prepared model's description lists, with the description itself.
 
-    Whatever else lies beside them (a hub's ``.gitattributes``, a model card) is none of it.
+    Other files in the folder (a hub's ``.gitattributes``, a model card) are not part of the model.
     """
     package, _ = read_package(folder)
     signature = [SIGNATURE_FILE] if (folder / SIGNATURE_FILE).is_file() else []
@@ -65,22 +65,22 @@ def listed(folder: Path) -> list[str]:
 
 
 def is_substitute(paths: Collection[str], chosen: Iterable[str]) -> bool:
-    """Whether a graph was chosen of a raw repository that has safetensors, too."""
+    """Return whether a graph was chosen though the raw repository has safetensors."""
     if descriptions(paths):
         return False
     return bool(_of_model(sorted(paths))) and not _of_model(list(chosen))
 
 
 def select(paths: Iterable[str], where: str, weights: Weights = "safetensors") -> list[str]:
-    """The needed files among a raw repository's ``paths``.
+    """Return the needed files among a raw repository's ``paths``; hidden files never count.
 
-    Safetensors weights, else ONNX graphs, else pickled weights where
-    ``WARMSTART_ALLOW_PICKLES=true``, with what describes them and the safetensors of a
-    sentence-transformers folder's modules. Nothing hidden is needed. With
-    ``weights="onnx"`` a graph in a usual place, and its weights alone, goes before safetensors.
+    These are safetensors weights, else ONNX graphs, else pickled weights if
+    ``WARMSTART_ALLOW_PICKLES=true``; the files that describe them; and the safetensors of
+    sentence-transformers modules. With ``weights="onnx"``, a graph in a usual place comes before
+    safetensors.
 
     Raises:
-        SourceError: no weights, or only pickled ones.
+        SourceError: there are no weights, or only pickled weights.
     """
     every = sorted(path for path in paths if not any(s.startswith(".") for s in path.split("/")))
     chosen, modules = _of_model(every), _of_modules(every)
@@ -97,7 +97,7 @@ def select(paths: Iterable[str], where: str, weights: Weights = "safetensors") -
 
 
 def _ready_graph(paths: list[str]) -> list[str]:
-    """The graph in the first usual place that has one, with its weights; empty if none has."""
+    """Return the graph in the first usual place that has one, with its weights."""
     graph = next((place for place in USUAL_PLACES if place in paths), None)
     if graph is None:
         return []

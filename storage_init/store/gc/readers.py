@@ -17,7 +17,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storage_init.format.verify import list_files
+from storage_init.base.files import list_files
 from storage_init.store.gc import processes
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Which versions stay, and why: a decision over what an inventory found, nothing else."""
+"""Decide which versions stay, and why, from an inventory alone."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Policy:
-    """Keep the newest ``keep`` versions of a model, and what is younger than ``min_age`` seconds.
+    """Keep the newest ``keep`` versions of a model, and those younger than ``min_age`` seconds.
 
-    ``current`` always stays, and so does the newest whole version where ``current`` is not whole.
+    ``current`` always stays. If it is not whole, the newest whole version stays too.
     """
 
     keep: int = 2
@@ -27,7 +27,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Decision:
-    """A version and whether it stays. Readers have not been asked yet."""
+    """A version and whether it stays; nobody has looked for its readers yet."""
 
     version: Version
     stays: bool
@@ -35,7 +35,7 @@ class Decision:
 
 
 def decide(versions: Iterable[Version], policy: Policy, now: float) -> list[Decision]:
-    """A decision for each version; they come by model, as ``inventory.versions`` orders them."""
+    """Return a decision for each version; ``versions`` are ordered as by ``inventory.versions``."""
     return [
         decision
         for _, group in groupby(versions, key=lambda version: version.model)
@@ -44,7 +44,7 @@ def decide(versions: Iterable[Version], policy: Policy, now: float) -> list[Deci
 
 
 def _decide_model(versions: list[Version], policy: Policy, now: float) -> Iterator[Decision]:
-    # What is broken takes nobody's place among the newest.
+    # Broken versions do not count among the newest.
     ranked = [version for version in versions if version.whole]
     served = any(version.current for version in ranked)
     for version in versions:
@@ -59,11 +59,12 @@ def _reason_to_stay(version: Version, newer: int | None, policy: Policy, now: fl
     if version.current:
         return "current"
     if version.finding.foreign:
-        return "of a format that this build does not know"
+        return "its format is unknown to this build"
     if newer is not None and newer < policy.keep:
         return f"among the newest {policy.keep}"
     if now - version.touched < policy.min_age:
-        return f"changed {sizes.age(now - version.touched)} ago, less than {_span(policy)}"
+        limit = sizes.age(policy.min_age)
+        return f"changed {sizes.age(now - version.touched)} ago, less than {limit}"
     return None
 
 
@@ -71,7 +72,3 @@ def _reason_to_go(version: Version, policy: Policy, now: float) -> str:
     if not version.whole:
         return f"broken: {version.finding.problems[0]}"
     return f"{sizes.age(now - version.touched)} old, not among the newest {policy.keep}"
-
-
-def _span(policy: Policy) -> str:
-    return sizes.age(policy.min_age)

@@ -10,21 +10,19 @@ by side, and readers never see a part of a version, even if a collector is kille
 from __future__ import annotations
 
 import errno
-import shutil
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage_init.base.errors import StoreError
-from storage_init.base.files import fsync
+from storage_init.base.files import children, fsync, remove
 from storage_init.format.package import PACKAGE_FILE
 from storage_init.store.inventory import current_target
-from storage_init.store.layout import STAGING, clock_of
+from storage_init.store.layout import STAGING, clock_of, readable_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from storage_init.store.layout import Store
 
@@ -98,7 +96,7 @@ class Trash:
         """Delete for good. What cannot be deleted now is left to the next collector."""
         doomed = self.folder / f"{DOOMED}{uuid.uuid4().hex[:12]}"
         path.rename(doomed)
-        delete(doomed)
+        remove(doomed)
 
     def remove_key(self, link: Path) -> str | None:
         """Remove a key link that dangles; the reason if it was put back instead.
@@ -126,11 +124,9 @@ def trash(store: Store) -> Iterator[Trash]:
         StoreError: the store cannot be written.
     """
     folder = store.root / STAGING / f"{PREFIX}{uuid.uuid4().hex[:12]}"
-    try:
+    with readable_errors(store):
         folder.parent.mkdir(exist_ok=True)
         folder.mkdir()
-    except OSError as error:
-        raise StoreError(f"cannot write to store {store.root}: {error.strerror}") from error
     try:
         yield Trash(store, folder)
     finally:
@@ -140,25 +136,9 @@ def trash(store: Store) -> Iterator[Trash]:
 
 def left_behind(store: Store, own: Path | None) -> Iterator[tuple[Path, str, str]]:
     """Versions that other collectors have taken away, with model and version."""
-    for folder in _children(store.root / STAGING):
-        if folder != own and folder.name.startswith(PREFIX):
-            for path in _children(folder):
-                model, separator, version = path.name.rpartition("@")
+    for folder in children(store.root / STAGING):
+        if Path(folder.path) != own and folder.name.startswith(PREFIX):
+            for taken in children(folder.path):
+                model, separator, version = taken.name.rpartition("@")
                 if separator:
-                    yield path, model, version
-
-
-def _children(folder: Path) -> list[Path]:
-    """What lies in a folder; nothing if its owner has removed it (``glob`` would raise)."""
-    try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return []
-
-
-def delete(path: Path) -> None:
-    """Delete a file, a link or a folder as far as it can be."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+                    yield Path(taken.path), model, version

@@ -1,33 +1,32 @@
-"""What the commands print with ``--json``, and the tables they print without."""
+"""The tables that the store's commands print, and the JSON of ``list``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from storage_init.base import sizes
+from storage_init.base.sizes import age, size, table
+from storage_init.format.package import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from storage_init.format.package import Package
     from storage_init.store.gc.collect import Outcome
     from storage_init.store.inventory import Version
     from storage_init.store.output.stats import StoreStats
     from storage_init.store.verification import Verified
 
 NOTHING = "-"
+MODEL_COLUMNS = ("model", "versions", "broken", "current", "size", "on disk", "hits", "misses")
 
 
 def version_document(version: Version, now: float) -> dict[str, Any]:
-    """One version of ``list --json``; what its description would say is null if there is none."""
+    """Return one version of ``list --json``; fields of an unreadable ``package.json`` are null."""
     package = version.finding.package
     return {
         "model": version.model,
         "version": version.version,
         "current": version.current,
-        "task": _task(package) if package else None,
+        "task": name_of(package.task) if package else None,
         "variants": [variant.name for variant in package.variants] if package else None,
         "bytes": version.usage.bytes,
         "disk_bytes": version.usage.disk_bytes,
@@ -38,88 +37,68 @@ def version_document(version: Version, now: float) -> dict[str, Any]:
     }
 
 
-def list_table(versions: Sequence[Version], now: float) -> str:
-    """One line a version, ``*`` before what is current, problems below."""
+def list_table(documents: Sequence[dict[str, Any]]) -> str:
+    """Return a line for each version, ``*`` before the current ones, and the problems below."""
     header = ("", "model", "version", "task", "variants", "size", "age", "key", "signed")
-    rows = [_list_row(version, now) for version in versions]
-    table = sizes.table(header, rows, right=("size", "age")) if rows else "no models"
-    broken = [version for version in versions if not version.whole]
-    problems = [f"{v.label}: {problem}" for v in broken for problem in v.finding.problems]
-    return "\n".join([table, *([""] if problems else []), *problems])
-
-
-def _list_row(version: Version, now: float) -> tuple[str, ...]:
-    package = version.finding.package
-    return (
-        "*" if version.current else "",
-        version.model,
-        version.version,
-        _task(package) if package and version.whole else "BROKEN",
-        ",".join(variant.name for variant in package.variants) if package else NOTHING,
-        sizes.size(version.usage.bytes),
-        sizes.age(now - version.published),
-        package.key[:12] if package else NOTHING,
-        "yes" if version.signed else "no",
-    )
-
-
-def _task(package: Package) -> str:
-    return str(msgspec.to_builtins(package.task)["name"])
-
-
-def verify_document(found: Verified) -> dict[str, Any]:
-    """One version of ``verify --json``."""
-    return {
-        "model": found.model,
-        "version": found.version,
-        "ok": not found.problems,
-        "files": found.files,
-        "bytes": found.bytes,
-        "seconds": round(found.seconds, 6),
-        "megabytes_per_second": round(found.megabytes_per_second, 1),
-        "problems": found.problems,
-    }
+    rows = [
+        (
+            "*" if version["current"] else "",
+            version["model"],
+            version["version"],
+            "BROKEN" if version["problems"] else version["task"],
+            ",".join(version["variants"] or [NOTHING]),
+            size(version["bytes"]),
+            age(version["age_seconds"]),
+            (version["key"] or NOTHING)[:12],
+            "yes" if version["signed"] else "no",
+        )
+        for version in documents
+    ]
+    lines = [table(header, rows, right=("size", "age")) if rows else "no models"]
+    problems = [
+        f"{version['model']}@{version['version']}: {problem}"
+        for version in documents
+        for problem in version["problems"]
+    ]
+    return "\n".join([*lines, *([""] if problems else []), *problems])
 
 
 def verify_lines(found: Verified) -> str:
-    """One line a version, and one more for each problem."""
+    """Return a line for a version and one for each of its problems."""
     line = (
-        f"{'BROKEN' if found.problems else 'ok':6}  {found.model}@{found.version}  "
-        f"{found.files} files  {sizes.size(found.bytes)}  {found.seconds:.3f} s  "
-        f"{found.megabytes_per_second:.0f} MB/s"
+        f"{'ok' if found.ok else 'BROKEN':6}  {found.model}@{found.version}  {found.files} files  "
+        f"{size(found.bytes)}  {found.seconds:.3f} s  {found.megabytes_per_second:.0f} MB/s"
     )
     return "\n".join([line, *(f"        {problem}" for problem in found.problems)])
 
 
 def stats_table(stats: StoreStats) -> str:
-    """The store's totals, a line a model, and what should be looked after."""
-    header = ("model", "versions", "broken", "current", "size", "on disk", "hits", "misses")
+    """Return the store's totals, a line for each model, and what needs attention."""
+    lines = [
+        f"{stats.store}: {len(stats.models)} models, {stats.versions} versions, "
+        f"{size(stats.bytes)} ({size(stats.disk_bytes)} on disk)"
+    ]
     rows = [
         (
             *(model.model, str(model.versions), str(model.broken), model.current or NOTHING),
-            *(sizes.size(model.bytes), sizes.size(model.disk_bytes)),
-            *(str(model.hits), str(model.misses)),
+            *(size(model.bytes), size(model.disk_bytes), str(model.hits), str(model.misses)),
         )
         for model in stats.models
     ]
-    lines = [
-        f"{stats.store}: {len(stats.models)} models, {stats.versions} versions, "
-        f"{sizes.size(stats.bytes)} ({sizes.size(stats.disk_bytes)} on disk)"
-    ]
     if rows:
-        right = [name for name in header if name not in ("model", "current")]
-        lines += ["", sizes.table(header, rows, right=right)]
-    staging = [(s.name, sizes.size(s.bytes), sizes.age(s.age_seconds)) for s in stats.staging]
+        right = [name for name in MODEL_COLUMNS if name not in ("model", "current")]
+        lines += ["", table(MODEL_COLUMNS, rows, right=right)]
+    staging = [(item.name, size(item.bytes), age(item.age_seconds)) for item in stats.staging]
     if staging:
-        lines += ["", sizes.table(("staging", "size", "age"), staging, right=("size", "age"))]
-    lines += [f"\ncurrent of {name} names no version" for name in stats.dangling_currents]
+        lines += ["", table(("staging", "size", "age"), staging, right=("size", "age"))]
+    lines += [f"\ncurrent of {name} names a missing version" for name in stats.dangling_currents]
     if stats.dangling_keys:
-        lines.append(f"\n{stats.dangling_keys} keys without their version: gc removes them")
+        lines.append(f"\n{stats.dangling_keys} keys of missing versions: gc removes them")
     return "\n".join(lines)
 
 
 def gc_table(outcomes: Sequence[Outcome], *, dry_run: bool) -> str:
-    """A line a thing with what was done and why, and what it brought."""
+    """Return a line for each thing with its action, the reason and the freed bytes."""
     words = {"keep": "keep", "remove": "removed", "restore": "restored", "fail": "FAILED"}
     if dry_run:
         words |= {"remove": "would remove", "restore": "would restore"}
@@ -127,16 +106,16 @@ def gc_table(outcomes: Sequence[Outcome], *, dry_run: bool) -> str:
         (
             words[outcome.action],
             _short(outcome),
-            NOTHING if outcome.age is None else sizes.age(outcome.age),
-            sizes.size(outcome.freed) if outcome.freed else NOTHING,
+            NOTHING if outcome.age is None else age(outcome.age),
+            size(outcome.freed) if outcome.freed else NOTHING,
             outcome.reason,
         )
         for outcome in outcomes
     ]
     header = ("action", "what", "age", "frees", "why")
-    freed = sizes.size(sum(o.freed for o in outcomes if o.action == "remove"))
+    freed = size(sum(outcome.freed for outcome in outcomes if outcome.action == "remove"))
     total = f"{freed} {'would be freed' if dry_run else 'freed'}"
-    return f"{sizes.table(header, rows, right=('age', 'frees'))}\n\n{total}" if rows else total
+    return f"{table(header, rows, right=('age', 'frees'))}\n\n{total}" if rows else total
 
 
 def _short(outcome: Outcome) -> str:

@@ -1,4 +1,4 @@
-"""What a version's ``package.json`` says, for a person."""
+"""The text of ``show``: a version's ``package.json`` for people."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def describe(package: Package, survey: Version, age: float) -> str:
-    """Several lines; ``age`` in seconds since publication."""
+    """Return several lines; ``age`` is in seconds since publication."""
     size = sum(file.size for file in package.files)
     current = " (current)" if survey.current else ""
     fields = [
         ("version", f"{survey.version}{current}, {sizes.age(age)} old"),
-        ("signed", "yes; verify --key FILE checks by whom" if survey.signed else "no"),
+        ("signed", "yes; verify --key FILE checks the key" if survey.signed else "no"),
         ("task", task_line(package.task)),
         ("source", f"{package.source.uri} at {package.source.revision}"),
         ("licence", package.source.license or "not stated"),
@@ -52,7 +52,7 @@ def describe(package: Package, survey: Version, age: float) -> str:
 
 
 def task_line(task: Task) -> str:
-    """A task in a few words."""
+    """Return a task in a few words."""
     if isinstance(task, TextEmbedding):
         normalized = ", normalized" if task.normalize else ""
         return f"text-embedding: {task.dimension} values, {task.pooling} pooling{normalized}"

@@ -1,4 +1,4 @@
-"""A store in numbers."""
+"""A store in numbers; ``stats --json`` prints these types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelStats:
-    """A model's versions, bytes, and how often it was found (hit) or had to be fetched (miss)."""
+    """A model's versions and bytes; a hit found it in the store, a miss had to fetch it."""
 
     model: str
     versions: int
@@ -28,7 +28,7 @@ class ModelStats:
 
 @dataclass(frozen=True)
 class StagedStats:
-    """Something below ``.staging``; ``age_seconds`` since anything in it last changed."""
+    """Something below ``.staging``; ``age_seconds`` counts from the last change in it."""
 
     name: str
     bytes: int
@@ -37,7 +37,7 @@ class StagedStats:
 
 @dataclass(frozen=True)
 class StoreStats:
-    """All of it; ``disk_bytes`` counts a file that several versions link to once."""
+    """The whole store; ``disk_bytes`` counts a file that several versions link to once."""
 
     store: str
     models: list[ModelStats]
@@ -50,12 +50,7 @@ class StoreStats:
 
 
 def stats(store: Store, now: float) -> StoreStats:
-    """Count; ``now`` in seconds since 1970.
-
-    Raises:
-        StoreError: there is no store.
-    """
-    inventory.open_store(store)
+    """Count what the store holds; ``now`` is in seconds since 1970."""
     counts = counters.totals(store)
     names = sorted({*inventory.models(store), *counts})
     total = Usage()

@@ -51,4 +51,4 @@ def test_an_altered_model_is_rejected(prepared_classifier: Path, tmp_path: Path)
     done = accept(f"--model_dir={folder}", "--verify=all")
     assert done.returncode == 1
     assert "fp32/model.onnx.data" in done.stderr
-    assert "not accepted: the server ended with 1" in done.stderr
+    assert "not accepted: the server exited with 1" in done.stderr

@@ -85,7 +85,7 @@ def test_a_taken_port_is_a_clear_error(prepared_classifier: Path, taken: int, fl
     done = run_to_end(prepared_classifier, "--variant=fp32", f"--{flag}={taken}")
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
-    assert f"port {taken} cannot be listened on" in last
+    assert f"cannot listen on port {taken}" in last
     assert "Traceback" not in done.stderr
 
 
@@ -95,7 +95,7 @@ def test_two_predictors_never_share_a_grpc_port(prepared_classifier: Path, tmp_p
     with predictor(prepared_classifier, tmp_path / "log", *flags):
         done = run_to_end(prepared_classifier, *flags)
     assert done.returncode == 1
-    assert f"port {port} cannot be listened on for gRPC" in done.stderr.splitlines()[-1]
+    assert f"cannot listen on port {port} for gRPC" in done.stderr.splitlines()[-1]
 
 
 def test_without_grpc_its_port_stays_closed(prepared_classifier: Path, tmp_path: Path) -> None:

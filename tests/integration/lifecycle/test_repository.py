@@ -88,7 +88,7 @@ def test_a_new_version_is_served_when_asked_for_and_a_bad_one_refused(
     refused = load(changing)
     assert refused.status_code == 409
     assert "tokenizer.json" in refused.json()["error"]
-    assert f"version {second} goes on being served" in refused.json()["error"]
+    assert f"version {second} is still served" in refused.json()["error"]
     assert asked(changing)[0] == second
     assert changing.http.get("/v2/health/ready").status_code == 200
 

@@ -13,8 +13,8 @@ import pytest
 from benchmarks.harness.process import predictor
 from storage_init import sources
 from storage_init.fetch import preparing
-from storage_init.fetch.filling import Cache, Cached
 from storage_init.fetch.preparing import PreparationError, can_prepare, prepare
+from storage_init.fetch.shared_store import SharedStore, StoredVersion
 from storage_init.format.verify import verify
 from storage_init.running.activations import probabilities
 from storage_init.running.session import input_names, open_session, run_answer
@@ -124,27 +124,29 @@ def test_of_a_repository_with_both_each_image_makes_what_it_can_and_takes_no_oth
     raw = shutil.copytree(classifier, tmp_path / "raw")
     (raw / "onnx").mkdir()
     shutil.copyfile(export_onnx(raw, tmp_path / "export") / "model.onnx", raw / "onnx/model.onnx")
-    cache = Cache(Store(tmp_path / "store"))
+    shared = SharedStore(Store(tmp_path / "store"))
     source = sources.resolve(raw.as_uri())
 
     with monkeypatch.context() as no_torch:
         no_torch.setattr(preparing, "TORCH_TOOLS", ("no_torch_here",))
-        graph = cache.obtain(source)
+        graph = shared.obtain(source)
         assert not graph.hit
-        assert cache.obtain(source) == Cached(graph.folder, hit=True)
+        assert shared.obtain(source) == StoredVersion(graph.folder, hit=True)
     said = [record.getMessage() for record in caplog.records]
     assert "taking the repository's own ONNX graph" in said
     assert any("already ONNX: onnx/model.onnx" in line for line in said)
 
-    exported = cache.obtain(source)
+    exported = shared.obtain(source)
     assert not exported.hit
     assert verify(exported.folder).key != verify(graph.folder).key
     assert not any("already ONNX" in r.getMessage() for r in caplog.records[len(said) :])
-    assert cache.obtain(source) == Cached(exported.folder, hit=True)
+    assert shared.obtain(source) == StoredVersion(exported.folder, hit=True)
 
     with monkeypatch.context() as no_torch:
         no_torch.setattr(preparing, "TORCH_TOOLS", ("no_torch_here",))
-        assert cache.obtain(source) == Cached(exported.folder, hit=True), "made by who can do more"
+        assert shared.obtain(source) == StoredVersion(exported.folder, hit=True), (
+            "made by who can do more"
+        )
 
 
 def _original(raw: Path, kind: str) -> NDArray[Any]:

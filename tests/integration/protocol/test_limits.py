@@ -133,7 +133,7 @@ def test_a_deadline_ends_the_wait_and_drops_the_rest(server: Predictor) -> None:
     )
     took = time.perf_counter() - before
     assert response.status_code == 503, response.text
-    assert "time was over" in response.json()["error"]
+    assert "deadline passed" in response.json()["error"]
     assert "retry-after" in response.headers
     before = time.perf_counter()
     assert server.infer(text_request(short(LONG))).status_code == 200

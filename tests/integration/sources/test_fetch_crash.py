@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.base.errors import WarmstartError
-from storage_init.fetch.filling import Cache
+from storage_init.base.files import list_files
 from storage_init.fetch.initializer import initialize
+from storage_init.fetch.shared_store import SharedStore
 from storage_init.format.package import PACKAGE_FILE
 from storage_init.format.reading import read_package
-from storage_init.format.verify import check_files, list_files, verify
+from storage_init.format.verify import check_files, verify
 from storage_init.store.layout import Store
 from tests.support.machine.interrupt import (
     FINISHED,
@@ -53,8 +54,8 @@ class Pod:
 
     def fetch(self) -> int:
         try:
-            cache = Cache(self.store, poll_seconds=0.01, stale_seconds=0.05)
-            initialize(self.source.as_uri(), self.destination, cache)
+            shared = SharedStore(self.store, poll_seconds=0.01, stale_seconds=0.05)
+            initialize(self.source.as_uri(), self.destination, shared)
         except WarmstartError:
             return REFUSED
         return SUCCEEDED

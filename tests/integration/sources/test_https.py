@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from storage_init.base.files import list_files
 from storage_init.fetch.initializer import INCOMING
-from storage_init.format.verify import list_files, verify
+from storage_init.format.verify import verify
 from storage_init.store.layout import Store
 from tests.support.servers.web import Request, Web, web
 from tests.unit.storage_init.fakes import publish_fake

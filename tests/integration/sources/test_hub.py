@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from storage_init.base.files import list_files
 from storage_init.format.package import Source
-from storage_init.format.verify import list_files
 from tests.support.servers.hub import Hub, Request, hub
 from tests.unit.storage_init.fakes import write_files
 
@@ -336,7 +336,7 @@ def test_content_that_is_not_what_the_hub_says_is_refused_by_name(
     server.before_answer = damage
     done = fetch(server, tmp_path, source, tmp_path / "destination")
     assert done.returncode == 1
-    assert f"{WEIGHTS} arrived with another content than sha256:" in done.stderr
+    assert f"{WEIGHTS} does not have the digest sha256:" in done.stderr
 
 
 @pytest.mark.parametrize("path", ["../../evil.json", "/etc/evil.json", "a\\evil.json"])

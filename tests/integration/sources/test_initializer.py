@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from storage_init.base.files import list_files
 from storage_init.fetch.initializer import INCOMING
-from storage_init.format.verify import list_files, verify
+from storage_init.format.verify import verify
 from storage_init.store.layout import Store
 from tests.support.servers.hub import Hub, Request, hub
 from tests.unit.storage_init.fakes import publish_fake, write_files
@@ -124,21 +125,6 @@ def test_a_corrupt_prepared_model_of_the_hub_is_refused_by_name(
     assert list(destination.iterdir()) == []
 
 
-def test_a_prepared_folder_arrives_verified(prepared: Path, destination: Path) -> None:
-    done = initialize(prepared.as_uri(), destination)
-    assert done.returncode == 0, done.stderr
-    assert verify(destination) == verify(prepared)
-
-
-@pytest.mark.parametrize("path", ["fp32/model.onnx.data", "tokenizer.json"])
-def test_a_corrupt_prepared_folder_is_refused_by_name(
-    prepared: Path, destination: Path, path: str
-) -> None:
-    damage(prepared, path)
-    assert_refused(initialize(prepared.as_uri(), destination), f"{path} has sha256")
-    assert list(destination.iterdir()) == []
-
-
 @pytest.mark.parametrize("source", ["s3://bucket/model", "/mnt/model", "file:///nowhere"])
 def test_a_source_that_cannot_be_read_is_named(destination: Path, source: str) -> None:
     assert_refused(initialize(source, destination), source)
@@ -156,25 +142,6 @@ def test_a_download_that_fails_half_way_leaves_nothing(
     done = initialize(URI, destination, server.environment(tmp_path))
     assert_refused(done, f"{URI} cannot be fetched: ")
     assert list(destination.iterdir()) == []
-
-
-def test_a_download_that_breaks_off_ends_whole_or_refused(
-    server: Hub, raw: Path, destination: Path, tmp_path: Path
-) -> None:
-    def break_off_once(request: Request) -> int | None:
-        if request.method == "GET" and request.file == "model.safetensors":
-            seen = [r for r in server.requests if r.file == request.file and r.method == "GET"]
-            server.cut_short = {request.file: 1000} if len(seen) == 1 else {}
-        return None
-
-    server.push(REPO, raw)
-    server.before_answer = break_off_once
-    done = initialize(URI, destination, server.environment(tmp_path))
-    if done.returncode:  # whether it resumes is huggingface-hub's business
-        assert_refused(done, f"{URI} cannot be fetched: ")
-        assert list(destination.iterdir()) == []
-    else:
-        assert {p: (destination / p).read_bytes() for p in list_files(destination)} == RAW
 
 
 def stopped_while_downloading(

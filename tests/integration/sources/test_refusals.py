@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.harness.process import run_to_end
+from storage_init.base.files import list_files
 from storage_init.format.selftest import SelfTest
-from storage_init.format.verify import list_files
 from tests.support.models.packages import describe_again, flip_byte, writable_copy
 
 if TYPE_CHECKING:

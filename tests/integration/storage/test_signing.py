@@ -13,11 +13,12 @@ import msgspec
 import pytest
 
 from benchmarks.harness.process import predictor, run_to_end
+from storage_init.base.files import list_files
 from storage_init.format import package as packages
 from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, Limits
 from storage_init.format.reading import read_package
 from storage_init.format.signing import SIGN_VARIABLE, VERIFY_VARIABLE, check_signature, sign
-from storage_init.format.verify import list_files, verify
+from storage_init.format.verify import verify
 from storage_init.store.layout import Store
 from tests.support.models.exports import export_onnx
 from tests.support.models.keys import KeyPair, key_pair, needs_signing
@@ -102,12 +103,12 @@ def _malformed_key(_: Path, keys: KeyPair) -> None:
 DAMAGES = {
     "unsigned": (_unsigned, "it is not signed: it has no package.sig"),
     "another key": (_signed_by_another, "was not made with the private key of"),
-    "package.json": (_other_description, "package.json is not the one that was signed"),
+    "package.json": (_other_description, "package.json changed after it was signed"),
     "weights": (_other_weights, "fp32/model.onnx.data has sha256"),
     "signature": (_altered_signature, "package.sig was not made with the private key"),
-    "truncated": (_truncated_signature, "package.sig is not a whole signature"),
+    "truncated": (_truncated_signature, "package.sig is not a complete signature"),
     "no key": (_no_key, "key.pub cannot be read: No such file or directory"),
-    "malformed key": (_malformed_key, "key.pub is not a public key that can be used"),
+    "malformed key": (_malformed_key, "key.pub is not a usable public key"),
 }
 damages = pytest.mark.parametrize(("damage", "named"), DAMAGES.values(), ids=DAMAGES)
 
@@ -268,7 +269,7 @@ def test_a_raw_model_is_refused_before_its_weights_are_fetched(
         done = initialize(URI, destination, environment)
         assert_refused(done, URI, "it is not a prepared model, so nobody signed it")
         done = initialize(URI, destination, environment | {"WARMSTART_STORE": str(store.root)})
-        assert_refused(done, URI, "would not be signed", "Set WARMSTART_SIGN_KEY, too")
+        assert_refused(done, URI, "requires a signature", "Set WARMSTART_SIGN_KEY too")
         assert server.downloads() == set()
     assert list_files(destination) == set()
 
@@ -297,14 +298,14 @@ def test_a_key_that_cannot_sign_is_found_out_before_the_work(
     raw = write_files(tmp_path / "raw", RAW)
     environment = {"WARMSTART_STORE": str(store.root), SIGN_VARIABLE: str(keys.public)}
     assert_refused(
-        initialize(raw.as_uri(), destination, environment), "key.pub is not a private key"
+        initialize(raw.as_uri(), destination, environment), "key.pub is not a usable private key"
     )
     done = run(
         *("pipeline", "run", f"--source={raw.as_uri()}", "--name=m", f"--store={store.root}"),
         environment=environment,
     )
     assert done.returncode == 1
-    assert "key.pub is not a private key" in done.stderr
+    assert "key.pub is not a usable private key" in done.stderr
     assert "[1/6]" not in done.stderr
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 if TYPE_CHECKING:
-    from predictor.rest.app import Receive, RestApp, Scope, Send
+    from predictor.rest.app import RestApp
+    from predictor.rest.http.request import Receive, Scope, Send
 
 
 async def others(scope: Scope, receive: Receive, send: Send) -> None:

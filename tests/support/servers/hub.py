@@ -15,8 +15,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from storage_init.base.files import list_files
 from storage_init.base.hashing import sha256_file, sha256_files
-from storage_init.format.verify import list_files
 from tests.support.servers.serving import Answer, Call, file_answer, json_answer, serve
 
 if TYPE_CHECKING:

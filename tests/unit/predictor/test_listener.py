@@ -1,4 +1,4 @@
-"""The REST port: opened, and closed without losing a connection that was made."""
+"""The REST port is opened once and closed without losing a connection."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import sys
 
 import pytest
 
-from predictor.listener import PortError, has_waiting, listen, refuse_new
+from predictor.errors import PortError
+from predictor.listener import has_waiting, listen, refuse_new
 
 
-def test_a_port_is_listened_on_once() -> None:
+def test_a_taken_port_is_refused_by_name() -> None:
     with listen(0) as listener:
         port = listener.getsockname()[1]
         socket.create_connection(("127.0.0.1", port)).close()
-        with pytest.raises(PortError, match=f"port {port} cannot be listened on: Address already"):
+        with pytest.raises(PortError, match=f"cannot listen on port {port}: Address already"):
             listen(port)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="socket filters are Linux's")
 @pytest.mark.parametrize("family", ["127.0.0.1", "::1"])
-def test_a_connection_that_was_made_lives_and_no_further_one_is_made(family: str) -> None:
+def test_new_connections_are_refused_and_existing_ones_stay(family: str) -> None:
     with listen(0) as listener:
         address = (family, listener.getsockname()[1])
         with socket.create_connection(address, timeout=5) as made:

@@ -1,4 +1,4 @@
-"""What Prometheus is told of the models, as they are at the moment of the scrape."""
+"""Metrics describe the models at the time of a scrape."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def scrape(*models: Model) -> Any:
-    """A function that gives a figure's value."""
+    """A function that returns the value of a metric."""
     collector, registry = ModelCollector(), CollectorRegistry()
     collector.watch({model.name: model for model in models})
     registry.register(collector)
     return lambda name, **labels: registry.get_sample_value(f"warmstart_{name}", labels)
 
 
-def test_a_loads_figures(served: Model) -> None:
+def test_a_loaded_model_has_the_metrics_of_its_load(served: Model) -> None:
     value, loaded = scrape(served), served.loaded
     for phase, seconds in loaded.phases.seconds.items():
         assert value("load_seconds", model_name="m", phase=phase) == seconds
@@ -39,7 +39,7 @@ def test_a_loads_figures(served: Model) -> None:
     assert value("queue_texts", model_name="m") == 0
 
 
-def test_exactly_one_state_is_the_models(tmp_path: Path) -> None:
+def test_a_model_is_in_exactly_one_state(tmp_path: Path) -> None:
     model = Model(Settings("m", tmp_path))
     value = scrape(model)
     for state in State:
@@ -48,7 +48,7 @@ def test_exactly_one_state_is_the_models(tmp_path: Path) -> None:
         assert states == {s.value: float(s is state) for s in State}
 
 
-def test_nothing_outlives_its_model(served: Model) -> None:
+def test_no_metric_outlives_its_model(served: Model) -> None:
     models = {"m": served}
     collector, registry = ModelCollector(), CollectorRegistry()
     collector.watch(models)
@@ -58,7 +58,7 @@ def test_nothing_outlives_its_model(served: Model) -> None:
     assert [sample for family in registry.collect() for sample in family.samples] == []
 
 
-def test_a_model_without_a_selftest_has_no_distance(
+def test_a_model_without_a_self_test_has_no_distance(
     loaded: LoadedModel, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     model = Model(Settings("m", tmp_path, lanes=1))
@@ -67,9 +67,3 @@ def test_a_model_without_a_selftest_has_no_distance(
     value = scrape(model)
     assert value("selftest_distance", model_name="m") is None
     assert value("load_seconds", model_name="m", phase="total") is not None
-
-
-def test_a_model_that_is_not_loaded_has_a_state_and_no_figures(tmp_path: Path) -> None:
-    value = scrape(Model(Settings("m", tmp_path)))
-    assert value("model_state", model_name="m", state="loading") == 1
-    assert value("load_seconds", model_name="m", phase="total") is None

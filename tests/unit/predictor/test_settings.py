@@ -1,4 +1,4 @@
-"""Settings from flags and variables, and the errors of wrong ones."""
+"""Settings from flags and variables, and the errors of wrong values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def refused(argv: list[str], environ: dict[str, str], capsys: pytest.CaptureFixt
     return capsys.readouterr().err.splitlines()[-1]
 
 
-def test_the_defaults_serve_what_kserve_mounts_on_kserves_ports() -> None:
+def test_the_defaults_match_kserves_mount_and_ports() -> None:
     settings = parse_settings([], {})
     assert settings == Settings()
     assert (settings.model_dir, settings.http_port, settings.grpc_port) == (
@@ -64,51 +64,44 @@ def test_variables_without_the_prefix_are_ignored() -> None:
     ("text", "value"),
     [("true", True), ("True", True), ("1", True), ("false", False), ("False", False), ("0", False)],
 )
-def test_switches_are_written_as_in_kserve(text: str, value: bool) -> None:
+def test_booleans_are_written_as_in_kserve(text: str, value: bool) -> None:
     assert parse_settings([f"--enable_grpc={text}"], {}).enable_grpc is value
     assert parse_settings(["--enable_grpc", text], {}).enable_grpc is value
     assert parse_settings([], {"WARMSTART_ENABLE_GRPC": text}).enable_grpc is value
 
 
 @pytest.mark.parametrize(
-    ("argv", "complaint"),
+    ("flag", "complaint"),
     [
-        (["--http_port=http"], "--http_port: 'http' is not a whole number from 0 up"),
-        (["--http_port=-1"], "--http_port: '-1' is not a whole number from 0 up"),
-        (["--lanes=0"], "--lanes: '0' is not a whole number from 1 up"),
-        (["--threads=1.5"], "--threads: '1.5' is not a whole number from 1 up"),
-        (["--enable_grpc=maybe"], "--enable_grpc: 'maybe' is neither true nor false"),
-        (["--enable_grpc"], "--enable_grpc: expected one argument"),
-        (["--max_batch_move=far"], "--max_batch_move: 'far' is not a number"),
-        *(
-            ([f"--drain_seconds={text}"], f"--drain_seconds: {text!r} is not a number of seconds")
-            for text in ("-1", "nan", "inf", "soon", "")
-        ),
-        (["--provider=cuda"], "--provider: invalid choice: 'cuda'"),
-        (["--verify=none"], "--verify: invalid choice: 'none'"),
-        (["--log_level=debug"], "--log_level: invalid choice: 'debug'"),
+        ("--http_port=-1", "--http_port: '-1' is not a whole number from 0 up"),
+        ("--lanes=0", "--lanes: '0' is not a whole number from 1 up"),
+        ("--enable_grpc=maybe", "--enable_grpc: 'maybe' is neither true nor false"),
+        ("--enable_grpc", "--enable_grpc: expected one argument"),
+        ("--max_batch_move=far", "--max_batch_move: 'far' is not a number"),
+        ("--drain_seconds=-1", "--drain_seconds: '-1' is not a number of seconds"),
+        ("--provider=cuda", "--provider: invalid choice: 'cuda'"),
+        ("--verify=none", "--verify: invalid choice: 'none'"),
+        ("--log_level=debug", "--log_level: invalid choice: 'debug'"),
     ],
 )
-def test_a_bad_flag_is_named_with_what_was_expected(
-    argv: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+def test_a_wrong_flag_is_named_with_what_was_expected(
+    flag: str, complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert complaint in refused(argv, {}, capsys)
+    assert complaint in refused([flag], {}, capsys)
 
 
 @pytest.mark.parametrize(
-    ("variable", "complaint"),
+    ("name", "value", "complaint"),
     [
-        ("VERIFY=none", "choose from all, served, size"),
-        ("LOG_FORMAT=", "choose from text, json"),
-        ("LANES=many", "'many' is not a whole number from 1 up"),
-        ("ENABLE_GRPC=maybe", "'maybe' is neither"),
+        ("VERIFY", "none", "choose from all, served, size"),
+        ("LANES", "many", "'many' is not a whole number from 1 up"),
     ],
 )
-def test_a_bad_variable_is_named_with_what_was_expected(
-    variable: str, complaint: str, capsys: pytest.CaptureFixture[str]
+def test_a_wrong_variable_is_named_with_what_was_expected(
+    name: str, value: str, complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name, value = f"WARMSTART_{variable}".split("=")
-    assert f"{name}={value}: {complaint}" in refused([], {name: value}, capsys)
+    variable = f"WARMSTART_{name}"
+    assert f"{variable}={value}: {complaint}" in refused([], {variable: value}, capsys)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A store with versions of several ages, and what a collection did with them."""
+"""Helpers for garbage collection: ages of versions, and the outcomes by version."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EAGER = Policy(keep=1, min_age=0.0)
 
 
 def age(path: Path, seconds: float) -> None:
-    """Make everything below a path this much older."""
+    """Make everything below a path older by some seconds."""
     for each in (path, *path.rglob("*")):
         info = each.lstat()
         os.utime(each, (info.st_atime, info.st_mtime - seconds), follow_symlinks=False)

@@ -27,7 +27,7 @@ def published(store: Store) -> Path:
 
 @pytest.fixture
 def four(store: Store) -> list[str]:
-    """Four versions of a model, the oldest first, 40, 30, 20 and 10 days old; the last current."""
+    """Four versions of a model: 40, 30, 20 and 10 days old, the last of them current."""
     folders = [
         publish_fake(store, with_weights(f"weights {index}".encode()), key=f"{index:064}")
         for index in range(4)

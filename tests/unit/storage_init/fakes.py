@@ -1,9 +1,10 @@
-"""Small prepared models without torch: their files are a few bytes, everything else is real."""
+"""Small prepared models without torch: only the contents of their files are fake."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from storage_init.base.files import list_files
 from storage_init.format.package import (
     BatchSensitivity,
     Closeness,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 NAME = "m"
 KEY = "a" * 64
-# All of one size, so that only a digest tells one from another.
+# All files have one size, so that only their digests differ.
 FILES = {
     path: f"{path:64}".encode()
     for path in (
@@ -43,7 +44,7 @@ FILES = {
 
 
 def fake_package(files: list[FileEntry], *, name: str = NAME, key: str = KEY) -> Package:
-    """A package of two variants over ``files``."""
+    """Return a package of two variants over ``files``."""
     return Package(
         name=name,
         key=key,
@@ -64,27 +65,32 @@ def fake_package(files: list[FileEntry], *, name: str = NAME, key: str = KEY) ->
 
 
 def entries() -> list[FileEntry]:
-    """``FILES`` as a package lists them, with digests that are only well-formed."""
+    """Return the entries of ``FILES``, with digests that are only well-formed."""
     return [FileEntry(path=path, size=len(FILES[path]), sha256="b" * 64) for path in sorted(FILES)]
 
 
 def with_weights(weights: bytes) -> dict[str, bytes]:
-    """``FILES`` with other weights: another content and so another version."""
+    """Return ``FILES`` with other weights, which make another version."""
     return {**FILES, "fp32/model.onnx.data": weights}
 
 
 def write_files(folder: Path, files: Mapping[str, bytes] = FILES) -> Path:
-    """Write files below a folder."""
+    """Write files below a folder and return it."""
     for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
     return folder
 
 
+def read_files(folder: Path) -> dict[str, bytes]:
+    """All files below a folder by their paths, as ``write_files`` takes them."""
+    return {path: (folder / path).read_bytes() for path in list_files(folder)}
+
+
 def publish_fake(
     store: Store, files: Mapping[str, bytes] = FILES, *, name: str = NAME, key: str = KEY
 ) -> Path:
-    """Publish a fake package; the folder of its version."""
+    """Publish a fake package and return the folder of its version."""
     with store.staging() as staged:
         write_files(staged, files)
         return publish(store, staged, lambda listed: fake_package(listed, name=name, key=key))

@@ -13,9 +13,10 @@ from pipeline.recipe.recipe import Int8, Recipe
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.publish import publish
 from storage_init import sources
+from storage_init.base.files import list_files
 from storage_init.format.package import Packed, Requires, TextClassification, TextEmbedding
 from storage_init.format.reading import read_package
-from storage_init.format.verify import list_files, verify
+from storage_init.format.verify import verify
 from storage_init.running import host
 from storage_init.store.layout import Store
 from tests.support.models.models import DIMENSION, LABELS

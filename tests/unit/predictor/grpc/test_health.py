@@ -1,4 +1,4 @@
-"""Health and reflection as gRPC clients ask for them, over a real channel."""
+"""Health and reflection for gRPC clients, over a real channel."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from benchmarks.harness.process import free_port
 from predictor.grpc.service import grpc_server
 from predictor.serving.model import Model, State
 from predictor.serving.repository import Repository
+from predictor.serving.server_state import ServerState
 from predictor.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ ALL = ("", "inference.GRPCInferenceService")
 
 
 class Models(Repository):
-    """To which a model may come."""
+    """A repository that a test can add a model to."""
 
     def add(self, name: str, model: Model) -> None:
         self._models[name] = model
@@ -35,7 +36,7 @@ class Models(Repository):
 def ask(models: Repository, call: Callable[[Any], Awaitable[Any]]) -> Any:
     async def run() -> Any:
         port = free_port()
-        server = grpc_server(models, port)
+        server = grpc_server(ServerState(models), port)
         await server.start()
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -48,14 +49,14 @@ def ask(models: Repository, call: Callable[[Any], Awaitable[Any]]) -> Any:
 
 @pytest.fixture
 def models(tmp_path: Path) -> Models:
-    """Two of them, of which one is ready."""
+    """Two models; one is ready."""
     models = [Model(Settings(name, tmp_path)) for name in ("a", "b")]
     made = Models(models, Settings())
     made["a"].state = State.READY
     return made
 
 
-def test_each_model_is_serving_when_it_is_ready_and_the_server_when_all_are(
+def test_a_ready_model_is_serving_and_so_is_the_server_once_all_are_ready(
     models: Models,
 ) -> None:
     async def call(channel: Any) -> list[int]:
@@ -73,7 +74,7 @@ def test_each_model_is_serving_when_it_is_ready_and_the_server_when_all_are(
     assert ask(models, call) == [serving, not_serving, not_serving, not_serving] + [serving] * 4
 
 
-def test_a_model_that_is_not_here_is_not_found(models: Models) -> None:
+def test_an_unknown_model_is_not_found(models: Models) -> None:
     async def call(channel: Any) -> None:
         await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service="c"))
 
@@ -83,7 +84,7 @@ def test_a_model_that_is_not_here_is_not_found(models: Models) -> None:
     assert error.value.details() == "there is no model c here"
 
 
-def test_who_watches_hears_of_each_change_and_the_stream_ends_with_the_server(
+def test_a_watch_reports_each_change_and_ends_with_the_server(
     models: Models,
 ) -> None:
     async def call(channel: Any) -> list[int]:
@@ -98,7 +99,7 @@ def test_who_watches_hears_of_each_change_and_the_stream_ends_with_the_server(
     assert ask(models, call) == [Status.NOT_SERVING, Status.SERVING, Status.NOT_SERVING]
 
 
-def test_who_watches_a_model_that_is_not_here_is_told_so_and_hears_when_it_comes(
+def test_a_watch_of_an_unknown_model_reports_when_the_model_is_added(
     models: Models,
 ) -> None:
     async def call(channel: Any) -> list[int]:
@@ -113,7 +114,7 @@ def test_who_watches_a_model_that_is_not_here_is_told_so_and_hears_when_it_comes
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
-def test_reflection_lists_the_services_and_describes_the_inference(
+def test_reflection_lists_the_services_and_describes_inference(
     models: Models, version: str
 ) -> None:
     async def call(channel: Any) -> tuple[list[str], int]:

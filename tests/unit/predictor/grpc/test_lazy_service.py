@@ -1,4 +1,4 @@
-"""Services whose modules are imported when they are called."""
+"""Lazy services import their modules at the first call."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from predictor.grpc.lazy_service import LazyService
 
 
 class Handler:
-    """Notes what it was asked for."""
+    """Returns the method of its call."""
 
     def service(self, details: Any) -> str:
         return f"handles {details.method}"
 
 
-def test_a_service_is_added_when_it_is_first_called_and_only_once() -> None:
+def test_a_service_is_made_once_at_its_first_call() -> None:
     added = []
 
     def add(server: Any) -> None:
@@ -33,15 +33,16 @@ def test_a_service_is_added_when_it_is_first_called_and_only_once() -> None:
     assert len(added) == 1
 
 
-def test_a_server_has_health_and_reflection_without_importing_them() -> None:
+def test_a_server_starts_without_importing_health_and_reflection() -> None:
     code = """
 import asyncio, sys
 from predictor.grpc.service import grpc_server
 from predictor.serving.repository import Repository
+from predictor.serving.server_state import ServerState
 from predictor.settings import Settings
 
 async def run():
-    grpc_server(Repository([], Settings()), 0)
+    grpc_server(ServerState(Repository([], Settings())), 0)
 
 asyncio.run(run())
 print([name for name in sys.modules if name.startswith(("grpc_health.", "grpc_reflection."))])

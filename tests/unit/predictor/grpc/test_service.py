@@ -1,8 +1,9 @@
-"""The gRPC service over a real model and a real channel: answers and status codes."""
+"""The gRPC service with a real model and a real channel: answers and status codes."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -11,11 +12,10 @@ import pytest
 from benchmarks.harness.process import free_port
 from predictor.grpc.protobuf import pb2, pb2_grpc
 from predictor.grpc.service import grpc_server
-from predictor.protocol.body_budget import BodyBudget
 from predictor.serving.model import Model
 from predictor.serving.repository import Repository
+from predictor.serving.server_state import ServerState
 from predictor.settings import Settings
-from tests.support.models.models import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,11 +25,11 @@ TEXTS = ["the film was good", "a bad book"]
 
 
 def ask(served: Model, call: Callable[[Any], Awaitable[Any]]) -> Any:
-    """What one call of a stub gives, in a loop of its own."""
+    """The result of one call, in its own event loop."""
 
     async def run() -> Any:
         port = free_port()
-        server = grpc_server(Repository([served], served.settings), port)
+        server = grpc_server(ServerState(Repository([served], served.settings)), port)
         await server.start()
         options = [("grpc.max_receive_message_length", -1)]
         try:
@@ -59,19 +59,7 @@ def infer_request(*texts: str, name: str = "m", version: str = "", **fields: Any
     return request
 
 
-def test_texts_are_answered(served: Model) -> None:
-    answer = ask(served, lambda stub: stub.ModelInfer(infer_request(*TEXTS, id="7")))
-    assert (answer.model_name, answer.model_version) == ("m", served.loaded.version)
-    assert answer.id == "7"
-    assert [(o.name, o.datatype, list(o.shape)) for o in answer.outputs] == [
-        ("label", "BYTES", [2]),
-        ("score", "FP32", [2]),
-        ("probabilities", "FP32", [2, len(LABELS)]),
-    ]
-    assert {label.decode() for label in answer.outputs[0].contents.bytes_contents} <= set(LABELS)
-
-
-def test_the_server_and_the_model_say_what_they_are(served: Model) -> None:
+def test_the_server_and_the_model_have_metadata(served: Model) -> None:
     async def call(stub: Any) -> Any:
         return (
             await stub.ServerLive(pb2.ServerLiveRequest()),
@@ -91,7 +79,7 @@ def test_the_server_and_the_model_say_what_they_are(served: Model) -> None:
     assert list(metadata.versions) == [served.loaded.version]
 
 
-def test_before_a_model_is_ready_the_server_lives_and_requests_are_unavailable(
+def test_a_server_whose_model_is_not_ready_is_live_and_refuses_requests(
     loading: Model,
 ) -> None:
     async def call(stub: Any) -> Any:
@@ -125,7 +113,7 @@ def test_an_unknown_model_or_version_is_not_found(
     assert refused(served, lambda stub: stub.ModelMetadata(metadata)) == not_found
 
 
-def test_bad_input_is_an_invalid_argument_with_the_reason(served: Model) -> None:
+def test_a_wrong_input_is_an_invalid_argument_with_a_reason(served: Model) -> None:
     request = infer_request(*TEXTS)
     request.inputs[0].shape[0] = 3
     code, details = refused(served, lambda stub: stub.ModelInfer(request))
@@ -133,7 +121,7 @@ def test_bad_input_is_an_invalid_argument_with_the_reason(served: Model) -> None
     assert details == "input text: its data does not fit BYTES [3] (it has 2 values)"
 
 
-def test_what_nobody_foresaw_is_internal_with_the_reason_and_is_logged(
+def test_an_unexpected_error_is_internal_with_a_reason_and_is_logged(
     served: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any) -> Any:
@@ -146,20 +134,22 @@ def test_what_nobody_foresaw_is_internal_with_the_reason_and_is_logged(
     assert "Traceback" in caplog.text
 
 
-def test_messages_may_be_as_long_as_kserves_own_server_takes(served: Model) -> None:
+def test_messages_may_be_longer_than_grpcs_default_limit(served: Model) -> None:
     # gRPC's own limit is 4 MiB, KServe's 8.
     long = infer_request("good " * 1_300_000)
     answer = ask(served, lambda stub: stub.ModelInfer(long))
     assert len(answer.outputs) == 3
 
 
-def test_messages_are_refused_that_would_hold_too_much_together(served: Model) -> None:
-    bodies = BodyBudget(10_000, 10_000)
+def test_a_message_that_exceeds_the_pending_bytes_is_refused(served: Model) -> None:
+    settings = replace(served.settings, max_body_bytes=10_000, max_pending_bytes=10_000)
+    state = ServerState(Repository([served], settings))
+    bodies = state.bodies
     bodies.held = 9_990
 
     async def run() -> Any:
         port = free_port()
-        server = grpc_server(Repository([served], served.settings), port, bodies=bodies)
+        server = grpc_server(state, port)
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub = pb2_grpc.GRPCInferenceServiceStub(channel)
@@ -175,18 +165,3 @@ def test_messages_are_refused_that_would_hold_too_much_together(served: Model) -
     assert "above 10000 (--max_pending_bytes)" in error.details()
     assert error.trailing_metadata()["grpc-retry-pushback-ms"] == "1000"
     assert bodies.held == 0
-
-
-def test_two_servers_never_share_a_port(served: Model) -> None:
-    async def run() -> None:
-        port = free_port()
-        models = Repository([served], served.settings)
-        first = grpc_server(models, port)
-        await first.start()
-        try:
-            with pytest.raises(RuntimeError):
-                grpc_server(models, port)
-        finally:
-            await first.stop(None)
-
-    asyncio.run(run())

@@ -1,11 +1,10 @@
-"""The served model as KServe knows models: readiness, encodings and errors."""
+"""PreparedModel for KServe's server: readiness, answers and errors."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from kserve import InferInput, InferRequest, InferResponse
 from kserve.errors import InvalidInput, ModelNotReady
@@ -29,7 +28,7 @@ def model(served: Model, prepared_classifier: Path) -> PreparedModel:
 
 @pytest.fixture
 def own(prepared_classifier: Path) -> Iterator[PreparedModel]:
-    """One that is not loaded yet and that a test may stop."""
+    """A model that is not loaded yet and that a test may stop."""
     model = PreparedModel(Settings("m", prepared_classifier, variant="fp32"))
     yield model
     model.stop()
@@ -54,7 +53,7 @@ def outputs(answer: InferResponse) -> dict[str, Any]:
     return {output.name: output.as_numpy() for output in answer.outputs}
 
 
-def test_only_a_load_makes_it_ready(own: PreparedModel) -> None:
+def test_only_a_load_makes_a_model_ready(own: PreparedModel) -> None:
     own.start()
     assert not asyncio.run(own.healthy())
     assert own.load()
@@ -65,7 +64,7 @@ def test_only_a_load_makes_it_ready(own: PreparedModel) -> None:
     assert not own.ready
 
 
-def test_a_load_that_fails_leaves_it_not_ready(tmp_path: Path) -> None:
+def test_a_failed_load_leaves_a_model_not_ready(tmp_path: Path) -> None:
     model = PreparedModel(Settings("m", tmp_path))
     with pytest.raises(WarmstartError):
         model.load()
@@ -73,16 +72,8 @@ def test_a_load_that_fails_leaves_it_not_ready(tmp_path: Path) -> None:
     assert not asyncio.run(model.healthy())
 
 
-def test_a_model_that_is_served_already_is_as_ready_as_it(
-    served: Model, model: PreparedModel
-) -> None:
-    assert served.ready
-    assert model.ready
-    assert asyncio.run(model.healthy())
-
-
 @pytest.mark.parametrize("payload", [texts("good"), {"instances": ["good"]}], ids=["V2", "V1"])
-def test_before_it_is_ready_a_request_is_told_so(
+def test_a_model_that_is_not_ready_refuses_requests(
     own: PreparedModel, payload: InferRequest | dict[str, Any]
 ) -> None:
     with pytest.raises(ModelNotReady, match="m is not ready"):
@@ -93,14 +84,7 @@ def test_before_it_is_ready_a_request_is_told_so(
         own.get_output_types()
 
 
-def test_after_it_was_stopped_a_request_is_told_so(own: PreparedModel) -> None:
-    own.load()
-    own.stop()
-    with pytest.raises(ModelNotReady, match="m is not ready"):
-        ask(own, texts("good"))
-
-
-def test_texts_and_tensors_are_answered_in_kserves_objects(model: PreparedModel) -> None:
+def test_texts_and_tensors_get_kserves_response_objects(model: PreparedModel) -> None:
     answer = ask(model, texts("the film was good", "a bad book", top_k=2))
     assert isinstance(answer, InferResponse)
     assert (answer.id, answer.model_name) == ("7", "m")
@@ -110,24 +94,6 @@ def test_texts_and_tensors_are_answered_in_kserves_objects(model: PreparedModel)
         "probabilities": (2, len(LABELS)),
     }
     assert outputs(ask(model, tensors([2, 9, 3])))["logits"].shape == (1, len(LABELS))
-
-
-def test_grpc_is_answered_as_rest_is(model: PreparedModel) -> None:
-    sent = InferRequest.from_grpc(texts("the film was good", "a bad book").to_grpc())
-    over_grpc = InferResponse.from_grpc(ask(model, sent).to_grpc())
-    rest = outputs(ask(model, texts("the film was good", "a bad book")))
-    np.testing.assert_allclose(
-        outputs(over_grpc)["probabilities"], rest["probabilities"], rtol=1e-5
-    )
-
-
-def test_v1_is_answered_with_predictions(model: PreparedModel) -> None:
-    v2 = outputs(ask(model, texts("the film was good", "a bad book")))
-    body = {"instances": ["the film was good", {"text": "a bad book"}]}
-    first, second = ask(model, body)["predictions"]
-    labels = [label.encode() if isinstance(label, str) else label for label in v2["label"]]
-    assert [first["label"].encode(), second["label"].encode()] == labels
-    np.testing.assert_allclose([first["score"], second["score"]], v2["score"], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -144,13 +110,8 @@ def test_v1_is_answered_with_predictions(model: PreparedModel) -> None:
         ({"instances": []}, "at least one instance"),
     ],
 )
-def test_what_the_client_can_mend_is_kserves_error_for_that(
+def test_a_wrong_request_raises_kserves_error(
     model: PreparedModel, payload: InferRequest | dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(InvalidInput, match=complaint):
         ask(model, payload)
-
-
-def test_metadata_is_the_served_models_own(served: Model, model: PreparedModel) -> None:
-    assert model.get_input_types() == served.current.input_types()
-    assert model.get_output_types() == served.current.output_types()

@@ -1,27 +1,22 @@
-"""The REST routes over a real model, without a network between."""
+"""The REST application answers with a real model; there is no network."""
 
 from __future__ import annotations
 
-import asyncio
-import json
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import httpx
-import numpy as np
 import pytest
-from kserve import InferInput, InferRequest, InferResponse
-from prometheus_client import REGISTRY
 
-from predictor.protocol.body_budget import BodyBudget
 from predictor.rest.app import RestApp
 from predictor.serving.model import Model
 from predictor.serving.repository import Repository
+from predictor.serving.server_state import ServerState
 from predictor.settings import Settings
 from tests.support.clients.asgi import others, request
 from tests.support.clients.v2 import outputs_of, text_request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
 
@@ -31,14 +26,14 @@ INFER = "/v2/models/m/infer"
 
 @pytest.fixture(scope="module")
 def app(served: Model) -> RestApp:
-    return RestApp(Repository([served], served.settings), others)
+    return RestApp(ServerState(Repository([served], served.settings)), others)
 
 
 @pytest.fixture
 def loading(tmp_path: Path) -> RestApp:
-    """Over a model that is not loaded."""
+    """An application whose model is not loaded."""
     settings = Settings("m", tmp_path)
-    return RestApp(Repository([Model(settings)], settings), others)
+    return RestApp(ServerState(Repository([Model(settings)], settings)), others)
 
 
 def test_texts_are_answered(app: RestApp) -> None:
@@ -50,131 +45,29 @@ def test_texts_are_answered(app: RestApp) -> None:
     assert outputs_of(response.json())["label"].shape == (2,)
 
 
-def test_a_body_needs_no_content_type_and_may_come_in_pieces(app: RestApp) -> None:
-    content = json.dumps(text_request(TEXTS)).encode()
-    whole = request(app, "POST", INFER, content=content)
-
-    async def pieces() -> AsyncIterator[bytes]:
-        for start in range(0, len(content), 7):
-            yield content[start : start + 7]
-
-    cut = request(app, "POST", INFER, content=pieces())
-    assert whole.status_code == cut.status_code == 200
-    assert whole.json() == cut.json()
-
-
-def test_a_version_may_be_named(app: RestApp, served: Model) -> None:
-    version = served.loaded.version
-    path = f"/v2/models/m/versions/{version}"
-    assert request(app, "POST", f"{path}/infer", json=text_request(TEXTS)).status_code == 200
-    assert request(app, "GET", path).json()["versions"] == [version]
-    assert request(app, "GET", f"{path}/ready").json() == {"name": "m", "ready": True}
-
-
-def test_binary_tensors_go_both_ways(app: RestApp) -> None:
-    tensor = InferInput("text", [2], "BYTES")
-    tensor.set_data_from_numpy(np.array(TEXTS, dtype=np.object_), binary_data=True)
-    sent = InferRequest("m", [tensor], parameters={"binary_data_output": True})
-    body, length = sent.to_rest()
-    header = {"Inference-Header-Content-Length": str(length)}
-    response = request(app, "POST", INFER, content=body, headers=header)
-    assert response.headers["content-type"] == "application/octet-stream"
-    received = InferResponse.from_bytes(
-        response.content, int(response.headers["inference-header-content-length"])
-    )
-    plain = outputs_of(request(app, "POST", INFER, json=text_request(TEXTS)).json())
-    got = {output.name: output.as_numpy() for output in received.outputs}
-    np.testing.assert_allclose(got["probabilities"], plain["probabilities"], atol=1e-6)
-
-
-def test_v1_is_answered_with_predictions(app: RestApp) -> None:
-    response = request(app, "POST", "/v1/models/m:predict", json={"instances": TEXTS})
-    assert response.status_code == 200, response.text
-    v2 = outputs_of(request(app, "POST", INFER, json=text_request(TEXTS)).json())
-    assert [row["label"] for row in response.json()["predictions"]] == v2["label"].tolist()
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", "/v2/models/other/infer"),
-        ("POST", "/v2/models/other/versions/1/infer"),
-        ("GET", "/v2/models/other"),
-        ("GET", "/v2/models/other/ready"),
-        ("POST", "/v1/models/other:predict"),
-        ("GET", "/v1/models/other"),
-    ],
-)
-def test_an_unknown_model_is_404(app: RestApp, method: str, path: str) -> None:
-    response = request(app, method, path)
-    assert (response.status_code, response.json()) == (
-        404,
-        {"error": "there is no model other here"},
-    )
-
-
-@pytest.mark.parametrize(("method", "what"), [("POST", "/infer"), ("GET", ""), ("GET", "/ready")])
-def test_a_wrong_version_is_404(app: RestApp, method: str, what: str) -> None:
-    response = request(app, method, f"/v2/models/m/versions/0{what}")
-    assert (response.status_code, response.json()) == (404, {"error": "m has no version 0 here"})
-
-
 @pytest.mark.parametrize("path", [INFER, "/v1/models/m:predict"])
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[]", b"{}"])
-def test_a_body_that_is_no_request_is_400_with_the_reason(
-    app: RestApp, path: str, body: bytes
-) -> None:
+def test_a_malformed_body_is_400_with_a_reason(app: RestApp, path: str, body: bytes) -> None:
     response = request(app, "POST", path, content=body)
     assert response.status_code == 400
     assert list(response.json()) == ["error"]
     assert response.json()["error"]
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/v2/health/ready",
-        "/v2/models/m/ready",
-        "/v2/models/m",
-        "/v2/models/m/versions/1/ready",
-        "/v1/models/m",
-    ],
-)
-def test_before_a_model_is_ready_it_is_503(loading: RestApp, path: str) -> None:
-    response = request(loading, "GET", path)
-    assert response.status_code == 503
-    assert response.json().get("ready", False) is False
-
-
-@pytest.mark.parametrize("path", [INFER, "/v1/models/m:predict"])
-def test_before_a_model_is_ready_requests_are_503_with_the_reason(
-    loading: RestApp, path: str
-) -> None:
+@pytest.mark.parametrize("path", [INFER, "/v1/models/m:predict", "/v1/models/m:explain"])
+def test_requests_for_a_model_that_is_not_loaded_are_503(loading: RestApp, path: str) -> None:
     body = {**text_request(TEXTS), "instances": TEXTS}
     response = request(loading, "POST", path, json=body)
     assert (response.status_code, response.json()) == (503, {"error": "model m is not ready"})
 
 
-@pytest.mark.parametrize("path", ["/", "/v2", "/v2/health/live", "/v1/models", "/metrics"])
-def test_a_server_without_a_ready_model_is_alive(loading: RestApp, path: str) -> None:
-    assert request(loading, "GET", path).status_code == 200
+def test_a_model_that_is_not_loaded_is_not_ready_in_any_version(loading: RestApp) -> None:
+    for path in ("/v2/models/m/ready", "/v2/models/m/versions/1/ready", "/v1/models/m"):
+        response = request(loading, "GET", path)
+        assert (response.status_code, response.json()) == (503, {"name": "m", "ready": False})
 
 
-def test_the_server_and_the_model_say_what_they_are(app: RestApp, served: Model) -> None:
-    assert request(app, "GET", "/").json() == {"status": "alive"}
-    assert request(app, "GET", "/v2/health/live").json() == {"live": True}
-    assert request(app, "GET", "/v2/health/ready").json() == {"ready": True}
-    assert request(app, "GET", "/v1/models").json() == {"models": ["m"]}
-    assert request(app, "GET", "/v2/models").json() == {"models": ["m"]}
-    assert request(app, "GET", "/v2/").json() == request(app, "GET", "/v2").json()
-    assert request(app, "GET", "/v1/models/m").json() == {"name": "m", "ready": True}
-    assert request(app, "GET", "/v2/models/m").json() == served.current.metadata()
-    server = request(app, "GET", "/v2").json()
-    assert server["name"] == "warmstart"
-    assert "binary_tensor_data" in server["extensions"]
-
-
-def test_metrics_come_in_the_form_that_was_asked_for(app: RestApp) -> None:
+def test_metrics_have_the_requested_format(app: RestApp) -> None:
     plain = request(app, "GET", "/metrics")
     assert plain.headers["content-type"].startswith("text/plain")
     assert "# TYPE warmstart_request_seconds histogram" in plain.text
@@ -185,23 +78,22 @@ def test_metrics_come_in_the_form_that_was_asked_for(app: RestApp) -> None:
     assert open_metrics.text.endswith("# EOF\n")
 
 
-def test_requests_are_refused_that_would_hold_too_much_together(served: Model) -> None:
-    bodies = BodyBudget(1000, 1000)
-    app = RestApp(Repository([served], served.settings), others, bodies=bodies)
-    labels = {"model_name": "m", "protocol": "rest-v2", "kind": "pending_bytes"}
-    name = "warmstart_request_errors_total"
-    before = REGISTRY.get_sample_value(name, labels) or 0
-    with bodies.holding(900):
-        refused = request(app, "POST", INFER, json=text_request(TEXTS))
-        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-        assert "above 1000 (--max_pending_bytes)" in refused.json()["error"]
-    assert request(app, "POST", INFER, json=text_request(TEXTS)).status_code == 200
-    assert REGISTRY.get_sample_value(name, labels) == before + 1
-    assert bodies.held == 0
+def test_swagger_ui_is_served_with_its_files_only_if_it_is_enabled(
+    app: RestApp, served: Model
+) -> None:
+    assert request(app, "GET", "/docs").status_code == 404
+    settings = replace(served.settings, enable_docs_url=True)
+    documented = RestApp(ServerState(Repository([served], settings)), others)
+    page = request(documented, "GET", "/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "openapi.json" in page.text
+    files = re.findall(r'(?:src|href)="(?!data:)([^"]+)"', page.text)
+    types = [request(documented, "GET", f"/{path}").headers["content-type"] for path in files]
+    assert types == ["text/css", "text/javascript"]
 
 
 @pytest.mark.parametrize("verb", ["predict", "explain"])
-def test_cloud_events_are_kserves_in_both_of_their_forms(app: RestApp, verb: str) -> None:
+def test_cloud_events_of_both_forms_go_to_kserve(app: RestApp, verb: str) -> None:
     path = f"/v1/models/m:{verb}"
     binary, structured = {"ce-specversion": "1.0"}, {"content-type": "application/cloudevents+json"}
     for headers in (binary, structured):
@@ -210,65 +102,28 @@ def test_cloud_events_are_kserves_in_both_of_their_forms(app: RestApp, verb: str
     assert request(app, "GET", path, headers=binary).status_code == 405
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/nothing"),
-        ("POST", "/v2/models/m/versions"),
-        ("GET", "/v2/models/m/stats"),
-        ("GET", "/v2/health"),
-        ("POST", "/v2/repository/models/m/config"),
-        ("DELETE", "/v3/%22"),
-    ],
-)
-def test_an_unknown_path_is_404_and_named(app: RestApp, method: str, path: str) -> None:
-    response = request(app, method, path)
-    named = path.replace("%22", '"')
-    assert (response.status_code, response.json()) == (
-        404,
-        {"error": f"there is nothing at {named}"},
-    )
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "allowed"),
-    [
-        ("GET", INFER, "POST"),
-        ("POST", "/v2/models/m", "GET, HEAD"),
-        ("DELETE", "/v2/models/m/ready", "GET, HEAD"),
-        ("PUT", "/v1/models/m:predict", "POST"),
-        ("POST", "/v2/health/live", "GET, HEAD"),
-        ("PATCH", "/metrics", "GET, HEAD"),
-        ("GET", "/v2/repository/index", "POST"),
-        ("GET", "/v2/repository/models/m/load", "POST"),
-        ("PUT", "/rerank", "POST"),
-        ("GET", "/v2/rerank", "POST"),
-        ("OPTIONS", INFER, "POST"),
-    ],
-)
-def test_a_wrong_method_is_405_and_says_which_is_right(
-    app: RestApp, method: str, path: str, allowed: str
-) -> None:
-    response = request(app, method, path)
-    assert (response.status_code, response.headers["allow"]) == (405, allowed)
-    assert response.json() == {"error": f"{path} takes {allowed}, not {method}"}
-
-
-def test_head_is_answered_as_get_is(app: RestApp) -> None:
+def test_head_is_answered_as_get(app: RestApp) -> None:
     for path in ("/v2/health/live", "/v2/models/m/ready", "/metrics"):
         assert request(app, "HEAD", path).status_code == 200
+    refused = request(app, "HEAD", INFER)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
 
 
-def test_explaining_is_501_for_a_model_that_is_ready(app: RestApp, loading: RestApp) -> None:
-    path = "/v1/models/m:explain"
-    response = request(app, "POST", path, json={"instances": TEXTS})
-    assert (response.status_code, response.json()) == (501, {"error": "model m has no explainer"})
-    assert request(loading, "POST", path).status_code == 503
-    assert request(app, "POST", "/v1/models/other:explain").status_code == 404
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/nothing", "there is nothing at /nothing"),
+        ("/v1/models/other", "there is no model other here"),
+        ("/v2/models/m/versions/0", "m has no version 0 here"),
+    ],
+)
+def test_an_unknown_path_model_or_version_is_404(app: RestApp, path: str, reason: str) -> None:
+    response = request(app, "GET", path)
+    assert (response.status_code, response.json()) == (404, {"error": reason})
 
 
 @pytest.mark.parametrize("path", [INFER, "/v1/models/m:predict"])
-def test_what_nobody_foresaw_is_500_with_the_reason_and_is_logged(
+def test_an_unexpected_error_is_500_with_a_reason_and_is_logged(
     app: RestApp,
     served: Model,
     path: str,
@@ -285,22 +140,3 @@ def test_what_nobody_foresaw_is_500_with_the_reason_and_is_logged(
     assert response.json() == {"error": "the request failed: the disk is on fire"}
     assert f"{path} failed" in caplog.text
     assert "Traceback" in caplog.text
-
-
-def test_many_requests_at_once_get_each_their_own_answer(app: RestApp) -> None:
-    words = ["good", "bad", "poor film", "a great screen", "never again", "works well"]
-
-    async def ask(client: httpx.AsyncClient, text: str) -> Any:
-        response = await client.post(INFER, json=text_request([text]))
-        return outputs_of(response.json())["probabilities"][0]
-
-    async def both() -> tuple[list[Any], list[Any]]:
-        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            alone = [await ask(client, text) for text in words]
-            at_once = await asyncio.gather(*(ask(client, text) for text in words * 10))
-            return alone, list(at_once)
-
-    alone, at_once = asyncio.run(both())
-    np.testing.assert_allclose(at_once, alone * 10, atol=1e-4)
-    assert np.abs(np.diff(alone, axis=0)).max(axis=1).min() > 1e-3, "texts must be told apart"

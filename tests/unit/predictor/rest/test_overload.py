@@ -1,4 +1,4 @@
-"""Which requests are refused by their head alone."""
+"""Load shedding refuses requests by their head alone."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from prometheus_client import REGISTRY
 
 from predictor.errors import DeadlineError, OverloadedError
 from predictor.rest.overload import Shedding
-from predictor.serving.in_flight import InFlight
+from predictor.rest.router import Router
+from predictor.rest.routes import routes
 from predictor.serving.model import Model
 from predictor.serving.repository import Repository
+from predictor.serving.server_state import ServerState
 from predictor.settings import Settings
 from predictor.telemetry import metrics
-from predictor.telemetry.requests import REST_V2, RequestRecorder
+from predictor.telemetry.requests import REST_V2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +30,7 @@ ROOM = 3
 
 
 class FakeModel:
-    """Has room for three more; knows which deadlines and how many others it was asked about."""
+    """A model with room for three more requests; it keeps the deadlines of its checks."""
 
     name = "m"
     crowded = True
@@ -52,13 +54,18 @@ def scope(path: str = INFER, method: str = "POST", **headers: str) -> dict[str, 
     return {"type": "http", "method": method, "path": path, "headers": pairs}
 
 
-def shedding(model: FakeModel, in_flight: InFlight | None = None) -> Shedding:
-    models = cast("dict[str, Model]", {"m": model})
-    return Shedding(models, RequestRecorder(models), in_flight or InFlight())
+def shedding_of(models: Repository, *, draining: bool = False) -> Shedding:
+    state = ServerState(models)
+    state.in_flight.draining = draining
+    return Shedding(state, Router(routes(docs=False)))
+
+
+def shedding(model: FakeModel, *, draining: bool = False) -> Shedding:
+    return shedding_of(Repository([cast("Model", model)], Settings()), draining=draining)
 
 
 def statuses(shed: Shedding, asked: dict[str, Any], times: int = ROOM + 2) -> list[int | None]:
-    """What becomes of requests that are read in one moment of the loop."""
+    """The statuses of requests that are read in one step of the loop; None if they go on."""
 
     async def ask() -> list[int | None]:
         replies = [shed.refuse(asked) for _ in range(times)]
@@ -68,11 +75,11 @@ def statuses(shed: Shedding, asked: dict[str, Any], times: int = ROOM + 2) -> li
 
 
 @pytest.mark.parametrize("path", [INFER, "/v2/models/m/versions/1/infer", "/v1/models/m:predict"])
-def test_as_many_go_on_as_there_is_room_for_and_the_others_are_refused(path: str) -> None:
+def test_requests_beyond_the_room_in_the_queue_are_refused(path: str) -> None:
     assert statuses(shedding(FakeModel()), scope(path)) == [None] * ROOM + [503] * 2
 
 
-def test_those_let_in_are_in_their_queue_when_more_is_read() -> None:
+def test_admitted_requests_join_the_queue_before_more_are_read() -> None:
     shed = shedding(FakeModel())
     assert statuses(shed, scope()) == statuses(shed, scope())
 
@@ -86,24 +93,22 @@ def test_those_let_in_are_in_their_queue_when_more_is_read() -> None:
         scope(method="GET"),
     ],
 )
-def test_nothing_else_is_refused(asked: dict[str, Any]) -> None:
+def test_only_inference_with_a_known_model_is_refused(asked: dict[str, Any]) -> None:
     assert statuses(shedding(FakeModel()), asked) == [None] * (ROOM + 2)
 
 
-def test_nothing_is_refused_while_nothing_waits() -> None:
+def test_an_empty_queue_refuses_nothing() -> None:
     model = FakeModel()
     model.crowded = False
     assert statuses(shedding(model), scope()) == [None] * (ROOM + 2)
     assert not model.deadlines
 
 
-def test_a_leaving_server_tells_clients_so_in_its_answers() -> None:
-    in_flight = InFlight()
-    in_flight.draining = True
-    assert statuses(shedding(FakeModel(), in_flight), scope()) == [None] * (ROOM + 2)
+def test_a_draining_server_sheds_nothing() -> None:
+    assert statuses(shedding(FakeModel(), draining=True), scope()) == [None] * (ROOM + 2)
 
 
-def test_the_deadline_counts_and_a_wrong_one_is_said_where_all_else_is_said() -> None:
+def test_a_deadline_is_checked_and_a_wrong_one_is_left_to_the_handler() -> None:
     model = FakeModel()
     statuses(shedding(model), scope(x_request_timeout_ms="100"), 1)
     assert model.deadlines[0] is not None
@@ -112,7 +117,7 @@ def test_the_deadline_counts_and_a_wrong_one_is_said_where_all_else_is_said() ->
     assert statuses(shedding(model), scope()) == [None] * (ROOM + 2)
 
 
-def test_a_refusal_says_when_to_ask_again_and_is_counted() -> None:
+def test_a_refusal_says_when_to_retry_and_is_counted() -> None:
     counter = metrics.errors("m", REST_V2, "overloaded")
     before = counter._value.get()
     shed = shedding(FakeModel())
@@ -139,7 +144,7 @@ def models(served: Model, prepared_embedder: Path, prepared_reranker: Path) -> I
 
 
 def fill(monkeypatch: pytest.MonkeyPatch, models: Repository, **seconds: int) -> None:
-    """So many seconds' texts wait for each of these, and no request is let in."""
+    """Fill the queues of these models; each has room again after so many seconds."""
     full = [models[name] for name in seconds]
     monkeypatch.setattr(Model, "crowded", property(lambda model: model in full))
     for model in full:
@@ -155,10 +160,10 @@ def counted(model: str, protocol: str) -> float:
     return REGISTRY.get_sample_value("warmstart_request_errors_total", labels) or 0
 
 
-def test_embeddings_are_refused_where_the_only_embedder_is_full(
+def test_embeddings_are_refused_if_the_only_embedder_is_full(
     models: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shed = Shedding(models, RequestRecorder(models), InFlight())
+    shed = shedding_of(models)
     fill(monkeypatch, models, m=1)
     assert shed.refuse(scope(EMBEDDINGS)) is None
     fill(monkeypatch, models, e=3)
@@ -166,15 +171,15 @@ def test_embeddings_are_refused_where_the_only_embedder_is_full(
     reply = shed.refuse(scope(EMBEDDINGS))
     assert reply is not None
     assert (reply.status, (b"retry-after", b"3") in reply.headers) == (503, True)
-    assert b'"type":"server_error"' in reply.body, "in the form of its route"
+    assert b'"type":"server_error"' in reply.body, "in the form of OpenAI's errors"
     assert counted("e", "rest-openai") == before + 1
     assert shed.refuse(scope(EMBEDDINGS, "GET")) is None
 
 
-def test_where_the_body_names_the_model_all_it_may_mean_must_be_full(
+def test_reranking_is_refused_only_if_every_reranker_is_full(
     models: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shed = Shedding(models, RequestRecorder(models), InFlight())
+    shed = shedding_of(models)
     fill(monkeypatch, models, r=3)
     assert [shed.refuse(scope(path)) for path in RERANK] == [None] * 4
     fill(monkeypatch, models, r=3, twin=2)
@@ -182,6 +187,6 @@ def test_where_the_body_names_the_model_all_it_may_mean_must_be_full(
     for path in RERANK:
         reply = shed.refuse(scope(path))
         assert reply is not None
-        assert (b"retry-after", b"2") in reply.headers, "the one that has room first"
+        assert (b"retry-after", b"2") in reply.headers, "the model that has room first"
     assert counted("", "rest-rerank") == before + 4
     assert shed.refuse(scope(EMBEDDINGS)) is None

@@ -1,4 +1,4 @@
-"""What ``/status`` tells of a server and its models."""
+"""``/status`` describes a server and its models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_a_served_model_says_where_it_is_from_and_what_was_found(
+def test_a_ready_model_shows_its_source_checks_and_measurements(
     served: Model, prepared_classifier: Path
 ) -> None:
     start = Start()
@@ -49,7 +49,7 @@ def test_a_served_model_says_where_it_is_from_and_what_was_found(
     assert {"max_body_bytes", "max_queue_texts", "lanes"} <= set(told["limits"])
 
 
-def test_each_other_variant_has_a_reason(prepared_classifier: Path) -> None:
+def test_each_variant_that_was_not_chosen_has_a_reason(prepared_classifier: Path) -> None:
     model = Model(Settings("m", prepared_classifier, variant="fp32", lanes=1))
     model.load()
     (told,) = status({"m": model}, model.settings, Start())["models"]
@@ -59,7 +59,7 @@ def test_each_other_variant_has_a_reason(prepared_classifier: Path) -> None:
     assert "ms alone" in told["other_variants"]["int8"]
 
 
-def test_a_model_that_failed_says_why(tmp_path: Path) -> None:
+def test_a_failed_model_shows_its_reason(tmp_path: Path) -> None:
     model = Model(Settings("m", tmp_path))
     model.fail("the disk is on fire")
     (told,) = status({"m": model}, model.settings, Start())["models"]
@@ -67,7 +67,7 @@ def test_a_model_that_failed_says_why(tmp_path: Path) -> None:
     assert (told["reason"], told["folder"]) == ("the disk is on fire", str(tmp_path))
 
 
-def test_a_plain_folder_has_no_package_to_tell_of(
+def test_a_plain_folder_is_unprepared(
     classifier: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     from tests.support.models.exports import export_onnx

@@ -1,4 +1,4 @@
-"""Names from elsewhere that become paths here."""
+"""Names in a source's listing that become paths."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ANY = st.one_of(
         *("héé.json", "模型.onnx", "with space.json", "a/.fetch/b", "~", "-rf", "a:b"),
     ],
 )
-def test_ordinary_names_pass(name: str) -> None:
+def test_an_ordinary_name_is_accepted(name: str) -> None:
     assert name_problem(name) is None
 
 
@@ -37,31 +37,21 @@ def test_ordinary_names_pass(name: str) -> None:
     [
         ("", "has no name"),
         ("/etc/passwd", "absolute path"),
-        ("../a", r"'\.\.' folder"),
-        ("a/../b", r"'\.\.' folder"),
-        ("a//b", "empty"),
-        ("a/", "empty"),
-        ("./a", r"'\.'"),
+        *((name, r"'\.\.' folder") for name in ("../a", "a/../b", "a//b", "a/", "./a")),
         ("a\\b", "backslash"),
-        ("a\0b", "cannot be printed"),
-        ("a\nb", "cannot be printed"),
-        ("a\u202eb", "cannot be printed"),
-        ("a\ud800b", "cannot be printed"),
-        (".fetch/x", "keeps for itself"),
-        (".incoming", "keeps for itself"),
-        ("a" * 256, "too long"),
-        ("é" * 128, "too long"),
-        ("/".join(["abc"] * 300), "too long"),
+        *((f"a{character}b", "cannot be printed") for character in "\0\n\u202e\ud800"),
+        *((name, "keeps for itself") for name in (".fetch/x", ".incoming")),
+        *((name, "too long") for name in ("a" * 256, "é" * 128, "/".join(["abc"] * 300))),
     ],
 )
-def test_others_are_refused_by_name_with_the_reason(name: str, problem: str) -> None:
+def test_an_unsafe_name_is_refused_with_the_reason(name: str, problem: str) -> None:
     with pytest.raises(SourceError, match=problem) as caught:
         check_names(["config.json", name], WHERE)
     assert str(caught.value).startswith(f"{WHERE} is refused: its file {name!r} ")
 
 
 @given(ANY)
-def test_whatever_passes_stays_below_its_folder(name: str) -> None:
+def test_an_accepted_name_stays_below_its_folder(name: str) -> None:
     if name_problem(name):
         return
     joined = os.path.normpath(os.path.join("/base/folder", name))  # noqa: PTH118

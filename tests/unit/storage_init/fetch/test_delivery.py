@@ -1,4 +1,4 @@
-"""Two halves of a delivery: after the first readers see nothing, after the second all of it."""
+"""A delivery: readers see nothing of a staged version, and all of it after ``finish``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.base.errors import VerificationError
+from storage_init.base.files import list_files
 from storage_init.fetch.delivery import stage
 from storage_init.fetch.initializer import INCOMING
-from storage_init.format.verify import list_files, verify
+from storage_init.format.verify import verify
 from tests.support.models.packages import flip_byte
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ def destination(tmp_path: Path) -> Path:
     return folder
 
 
-def test_what_is_staged_is_seen_when_it_is_finished(published: Path, destination: Path) -> None:
+def test_readers_see_a_version_when_its_delivery_is_finished(
+    published: Path, destination: Path
+) -> None:
     delivery = stage(published, destination / INCOMING, destination)
     assert [path.name for path in destination.iterdir()] == [INCOMING]
     delivery.finish()
@@ -32,25 +35,25 @@ def test_what_is_staged_is_seen_when_it_is_finished(published: Path, destination
     verify(destination)
 
 
-def test_what_is_there_already_is_left_alone(published: Path, destination: Path) -> None:
+def test_a_version_that_is_already_there_is_left_alone(published: Path, destination: Path) -> None:
     stage(published, destination / INCOMING, destination).finish()
     (destination / INCOMING).rmdir()
-    before = {path: (destination / path).stat().st_ctime_ns for path in list_files(destination)}
+    paths = [destination / path for path in list_files(destination)]
+    before = [path.stat().st_ctime_ns for path in paths]
     again = stage(published, destination / INCOMING, destination)
     assert not (destination / INCOMING).exists()
     again.finish()
-    after = {path: (destination / path).stat().st_ctime_ns for path in list_files(destination)}
-    assert after == before
+    assert [path.stat().st_ctime_ns for path in paths] == before
 
 
 @pytest.mark.parametrize("path", ["int8/model.onnx", "package.json"])
-def test_a_version_that_rotted_is_not_staged(published: Path, destination: Path, path: str) -> None:
+def test_a_damaged_version_is_not_staged(published: Path, destination: Path, path: str) -> None:
     flip_byte(published / path, 5)
     with pytest.raises(VerificationError, match=path):
         stage(published, destination / INCOMING, destination)
 
 
-def test_a_version_that_this_process_has_verified_is_not_hashed_again(
+def test_a_version_that_this_process_verified_is_not_hashed_again(
     published: Path, destination: Path
 ) -> None:
     flip_byte(published / "int8" / "model.onnx", 5)

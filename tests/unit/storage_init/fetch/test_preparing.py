@@ -1,13 +1,14 @@
-"""Preparing: what this image can prepare, and what comes back from the pipeline's process.
+"""Preparation: what an image can prepare, and what the pipeline's process returns.
 
-The process is a real one; where its behaviour matters more than its work, a folder named
-``pipeline`` in the current directory is run in the product's place.
+Tests of the process put a package named ``pipeline`` into the current directory, which Python finds
+before the real one.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,16 +16,15 @@ import pytest
 
 from storage_init import sources
 from storage_init.base.errors import SourceError
+from storage_init.base.files import list_files
 from storage_init.fetch import preparing
 from storage_init.fetch.preparing import (
     PreparationError,
-    bring,
     can_prepare,
     prepare,
     usable_weights,
 )
 from storage_init.format.package import Source
-from storage_init.format.verify import list_files
 from storage_init.store.layout import Store
 from tests.unit.storage_init.fakes import write_files
 
@@ -39,7 +39,7 @@ SOURCE = Source(uri="hf://owner/name", revision="a" * 40)
 
 @pytest.fixture
 def raw(classifier: Path, tmp_path: Path) -> Path:
-    """A repository with a graph; what the graph holds is not looked at here."""
+    """A repository with an empty graph."""
     folder = tmp_path / "raw"
     folder.mkdir()
     for name in ("config.json", "tokenizer.json"):
@@ -50,21 +50,16 @@ def raw(classifier: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: Path) -> Callable[[str], Path]:
-    """Prepare ``raw`` with this code run as ``python -m pipeline``."""
+    """Prepare ``raw`` with this code as ``python -m pipeline``."""
 
     def run(code: str, weights: Weights = "safetensors") -> Path:
         (tmp_path / "pipeline").mkdir()
-        # A package, which is found before the real one; a folder without this file would not be.
         (tmp_path / "pipeline" / "__init__.py").touch()
         (tmp_path / "pipeline" / "__main__.py").write_text(f"import os, sys\n{code}\n")
         monkeypatch.chdir(tmp_path)
         return prepare(SOURCE, raw, "m", Store(tmp_path / "store"), weights)
 
     return run
-
-
-def test_a_repository_with_a_graph_can_be_prepared(raw: Path) -> None:
-    assert can_prepare(raw) is None
 
 
 def test_pytorch_weights_need_torch(
@@ -88,7 +83,7 @@ def test_an_image_that_cannot_export_takes_the_graph_and_says_why(
     assert usable_weights() == "safetensors"
     monkeypatch.setattr(preparing, "TORCH_TOOLS", ("pipeline", "no_torch_here"))
     assert usable_weights() == "onnx"
-    assert bring(source, tmp_path / "d", usable_weights())
+    assert preparing.fetch(source, tmp_path / "d", lambda *_: None) == "onnx"
     assert list_files(tmp_path / "d") == {"config.json", "onnx/model.onnx"}
     (record,) = [r for r in caplog.records if "own ONNX graph" in r.getMessage()]
     assert record.fields["why"] == "exporting its safetensors needs no_torch_here"  # type: ignore[attr-defined]
@@ -97,6 +92,7 @@ def test_an_image_that_cannot_export_takes_the_graph_and_says_why(
 def test_an_image_without_the_tools_says_what_to_install(
     raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert can_prepare(raw) is None
     monkeypatch.setattr(preparing, "TOOLS", ("pipeline", "no_onnx_here", "onnx"))
     assert can_prepare(raw) == "preparing it needs no_onnx_here: install warmstart[storage-init]"
 
@@ -109,72 +105,44 @@ def test_an_image_without_the_tools_says_what_to_install(
         ("config.json", "no config.json"),
     ],
 )
-def test_a_folder_that_is_no_whole_model_is_named_with_what_it_lacks(
-    raw: Path, absent: str, reason: str
-) -> None:
+def test_a_missing_file_is_named(raw: Path, absent: str, reason: str) -> None:
     (raw / absent).unlink()
     why = can_prepare(raw)
     assert why is not None
     assert reason in why
 
 
-def test_the_command_gets_the_source_at_its_revision_with_the_files(
-    stand_in: Callable[[str], Path], tmp_path: Path, raw: Path
+@pytest.mark.parametrize("weights", ["safetensors", "onnx"])
+def test_the_command_gets_the_source_and_its_files(
+    weights: Weights, stand_in: Callable[..., Path], tmp_path: Path, raw: Path
 ) -> None:
-    got = stand_in("open('arguments', 'w').write('\\n'.join(sys.argv[1:]))\nprint('/store/v')")
-    assert str(got) == "/store/v"
+    write = "open('arguments', 'w').write('\\n'.join(sys.argv[1:]))\nprint('/store/v')"
+    assert str(stand_in(write, weights)) == "/store/v"
     assert (tmp_path / "arguments").read_text().splitlines() == [
-        "run",
-        "--source=hf://owner/name",
-        "--name=m",
-        f"--store={tmp_path / 'store'}",
-        "--fetched",
-        "a" * 40,
-        str(raw),
+        *("run", "--source=hf://owner/name", "--name=m", f"--store={tmp_path / 'store'}"),
+        *(["--weights=onnx"] if weights == "onnx" else []),
+        *("--fetched", "a" * 40, str(raw)),
     ]
 
 
-def test_a_graph_in_the_place_of_safetensors_is_told_to_the_command(
-    stand_in: Callable[..., Path], tmp_path: Path
+def test_progress_is_logged_in_any_locale_and_noise_is_not(
+    stand_in: Callable[[str], Path],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stand_in("open('arguments', 'w').write('\\n'.join(sys.argv[1:]))\nprint('/store/v')", "onnx")
-    assert "--weights=onnx" in (tmp_path / "arguments").read_text().splitlines()
-
-
-def test_progress_is_logged_line_by_line_and_noise_is_not(
-    stand_in: Callable[[str], Path], caplog: pytest.LogCaptureFixture
-) -> None:
+    for name, value in {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}.items():
+        monkeypatch.setenv(name, value)
     caplog.set_level(logging.INFO)
     stand_in(
         "print('▸ [1/6] snapshot …', file=sys.stderr)\n"
-        "print('Warning: noise', file=sys.stderr)\n"
+        # More than a pipe holds, on both.
+        "for _ in range(2000):\n print('x' * 99)\n print('y' * 99, file=sys.stderr)\n"
         "print('✓ [1/6] snapshot    0.2 s  bert', file=sys.stderr)\n"
-        "print('noise')\n"
         "print('/store/v')"
     )
     said = [record.getMessage() for record in caplog.records]
     assert said == ["[1/6] snapshot …", "[1/6] snapshot    0.2 s  bert", "prepared"]
     assert caplog.records[-1].fields["version"] == "v"  # type: ignore[attr-defined]
-
-
-def test_much_output_on_both_pipes_does_not_stop_the_process(
-    stand_in: Callable[[str], Path],
-) -> None:
-    noise = "for _ in range(2000):\n print('x' * 99)\n print('y' * 99, file=sys.stderr)\n"
-    assert stand_in(f"{noise}print('/store/v')").name == "v"
-
-
-def test_the_marks_get_through_whatever_the_locale(
-    stand_in: Callable[[str], Path],
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setenv("LC_ALL", "C")
-    monkeypatch.setenv("PYTHONCOERCECLOCALE", "0")
-    monkeypatch.setenv("PYTHONUTF8", "0")
-    caplog.set_level(logging.INFO)
-    stand_in("print('✓ [1/6] snapshot', file=sys.stderr)\nprint('/store/v')")
-    assert caplog.records[0].getMessage() == "[1/6] snapshot"
 
 
 @pytest.mark.parametrize(
@@ -197,7 +165,7 @@ def test_a_failure_is_one_sentence(
     assert "\n" not in str(failed.value)
 
 
-def test_a_process_that_is_stopped_stops_the_pipelines(
+def test_an_interrupt_stops_the_pipelines_process(
     stand_in: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> None:
@@ -216,11 +184,7 @@ def test_a_process_that_is_stopped_stops_the_pipelines(
     assert (tmp_path / "cleaned-up").exists()
 
 
-def test_nothing_of_the_pipeline_is_imported() -> None:
-    code = (
-        "import sys, storage_init.fetch.preparing; print({'pipeline', 'onnx'} & set(sys.modules))"
-    )
-    import subprocess
-
+def test_preparation_imports_nothing_of_the_pipeline() -> None:
+    code = "import sys, storage_init.fetch.preparing; print({'pipeline', 'onnx'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -1,8 +1,9 @@
-"""Asking beside other work: the answer, the error, or the end of patience."""
+"""A revision check in a thread: its answer, its error, or the end of patience."""
 
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,44 +13,51 @@ from storage_init.fetch import revision_check
 from storage_init.fetch.revision_check import RevisionCheck
 from storage_init.format.package import Source
 
-URI = "hf://owner/model"
-SOURCE = Source(uri=URI, revision="a" * 40)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SOURCE = Source(uri="hf://owner/model", revision="a" * 40)
+
+
+def replace_resolve(
+    monkeypatch: pytest.MonkeyPatch, resolve: Callable[[int | None], Source]
+) -> None:
+    monkeypatch.setattr(sources, "resolve", lambda _, retries: resolve(retries))
 
 
 @pytest.mark.parametrize(("patient", "retries"), [(True, None), (False, revision_check.RETRIES)])
-def test_the_answer_comes_and_patience_decides_how_often_is_tried(
+def test_only_a_patient_check_retries_as_usual(
     patient: bool, retries: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[str, int | None]] = []
+    asked: list[int | None] = []
 
-    def resolve(uri: str, retries: int | None = None) -> Source:
-        asked.append((uri, retries))
+    def resolve(retries: int | None) -> Source:
+        asked.append(retries)
         return SOURCE
 
-    monkeypatch.setattr(sources, "resolve", resolve)
-    assert RevisionCheck(URI, patient=patient).answer() is SOURCE
-    assert asked == [(URI, retries)]
+    replace_resolve(monkeypatch, resolve)
+    assert RevisionCheck(SOURCE.uri, patient=patient).answer() is SOURCE
+    assert asked == [retries]
 
 
-def test_an_error_is_raised_where_the_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(uri: str, retries: int | None = None) -> Source:
+def test_the_answer_raises_the_error_of_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int | None) -> Source:
         raise SourceError("gated")
 
-    monkeypatch.setattr(sources, "resolve", refuse)
-    asked = RevisionCheck(URI, patient=False)
+    replace_resolve(monkeypatch, refuse)
     with pytest.raises(SourceError, match="gated"):
-        asked.answer()
+        RevisionCheck(SOURCE.uri, patient=False).answer()
 
 
-def test_who_does_not_answer_in_time_counts_as_down(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_without_an_answer_in_time_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
 
-    def hang(uri: str, retries: int | None = None) -> Source:
+    def hang(_: int | None) -> Source:
         over.wait(60)
         return SOURCE
 
-    monkeypatch.setattr(sources, "resolve", hang)
+    replace_resolve(monkeypatch, hang)
     monkeypatch.setattr(revision_check, "PATIENCE_SECONDS", 0.0)
-    with pytest.raises(UnreachableError, match=f"{URI}: no answer within 0 seconds"):
-        RevisionCheck(URI, patient=False).answer()
+    with pytest.raises(UnreachableError, match=f"{SOURCE.uri}: no answer within 0 seconds"):
+        RevisionCheck(SOURCE.uri, patient=False).answer()
     over.set()

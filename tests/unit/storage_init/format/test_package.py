@@ -1,4 +1,4 @@
-"""``package.json``: what is written is what is read, and nothing else is read at all."""
+"""Reading and writing ``package.json``: a round trip, and refusal of everything malformed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Document = dict[str, Any]
 
 
 def changed(change: Callable[[Document], object]) -> bytes:
-    """The valid package's JSON after a change."""
+    """Return the valid package's JSON after a change."""
     document = json.loads(CONTENT)
     change(document)
     return json.dumps(document).encode()
@@ -37,10 +37,6 @@ def refusal(content: bytes) -> str:
     with pytest.raises(PackageError) as caught:
         packages.decode(content, "/models/m/package.json")
     return str(caught.value)
-
-
-def test_a_package_survives_a_round_trip() -> None:
-    assert packages.decode(CONTENT) == VALID
 
 
 def test_a_default_prompt_must_be_one_of_the_prompts() -> None:
@@ -53,7 +49,8 @@ def test_a_default_prompt_must_be_one_of_the_prompts() -> None:
     assert "there is no prompt other" in message
 
 
-def test_canonical_bytes_do_not_depend_on_the_order_of_a_mapping() -> None:
+def test_canonical_bytes_survive_a_round_trip_and_another_order_of_a_mapping() -> None:
+    assert packages.decode(CONTENT) == VALID
     other = msgspec.structs.replace(VALID, tools=dict(reversed(VALID.tools.items())))
     assert packages.encode(other) == CONTENT
     assert CONTENT.endswith(b"}\n")
@@ -64,14 +61,14 @@ def test_the_canonical_bytes_of_format_version_2_stay_as_they_are() -> None:
     assert packages.version_of(CONTENT) == "89442a7b6d1035e0"
 
 
-def test_a_version_is_the_head_of_the_digest_that_sha256sum_checks() -> None:
+def test_a_version_is_the_start_of_the_digest_in_the_digest_file() -> None:
     line = packages.digest_line(CONTENT).decode()
     assert line == f"{packages.digest(CONTENT)}  package.json\n"
     assert line.startswith(packages.version_of(CONTENT))
     assert len(packages.version_of(CONTENT)) == packages.VERSION_LENGTH
 
 
-def test_another_format_version_is_refused_with_both_versions_named() -> None:
+def test_another_format_version_is_refused_with_both_versions() -> None:
     message = refusal(b'{"format_version": 3, "a field of the future": {}}')
     assert "/models/m/package.json has format version 3; this build reads version 2" in message
 
@@ -84,28 +81,24 @@ def test_a_package_without_a_proper_format_version_is_refused(version: bytes) ->
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda d: d.update(surprise=1), "surprise"),
         (lambda d: d["source"].update(surprise=1), "`surprise` - at `$.source`"),
         (lambda d: d["variants"][1]["requires"].update(surprise=1), "`$.variants[1].requires`"),
         (lambda d: d.pop("limits"), "limits"),
-        (lambda d: d["files"][0].pop("sha256"), "sha256"),
         (lambda d: d["limits"].update(max_length="9"), "$.limits.max_length"),
+        (lambda d: d["limits"].update(max_length=3), "$.limits.max_length"),
         (lambda d: d.update(pad_token_id=-1), "$.pad_token_id"),
-        (lambda d: d["files"][0].update(size=-1), "$.files[0].size"),
         (lambda d: d["files"][0].update(size=1.5), "$.files[0].size"),
         (lambda d: d["files"][0].update(sha256="B" * 64), "$.files[0].sha256"),
         (lambda d: d["files"][0].update(sha256="b" * 64 + "\n"), "$.files[0].sha256"),
         (lambda d: d["task"].update(name="text-generation"), "text-generation"),
         (lambda d: d["task"].update(labels=[]), "$.task.labels"),
-        (lambda d: d["limits"].update(max_length=3), "$.limits.max_length"),
-        (lambda d: d["inputs"][0].update(datatype="STRING"), "$.inputs[0].datatype"),
         (lambda d: d["variants"][0].update(tolerance=0), "$.variants[0].tolerance"),
         (lambda d: d.update(variants=[]), "$.variants"),
         (lambda d: d.update(name="../m"), "$.name"),
         (lambda d: d.update(name="m\n"), "$.name"),
     ],
 )
-def test_what_the_schema_does_not_allow_is_refused_with_the_field_named(
+def test_a_document_outside_the_schema_is_refused_with_the_field(
     change: Callable[[Document], object], named: str
 ) -> None:
     message = refusal(changed(change))
@@ -120,20 +113,10 @@ def test_what_the_schema_does_not_allow_is_refused_with_the_field_named(
         *("x\n", "x\r", "a\\b", "..\\x", "C:x", "x\0", ".hidden", "-rf", "a b", "ä", "x" * 256),
     ],
 )
-def test_a_path_that_is_not_plainly_inside_the_package_is_refused(path: str) -> None:
+def test_a_path_that_could_leave_the_package_is_refused(path: str) -> None:
     extra = {"path": path, "size": 1, "sha256": "b" * 64}
     assert "$.files[7].path" in refusal(changed(lambda d: d["files"].append(extra)))
     assert "$.variants[0].graph" in refusal(changed(lambda d: d["variants"][0].update(graph=path)))
-
-
-@pytest.mark.parametrize(
-    "path", ["x", "a/b/c", "model.onnx.data", "1_Pooling/config.json", "_a-b.c"]
-)
-def test_a_plain_path_is_accepted(path: str) -> None:
-    listed = packages.decode(
-        changed(lambda d: d["files"].append({"path": path, "size": 0, "sha256": "b" * 64}))
-    )
-    assert listed.files[-1].path == path
 
 
 @pytest.mark.parametrize("path", ["tokenizer.json", "selftest.npz", "int8/model.onnx"])
@@ -156,52 +139,40 @@ def test_a_packed_graph_must_be_listed_and_is_served_with_its_variant() -> None:
     assert entry not in package.served_files(package.variants[0])
 
 
-def test_a_file_or_variant_listed_twice_is_refused() -> None:
-    twice = changed(lambda d: d["files"].append(d["files"][0]))
-    assert "a file is listed twice" in refusal(twice)
-    twice = changed(lambda d: d["variants"].append(d["variants"][0]))
-    assert "a variant is listed twice" in refusal(twice)
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda d: d["files"].append(d["files"][0]), "a file is listed twice"),
+        (lambda d: d["variants"].append(d["variants"][0]), "a variant is listed twice"),
+        *(
+            (lambda d, path=path: d["files"].append({**d["files"][0], "path": path}), path)
+            for path in ("package.json", "package.json.sha256", "package.sig")
+        ),
+    ],
+)
+def test_a_package_cannot_list_a_file_twice_or_its_own_description(
+    change: Callable[[Document], object], problem: str
+) -> None:
+    assert problem in refusal(changed(change))
 
 
-@pytest.mark.parametrize("path", ["package.json", "package.json.sha256", "package.sig"])
-def test_a_package_cannot_list_its_own_description(path: str) -> None:
-    entry = {"path": path, "size": 1, "sha256": "b" * 64}
-    assert path in refusal(changed(lambda d: d["files"].append(entry)))
-
-
-def test_a_served_variant_leaves_the_other_variants_files_out() -> None:
-    fp32 = VALID.variants[0]
-    served = {entry.path for entry in VALID.served_files(fp32)}
-    assert {"fp32/model.onnx", "fp32/model.onnx.data", "tokenizer.json", "selftest.npz"} <= served
-    assert not any(path.startswith("int8/") for path in served)
-    assert "report.html" not in served
-
-
-def test_variants_that_share_a_graph_are_served_from_its_files() -> None:
+def test_a_variant_is_served_from_its_graph_without_files_of_other_variants() -> None:
     fp32, int8 = VALID.variants
+    served = {entry.path for entry in VALID.served_files(fp32)}
+    assert served == {"fp32/model.onnx", "fp32/model.onnx.data", "tokenizer.json", "selftest.npz"}
     shared = msgspec.structs.replace(fp32, name="bf16-openvino", precision="bf16")
     package = msgspec.structs.replace(VALID, variants=[fp32, int8, shared])
-    assert package.served_files(shared) == package.served_files(fp32)
     assert package.served_files(shared) == VALID.served_files(fp32)
-    assert not {"fp32/model.onnx.data"} & {entry.path for entry in package.served_files(int8)}
-
-
-def test_a_folder_is_read_with_its_version(published: Path) -> None:
-    package, version = reading.read_package(published)
-    assert (package.name, version) == ("m", published.name)
 
 
 @pytest.mark.parametrize("name", ["package.json", "package.json.sha256"])
-def test_a_missing_description_is_named(published: Path, name: str) -> None:
+def test_a_missing_or_huge_description_is_refused_without_reading_it(
+    published: Path, name: str
+) -> None:
     (published / name).unlink()
     with pytest.raises(PackageError, match=f"/{name} cannot be read: No such file"):
         reading.read_package(published)
     assert reading.is_package(published)
-
-
-@pytest.mark.parametrize("name", ["package.json", "package.json.sha256"])
-def test_a_huge_description_is_refused_unread(published: Path, name: str) -> None:
-    (published / name).unlink()
     with (published / name).open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(PackageError, match=f"/{name} is larger than {packages.MAX_PACKAGE_BYTES}"):
@@ -230,7 +201,7 @@ def test_a_flipped_byte_in_the_description_is_found(
         reading.read_package(published)
 
 
-def test_threads_that_read_their_first_package_together_read_it() -> None:
+def test_several_threads_can_read_their_first_package_at_once() -> None:
     code = """
 import sys, threading
 from storage_init.format import package

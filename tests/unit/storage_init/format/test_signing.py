@@ -1,8 +1,7 @@
-"""Signatures by real keys: what is signed is let in, and everything else is refused by name."""
+"""Signatures with real keys: a signed package is accepted, and all others are refused."""
 
 from __future__ import annotations
 
-import base64
 import builtins
 import json
 import subprocess
@@ -10,13 +9,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from storage_init.base.errors import (
     PackageError,
@@ -70,23 +64,16 @@ def official(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()])
-def test_what_is_signed_is_let_in(published: Path, tmp_path: Path, curve: ec.EllipticCurve) -> None:
-    pair = key_pair(tmp_path, "other-curve", curve)
-    folder = writable_copy(published, tmp_path / "package")
-    signing.sign(folder, pair.private)
-    signing.check_signature(folder, pair.public, package=read_package(folder)[0])
-    verify(folder)
-
-
-def test_no_file_is_read_to_sign_or_to_check_but_the_description(
-    published: Path, keys: KeyPair, tmp_path: Path
+def test_signing_and_checking_read_only_the_description(
+    published: Path, tmp_path: Path, curve: ec.EllipticCurve
 ) -> None:
+    pair = key_pair(tmp_path, "other-curve", curve)
     folder = tmp_path / "description alone"
     folder.mkdir()
     for name in (PACKAGE_FILE, DIGEST_FILE):
         (folder / name).write_bytes((published / name).read_bytes())
-    signing.sign(folder, keys.private)
-    signing.check_signature(folder, keys.public)
+    signing.sign(folder, pair.private)
+    signing.check_signature(folder, pair.public, package=read_package(published)[0])
 
 
 def test_the_official_command_verifies_the_whole_folder(signed: Path, keys: KeyPair) -> None:
@@ -102,7 +89,7 @@ def test_the_official_command_verifies_the_whole_folder(signed: Path, keys: KeyP
     assert "int8/model.onnx.data" in done.stdout + done.stderr
 
 
-def test_what_the_official_command_signs_is_let_in(
+def test_a_signature_of_the_official_command_is_accepted(
     published: Path, keys: KeyPair, tmp_path: Path
 ) -> None:
     folder = writable_copy(published, tmp_path / "package")
@@ -114,24 +101,23 @@ def test_what_the_official_command_signs_is_let_in(
     signing.check_signature(folder, keys.public)
 
 
-def test_the_unsigned_is_refused_with_what_to_do(published: Path, keys: KeyPair) -> None:
+def test_an_unsigned_package_is_refused_with_the_remedy(published: Path, keys: KeyPair) -> None:
     assert problem(published, keys.public) == "it is not signed: it has no package.sig"
-    with pytest.raises(
-        SignatureError, match=r"WARMSTART_SIGN_KEY set, or .*storage_init\.store sign"
-    ):
+    with pytest.raises(SignatureError, match=r"WARMSTART_SIGN_KEY set, or .*store sign"):
         signing.check_signature(published, keys.public)
 
 
-def test_a_folder_that_nobody_prepared_is_refused(tmp_path: Path, keys: KeyPair) -> None:
+def test_a_plain_folder_and_a_signature_of_another_key_are_refused(
+    signed: Path, tmp_path: Path, keys: KeyPair
+) -> None:
     assert problem(tmp_path, keys.public) == "it is not a prepared model, so nobody signed it"
-
-
-def test_the_signature_of_another_key_is_refused(signed: Path, tmp_path: Path) -> None:
     other = key_pair(tmp_path, "other")
     assert f"not made with the private key of {other.public}" in problem(signed, other.public)
 
 
-def test_another_description_is_refused_though_its_digest_fits(signed: Path, keys: KeyPair) -> None:
+def test_a_changed_description_with_a_matching_digest_is_refused(
+    signed: Path, keys: KeyPair
+) -> None:
     signature = (signed / SIGNATURE_FILE).read_bytes()
     (signed / SIGNATURE_FILE).unlink()
     flip_byte(signed / "int8/model.onnx.data")
@@ -139,11 +125,11 @@ def test_another_description_is_refused_though_its_digest_fits(signed: Path, key
     (signed / SIGNATURE_FILE).write_bytes(signature)
     verify(signed)
     assert problem(signed, keys.public) == (
-        f"package.json is not the one that was signed with the key of {keys.public}"
+        f"package.json changed after it was signed with the key of {keys.public}"
     )
 
 
-def test_a_description_that_is_not_what_the_caller_read_is_refused(
+def test_a_description_that_changed_after_the_caller_read_it_is_refused(
     signed: Path, published: Path, keys: KeyPair
 ) -> None:
     package, _ = read_package(published)
@@ -155,10 +141,10 @@ def test_a_description_that_is_not_what_the_caller_read_is_refused(
         signing.check_signature(signed, keys.public, package=package)
 
 
-def test_every_flipped_byte_of_a_signature_is_refused_or_changes_nothing(
+def test_a_signature_with_a_flipped_byte_is_refused_or_means_the_same(
     signed: Path, keys: KeyPair
 ) -> None:
-    """A signature may tolerate other spellings of itself, but never another content."""
+    """The encoding of a signature may vary, but not its content."""
     path = signed / SIGNATURE_FILE
     good = path.read_bytes()
     refused = 0
@@ -174,79 +160,24 @@ def test_every_flipped_byte_of_a_signature_is_refused_or_changes_nothing(
     assert refused > len(good) // 7 * 0.95
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda _: b"",
-        lambda good: good[: len(good) // 2],
-        lambda good: good[:-1],
-        lambda good: b"\xff" + good,
-        lambda _: b"[" * 100_000,
-        lambda _: b"not a signature",
-    ],
-    ids=["empty", "half", "last byte", "not UTF-8", "deep", "text"],
-)
-def test_a_signature_that_is_not_whole_is_refused(
-    signed: Path, keys: KeyPair, damage: Callable[[bytes], bytes]
-) -> None:
-    path = signed / SIGNATURE_FILE
-    path.write_bytes(damage(path.read_bytes()))
-    assert problem(signed, keys.public) == "package.sig is not a whole signature"
-
-
-def _without(*keys: str) -> Callable[[dict[str, Any]], None]:
-    def remove(bundle: dict[str, Any]) -> None:
-        for key in keys[:-1]:
-            bundle = bundle[key]
-        del bundle[keys[-1]]
-
-    return remove
-
-
-def _no_signatures(bundle: dict[str, Any]) -> None:
-    bundle["dsseEnvelope"]["signatures"] = []
-
-
-def _other_type(bundle: dict[str, Any]) -> None:
-    bundle["dsseEnvelope"]["payloadType"] = "text/plain"
-
-
-def _other_payload(bundle: dict[str, Any]) -> None:
-    envelope = bundle["dsseEnvelope"]
-    payload = json.loads(base64.b64decode(envelope["payload"]))
-    payload["predicate"]["resources"][0]["digest"] = "0" * 64
-    envelope["payload"] = base64.b64encode(json.dumps(payload).encode()).decode()
+INCOMPLETE, ALTERED = "package.sig is not a complete signature", "was altered"
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("content", "expected"),
     [
-        _without("dsseEnvelope"),
-        _without("verificationMaterial"),
-        _without("mediaType"),
-        _without("dsseEnvelope", "payload"),
-        _no_signatures,
-        _other_type,
-        _other_payload,
+        *((content, INCOMPLETE) for content in (b"", b"[" * 100_000, b"text", b"\xff{}", b"{")),
+        *((content, ALTERED) for content in (b"null", b"[]", b'"text"', b"{}")),
     ],
 )
-def test_a_bundle_of_another_content_is_refused(
-    signed: Path, keys: KeyPair, change: Callable[[dict[str, Any]], None]
+def test_a_malformed_signature_is_refused(
+    signed: Path, keys: KeyPair, content: bytes, expected: str
 ) -> None:
-    path = signed / SIGNATURE_FILE
-    bundle = json.loads(path.read_bytes())
-    change(bundle)
-    path.write_text(json.dumps(bundle))
-    assert "was altered" in problem(signed, keys.public)
+    (signed / SIGNATURE_FILE).write_bytes(content)
+    assert problem(signed, keys.public).endswith(expected)
 
 
-@pytest.mark.parametrize("document", [b"null", b"[]", b"1", b'"text"', b"{}"])
-def test_json_that_is_no_bundle_is_refused(signed: Path, keys: KeyPair, document: bytes) -> None:
-    (signed / SIGNATURE_FILE).write_bytes(document)
-    assert "was altered" in problem(signed, keys.public)
-
-
-def test_a_bundle_without_the_hint_of_its_key_prints_nothing_to_stdout(
+def test_the_library_prints_nothing_to_stdout(
     signed: Path, keys: KeyPair, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = signed / SIGNATURE_FILE
@@ -257,7 +188,7 @@ def test_a_bundle_without_the_hint_of_its_key_prints_nothing_to_stdout(
     assert capsys.readouterr().out == ""
 
 
-def test_a_huge_signature_is_refused_and_not_read(signed: Path, keys: KeyPair) -> None:
+def test_a_huge_signature_is_refused_without_reading_it(signed: Path, keys: KeyPair) -> None:
     with (signed / SIGNATURE_FILE).open("r+b") as file:
         file.truncate(1 << 40)
     assert f"larger than {MAX_SIGNATURE_BYTES} bytes" in problem(signed, keys.public)
@@ -265,7 +196,9 @@ def test_a_huge_signature_is_refused_and_not_read(signed: Path, keys: KeyPair) -
         verify(signed)
 
 
-def test_a_damaged_description_is_what_is_named(signed: Path, keys: KeyPair) -> None:
+def test_a_damaged_description_is_reported_before_the_signature(
+    signed: Path, keys: KeyPair
+) -> None:
     flip_byte(signed / PACKAGE_FILE)
     with pytest.raises(VerificationError, match=r"package\.json does not have the digest"):
         signing.check_signature(signed, keys.public)
@@ -274,90 +207,71 @@ def test_a_damaged_description_is_what_is_named(signed: Path, keys: KeyPair) -> 
         signing.check_signature(signed, keys.public)
 
 
-def test_a_missing_key_is_named(signed: Path, tmp_path: Path) -> None:
-    absent = tmp_path / "absent.pem"
-    message = f"the key {absent} cannot be read: No such file"
-    with pytest.raises(SigningKeyError, match=message):
-        signing.check_signature(signed, absent)
-    with pytest.raises(SigningKeyError, match=message):
-        signing.sign(signed, absent)
-
-
 CONTENT = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg"
+MALFORMED = f"-----BEGIN PRIVATE KEY-----\n{CONTENT}\n-----END PRIVATE KEY-----\n".encode()
 
 
-def _malformed(folder: Path) -> bytes:
-    return f"-----BEGIN PRIVATE KEY-----\n{CONTENT}\n-----END PRIVATE KEY-----\n".encode()
-
-
-def _pem(key: Any) -> bytes:
-    private: bytes = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    public: bytes = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return private + public
+def _ed25519() -> bytes:
+    key = ed25519.Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 @pytest.mark.parametrize(
     "content",
     [
         lambda _: b"",
-        _malformed,
+        lambda _: MALFORMED,
         lambda folder: key_pair(folder, password=b"secret").private.read_bytes(),
         lambda folder: key_pair(folder, curve=ec.SECP256K1()).private.read_bytes(),
         lambda folder: key_pair(folder, curve=ec.SECP256K1()).public.read_bytes(),
-        lambda _: _pem(ed25519.Ed25519PrivateKey.generate()),
-        lambda _: _pem(rsa.generate_private_key(65537, 2048)),
+        lambda _: _ed25519(),
     ],
-    ids=["empty", "malformed", "with a password", "K1 private", "K1 public", "Ed25519", "RSA"],
+    ids=["empty", "malformed", "with a password", "K1 private", "K1 public", "Ed25519"],
 )
-def test_a_key_that_cannot_be_used_is_named_and_not_shown(
+def test_the_error_names_an_unusable_key_without_its_content(
     signed: Path, tmp_path: Path, content: Callable[[Path], bytes]
 ) -> None:
     key = tmp_path / "bad.pem"
-    key.write_bytes(content(tmp_path))
     for use in (signing.sign, signing.check_signature):
-        with pytest.raises(SigningKeyError, match=r"bad\.pem is not a (private|public) key") as bad:
+        key.unlink(missing_ok=True)
+        with pytest.raises(SigningKeyError, match=f"the key {key} cannot be read: No such file"):
+            use(signed, key)
+        key.write_bytes(content(tmp_path))
+        with pytest.raises(SigningKeyError, match=r"bad\.pem is not a usable p\w+ key") as bad:
             use(signed, key)
         assert CONTENT not in str(bad.value)
 
 
-def test_the_two_keys_of_a_pair_are_not_taken_for_each_other(signed: Path, keys: KeyPair) -> None:
-    with pytest.raises(SigningKeyError, match=r"key\.pub is not a private key"):
+def test_the_keys_of_a_pair_cannot_replace_each_other(signed: Path, keys: KeyPair) -> None:
+    with pytest.raises(SigningKeyError, match=r"key\.pub is not a usable private key"):
         signing.sign(signed, keys.public)
-    with pytest.raises(SigningKeyError, match=r"key\.pem is not a public key"):
+    with pytest.raises(SigningKeyError, match=r"key\.pem is not a usable public key"):
         signing.check_signature(signed, keys.private)
 
 
-def test_without_a_key_nothing_is_asked(published: Path, tmp_path: Path) -> None:
+def test_without_a_key_any_folder_is_accepted(published: Path, tmp_path: Path) -> None:
     signing.check_signature(published, None)
     signing.admit(tmp_path)
     signing.admit_source(tmp_path, "a raw model")
     signing.check_keys()
 
 
-def test_an_empty_variable_is_not_taken_for_none(
-    monkeypatch: pytest.MonkeyPatch, published: Path
-) -> None:
-    monkeypatch.setenv("WARMSTART_VERIFY_KEY", "")
-    with pytest.raises(SigningKeyError, match="WARMSTART_VERIFY_KEY is empty"):
-        signing.admit(published)
-
-
-def test_a_raw_source_is_let_in_where_it_will_be_signed_with_the_right_key(
+def test_a_raw_source_is_accepted_if_the_right_key_will_sign_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, keys: KeyPair
 ) -> None:
     raw = tmp_path / "raw"
     raw.mkdir()
     monkeypatch.setenv("WARMSTART_VERIFY_KEY", str(keys.public))
-    with pytest.raises(SignatureError, match=r"hf://o/n is refused.*Set WARMSTART_SIGN_KEY, too"):
+    with pytest.raises(SignatureError, match=r"hf://o/n is refused.*Set WARMSTART_SIGN_KEY too"):
         signing.admit_source(raw, "hf://o/n")
     monkeypatch.setenv("WARMSTART_SIGN_KEY", str(key_pair(tmp_path, "other").private))
-    with pytest.raises(SigningKeyError, match="not of one pair"):
+    with pytest.raises(SigningKeyError, match="are not a key pair"):
         signing.admit_source(raw, "hf://o/n")
     monkeypatch.setenv("WARMSTART_SIGN_KEY", str(keys.private))
     signing.admit_source(raw, "hf://o/n")
 
 
-def test_the_library_is_named_where_it_is_missing(
+def test_the_error_names_a_missing_library(
     monkeypatch: pytest.MonkeyPatch, signed: Path, keys: KeyPair
 ) -> None:
     real = builtins.__import__

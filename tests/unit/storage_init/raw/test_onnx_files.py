@@ -1,4 +1,4 @@
-"""Which graph of a raw repository is the model, by its name and place."""
+"""The graph of a raw repository that is the model, by name and place."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def add(folder: Path, *names: str) -> None:
         (["quantiser-study.onnx"], "quantiser-study.onnx"),
     ],
 )
-def test_the_graph_at_full_precision_is_found(
+def test_the_graph_at_full_precision_is_the_model(
     tmp_path: Path, names: list[str], chosen: str
 ) -> None:
     add(tmp_path, *names)
@@ -48,24 +48,28 @@ def test_the_graph_at_full_precision_is_found(
         *("int8.onnx", "bert.int8.onnx", "model_dynamic_quantized.onnx", "model_bf16.onnx"),
     ],
 )
-def test_a_quantised_graph_is_not_taken_for_the_original(tmp_path: Path, name: str) -> None:
+def test_a_quantised_graph_is_not_the_model(tmp_path: Path, name: str) -> None:
     add(tmp_path, name)
     with pytest.raises(SourceError, match=f"at full precision .*, only {name}"):
         ready_graph(tmp_path)
     assert graphs(tmp_path) == [tmp_path / name], "the predictor may serve it"
 
 
-def test_pytorch_weights_go_before_a_graph(tmp_path: Path) -> None:
+def test_pytorch_weights_come_before_a_graph(tmp_path: Path) -> None:
     add(tmp_path, "model.onnx", "model.safetensors")
     assert ready_graph(tmp_path) is None
 
 
-def test_several_graphs_of_which_none_is_usual_are_refused_by_name(tmp_path: Path) -> None:
-    add(tmp_path, "b.onnx", "a.onnx")
-    with pytest.raises(SourceError, match=r"several graphs \(a\.onnx, b\.onnx\)"):
-        ready_graph(tmp_path)
-
-
-def test_a_folder_with_neither_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="neither safetensors weights nor an ONNX graph"):
+@pytest.mark.parametrize(
+    ("names", "complaint"),
+    [
+        (["b.onnx", "a.onnx"], r"several graphs \(a\.onnx, b\.onnx\)"),
+        ([], "neither safetensors weights nor an ONNX graph"),
+    ],
+)
+def test_no_graph_and_several_graphs_are_refused(
+    tmp_path: Path, names: list[str], complaint: str
+) -> None:
+    add(tmp_path, *names)
+    with pytest.raises(SourceError, match=complaint):
         ready_graph(tmp_path)

@@ -1,4 +1,4 @@
-"""What sentence-transformers folders say of themselves: modules, pooling, prompts."""
+"""The modules, pooling and prompts that sentence-transformers folders state."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 Content = dict[str, object]
 
 MEAN: Content = {"word_embedding_dimension": 384, "pooling_mode_mean_tokens": True}
+DEFAULT_PROMPT: Content = {"prompts": {"query": "q: "}, "default_prompt_name": "query"}
 PROMPTS: Content = {"query": "query: ", "passage": "passage: ", "document": None}
 
 
-def modules(*kinds: str) -> list[Content]:
-    paths = ["", "1_Pooling", "2_Normalize"]
+def modules(
+    *kinds: str, paths: tuple[str, ...] = ("", "1_Pooling", "2_Normalize")
+) -> list[Content]:
     return [
         {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for i, (kind, path) in enumerate(zip(kinds, paths, strict=False))
@@ -30,7 +32,7 @@ def modules(*kinds: str) -> list[Content]:
 
 
 def model(folder: Path, **files: object) -> Path:
-    """A model folder; ``__`` in a keyword is a slash, ``.json`` is added."""
+    """Write a model folder; ``__`` in a keyword is a slash, and ``.json`` is added."""
     for name, content in files.items():
         path = folder / f"{name.replace('__', '/')}.json"
         path.parent.mkdir(exist_ok=True)
@@ -38,14 +40,16 @@ def model(folder: Path, **files: object) -> Path:
     return folder
 
 
+def pooled(folder: Path, pooling: Content, **files: object) -> Path:
+    """An embedder with this pooling."""
+    described = {"modules": modules("Transformer", "Pooling"), "1_Pooling__config": pooling}
+    return model(folder, **described, **files)
+
+
 def prompted(folder: Path, settings: Content, *, include_prompt: bool = True) -> Path:
     """A mean embedder with prompts."""
-    return model(
-        folder,
-        modules=modules("Transformer", "Pooling"),
-        config_sentence_transformers=settings,
-        **{"1_Pooling__config": MEAN | {"include_prompt": include_prompt}},
-    )
+    pooling = MEAN | {"include_prompt": include_prompt}
+    return pooled(folder, pooling, config_sentence_transformers=settings)
 
 
 def embedding(folder: Path) -> TextEmbedding:
@@ -61,7 +65,6 @@ def refusal(folder: Path) -> str:
 @pytest.mark.parametrize("normalize", [True, False])
 def test_a_sentence_transformers_model_is_an_embedder(tmp_path: Path, normalize: bool) -> None:
     kinds = ["Transformer", "Pooling", *(["Normalize"] if normalize else [])]
-    # Its modules say what it is, whatever the architecture of its encoder.
     folder = model(tmp_path, modules=modules(*kinds), **{"1_Pooling__config": MEAN})
     assert embedding(folder) == TextEmbedding(dimension=384, pooling="mean", normalize=normalize)
 
@@ -83,9 +86,7 @@ def test_a_sentence_transformers_model_is_an_embedder(tmp_path: Path, normalize:
 def test_the_pooling_is_read_in_its_older_and_newer_form(
     tmp_path: Path, pooling: Content, mode: str
 ) -> None:
-    pooled = {"1_Pooling__config": pooling}
-    folder = model(tmp_path, modules=modules("Transformer", "Pooling"), **pooled)
-    assert embedding(folder).pooling == mode
+    assert embedding(pooled(tmp_path, pooling)).pooling == mode
 
 
 @pytest.mark.parametrize(
@@ -97,30 +98,20 @@ def test_the_pooling_is_read_in_its_older_and_newer_form(
         {"pooling_mode": []},
     ],
 )
-def test_another_pooling_is_refused_with_its_file_named(tmp_path: Path, pooling: Content) -> None:
-    pooled = {"1_Pooling__config": pooling}
-    folder = model(tmp_path, modules=modules("Transformer", "Pooling"), **pooled)
+def test_another_pooling_is_refused(tmp_path: Path, pooling: Content) -> None:
+    folder = pooled(tmp_path, pooling)
     assert f"{folder}/1_Pooling/config.json asks for a pooling that is not" in refusal(folder)
 
 
-def test_an_unsupported_module_is_refused_by_name(tmp_path: Path) -> None:
-    folder = model(tmp_path, modules=modules("Transformer", "LSTM"))
-    assert f"{folder}/modules.json has a LSTM module" in refusal(folder)
-
-
 def layered(folder: Path, *layers: Content) -> Path:
-    """A mean embedder with layers over its pooled vector, normalised."""
-    paths = ["", "1_Pooling", *(f"{n}_Dense" for n in range(2, 2 + len(layers))), "9_Normalize"]
-    kinds = ["Transformer", "Pooling", *["Dense"] * len(layers), "Normalize"]
-    stated = [
-        {"idx": n, "name": str(n), "path": path, "type": f"sentence_transformers.models.{kind}"}
-        for n, (path, kind) in enumerate(zip(paths, kinds, strict=True))
-    ]
+    """A mean embedder with dense layers and normalisation."""
+    paths = ("", "1_Pooling", *(f"{n}_Dense" for n in range(2, 2 + len(layers))), "9_Normalize")
+    stated = modules("Transformer", "Pooling", *["Dense"] * len(layers), "Normalize", paths=paths)
     configs = {f"{path}__config": each for path, each in zip(paths[2:], layers, strict=False)}
     return model(folder, modules=stated, **{"1_Pooling__config": MEAN}, **configs)
 
 
-def test_layers_over_the_pooled_vector_are_read_in_their_order(tmp_path: Path) -> None:
+def test_dense_layers_are_read_in_order(tmp_path: Path) -> None:
     wide: Content = {"in_features": 384, "out_features": 512}
     narrow: Content = {
         "in_features": 512,
@@ -130,7 +121,7 @@ def test_layers_over_the_pooled_vector_are_read_in_their_order(tmp_path: Path) -
         "module_output_name": "sentence_embedding",
     }
     folder = layered(tmp_path, wide, narrow)
-    # Tanh is what sentence-transformers takes where nothing is stated.
+    # Tanh is the default of sentence-transformers.
     assert dense_layers(folder) == [
         Dense("2_Dense", 384, 512, "Tanh"),
         Dense("3_Dense", 512, 64, "Identity"),
@@ -148,9 +139,7 @@ def test_layers_over_the_pooled_vector_are_read_in_their_order(tmp_path: Path) -
         ({"out_features": "many"}, "is not valid"),
     ],
 )
-def test_a_layer_that_is_not_supported_is_refused_with_its_file_named(
-    tmp_path: Path, layer: Content, complaint: str
-) -> None:
+def test_an_unsupported_layer_is_refused(tmp_path: Path, layer: Content, complaint: str) -> None:
     said = refusal(layered(tmp_path, {"in_features": 384, "out_features": 64} | layer))
     assert f"{tmp_path}/2_Dense/config.json" in said
     assert complaint in said
@@ -163,54 +152,56 @@ def test_a_layer_without_a_configuration_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kinds", [("Transformer", "Dense"), ("Transformer", "Normalize", "Pooling")]
+    ("kinds", "complaint"),
+    [
+        (["Transformer", "LSTM"], "/modules.json has a LSTM module"),
+        (["Transformer", "Dense"], "has Transformer, Dense; supported is"),
+        (["Transformer", "Normalize", "Pooling"], "Normalize, Pooling; supported is"),
+        (["Transformer", "Pooling"], "/1_Pooling/config.json is missing"),
+    ],
 )
-def test_modules_in_another_order_are_refused(tmp_path: Path, kinds: tuple[str, ...]) -> None:
-    assert f"has {', '.join(kinds)}; supported is" in refusal(
-        model(tmp_path, modules=modules(*kinds))
-    )
+def test_unsupported_modules_are_refused(tmp_path: Path, kinds: list[str], complaint: str) -> None:
+    assert complaint in refusal(model(tmp_path, modules=modules(*kinds)))
 
 
-def test_a_missing_pooling_config_is_named(tmp_path: Path) -> None:
-    folder = model(tmp_path, modules=modules("Transformer", "Pooling"))
-    assert refusal(folder) == f"{folder}/1_Pooling/config.json is missing"
-
-
-def test_modules_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+def test_invalid_modules_are_named(tmp_path: Path) -> None:
     folder = model(tmp_path, modules={"not": "a list"})
     assert f"{folder}/modules.json is not valid" in refusal(folder)
 
 
-def test_without_modules_it_is_the_mean(tmp_path: Path) -> None:
+def test_a_folder_without_modules_is_pooled_by_the_mean(tmp_path: Path) -> None:
     assert embedding(tmp_path) == TextEmbedding(dimension=384, pooling="mean", normalize=False)
 
 
-def test_prompts_are_kept_by_name_with_the_default_one(tmp_path: Path) -> None:
+def test_prompts_are_read_with_the_name_of_the_default(tmp_path: Path) -> None:
     task = embedding(prompted(tmp_path, {"prompts": PROMPTS, "default_prompt_name": "query"}))
     assert task.prompts == {"query": "query: ", "passage": "passage: ", "document": ""}
     assert task.default_prompt == "query"
 
 
 @pytest.mark.parametrize("settings", [{}, {"prompts": {}}, {"prompts": None}])
-def test_a_model_without_prompts_is_described_as_ever(tmp_path: Path, settings: Content) -> None:
+def test_a_model_without_prompts_has_no_fields_for_them(tmp_path: Path, settings: Content) -> None:
     described = msgspec.json.decode(msgspec.json.encode(embedding(prompted(tmp_path, settings))))
     assert set(described) == {"name", "dimension", "pooling", "normalize"}
 
 
-def test_a_default_prompt_that_there_is_not_is_refused(tmp_path: Path) -> None:
-    folder = prompted(tmp_path, {"prompts": PROMPTS, "default_prompt_name": "other"})
-    assert "config_sentence_transformers.json has no prompt other" in refusal(folder)
+@pytest.mark.parametrize(
+    ("default", "include_prompt", "complaint"),
+    [
+        ("other", True, "config_sentence_transformers.json has no prompt other"),
+        ("query", False, "1_Pooling/config.json leaves the prompt's tokens out"),
+    ],
+)
+def test_a_default_prompt_must_exist_and_be_pooled(
+    tmp_path: Path, default: str, include_prompt: bool, complaint: str
+) -> None:
+    settings: Content = {"prompts": PROMPTS, "default_prompt_name": default}
+    assert complaint in refusal(prompted(tmp_path, settings, include_prompt=include_prompt))
 
 
-def test_prompts_that_are_left_out_of_the_pooling_cannot_be_asked_for(tmp_path: Path) -> None:
+def test_prompts_that_are_not_pooled_are_left_out(tmp_path: Path) -> None:
     folder = prompted(tmp_path, {"prompts": PROMPTS}, include_prompt=False)
     assert not embedding(folder).prompts
-
-
-def test_a_default_prompt_that_is_left_out_of_the_pooling_is_refused(tmp_path: Path) -> None:
-    settings: Content = {"prompts": PROMPTS, "default_prompt_name": "query"}
-    folder = prompted(tmp_path, settings, include_prompt=False)
-    assert "1_Pooling/config.json leaves the prompt's tokens out" in refusal(folder)
 
 
 @pytest.mark.parametrize(
@@ -218,18 +209,10 @@ def test_a_default_prompt_that_is_left_out_of_the_pooling_is_refused(tmp_path: P
     [
         ({"modules": modules("Transformer", "Dense")}, "has a Dense module"),
         ({"config_sentence_transformers": {"activation_fn": "torch.nn.Tanh"}}, "activation Tanh"),
-        (
-            {
-                "config_sentence_transformers": {
-                    "prompts": {"query": "q: "},
-                    "default_prompt_name": "query",
-                }
-            },
-            "has a default prompt",
-        ),
+        ({"config_sentence_transformers": DEFAULT_PROMPT}, "has a default prompt"),
     ],
 )
-def test_a_cross_encoder_that_is_more_than_a_classifier_is_refused(
+def test_a_cross_encoder_with_more_than_a_classifier_is_refused(
     tmp_path: Path, folder: Content, complaint: str
 ) -> None:
     with pytest.raises(SourceError, match=complaint):

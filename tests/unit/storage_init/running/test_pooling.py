@@ -1,4 +1,4 @@
-"""Pooling in numpy against the formulas, a text at a time and without its padding."""
+"""Pooling in numpy against sentence-transformers' own."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MASK = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]], dtype=np.int64)
 
 def hidden_states() -> NDArray[np.float32]:
     hidden = np.random.default_rng(4).normal(size=(3, 4, 5)).astype(np.float32)
-    # All negative, so that a maximum that takes zeros of the padding in is caught.
+    # All negative, so that a maximum over the zeros of the padding would show.
     hidden[1] = -np.abs(hidden[1])
-    # What is computed for padding is arbitrary and must not show.
+    # The states of padding are arbitrary and must not show.
     hidden[MASK == 0] = 1e4
     return hidden
 
 
 @pytest.mark.parametrize("pooling", get_args(Pooling))
-def test_it_is_sentence_transformers_own(pooling: Pooling) -> None:
+def test_pooling_equals_that_of_sentence_transformers(pooling: Pooling) -> None:
     import torch
     from sentence_transformers.sentence_transformer.modules import Pooling as Original
 
@@ -41,7 +41,7 @@ def test_it_is_sentence_transformers_own(pooling: Pooling) -> None:
     assert got.dtype == np.float32
 
 
-def test_vectors_become_of_length_1_and_zeros_stay() -> None:
+def test_vectors_get_length_1_and_zero_vectors_stay_zero() -> None:
     got = normalized(np.array([[3, 4], [0, 0]], dtype=np.float32))
     np.testing.assert_allclose(got, [[0.6, 0.8], [0.0, 0.0]], rtol=1e-6)
     assert got.dtype == np.float32

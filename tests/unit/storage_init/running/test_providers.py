@@ -1,7 +1,6 @@
-"""Which execution providers can be had here, and what is said of those that cannot.
+"""Available execution providers, and the errors for those that are not.
 
-OpenVINO's own answers are asked for in tests/integration/serving: ONNX Runtime loads a
-plugin into a process for good.
+tests/integration/serving runs OpenVINO itself, because ONNX Runtime cannot unload a plugin.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import onnx
 import onnxruntime as ort
@@ -34,18 +34,13 @@ def graph(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def without_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    # What the import system takes for a module that is not to be found.
+    # None tells the import system that there is no such module.
     monkeypatch.setitem(sys.modules, "onnxruntime_ep_openvino", None)
     monkeypatch.setattr(providers, "_PLUGIN", "onnxruntime_ep_nowhere")
 
 
-def test_every_onnx_runtime_has_the_cpu() -> None:
+def test_the_error_for_a_missing_provider_says_what_to_install(graph: Path) -> None:
     assert providers.unavailable(CPU) is None
-
-
-def test_a_provider_that_is_not_there_is_named_with_those_that_are_and_what_to_install(
-    graph: Path,
-) -> None:
     why = providers.unavailable(CUDA)
     assert why is not None
     assert why.startswith(f"ONNX Runtime here has no {CUDA}, only ")
@@ -56,10 +51,10 @@ def test_a_provider_that_is_not_there_is_named_with_those_that_are_and_what_to_i
     assert str(refused.value) == why
 
 
-def test_a_provider_that_does_not_start_is_not_replaced_by_the_cpu(
+def test_the_cpu_does_not_replace_a_provider_that_does_not_start(
     graph: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As where onnxruntime-gpu is installed and CUDA is not.
+    # As if onnxruntime-gpu were installed and CUDA were not.
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
     with (
         pytest.warns(UserWarning, match=CUDA),
@@ -69,7 +64,7 @@ def test_a_provider_that_does_not_start_is_not_replaced_by_the_cpu(
 
 
 @pytest.mark.usefixtures("without_plugin")
-def test_a_plugin_that_is_not_installed_is_a_reason_and_no_failure(graph: Path) -> None:
+def test_the_error_for_a_missing_plugin_says_what_to_install(graph: Path) -> None:
     why = f"{OPENVINO} is not installed: pip install 'warmstart[openvino]'"
     assert providers.not_installed(OPENVINO) == providers.unavailable(OPENVINO) == why
     assert providers.not_installed(CPU) is None
@@ -77,32 +72,19 @@ def test_a_plugin_that_is_not_installed_is_a_reason_and_no_failure(graph: Path) 
         open_session(graph, provider=OPENVINO, precision="bf16")
 
 
-def test_cuda_computes_in_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
-    options = ort.SessionOptions()
-    chosen = providers.configure(options, CUDA, precision=None, lanes=1, threads=1)
-    assert chosen == [(CUDA, {"use_tf32": "0"})]
-
-
-def test_cudas_libraries_are_loaded_from_their_packages_before_a_session_wants_them(
+def test_cuda_computes_in_full_precision_with_the_libraries_of_its_packages(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
-    loaded: list[str] = []
-
-    def preload() -> None:
-        loaded.append("all")
-        print("libcudart is not here")  # noqa: T201 - as ONNX Runtime does
-
+    preload = Mock(side_effect=lambda: sys.stdout.write("libcudart is not here"))
     monkeypatch.setattr(ort, "preload_dlls", preload)
-    providers.configure(ort.SessionOptions(), CUDA, precision=None, lanes=1, threads=1)
-    assert loaded == ["all"]
-    assert capsys.readouterr().out == ""
-    providers.configure(ort.SessionOptions(), CPU, precision=None, lanes=1, threads=1)
-    assert loaded == ["all"]
+    options = ort.SessionOptions()
+    chosen = providers.configure(options, CUDA, precision=None, lanes=1, threads=1)
+    assert chosen == [(CUDA, {"use_tf32": "0"})]
+    assert (preload.call_count, capsys.readouterr().out) == (1, "")
 
 
-def test_importing_it_imports_no_runtime_and_no_plugin() -> None:
+def test_importing_providers_imports_no_runtime_and_no_plugin() -> None:
     code = (
         "import sys; from storage_init.running import providers; "
         "providers.not_installed('OpenVINOExecutionProvider'); "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 
 from storage_init.base.errors import PackageError
 from storage_init.running.session import input_names, open_session, run_answer
@@ -18,26 +18,16 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def graph(tmp_path: Path) -> Path:
-    """Adds two inputs and multiplies by weights that lie in a file of their own."""
-    shape = ["batch", "length"]
-    weights = numpy_helper.from_array(np.array([3], dtype=np.int64), "weights")
-    made = helper.make_graph(
-        [
-            helper.make_node("Add", ["input_ids", "attention_mask"], ["sum"]),
-            helper.make_node("Mul", ["sum", "weights"], ["product"]),
-        ],
-        "graph",
-        [
-            helper.make_tensor_value_info(name, TensorProto.INT64, shape)
-            for name in ("input_ids", "attention_mask")
-        ],
-        [
-            helper.make_tensor_value_info(name, TensorProto.INT64, shape)
-            for name in ("product", "sum")
-        ],
-        [weights],
+    """Save a graph that adds two inputs and multiplies by weights in a file beside it."""
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]> graph (
+            int64[batch, length] input_ids, int64[batch, length] attention_mask
+        ) => (int64[batch, length] product, int64[batch, length] sum) {
+            sum = Add (input_ids, attention_mask)
+            product = Mul (sum, weights)
+        }"""
     )
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([3]), "weights"))
     path = tmp_path / "model.onnx"
     onnx.save_model(
         model, path, save_as_external_data=True, location="model.onnx.data", size_threshold=0
@@ -58,7 +48,7 @@ def test_a_session_runs_a_graph_over_its_external_weights(graph: Path, optimized
 
 
 @pytest.mark.parametrize("damage", ["missing", "garbage", "no weights"])
-def test_a_graph_that_cannot_be_loaded_is_named(graph: Path, damage: str) -> None:
+def test_the_error_names_a_graph_that_cannot_be_loaded(graph: Path, damage: str) -> None:
     if damage == "garbage":
         graph.write_bytes(b"not a graph")
     else:

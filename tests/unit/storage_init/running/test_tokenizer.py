@@ -1,4 +1,4 @@
-"""Tests of texts turned into token ids and graph inputs, with a real tokenizer."""
+"""Texts become token ids and graph inputs, with a real tokenizer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MAX_LENGTH = 6
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    """Of words; its file asks for padding and a truncation that are not wanted here."""
+    """A tokenizer of words; its file has padding and a truncation that must not apply."""
     made = tokenizers.Tokenizer(models.WordLevel(VOCABULARY, UNKNOWN))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     made.post_processor = processors.TemplateProcessing(
@@ -51,16 +51,12 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     return Tokenizer(path, MAX_LENGTH, PAD)
 
 
-def test_a_text_is_encoded_with_its_special_tokens_and_no_padding(tokenizer: Tokenizer) -> None:
+def test_a_text_has_its_special_tokens_and_no_padding(tokenizer: Tokenizer) -> None:
     (encoding,) = tokenizer.encode(["good film"])
     assert encoding.ids == [CLS, GOOD, UNK, SEP]
     assert tokenizer.vocabulary_size == len(VOCABULARY)
-
-
-def test_a_pair_is_one_encoding_with_two_types(tokenizer: Tokenizer) -> None:
-    (encoding,) = tokenizer.encode(["good"], ["bad"])
-    assert encoding.ids == [CLS, GOOD, SEP, BAD, SEP]
-    assert encoding.type_ids == [0, 0, 0, 1, 1]
+    (pair,) = tokenizer.encode(["good"], ["bad"])
+    assert (pair.ids, pair.type_ids) == ([CLS, GOOD, SEP, BAD, SEP], [0, 0, 0, 1, 1])
 
 
 def test_texts_and_pairs_of_different_numbers_are_refused(tokenizer: Tokenizer) -> None:
@@ -73,7 +69,9 @@ def test_a_long_text_is_cut_at_max_length_and_keeps_its_end_token(tokenizer: Tok
     assert fits.ids == longer.ids == [CLS, *[GOOD] * 4, SEP]
 
 
-def test_without_truncation_the_first_text_that_is_too_long_is_named(tokenizer: Tokenizer) -> None:
+def test_without_truncation_the_error_names_the_first_long_text(
+    tokenizer: Tokenizer,
+) -> None:
     assert len(tokenizer.encode(["good " * 4], truncate=False)[0]) == MAX_LENGTH
     with pytest.raises(TextTooLongError, match="text 1 has more than 6 tokens"):
         tokenizer.encode(["good", "good " * 5, "good " * 9], truncate=False)
@@ -89,13 +87,13 @@ def test_feeds_are_padded_on_the_right_to_the_longest_text(tokenizer: Tokenizer)
     assert feeds["token_type_ids"].tolist() == [[0] * 4, [0] * 4]
 
 
-def test_an_input_that_no_tokenizer_makes_is_refused_by_name(tokenizer: Tokenizer) -> None:
+def test_the_error_names_an_input_that_no_tokenizer_makes(tokenizer: Tokenizer) -> None:
     with pytest.raises(PackageError, match="pixel_values"):
         tokenizer.feeds(tokenizer.encode(["good"]), ["pixel_values"])
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"\xff"])
-def test_what_is_not_a_tokenizer_is_refused_by_name(tmp_path: Path, content: bytes | None) -> None:
+def test_the_error_names_a_malformed_tokenizer(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "tokenizer.json"
     if content is not None:
         path.write_bytes(content)
@@ -103,7 +101,7 @@ def test_what_is_not_a_tokenizer_is_refused_by_name(tmp_path: Path, content: byt
         Tokenizer(path, MAX_LENGTH, PAD)
 
 
-def test_of_a_question_and_its_context_the_context_is_cut(
+def test_truncation_cuts_the_context_and_never_the_question(
     tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     tokenizer.model.save(str(tmp_path / "tokenizer.json"))
@@ -130,7 +128,7 @@ def test_of_a_question_and_its_context_the_context_is_cut(
         (FillMask(mask_token="bad"), [[0, 2], []]),
     ],
 )
-def test_an_answer_is_made_of_every_token_or_of_the_masks(
+def test_a_task_reads_every_token_or_only_the_masks(
     tokenizer: Tokenizer, task: Task, places: list[list[int]] | None
 ) -> None:
     found = places_of(task, tokenizer, [[BAD, GOOD, BAD], [GOOD]])

@@ -1,25 +1,23 @@
-"""Hits and misses: counted without locks, added up without loss whatever kills the adding."""
+"""Hits and misses: events, and folds that may be killed at any step."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
-import sys
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.store import counters
 from storage_init.store.counters import ABANDONED_SECONDS, fold, record, totals
+from tests.support.machine import interrupt
+from tests.support.machine.forks import run_at_once
+from tests.support.machine.interrupt import run_in_child
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from storage_init.store.layout import Store
 
-CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir")
-FINISHED = 7
 EXPECTED = {"m": {"hit": 5, "miss": 2}, "other": {"hit": 0, "miss": 1}}
 
 
@@ -37,7 +35,7 @@ def now(store: Store) -> float:
 
 
 def later(store: Store) -> float:
-    """When every fold that may be running now counts as abandoned."""
+    """Return a time when every running fold counts as abandoned."""
     return now(store) + 10 * ABANDONED_SECONDS
 
 
@@ -45,12 +43,9 @@ def files(store: Store) -> int:
     return sum(path.is_file() for path in (store.root / ".stats" / "m").rglob("*"))
 
 
-def test_events_are_counted_by_model_and_outcome(counted: Store) -> None:
+def test_a_fold_changes_no_count_and_leaves_one_file(counted: Store) -> None:
     assert totals(counted) == EXPECTED
-
-
-def test_adding_up_changes_no_count_and_leaves_one_file(counted: Store) -> None:
-    for _ in range(3):
+    for _ in range(2):
         fold(counted, now(counted))
         assert totals(counted) == EXPECTED
         assert files(counted) == 1
@@ -60,14 +55,12 @@ def test_adding_up_changes_no_count_and_leaves_one_file(counted: Store) -> None:
     assert files(counted) == 1
 
 
-def test_a_store_that_is_not_there_counts_nothing_and_is_not_created(store: Store) -> None:
+def test_a_missing_or_read_only_store_counts_nothing(store: Store) -> None:
     record(store, "m", "hit")
     fold(store, 0.0)
     assert totals(store) == {}
     assert not store.root.exists()
-
-
-def test_a_store_that_cannot_be_written_counts_nothing(store: Store, published: Path) -> None:
+    store.root.mkdir()
     (store.root / ".stats").write_bytes(b"a file in the way")
     record(store, "m", "hit")
     fold(store, 0.0)
@@ -83,56 +76,38 @@ def test_a_name_that_no_model_may_have_is_not_counted(
     assert sorted(store.root.parent.rglob("*")) == before
 
 
-def test_a_sum_that_cannot_be_read_counts_nothing(counted: Store) -> None:
+def test_an_unreadable_sum_counts_nothing(counted: Store) -> None:
     fold(counted, now(counted))
     (total,) = (counted.root / ".stats" / "m").iterdir()
     (total / "sum").write_bytes(b"\xff")
     assert totals(counted) == {"other": EXPECTED["other"]}
 
 
-def fold_in_child(store: Store, step: int) -> bool:
-    """Whether a fold ended before it changed something for the ``step``-th time, or was killed."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == FINISHED
-    remaining = step
+def test_a_fold_that_is_killed_at_any_step_changes_no_count(counted: Store) -> None:
+    def work() -> int:
+        fold(counted, now(counted))
+        return interrupt.SUCCEEDED
 
-    def count(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal remaining
-        written = event == "open" and bool(arguments[2] & os.O_CREAT)
-        if event in CHANGES or written:
-            remaining -= 1
-            if remaining == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    try:
-        sys.addaudithook(count)
-        fold(store, now(store))
-    finally:
-        os._exit(FINISHED)
-
-
-def test_a_fold_killed_at_any_step_neither_loses_nor_doubles(counted: Store) -> None:
     expected = {model: dict(counts) for model, counts in EXPECTED.items()}
-    steps = 1
-    while not fold_in_child(counted, steps):
-        steps += 1
+    step = 1
+    while run_in_child(counted.root, step, interrupt.die, work) == -signal.SIGKILL:
+        step += 1
         assert totals(counted) == expected
-        # Now and then one gets through and finishes what others had begun.
-        if steps % 3 == 0:
+        # Every third time, one fold finishes what the killed ones began.
+        if step % 3 == 0:
             fold(counted, later(counted))
             assert totals(counted) == expected
         for model in ("m", "other"):
             record(counted, model, "hit")
             expected[model]["hit"] += 1
-    assert steps > 10
+    assert step > 10
     fold(counted, later(counted))
     fold(counted, later(counted))
     assert totals(counted) == expected
     assert files(counted) == 1
 
 
-def test_the_batch_of_a_running_fold_is_left_to_it(counted: Store) -> None:
+def test_another_fold_leaves_the_batch_of_a_running_fold_alone(counted: Store) -> None:
     folder = counted.root / ".stats" / "m"
     batch = folder / "batch-running"
     batch.mkdir()
@@ -150,14 +125,6 @@ def _count_and_fold(store: Store, rounds: int) -> None:
             fold(store, now(store))
 
 
-def test_many_processes_count_and_add_up_at_once(store: Store, published: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=_count_and_fold, args=(store, 60)) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-    assert [worker.exitcode for worker in workers] == [0] * 4
-    assert totals(store) == {"m": {"hit": 120, "miss": 120}}
-    counters.fold(store, now(store))
+def test_many_processes_count_and_fold_at_once(store: Store, published: Path) -> None:
+    assert run_at_once(*[partial(_count_and_fold, store, 60)] * 4) == [0] * 4
     assert totals(store) == {"m": {"hit": 120, "miss": 120}}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 import time
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -13,42 +13,33 @@ from unittest import mock
 import pytest
 
 from storage_init.store import lease as module
-from storage_init.store.lease import LeaseWatcher
+from storage_init.store.lease import Lease, LeaseWatcher
+from tests.support.machine.forks import FORK, run_at_once
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
     from pathlib import Path
 
-FORK = multiprocessing.get_context("fork")
 
-
-def test_one_holder_at_a_time_and_the_next_after_its_release(tmp_path: Path) -> None:
-    first, second = LeaseWatcher(tmp_path, "k"), LeaseWatcher(tmp_path, "k")
-    lease = first.try_acquire()
+def acquired(watcher: LeaseWatcher) -> Lease:
+    lease = watcher.try_acquire()
     assert lease is not None
-    with lease.held():
+    return lease
+
+
+def test_a_lease_has_one_holder_and_leaves_no_file(tmp_path: Path) -> None:
+    first, second = LeaseWatcher(tmp_path, "k"), LeaseWatcher(tmp_path, "k")
+    with acquired(first).held():
         assert second.try_acquire() is None
+        with acquired(LeaseWatcher(tmp_path, "k.1")).held():
+            pass  # a lease of another name
+    assert list(tmp_path.iterdir()) == []
     assert second.try_acquire() is not None
 
 
-def test_leases_of_other_names_do_not_matter(tmp_path: Path) -> None:
-    assert LeaseWatcher(tmp_path, "k").try_acquire() is not None
-    assert LeaseWatcher(tmp_path, "k.1").try_acquire() is not None
-    assert LeaseWatcher(tmp_path, "kk").try_acquire() is not None
-
-
-def test_a_release_leaves_no_file(tmp_path: Path) -> None:
-    lease = LeaseWatcher(tmp_path, "k").try_acquire()
-    assert lease is not None
-    with lease.held():
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_holder_that_beats_is_not_taken_for_dead(tmp_path: Path) -> None:
+def test_a_holder_that_beats_keeps_its_lease(tmp_path: Path) -> None:
     watcher = LeaseWatcher(tmp_path, "k", stale_seconds=0.3)
-    lease = LeaseWatcher(tmp_path, "k", stale_seconds=0.3).try_acquire()
-    assert lease is not None
+    lease = acquired(LeaseWatcher(tmp_path, "k", stale_seconds=0.3))
     with lease.held():
         deadline = time.monotonic() + 1
         while time.monotonic() < deadline:
@@ -57,9 +48,8 @@ def test_a_holder_that_beats_is_not_taken_for_dead(tmp_path: Path) -> None:
         assert lease.is_in_force
 
 
-def test_a_silent_holder_is_succeeded_and_learns_of_it(tmp_path: Path) -> None:
-    dead = LeaseWatcher(tmp_path, "k").try_acquire()
-    assert dead is not None
+def test_a_silent_holder_loses_its_lease_and_can_see_that(tmp_path: Path) -> None:
+    dead = acquired(LeaseWatcher(tmp_path, "k"))
     watcher = LeaseWatcher(tmp_path, "k", stale_seconds=0.1)
     assert watcher.try_acquire() is None, "the first look starts the watcher's clock"
     time.sleep(0.2)
@@ -67,16 +57,15 @@ def test_a_silent_holder_is_succeeded_and_learns_of_it(tmp_path: Path) -> None:
     assert heir is not None
     assert heir.generation == 2
     assert not dead.is_in_force
-    # The one taken for dead wakes up: it must not take the lease from its heir.
+    # The first holder wakes up; it must not take the lease from its successor.
     with dead.held():
         pass
     assert heir.is_in_force
     assert LeaseWatcher(tmp_path, "k").try_acquire() is None
 
 
-def test_times_that_other_machines_write_are_of_no_interest(tmp_path: Path) -> None:
-    lease = LeaseWatcher(tmp_path, "k").try_acquire()
-    assert lease is not None
+def test_the_times_of_the_files_do_not_matter(tmp_path: Path) -> None:
+    lease = acquired(LeaseWatcher(tmp_path, "k"))
     os.utime(lease.path, (0, 0))
     watcher = LeaseWatcher(tmp_path, "k", stale_seconds=5)
     assert watcher.try_acquire() is None
@@ -87,13 +76,13 @@ HOUR = 3600
 
 
 def _contend(folder: Path, barrier: Barrier, dead_holder: bool) -> None:
-    """Ends with 1 if it got the lease, which it then holds without a beat."""
+    """Exit with 1 if this process got the lease; it then holds it without a beat."""
     watcher = LeaseWatcher(folder, "k", stale_seconds=HOUR)
     if dead_holder:
         watcher.try_acquire()  # the first look starts the watcher's clock
     barrier.wait()
-    # Hours pass before the next look. The winner's silence is moments long: on no machine, however
-    # busy, is it taken for dead.
+    # Hours pass before the next look, so the dead holder is stale. The winner is silent only for
+    # moments, so it is not, even on a busy machine.
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 2 * HOUR)
     with mock.patch.object(module, "time", clock):
         won = any(watcher.try_acquire() for _ in range(200))
@@ -101,17 +90,11 @@ def _contend(folder: Path, barrier: Barrier, dead_holder: bool) -> None:
 
 
 @pytest.mark.parametrize("dead_holder", [False, True])
-def test_of_many_that_want_it_at_once_one_gets_it(tmp_path: Path, dead_holder: bool) -> None:
+def test_only_one_of_many_waiters_gets_the_lease(tmp_path: Path, dead_holder: bool) -> None:
     for attempt in range(5):
         folder = tmp_path / f"leases{attempt}"
         if dead_holder:
             assert LeaseWatcher(folder, "k").try_acquire() is not None
-        barrier = FORK.Barrier(8)
-        children = [
-            FORK.Process(target=_contend, args=(folder, barrier, dead_holder)) for _ in range(8)
-        ]
-        for child in children:
-            child.start()
-        for child in children:
-            child.join()
-        assert sorted(child.exitcode or 0 for child in children) == [0] * 7 + [1]
+        contend = partial(_contend, folder, FORK.Barrier(8), dead_holder)
+        codes = run_at_once(*[contend] * 8)
+        assert sorted(code or 0 for code in codes) == [0] * 7 + [1]

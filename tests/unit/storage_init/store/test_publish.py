@@ -1,8 +1,7 @@
-"""Publication: a version appears whole, once for each key, or not at all."""
+"""Publication: each key has one whole version, or none."""
 
 from __future__ import annotations
 
-import multiprocessing
 import resource
 import shutil
 import subprocess
@@ -14,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.base.errors import PackageError, SigningKeyError, StoreError
+from storage_init.base.errors import PackageError, StoreError
 from storage_init.base.hashing import sha256_file
 from storage_init.format.signing import check_signature
 from storage_init.format.verify import verify
 from storage_init.store.layout import Store
-from storage_init.store.publish import describe_files, publish
+from storage_init.store.publish import publish
+from tests.support.machine.forks import FORK, SECONDS, run_at_once
 from tests.support.models.keys import key_pair, needs_signing
 from tests.unit.storage_init.fakes import (
     FILES,
@@ -35,11 +35,10 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
 
 RACE_ROUNDS = 60
-SECONDS = 60
 
 
 def contents(root: Path) -> dict[str, str]:
-    """Everything below a store but its staging area: links by target, files by digest."""
+    """Return the links by target and the files by digest, without the staging area."""
     return {
         str(path.relative_to(root)): str(path.readlink())
         if path.is_symlink()
@@ -53,7 +52,7 @@ def staged_leftovers(store: Store) -> list[Path]:
     return list((store.root / ".staging").iterdir())
 
 
-def test_a_published_version_is_whole_current_and_named_by_its_description(store: Store) -> None:
+def test_a_published_version_is_whole_and_current_and_its_name_is_a_digest(store: Store) -> None:
     folder = publish_fake(store)
     package = verify(folder)
     assert {entry.path for entry in package.files} == set(FILES)
@@ -63,7 +62,7 @@ def test_a_published_version_is_whole_current_and_named_by_its_description(store
 
 
 @needs_signing
-def test_a_version_is_signed_before_it_is_seen(
+def test_a_version_is_signed_before_readers_can_see_it(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = key_pair(tmp_path)
@@ -94,17 +93,6 @@ def test_a_signature_does_not_change_the_version(
     assert publish_fake(store).name == signed.name
 
 
-@needs_signing
-def test_nothing_is_published_where_it_cannot_be_signed(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WARMSTART_SIGN_KEY", str(tmp_path / "absent.pem"))
-    with pytest.raises(SigningKeyError, match=r"absent\.pem cannot be read"):
-        publish_fake(store)
-    assert store.names() == []
-    assert not staged_leftovers(store)
-
-
 def test_sha256sum_agrees_with_the_digest_file(published: Path) -> None:
     program = shutil.which("sha256sum")
     if program is None:
@@ -114,12 +102,12 @@ def test_sha256sum_agrees_with_the_digest_file(published: Path) -> None:
     )
 
 
-def test_a_version_can_be_read_by_anyone_and_written_by_nobody(published: Path) -> None:
+def test_everyone_can_read_a_version_and_nobody_can_write_it(published: Path) -> None:
     for path in [published, *published.rglob("*")]:
         assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o444), path
 
 
-def test_a_restrictive_umask_does_not_lock_readers_out(store: Store) -> None:
+def test_readers_can_open_a_store_despite_a_restrictive_umask(store: Store) -> None:
     code = (
         "import sys, pathlib; from storage_init.store.layout import Store;"
         "from tests.unit.storage_init.fakes import publish_fake;"
@@ -132,25 +120,12 @@ def test_a_restrictive_umask_does_not_lock_readers_out(store: Store) -> None:
         folder = folder.parent
 
 
-def test_entries_are_listed_in_path_order_with_size_and_digest(tmp_path: Path) -> None:
-    write_files(tmp_path, {"b": b"12", "a/c": b"", "a/b": b"1"})
-    listed = describe_files(tmp_path)
-    assert [(entry.path, entry.size) for entry in listed] == [("a/b", 1), ("a/c", 0), ("b", 2)]
-    assert listed[2].sha256 == sha256_file(tmp_path / "b")
-
-
-def test_the_same_content_again_is_the_same_version(store: Store, published: Path) -> None:
-    before = contents(store.root)
-    assert publish_fake(store) == published
-    assert contents(store.root) == before
-    assert not staged_leftovers(store)
-
-
-def test_another_content_of_the_same_key_keeps_the_first_version(
-    store: Store, published: Path
+@pytest.mark.parametrize("files", [FILES, with_weights(b"measured again")], ids=["same", "other"])
+def test_a_second_publication_of_a_key_keeps_the_first_version(
+    store: Store, published: Path, files: dict[str, bytes]
 ) -> None:
     before = contents(store.root)
-    assert publish_fake(store, with_weights(b"measured again")) == published
+    assert publish_fake(store, files) == published
     assert contents(store.root) == before
     assert not staged_leftovers(store)
 
@@ -166,39 +141,38 @@ def test_another_key_becomes_current_and_the_older_version_stays(
     assert store.resolve("m") == published
 
 
-def test_a_key_whose_version_was_removed_is_claimed_again(store: Store, published: Path) -> None:
+def test_a_key_of_a_removed_version_can_be_claimed_again(store: Store, published: Path) -> None:
     shutil.rmtree(published)
     fresh = publish_fake(store, with_weights(b"prepared again"))
     assert store.find("m", KEY) == store.resolve("m") == fresh
     assert store.versions("m") == [fresh.name]
 
 
-def test_an_empty_folder_in_the_place_of_current_gives_way(store: Store) -> None:
+def test_current_replaces_an_empty_folder(store: Store) -> None:
     current = store.model_folder("m") / "current"
     current.mkdir(parents=True)
     assert publish_fake(store) == store.resolve("m")
     assert current.is_symlink()
 
 
-def test_a_package_that_a_reader_would_refuse_is_not_published(
-    store: Store, published: Path
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        ({**FILES, "a file name.txt": b"x"}, r"files\[0\]\.path"),
+        ({"fp32/model.onnx": b"x"}, r"tokenizer\.json is needed but not listed"),
+    ],
+)
+def test_a_package_that_readers_would_refuse_is_not_published(
+    store: Store, published: Path, files: dict[str, bytes], problem: str
 ) -> None:
     before = contents(store.root)
-    with pytest.raises(PackageError, match=r"files\[0\]\.path"):
-        publish_fake(store, {**FILES, "a file name.txt": b"x"})
+    with pytest.raises(PackageError, match=problem):
+        publish_fake(store, files, key="b" * 64)
     assert contents(store.root) == before
     assert not staged_leftovers(store)
 
 
-def test_files_without_a_tokenizer_are_refused_as_a_package(store: Store, published: Path) -> None:
-    before = contents(store.root)
-    files = {path: content for path, content in FILES.items() if path != "tokenizer.json"}
-    with pytest.raises(PackageError, match=r"tokenizer\.json is needed but not listed"):
-        publish_fake(store, files, key="b" * 64)
-    assert contents(store.root) == before
-
-
-def test_a_link_that_leaves_the_package_is_not_published(store: Store, tmp_path: Path) -> None:
+def test_a_package_with_a_link_is_not_published(store: Store, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"may change at any time")
     mode = outside.stat().st_mode
@@ -214,7 +188,7 @@ def test_a_link_that_leaves_the_package_is_not_published(store: Store, tmp_path:
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """Writing beyond ``size`` bytes fails as on a full disk, for root too."""
+    """Make writes beyond ``size`` bytes fail as on a full disk, even for root."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -223,7 +197,7 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_store_that_takes_no_more_bytes_is_left_as_it_was(store: Store, published: Path) -> None:
+def test_a_full_disk_leaves_the_store_unchanged(store: Store, published: Path) -> None:
     before = contents(store.root)
     refused = pytest.raises(StoreError, match=f"cannot write to store {store.root}: File too")
     with refused, largest_file(100):
@@ -233,17 +207,7 @@ def test_a_store_that_takes_no_more_bytes_is_left_as_it_was(store: Store, publis
     assert not staged_leftovers(store)
 
 
-def test_a_file_in_the_place_of_the_models_is_an_error_that_names_the_store(store: Store) -> None:
-    store.root.mkdir()
-    (store.root / "models").write_bytes(b"")
-    with pytest.raises(StoreError, match=f"cannot write to store {store.root}: "):
-        publish_fake(store)
-    assert (store.root / "models").read_bytes() == b""
-    assert not staged_leftovers(store)
-
-
-def _race(root: Path, writer: int, start: Barrier) -> None:
-    store = Store(root)
+def _race(store: Store, writer: int, start: Barrier) -> None:
     for index in range(RACE_ROUNDS):
         with store.staging() as staged:
             write_files(staged, with_weights(f"writer {writer}".encode()))
@@ -251,17 +215,9 @@ def _race(root: Path, writer: int, start: Barrier) -> None:
             publish(store, staged, partial(fake_package, name=f"m{index}"))
 
 
-def test_two_writers_racing_for_a_key_end_with_one_whole_version(store: Store) -> None:
-    context = multiprocessing.get_context("spawn")
-    start = context.Barrier(2)
-    writers = [
-        context.Process(target=_race, args=(store.root, writer, start)) for writer in range(2)
-    ]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(SECONDS)
-    assert [writer.exitcode for writer in writers] == [0, 0]
+def test_two_writers_of_one_key_leave_one_whole_version(store: Store) -> None:
+    start = FORK.Barrier(2)
+    assert run_at_once(*(partial(_race, store, writer, start) for writer in range(2))) == [0, 0]
     assert len(store.names()) == RACE_ROUNDS
     for name in store.names():
         (version,) = store.versions(name)

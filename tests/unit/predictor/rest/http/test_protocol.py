@@ -1,4 +1,4 @@
-"""Requests that are refused by their head alone, over a real connection."""
+"""uvicorn's protocol refuses requests by their head alone, over a real connection."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from predictor.rest.http.response import Reply, refusal
 from predictor.serving.in_flight import InFlight
 
 if TYPE_CHECKING:
-    from predictor.rest.app import Receive, Scope, Send
+    from predictor.rest.http.request import Receive, Scope, Send
 
 BODY = b"x" * 100_000
 
 
 class App:
-    """Refuses what is asked of "/full" and answers all else with the length of its body."""
+    """Refuses requests to "/full"; answers other requests with the length of their body."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -48,7 +48,7 @@ class App:
 
 
 def talk(app: App, *requests: bytes) -> bytes:
-    """All that comes back for requests of one connection, sent one after the other at once."""
+    """All responses on one connection to requests that are sent at once."""
 
     async def run() -> bytes:
         config = uvicorn.Config(
@@ -69,7 +69,7 @@ def talk(app: App, *requests: bytes) -> bytes:
             await asyncio.sleep(0.001)
         writer.write(b"".join(requests))
         received: Any = await asyncio.wait_for(reader.read(), 10)
-        assert not app.in_flight.idle_connections, "it has asked for something"
+        assert not app.in_flight.idle_connections, "it has sent a request"
         writer.close()
         server.should_exit = True
         await serving
@@ -83,27 +83,29 @@ def post(path: str, *headers: str, version: str = "1.1") -> bytes:
     return "\r\n".join([*head, "", ""]).encode() + BODY
 
 
-def test_a_refused_request_never_reaches_the_application_and_the_connection_goes_on() -> None:
+def test_a_refused_request_skips_the_application_and_keeps_its_connection() -> None:
     app = App()
     received = talk(app, post("/full"), post("/a"), post("/full"), post("/b", "Connection: close"))
     assert app.asked == ["/a", "/b"]
     assert received.count(b"HTTP/1.1 503 ") == 2
     assert received.count(b"retry-after: 7\r\n") == 2
     assert received.count(b'{"error":"full"}') == 2
-    assert received.count(f"\r\n\r\n{len(BODY)}".encode()) == 2, "each body was its own"
+    assert received.count(f"\r\n\r\n{len(BODY)}".encode()) == 2, (
+        "the length of each request's own body"
+    )
 
 
 @pytest.mark.parametrize(
     "request_", [post("/full", "Connection: close"), post("/full", version="1.0")]
 )
-def test_a_refused_request_closes_its_connection_where_the_client_does(request_: bytes) -> None:
+def test_a_refused_request_closes_its_connection_if_the_client_asks(request_: bytes) -> None:
     received = talk(App(), request_)
     assert received.startswith(b"HTTP/1.1 503 ")
     assert b"connection: close\r\n" in received
     assert received.endswith(b'{"error":"full"}')
 
 
-def test_a_connection_that_never_asks_is_forgotten_when_it_is_closed() -> None:
+def test_a_closed_connection_without_a_request_is_not_idle() -> None:
     in_flight = InFlight()
     loop = asyncio.new_event_loop()
     config = uvicorn.Config(App(), http="httptools", lifespan="off", log_config=None)

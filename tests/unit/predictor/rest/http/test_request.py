@@ -1,4 +1,4 @@
-"""A REST client's body within limits, its deadline, and its leaving."""
+"""A REST request: its body within limits, its deadline, and a client that leaves."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from predictor.errors import ClientGoneError, InvalidRequestError, PendingBytesError, TooLargeError
 from predictor.protocol.body_budget import BodyBudget
-from predictor.rest.http.request import WATCH_AFTER_SECONDS, Client, deadline_of
+from predictor.rest.http.request import WATCH_AFTER_SECONDS, Client, deadline_of, decode_json
 
 if TYPE_CHECKING:
     from predictor.rest.http.request import Receive, Scope
@@ -22,8 +23,8 @@ def piece(body: bytes, *, more: bool = False) -> dict[str, Any]:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-def saying(*messages: dict[str, Any]) -> Receive:
-    """A server's ``receive`` that gives these, and then waits for ever."""
+def messages_of(*messages: dict[str, Any]) -> Receive:
+    """A server's ``receive`` that returns these messages and then waits forever."""
     left = list(messages)
 
     async def receive() -> dict[str, Any]:
@@ -35,14 +36,14 @@ def saying(*messages: dict[str, Any]) -> Receive:
 
 
 def client_of(receive: Receive, **headers: str) -> Client:
-    """Of a server that takes bodies of 10 bytes."""
+    """A client of a server that accepts bodies of 10 bytes."""
     given = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     return Client({"headers": given}, receive, BodyBudget(10, 20))
 
 
 def body_of(*messages: dict[str, Any], **headers: str) -> bytes:
     async def read() -> bytes:
-        client = client_of(saying(*messages), **headers)
+        client = client_of(messages_of(*messages), **headers)
         try:
             return await client.body()
         finally:
@@ -63,48 +64,48 @@ def test_a_body_is_refused_as_soon_as_it_is_too_long() -> None:
         body_of(piece(b"01234", more=True), piece(b"567890", more=True))
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_body_is_gone() -> None:
+def test_a_client_that_leaves_during_its_body_is_gone() -> None:
     with pytest.raises(ClientGoneError):
         body_of(piece(b"01", more=True), GONE)
 
 
 @pytest.mark.parametrize("length", ["11", "99999999999999999999"])
-def test_a_body_is_refused_by_what_is_said_of_it(length: str) -> None:
+def test_a_body_is_refused_by_its_announced_length(length: str) -> None:
     with pytest.raises(TooLargeError):
         body_of(piece(b""), content_length=length)
 
 
 @pytest.mark.parametrize("length", ["10", "soon"])
-def test_a_body_within_the_limit_is_not(length: str) -> None:
+def test_a_body_is_read_if_its_announced_length_fits_or_is_no_number(length: str) -> None:
     assert body_of(piece(b"01"), content_length=length) == b"01"
 
 
-def test_bodies_count_together_until_their_requests_are_over() -> None:
+def test_bodies_share_one_budget_until_their_requests_end() -> None:
     async def run() -> None:
         bodies = BodyBudget(10, 15)
         scope: Scope = {"headers": []}
-        first = Client(scope, saying(piece(b"01234", more=True), piece(b"56789")), bodies)
+        first = Client(scope, messages_of(piece(b"01234", more=True), piece(b"56789")), bodies)
         await first.body()
         assert bodies.held == 10
-        second = Client(scope, saying(piece(b"01234", more=True), piece(b"5")), bodies)
+        second = Client(scope, messages_of(piece(b"01234", more=True), piece(b"5")), bodies)
         with pytest.raises(PendingBytesError):
             await second.body()
         second.close()
-        announced = Client({"headers": [(b"content-length", b"6")]}, saying(), bodies)
+        announced = Client({"headers": [(b"content-length", b"6")]}, messages_of(), bodies)
         with pytest.raises(PendingBytesError):
             await announced.body()
         announced.close()
         assert bodies.held == 10
         first.close()
         assert bodies.held == 0
-        third = Client(scope, saying(piece(b"0123456789")), bodies)
+        third = Client(scope, messages_of(piece(b"0123456789")), bodies)
         assert await third.body() == b"0123456789"
         third.close()
 
     asyncio.run(run())
 
 
-def test_the_nearest_deadline_counts() -> None:
+def test_the_earliest_deadline_counts() -> None:
     now = time.perf_counter()
     both = {b"x-request-timeout-ms": b"2500", b"x-envoy-expected-rq-timeout-ms": b"15000"}
     deadline = deadline_of(both)
@@ -114,7 +115,7 @@ def test_the_nearest_deadline_counts() -> None:
 
 
 @pytest.mark.parametrize("value", [b"", b"-1", b"1.5", b"soon", "²".encode("latin-1")])
-def test_a_timeout_that_is_no_number_is_refused_by_name(value: bytes) -> None:
+def test_a_timeout_that_is_not_a_number_is_refused_with_its_header(value: bytes) -> None:
     with pytest.raises(InvalidRequestError, match="x-request-timeout-ms must be a whole number"):
         deadline_of({b"x-request-timeout-ms": value})
 
@@ -131,9 +132,9 @@ def answer(client: Client, seconds: float) -> asyncio.Task[str]:
     return asyncio.ensure_future(handle())
 
 
-def test_a_client_that_leaves_while_it_waits_cancels_its_task() -> None:
+def test_a_client_that_leaves_cancels_its_task() -> None:
     async def run() -> None:
-        client = client_of(saying(piece(b""), GONE))
+        client = client_of(messages_of(piece(b""), GONE))
         task = answer(client, 60)
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -143,12 +144,26 @@ def test_a_client_that_leaves_while_it_waits_cancels_its_task() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, 2 * WATCH_AFTER_SECONDS])
-def test_a_client_that_stays_is_answered_and_not_watched_any_more(seconds: float) -> None:
+def test_a_client_that_stays_is_answered_and_no_longer_watched(seconds: float) -> None:
     async def run() -> None:
-        client = client_of(saying(piece(b"")))
+        client = client_of(messages_of(piece(b"")))
         assert await answer(client, seconds) == "answered"
         await asyncio.sleep(0)
         assert not client.gone
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(run())
+
+
+class Body(msgspec.Struct):
+    number: int
+
+
+def test_unknown_fields_of_a_json_body_are_ignored() -> None:
+    assert decode_json(b'{"number": 3, "user": "x"}', Body, "a test") == Body(3)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"number": "3"}', b"[" * 100_000, b'{"n": "\xff"}'])
+def test_a_malformed_json_body_is_refused_with_what_was_expected(body: bytes) -> None:
+    with pytest.raises(InvalidRequestError, match="the body is not a test: "):
+        decode_json(body, Body, "a test")

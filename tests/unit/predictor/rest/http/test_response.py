@@ -1,4 +1,4 @@
-"""What a REST client is sent."""
+"""The response to a REST request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from predictor.errors import InvalidRequestError, OverloadedError
 from predictor.rest.http.response import json_reply, refusal
 
 
-def test_a_refusal_is_the_protocols_error_and_says_when_to_ask_again() -> None:
+def test_a_refusal_has_the_protocols_form_and_says_when_to_retry() -> None:
     full = refusal(OverloadedError("the queue is full", retry_after=3))
     assert (full.status, full.body) == (503, b'{"error":"the queue is full"}')
     assert (b"retry-after", b"3") in full.headers

@@ -1,4 +1,4 @@
-"""Cohere's and text-embeddings-inference's forms over a real cross-encoder."""
+"""Reranking in the forms of Cohere and text-embeddings-inference, with a real cross-encoder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from predictor.rest.app import RestApp
-from predictor.rest.inference.rerank import PATHS
 from predictor.serving.model import Model
 from predictor.serving.repository import Repository
+from predictor.serving.server_state import ServerState
 from predictor.settings import Settings
 from tests.support.clients.asgi import others, request
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+PATHS = ("/openai/v1/rerank", "/v1/rerank", "/v2/rerank", "/rerank")
 QUERY = "is the book good ?"
 DOCUMENTS = ["a bad film", "the book was very good", "battery lasts two days", "never again"]
 
@@ -28,7 +29,7 @@ DOCUMENTS = ["a bad film", "the book was very good", "battery lasts two days", "
 def app(served: Model, prepared_reranker: Path) -> Iterator[RestApp]:
     reranker = Model(Settings("r", prepared_reranker, variant="fp32", lanes=1))
     reranker.load()
-    yield RestApp(Repository([served, reranker], served.settings), others)
+    yield RestApp(ServerState(Repository([served, reranker], served.settings)), others)
     reranker.stop()
 
 
@@ -46,9 +47,7 @@ def rerank(app: RestApp, path: str = "/v1/rerank", **body: Any) -> Any:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_documents_are_answered_as_cohere_does(
-    app: RestApp, path: str, scores: NDArray[Any]
-) -> None:
+def test_documents_get_coheres_answer(app: RestApp, path: str, scores: NDArray[Any]) -> None:
     answer = rerank(app, path, model="r", documents=DOCUMENTS)
     results = answer.pop("results")
     best = np.argsort(-scores).tolist()
@@ -61,7 +60,7 @@ def test_documents_are_answered_as_cohere_does(
     assert answer == {"model": "r", "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
 
 
-def test_only_the_best_and_their_texts(app: RestApp, scores: NDArray[Any]) -> None:
+def test_top_n_and_return_documents_choose_the_results(app: RestApp, scores: NDArray[Any]) -> None:
     documents = [DOCUMENTS[0], *({"text": document} for document in DOCUMENTS[1:])]
     answer = rerank(app, documents=documents, top_n=2, return_documents=True)
     best = np.argsort(-scores)[:2].tolist()
@@ -72,7 +71,7 @@ def test_only_the_best_and_their_texts(app: RestApp, scores: NDArray[Any]) -> No
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_texts_are_answered_as_text_embeddings_inference_does(
+def test_texts_get_the_answer_of_text_embeddings_inference(
     app: RestApp, path: str, scores: NDArray[Any]
 ) -> None:
     answer = rerank(app, path, texts=DOCUMENTS, return_text=True)
@@ -99,7 +98,7 @@ def test_texts_are_answered_as_text_embeddings_inference_does(
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/rerank", "/openai/v1/rerank"])
-def test_what_the_client_can_mend_is_told_in_the_routes_form(
+def test_a_wrong_request_is_400_in_the_form_of_the_route(
     app: RestApp, path: str, body: dict[str, Any], complaint: str
 ) -> None:
     response = request(app, "POST", path, json={"query": QUERY, **body})

@@ -1,4 +1,4 @@
-"""REST bodies to requests and back, with KServe's own objects at the other end."""
+"""REST bodies are decoded and encoded as KServe's own objects encode and decode them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def decode(body: Any) -> Request:
 
 
 def binary(*inputs: InferInput, **fields: Any) -> tuple[bytes, str]:
-    """A body and the length of its JSON, as KServe's client sends them."""
+    """A body of KServe's client, and the length of its JSON."""
     for tensor in inputs:
         tensor.set_data_from_numpy(tensor.as_numpy(), binary_data=True)
     body, json_length = InferRequest("m", list(inputs), **fields).to_rest()
@@ -47,7 +47,7 @@ def tensor(data: Any, shape: list[int], datatype: str = "BYTES", **fields: Any) 
     [([3], TEXTS), ([3, 1], TEXTS), ([3, 1], [[text] for text in TEXTS])],
     ids=["[N]", "[N, 1] flat", "[N, 1] nested"],
 )
-def test_texts_arrive_whole(shape: list[int], data: Any) -> None:
+def test_texts_are_decoded(shape: list[int], data: Any) -> None:
     request = decode({"inputs": [tensor(data, shape)]})
     (decoded,) = request.inputs
     assert (decoded.name, decoded.datatype, decoded.shape) == ("text", "BYTES", shape)
@@ -55,7 +55,7 @@ def test_texts_arrive_whole(shape: list[int], data: Any) -> None:
 
 
 @pytest.mark.parametrize("data", [np.ravel(IDS).tolist(), IDS], ids=["flat", "nested"])
-def test_integers_arrive_whole(data: Any) -> None:
+def test_integers_are_decoded(data: Any) -> None:
     (decoded,) = decode({"inputs": [tensor(data, [2, 3], "INT64")]}).inputs
     assert isinstance(decoded.values, np.ndarray)
     assert decoded.shape == [2, 3]
@@ -63,7 +63,7 @@ def test_integers_arrive_whole(data: Any) -> None:
     assert decoded.values.tolist() == np.ravel(IDS).tolist()
 
 
-def test_binary_inputs_arrive_whole_beside_plain_ones() -> None:
+def test_binary_and_json_inputs_are_decoded_together() -> None:
     plain = InferInput("text_pair", [3], "BYTES", ["b", "c", "d"])
     text = InferInput("text", [3], "BYTES", TEXTS)
     ids = InferInput("input_ids", [2, 3], "INT64", np.ravel(IDS).tolist())
@@ -77,12 +77,12 @@ def test_binary_inputs_arrive_whole_beside_plain_ones() -> None:
     assert (pair.values, texts.values) == (["b", "c", "d"], TEXTS)
 
 
-def test_data_of_a_type_that_no_model_takes_is_not_looked_at() -> None:
+def test_data_of_an_unsupported_datatype_is_not_decoded() -> None:
     (decoded,) = decode({"inputs": [tensor([0.5], [1], "FP32")]}).inputs
     assert (decoded.datatype, decoded.values) == ("FP32", None)
 
 
-def test_parameters_the_id_and_the_outputs_asked_for_arrive() -> None:
+def test_parameters_id_and_outputs_are_decoded() -> None:
     request = decode(
         {
             "id": "42",
@@ -95,7 +95,7 @@ def test_parameters_the_id_and_the_outputs_asked_for_arrive() -> None:
     assert (request.id, list(request.outputs)) == ("42", ["probabilities", "label"])
 
 
-def test_what_clients_leave_out_they_may_also_call_null() -> None:
+def test_optional_fields_may_be_null() -> None:
     left_out = decode({"inputs": [tensor(TEXTS, [3])]})
     nothing = {"id": None, "parameters": None, "outputs": None}
     assert decode({"inputs": [tensor(TEXTS, [3], parameters=None)], **nothing}) == left_out
@@ -105,7 +105,7 @@ def test_what_clients_leave_out_they_may_also_call_null() -> None:
     assert list(asked.outputs) == ["label"]
 
 
-def test_fields_that_the_protocol_does_not_know_are_ignored() -> None:
+def test_unknown_fields_are_ignored() -> None:
     assert decode({"inputs": [tensor(TEXTS, [3], extra=1)], "model": "m", "extra": {}})
 
 
@@ -144,21 +144,21 @@ def test_fields_that_the_protocol_does_not_know_are_ignored() -> None:
         ),
     ],
 )
-def test_a_body_that_is_wrong_is_refused_with_the_place(body: Any, complaint: str) -> None:
+def test_a_malformed_body_is_refused_with_the_place(body: Any, complaint: str) -> None:
     with pytest.raises(InvalidRequestError) as refused:
         decode(body)
     assert complaint in str(refused.value)
 
 
 @pytest.mark.parametrize("length", ["", "x", "-1", "1.5", "999999"])
-def test_a_header_that_does_not_fit_the_body_is_refused(length: str) -> None:
+def test_a_length_header_that_does_not_fit_the_body_is_refused(length: str) -> None:
     body, _ = binary(InferInput("text", [3], "BYTES", TEXTS))
     with pytest.raises(InvalidRequestError, match=f"Content-Length is {length}, but the body has"):
         rest_codec.decode(body, length)
 
 
 @pytest.mark.parametrize("size", [-1, 1, 10_000, "8", 8.0, None, True])
-def test_a_binary_size_that_does_not_fit_is_refused_with_the_input_named(size: Any) -> None:
+def test_a_binary_size_that_does_not_fit_is_refused_with_the_input(size: Any) -> None:
     described = {"inputs": [tensor(None, [1], parameters={"binary_data_size": size})]}
     content = json.dumps(described).encode()
     with pytest.raises(InvalidRequestError, match=r"^(input text|\d+ bytes)"):
@@ -172,13 +172,13 @@ def test_bytes_that_belong_to_no_input_are_refused() -> None:
 
 
 @given(st.binary(max_size=200), st.none() | st.integers(0, 250).map(str))
-def test_whatever_arrives_is_a_request_or_refused(body: bytes, json_length: str | None) -> None:
+def test_random_bytes_are_refused(body: bytes, json_length: str | None) -> None:
     with pytest.raises(InvalidRequestError):
         rest_codec.decode(body, json_length)
 
 
 @given(st.data())
-def test_a_binary_body_that_is_cut_or_damaged_is_never_an_error_of_ours(
+def test_a_truncated_or_damaged_binary_body_is_decoded_or_refused(
     data: st.DataObject,
 ) -> None:
     text = InferInput("text", [3], "BYTES", TEXTS)
@@ -193,7 +193,7 @@ def test_a_binary_body_that_is_cut_or_damaged_is_never_an_error_of_ours(
         assert str(error)
 
 
-def test_plain_answers_are_json() -> None:
+def test_answers_are_json_by_default() -> None:
     body, headers = rest_codec.encode(ANSWER, Encoding())
     assert headers == [(b"content-type", b"application/json")]
     assert json.loads(body) == {
@@ -212,7 +212,7 @@ def test_plain_answers_are_json() -> None:
     }
 
 
-def test_arrays_of_any_order_in_memory_are_written_row_by_row() -> None:
+def test_arrays_of_any_memory_layout_are_written_in_row_major_order() -> None:
     turned = np.arange(6, dtype=np.float32).reshape(2, 3).T
     body, _ = rest_codec.encode(Answer("m", "v1", "42", {"x": turned}), Encoding())
     (output,) = json.loads(body)["outputs"]
@@ -233,7 +233,7 @@ def test_arrays_of_any_order_in_memory_are_written_row_by_row() -> None:
     ],
     ids=["all", "one of them", "all but one", "none"],
 )
-def test_binary_answers_are_what_was_asked_for_and_arrive_whole(
+def test_only_the_requested_outputs_are_binary(
     parameters: dict[str, Any], outputs: list[tuple[str, bool | None]], wanted: set[str]
 ) -> None:
     asked = [
@@ -259,7 +259,7 @@ def test_binary_answers_are_what_was_asked_for_and_arrive_whole(
         np.testing.assert_array_equal(probabilities, SCORES)
 
 
-def test_whole_numbers_arrive_as_such() -> None:
+def test_integer_outputs_stay_integers() -> None:
     starts = np.array([[3], [2**53 + 1]], dtype=np.int64)
     body, _ = rest_codec.encode(Answer("m", "v1", "42", {"start": starts}), Encoding())
     (output,) = json.loads(body)["outputs"]

@@ -1,4 +1,4 @@
-"""Archives: what a decent one becomes, and what a hostile one does not."""
+"""Archives: honest ones are unpacked, hostile ones are refused."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from storage_init.base import space
 from storage_init.base.errors import SourceError
-from storage_init.format.verify import list_files
+from storage_init.base.files import list_files
 from storage_init.sources.transfer import archives
+from tests.unit.storage_init.fakes import read_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,15 +40,16 @@ def make(folder: Path, kind: str, files: Mapping[str, bytes]) -> Path:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in files.items():
                 info = zipfile.ZipInfo("x")
-                info.filename = name  # as it is: the constructor cleans names
+                info.filename = name  # the constructor would clean the name
                 info.compress_type = zipfile.ZIP_DEFLATED
+                info.external_attr = 0o106777 << 16
                 archive.writestr(info, content)
         return path
     with tarfile.open(path, "w" if kind == ".tar" else "w:gz") as tar:
         for name, content in files.items():
-            info_ = tarfile.TarInfo(name)
-            info_.size = len(content)
-            tar.addfile(info_, io.BytesIO(content))
+            member = tarfile.TarInfo(name)
+            member.size, member.mode, member.uid = len(content), 0o6777, 12345
+            tar.addfile(member, io.BytesIO(content))
     return path
 
 
@@ -65,34 +67,33 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
     return member
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path: (folder / path).read_bytes() for path in list_files(folder)}
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("top", ["", "model/", "./", "./model/"])
 def test_an_archive_becomes_the_folder_of_its_model(tmp_path: Path, kind: str, top: str) -> None:
     path = make(tmp_path, kind, {top + name: content for name, content in MODEL.items()})
     folder = archives.extract(path, tmp_path / "new" / "out", WHERE)
-    assert contents(folder) == MODEL
+    assert read_files(folder) == MODEL
     assert folder.name == ("model" if "model" in top else "out")
+    found = (folder / "config.json").stat()
+    assert not found.st_mode & 0o7111, "the archive's modes and owners are ignored"
+    assert found.st_uid != 12345
 
 
 @pytest.mark.parametrize("kind", ["tar", "zip"])
-def test_folders_are_members_too(tmp_path: Path, kind: str) -> None:
+def test_a_folder_may_be_a_member(tmp_path: Path, kind: str) -> None:
     if kind == "tar":
         folders = [special(name, tarfile.DIRTYPE) for name in (".", "m", "m/sub")]
         path = tar_with(tmp_path, *folders, tarfile.TarInfo("m/config.json"))
     else:
         path = make(tmp_path, ".zip", {"m/": b"", "m/sub/": b"", "m/config.json": b""})
     folder = archives.extract(path, tmp_path / "out", WHERE)
-    assert contents(folder) == {"config.json": b""}
+    assert read_files(folder) == {"config.json": b""}
     assert (folder / "sub").is_dir()
 
 
 @pytest.mark.parametrize("kind", [".tar", ".tgz", ".zip"])
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_a_name_that_is_not_safe_is_refused(tmp_path: Path, kind: str, name: str) -> None:
+def test_an_unsafe_name_is_refused(tmp_path: Path, kind: str, name: str) -> None:
     path = make(tmp_path, kind, {"config.json": b"{}", name: b"evil"})
     with pytest.raises(SourceError, match=f"{WHERE} is refused: its file ") as caught:
         archives.extract(path, tmp_path / "a" / "out", WHERE)
@@ -101,13 +102,13 @@ def test_a_name_that_is_not_safe_is_refused(tmp_path: Path, kind: str, name: str
     assert list_files(tmp_path) <= {path.name, "a/out/config.json"}
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
-@pytest.mark.parametrize("target", ["/etc/passwd", "../../evil", "config.json", "."])
-def test_a_link_is_refused_wherever_it_points(tmp_path: Path, kind: bytes, target: str) -> None:
-    path = tar_with(tmp_path, tarfile.TarInfo("config.json"), special("link", kind, target))
-    with pytest.raises(SourceError, match="'link' in it is a link"):
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE])
+def test_a_link_or_a_device_is_refused(tmp_path: Path, kind: bytes) -> None:
+    path = tar_with(tmp_path, tarfile.TarInfo("config.json"), special("x", kind, "config.json"))
+    what = "a device or another special file" if kind == tarfile.CHRTYPE else "a link"
+    with pytest.raises(SourceError, match=f"its member 'x' is {what}"):
         archives.extract(path, tmp_path / "out", WHERE)
-    assert not (tmp_path / "out" / "link").is_symlink()
+    assert list_files(tmp_path / "out") == {"config.json"}
 
 
 def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
@@ -116,54 +117,22 @@ def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
     info.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(info, "/etc/passwd")
-    with pytest.raises(SourceError, match="'link' in it is a link"):
+    with pytest.raises(SourceError, match="its member 'link' is a link"):
         archives.extract(path, tmp_path / "out", WHERE)
 
 
-@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
-def test_a_device_is_refused(tmp_path: Path, kind: bytes) -> None:
-    with pytest.raises(SourceError, match="'null' in it is a device or another special file"):
-        archives.extract(tar_with(tmp_path, special("null", kind)), tmp_path / "out", WHERE)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_file_that_is_in_it_twice_is_refused(tmp_path: Path, kind: str) -> None:
-    path = make(tmp_path, kind, {"a/config.json": b"{}", "./a/config.json": b"[]"})
-    with pytest.raises(SourceError, match=r"'a/config.json' is in it twice"):
-        archives.extract(path, tmp_path / "out", WHERE)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a")])
-def test_a_file_that_is_a_folder_too_is_refused(
+@pytest.mark.parametrize("kind", [".tar", ".zip"])
+@pytest.mark.parametrize("names", [("a/b", "./a/b"), ("a", "a/b"), ("a/b", "a")])
+def test_two_members_with_one_path_are_refused(
     tmp_path: Path, kind: str, names: tuple[str, str]
 ) -> None:
     path = make(tmp_path, kind, dict.fromkeys(names, b"x"))
-    with pytest.raises(SourceError, match="is in it twice"):
+    with pytest.raises(SourceError, match="is refused: it holds 'a"):
         archives.extract(path, tmp_path / "out", WHERE)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_modes_and_owners_are_not_taken_over(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / f"archive{kind}"
-    if kind == ".zip":
-        info = zipfile.ZipInfo("run")
-        info.external_attr = 0o106777 << 16
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr(info, "x")
-    else:
-        with tarfile.open(path, "w" if kind == ".tar" else "w:gz") as tar:
-            member = tarfile.TarInfo("run")
-            member.mode, member.uid, member.size = 0o6777, 12345, 1
-            tar.addfile(member, io.BytesIO(b"x"))
-    found = (archives.extract(path, tmp_path / "out", WHERE) / "run").stat()
-    assert not found.st_mode & 0o7111
-    assert found.st_uid != 12345
-
-
 @pytest.mark.parametrize("kind", [".tar.gz", ".zip"])
-def test_a_bomb_is_refused_before_it_has_filled_the_disk(
+def test_a_bomb_is_refused_before_it_fills_the_disk(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make(tmp_path, kind, {f"{n}.json": bytes(1_000_000) for n in range(20)})
@@ -174,7 +143,7 @@ def test_a_bomb_is_refused_before_it_has_filled_the_disk(
     assert space.used_bytes(tmp_path / "out") <= 5_000_000
 
 
-def test_a_member_that_is_larger_than_it_says_is_cut_off(tmp_path: Path) -> None:
+def test_a_member_larger_than_its_claimed_size_is_refused(tmp_path: Path) -> None:
     path = make(tmp_path, ".zip", {"a.json": bytes(1_000_000)})
     content = path.read_bytes()
     lie = content.replace((1_000_000).to_bytes(4, "little"), (1000).to_bytes(4, "little"))
@@ -184,9 +153,7 @@ def test_a_member_that_is_larger_than_it_says_is_cut_off(tmp_path: Path) -> None
     assert space.used_bytes(tmp_path / "out") <= 4096
 
 
-def test_more_files_than_a_model_has_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(space, "MAX_FILES", 10)
     path = make(tmp_path, ".tar.gz", {f"{n}.json": b"" for n in range(11)})
     with pytest.raises(SourceError, match="more than 10 files"):
@@ -204,7 +171,7 @@ def test_a_member_that_does_not_fit_is_refused_before_it_is_written(
     assert list_files(tmp_path / "out") == set()
 
 
-def test_a_header_that_explodes_in_memory_is_refused(tmp_path: Path) -> None:
+def test_a_huge_header_is_refused(tmp_path: Path) -> None:
     member = tarfile.TarInfo("PaxHeader")
     member.type, member.size = tarfile.XHDTYPE, 1 << 30
     path = tmp_path / "archive.tar.gz"
@@ -226,7 +193,7 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_something_else_is_no_archive(tmp_path: Path, kind: str) -> None:
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"archive{kind}"
     path.write_bytes(b"<html>Sign in</html>" * 100)
     with pytest.raises(SourceError, match=f"{WHERE} is not a whole archive"):

@@ -1,4 +1,4 @@
-"""Garbage collection: what stays and why, what goes, and what happens to it meanwhile."""
+"""Garbage collection: which versions stay, which go, and why."""
 
 from __future__ import annotations
 
@@ -29,71 +29,95 @@ from tests.unit.storage_init.collecting import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from storage_init.store.layout import Store
 
 
-def test_the_newest_two_stay_and_the_others_go_with_their_keys(
+def test_the_newest_two_versions_stay_and_the_others_go_with_their_keys(
     store: Store, four: list[str]
 ) -> None:
     outcomes = collect(store, Policy())
-    expected = dict(zip(four, ["remove", "remove", "keep", "keep"], strict=True))
-    assert actions(outcomes) == expected
+    assert actions(outcomes) == dict(zip(four, ["remove", "remove", "keep", "keep"], strict=True))
     assert reasons(outcomes)[four[0]] == "40 d old, not among the newest 2"
     assert reasons(outcomes)[four[2]] == "among the newest 2"
     assert reasons(outcomes)[four[3]] == "current"
     assert sorted(store.versions("m")) == sorted(four[2:])
     assert sum(outcome.kind == "key" for outcome in outcomes) == 2
     assert [store.find("m", f"{index:064}") is None for index in range(4)] == [1, 1, 0, 0]
-    assert dangling_keys(store) == []
-    assert staged(store) == []
+    assert (dangling_keys(store), staged(store)) == ([], [])
     for version in store.versions("m"):
         verify(store.version_folder("m", version))
 
 
-def test_a_dry_run_names_what_a_run_then_does_and_changes_nothing(
+def contents(store: Store) -> list[tuple[Path, float]]:
+    found = [path for path in store.root.rglob("*") if path.name != STAGING]
+    return sorted((path, path.lstat().st_mtime) for path in found)
+
+
+def test_a_dry_run_has_the_outcomes_of_a_run_and_changes_nothing(
     store: Store, four: list[str]
 ) -> None:
-    before = sorted((path, path.lstat().st_mtime) for path in (store.root / "models").rglob("*"))
+    links = store.root / "fetched"
+    links.mkdir()
+    for index, version in enumerate(four):
+        (links / str(index)).symlink_to(f"../models/m/versions/{version}")
+    before = contents(store)
     planned = collect(store, Policy(), dry_run=True)
-    after = sorted((path, path.lstat().st_mtime) for path in (store.root / "models").rglob("*"))
-    assert before == after
-    assert staged(store) == []
+    assert contents(store) == before
     done = collect(store, Policy())
-    assert {(o.kind, o.name, o.action, o.reason, o.freed) for o in planned} == {
+    assert [(o.kind, o.name, o.action, o.reason, o.freed) for o in planned] == [
         (o.kind, o.name, o.action, o.reason, o.freed) for o in done
-    }
+    ]
+    assert {"fetched/0", "fetched/1"} == {o.name for o in done if "fetched" in o.name}
+    assert sorted(path.name for path in links.iterdir()) == ["2", "3"]
 
 
-def test_current_stays_however_old_it_is(store: Store, four: list[str]) -> None:
-    set_current(store, four[0])
-    assert actions(collect(store, Policy(keep=0))) == dict(
-        zip(four, ["keep", "remove", "remove", "remove"], strict=True)
-    )
+def break_version(folder: Path) -> None:
+    (folder / PACKAGE_FILE).unlink()
+    age(folder, 20 * DAY)
 
 
-def test_what_is_younger_than_the_minimum_age_stays(store: Store, four: list[str]) -> None:
-    os.utime(store.version_folder("m", four[0]))
-    outcomes = collect(store, Policy(keep=1))
-    assert actions(outcomes) == dict(zip(four, ["keep", "remove", "remove", "keep"], strict=True))
-    assert reasons(outcomes)[four[0]] == "changed 0 s ago, less than 1 d"
+def touch(folder: Path) -> None:
+    os.utime(folder)
 
 
-def test_a_touched_folder_does_not_make_a_version_one_of_the_newest(
-    store: Store, four: list[str]
+@pytest.mark.parametrize(
+    ("prepare", "index", "policy", "outcome"),
+    [
+        (touch, 0, Policy(keep=1), "keep remove remove keep: changed 0 s ago, less than 1 d"),
+        (touch, 0, EAGER, "remove remove remove keep: 0 s old, not among the newest 1"),
+        (break_version, 2, Policy(), "remove keep remove keep: broken: package.json is missing"),
+    ],
+)
+def test_the_policy_decides_which_versions_stay(
+    store: Store,
+    four: list[str],
+    prepare: Callable[[Path], None],
+    index: int,
+    policy: Policy,
+    outcome: str,
 ) -> None:
-    os.utime(store.version_folder("m", four[0]))
-    outcomes = collect(store, Policy(keep=2, min_age=0.0))
-    assert actions(outcomes) == dict(zip(four, ["remove", "remove", "keep", "keep"], strict=True))
+    expected, _, reason = outcome.partition(": ")
+    prepare(store.version_folder("m", four[index]))
+    outcomes = collect(store, policy)
+    assert actions(outcomes) == dict(zip(four, expected.split(), strict=True))
+    assert reasons(outcomes)[four[index]].startswith(reason)
 
 
-def test_the_clock_is_the_one_of_the_store(
+def test_an_old_version_stays_if_it_is_current(store: Store, four: list[str]) -> None:
+    set_current(store, four[0])
+    expected = ["keep", "remove", "remove", "remove"]
+    assert actions(collect(store, Policy(keep=0))) == dict(zip(four, expected, strict=True))
+
+
+def test_ages_follow_the_clock_of_the_store(
     store: Store, four: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A store whose server's clock is 15 days behind: there two versions are not old enough.
-    behind = trash.Trash.now
-    monkeypatch.setattr(trash.Trash, "now", lambda self: behind(self) - 15 * DAY)
+    # The clock of the store's server is 15 days behind, so two versions are not old enough.
+    clock = trash.Trash.now
+    monkeypatch.setattr(trash.Trash, "now", lambda self: clock(self) - 15 * DAY)
     monkeypatch.setattr("time.time", lambda: 0.0)
     outcomes = collect(store, Policy(keep=0, min_age=10 * DAY))
     assert actions(outcomes) == dict(zip(four, ["remove", "remove", "keep", "keep"], strict=True))
@@ -117,17 +141,7 @@ def test_a_model_without_a_whole_current_version_keeps_its_newest_whole_one(
     assert set(store.versions("m")) == {newest, *([four[3]] if current == "broken" else [])}
 
 
-def test_what_is_broken_takes_no_place_among_the_newest(store: Store, four: list[str]) -> None:
-    (store.version_folder("m", four[2]) / PACKAGE_FILE).unlink()
-    age(store.version_folder("m", four[2]), 20 * DAY)
-    outcomes = collect(store, Policy(keep=2))
-    assert actions(outcomes) == dict(zip(four, ["remove", "keep", "remove", "keep"], strict=True))
-    assert reasons(outcomes)[four[2]].startswith(f"broken: {PACKAGE_FILE} is missing")
-
-
-def test_a_version_of_a_later_format_is_left_to_those_who_know_it(
-    store: Store, four: list[str]
-) -> None:
+def test_a_version_of_a_later_format_stays(store: Store, four: list[str]) -> None:
     content = b'{"format_version": 3}'
     folder = store.version_folder("m", packages.version_of(content))
     folder.mkdir()
@@ -136,36 +150,10 @@ def test_a_version_of_a_later_format_is_left_to_those_who_know_it(
     age(folder, 50 * DAY)
     outcomes = collect(store, EAGER)
     assert actions(outcomes)[folder.name] == "keep"
-    assert reasons(outcomes)[folder.name] == "of a format that this build does not know"
+    assert reasons(outcomes)[folder.name] == "its format is unknown to this build"
 
 
-def test_a_version_that_a_process_holds_open_stays_until_it_is_closed(
-    store: Store, four: list[str]
-) -> None:
-    with (store.version_folder("m", four[0]) / "fp32" / "model.onnx.data").open("rb"):
-        outcomes = collect(store, EAGER)
-        assert actions(outcomes)[four[0]] == "keep"
-        assert reasons(outcomes)[four[0]].startswith(
-            f"fp32/model.onnx.data is held open by process {os.getpid()}"
-        )
-    verify(store.version_folder("m", four[0]))
-    assert actions(collect(store, EAGER))[four[0]] == "remove"
-
-
-def test_a_version_of_which_a_hard_link_elsewhere_is_open_stays(
-    store: Store, four: list[str], tmp_path: Path
-) -> None:
-    link = tmp_path / "destination.data"
-    link.hardlink_to(store.version_folder("m", four[0]) / "fp32" / "model.onnx.data")
-    with link.open("rb"):
-        assert actions(collect(store, EAGER))[four[0]] == "keep"
-    assert actions(collect(store, EAGER))[four[0]] == "remove"
-    assert link.read_bytes() == b"weights 0"
-
-
-def test_a_key_that_finds_a_new_version_meanwhile_is_put_back(
-    store: Store, published: Path
-) -> None:
+def test_a_key_of_a_new_version_is_put_back(store: Store, published: Path) -> None:
     link = store.key_link("m", "a" * 64)
     with trash.trash(store) as own:
         assert own.remove_key(link) == "points at a new version"
@@ -177,18 +165,7 @@ def test_a_key_that_finds_a_new_version_meanwhile_is_put_back(
     assert not link.is_symlink()
 
 
-def test_a_link_of_the_cache_goes_with_its_version(store: Store, four: list[str]) -> None:
-    links = store.root / "fetched"
-    links.mkdir()
-    for index, version in enumerate(four):
-        (links / str(index)).symlink_to(f"../models/m/versions/{version}")
-    planned = [o.name for o in collect(store, Policy(), dry_run=True) if o.kind == "key"]
-    assert {"fetched/0", "fetched/1"} == {name for name in planned if "fetched" in name}
-    assert [o.name for o in collect(store, Policy()) if o.kind == "key"] == planned
-    assert sorted(path.name for path in links.iterdir()) == ["2", "3"]
-
-
-def test_what_cannot_be_removed_is_a_failure_and_the_rest_is_done(
+def test_a_removal_that_fails_does_not_stop_the_others(
     store: Store, four: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remove = trash.Trash.remove_version
@@ -200,42 +177,31 @@ def test_what_cannot_be_removed_is_a_failure_and_the_rest_is_done(
 
     monkeypatch.setattr(trash.Trash, "remove_version", refuse)
     outcomes = collect(store, EAGER)
-    assert actions(outcomes)[four[0]] == "fail"
+    assert (actions(outcomes)[four[0]], actions(outcomes)[four[1]]) == ("fail", "remove")
     assert reasons(outcomes)[four[0]] == "Permission denied"
-    assert actions(outcomes)[four[1]] == "remove"
 
 
-def test_freed_bytes_leave_out_what_is_linked_elsewhere(
+def test_hard_linked_files_count_as_zero_freed_bytes(
     store: Store, four: list[str], tmp_path: Path
 ) -> None:
     plain = {o.name: o.freed for o in collect(store, EAGER, dry_run=True)}
-    folder = store.version_folder("m", four[0])
-    (tmp_path / "linked").hardlink_to(folder / "tokenizer.json")
+    file = store.version_folder("m", four[0]) / "tokenizer.json"
+    (tmp_path / "linked").hardlink_to(file)
     linked = {o.name: o.freed for o in collect(store, EAGER, dry_run=True)}
-    size = (folder / "tokenizer.json").stat().st_blocks * 512
-    assert plain[f"m@{four[0]}"] - linked[f"m@{four[0]}"] == size
+    assert plain[f"m@{four[0]}"] - linked[f"m@{four[0]}"] == file.stat().st_blocks * 512
     assert plain[f"m@{four[3]}"] == 0
 
 
-def test_a_collection_adds_up_the_counters(store: Store, published: Path) -> None:
+def test_a_collection_adds_up_the_counters(store: Store) -> None:
+    store.root.mkdir()
     for _ in range(3):
         counters.record(store, "m", "hit")
-    collect(store, Policy())
+    assert collect(store, Policy()) == []
     assert counters.totals(store) == {"m": {"hit": 3, "miss": 0}}
     assert len(list((store.root / ".stats" / "m").iterdir())) == 1
 
 
-def test_no_store_is_an_error_and_an_empty_one_is_not(store: Store) -> None:
-    with pytest.raises(StoreError, match="is not a store: No such file"):
-        collect(store, Policy())
-    assert not store.root.exists()
-    store.root.mkdir()
-    assert collect(store, Policy()) == []
-
-
-def test_a_store_that_cannot_be_written_is_refused_but_for_a_dry_run(
-    store: Store, four: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_read_only_store_allows_only_a_dry_run(store: Store, four: list[str]) -> None:
     shutil.rmtree(store.root / STAGING)
     (store.root / STAGING).write_bytes(b"a file in the way")
     with pytest.raises(StoreError, match=f"cannot write to store {store.root}: "):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def meanwhile(
     monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], *, when: str = "taken"
 ) -> None:
-    """Do something once, when a version has just been taken away or is about to be."""
+    """Run ``act`` once, just after a version was taken away, or before."""
     look = Readers.of
     done: list[object] = []
 
@@ -46,20 +46,18 @@ def meanwhile(
     monkeypatch.setattr(Readers, "of", of)
 
 
-def test_a_version_that_becomes_current_while_it_is_taken_away_is_put_back(
+def test_a_version_that_becomes_current_during_its_removal_is_put_back(
     store: Store, four: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The second newest is looked at first.
+    # The collection looks at the second newest first.
     meanwhile(monkeypatch, lambda: set_current(store, four[2]))
     outcomes = collect(store, EAGER)
-    assert actions(outcomes)[four[2]] == "keep"
-    assert reasons(outcomes)[four[2]] == "became current"
+    assert (actions(outcomes)[four[2]], reasons(outcomes)[four[2]]) == ("keep", "became current")
     verify(store.resolve("m"))
-    assert store.current("m") == four[2]
-    assert staged(store) == []
+    assert (store.current("m"), staged(store)) == (four[2], [])
 
 
-def test_a_version_that_was_published_anew_while_it_is_taken_away_is_there_once(
+def test_a_version_that_is_published_again_during_its_removal_exists_once(
     store: Store, four: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meanwhile(
@@ -67,12 +65,11 @@ def test_a_version_that_was_published_anew_while_it_is_taken_away_is_there_once(
         lambda: publish_fake(store, with_weights(b"weights 2"), key=f"{2:064}"),
     )
     collect(store, EAGER)
-    assert store.current("m") == four[2]
     verify(store.resolve("m"))
-    assert staged(store) == []
+    assert (store.current("m"), staged(store)) == (four[2], [])
 
 
-def test_a_version_that_is_opened_while_it_is_taken_away_is_put_back(
+def test_a_version_that_is_opened_during_its_removal_is_put_back(
     store: Store, four: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handles = []
@@ -84,7 +81,7 @@ def test_a_version_that_is_opened_while_it_is_taken_away_is_put_back(
     verify(store.version_folder("m", four[2]))
 
 
-def test_a_version_that_changed_since_it_was_judged_stays(
+def test_a_version_that_changed_after_the_decision_stays(
     store: Store, four: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meanwhile(monkeypatch, lambda: os.utime(store.version_folder("m", four[2])), when="before")
@@ -93,7 +90,7 @@ def test_a_version_that_changed_since_it_was_judged_stays(
     verify(store.version_folder("m", four[2]))
 
 
-def test_a_version_that_another_collector_took_is_left_out(
+def test_a_version_that_another_collector_took_has_no_outcome(
     store: Store, four: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     survey = inventory.survey
@@ -108,13 +105,12 @@ def test_a_version_that_another_collector_took_is_left_out(
     collected: list[bool] = []
     meanwhile(monkeypatch, lambda: collected.append(True), when="before")
     monkeypatch.setattr(inventory, "survey", steal)
-    outcomes = collect(store, EAGER)
-    assert four[2] not in actions(outcomes)
-    assert sorted(store.versions("m")) == [four[3]]
+    assert four[2] not in actions(collect(store, EAGER))
+    assert store.versions("m") == [four[3]]
 
 
 def dead_collector(store: Store, version: str) -> Path:
-    """A version as a collector leaves it that is killed right after taking it away."""
+    """Take a version away like a collector that is killed right after; return its folder."""
     folder = store.root / STAGING / "gc-dead"
     folder.mkdir()
     taken: Path = store.version_folder("m", version).rename(folder / f"m@{version}")
@@ -125,72 +121,49 @@ def test_a_current_version_that_a_killed_collector_took_is_put_back_at_once(
     store: Store, four: list[str]
 ) -> None:
     dead_collector(store, four[3])
-    assert store.current("m") is None
-    planned = collect(store, Policy(), dry_run=True)
-    assert actions(planned)[four[3]] == "restore"
+    assert actions(collect(store, Policy(), dry_run=True))[four[3]] == "restore"
     assert store.current("m") is None
     outcomes = collect(store, Policy())
     assert ("restore", f"m@{four[3]}") in [(o.action, o.name) for o in outcomes]
     verify(store.resolve("m"))
 
 
-def test_another_version_that_a_killed_collector_took_goes_when_it_is_old_enough(
-    store: Store, four: list[str]
-) -> None:
-    dead_collector(store, four[0])
-    collect(store, EAGER)
-    assert staged(store) == ["gc-dead"]
-    age(store.root / STAGING / "gc-dead", 2 * DAY)
-    collect(store, EAGER)
-    assert staged(store) == []
-
-
-def test_a_version_held_open_in_the_trash_of_a_killed_collector_stays(
+def test_other_versions_that_a_killed_collector_took_go_when_they_are_old_and_unread(
     store: Store, four: list[str]
 ) -> None:
     taken = dead_collector(store, four[0])
+    collect(store, EAGER)
+    verify(taken)
     age(taken.parent, 2 * DAY)
     with (taken / "tokenizer.json").open("rb"):
         collect(store, EAGER)
     verify(taken)
+    collect(store, EAGER)
+    assert staged(store) == []
 
 
-def test_what_was_doomed_is_never_put_back(store: Store, four: list[str]) -> None:
+def test_a_doomed_version_is_never_put_back(store: Store, four: list[str]) -> None:
     taken = dead_collector(store, four[3])
     taken.rename(taken.with_name("doomed-1"))
     collect(store, Policy())
     assert store.current("m") is None
 
 
-def test_orphaned_staging_goes_when_everything_in_it_is_old(store: Store, published: Path) -> None:
-    staging = store.root / STAGING
-    for name in ("publish-old", "publish-young"):
-        (staging / name / "fp32").mkdir(parents=True)
-        (staging / name / "fp32" / "model.onnx").write_bytes(b"x")
-    (staging / "link-old").symlink_to("versions/none")
-    for path in list(staging.iterdir()):
-        age(path, 2 * DAY)
-    os.utime(staging / "publish-young" / "fp32" / "model.onnx")
-    outcomes = collect(store, Policy())
-    assert staged(store) == ["publish-young"]
-    assert reasons(outcomes)[".staging/publish-old"] == "left behind 2 d ago"
-    assert "may be in progress" in reasons(outcomes)[".staging/publish-young"]
-
-
-def test_staging_of_the_last_hour_is_safe_from_any_minimum_age(
+def test_only_staging_folders_without_recent_changes_and_writers_are_removed(
     store: Store, published: Path
 ) -> None:
-    with store.staging() as folder:
-        collect(store, EAGER)
-        assert folder.is_dir()
-
-
-def test_old_staging_that_a_process_writes_to_stays(store: Store, published: Path) -> None:
-    folder = store.root / STAGING / "fetch-slow"
-    folder.mkdir()
-    with (folder / "weights").open("wb"):
-        age(folder, 2 * DAY)
-        collect(store, EAGER)
-        assert staged(store) == ["fetch-slow"]
+    staging = store.root / STAGING
+    for name in ("old", "young", "open"):
+        (staging / name / "fp32").mkdir(parents=True)
+        (staging / name / "fp32" / "model.onnx").write_bytes(b"x")
+    (staging / "link").symlink_to("versions/none")
+    for path in list(staging.iterdir()):
+        age(path, 2 * DAY)
+    os.utime(staging / "young" / "fp32" / "model.onnx")
+    with (staging / "open" / "fp32" / "model.onnx").open("rb"), store.staging() as fresh:
+        outcomes = collect(store, EAGER)
+        assert staged(store) == sorted([fresh.name, "open", "young"])
+    assert reasons(outcomes)[".staging/old"] == "left behind 2 d ago"
+    assert "may be in progress" in reasons(outcomes)[".staging/young"]
     collect(store, EAGER)
-    assert staged(store) == []
+    assert staged(store) == ["young"]

@@ -1,12 +1,8 @@
-"""Who holds a file open or mapped: as /proc tells, as the kernel tells, and what is in doubt."""
+"""Finding the processes that hold a file open or mapped, from /proc and from the kernel."""
 
 from __future__ import annotations
 
-import mmap
 import os
-import subprocess
-import sys
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,21 +12,13 @@ from storage_init.store.gc import processes
 from storage_init.store.gc import readers as gc_readers
 from storage_init.store.gc.processes import Process, snapshot
 from storage_init.store.gc.readers import Readers, readers_of
+from tests.support.machine.holding import held
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-HOLD = """
-import mmap, os, sys
-handle = os.open(sys.argv[1], os.O_RDONLY)
-if sys.argv[2] == "mapped":
-    mapping = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
-    os.close(handle)
-print("ready", flush=True)
-sys.stdin.read()
-"""
 KERNEL_THREAD, USER = 0x00200040, 0x00400000
+COMMAND = (processes.PROC / "self" / "comm").read_text().strip()
 
 
 @pytest.fixture
@@ -41,29 +29,12 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@contextmanager
-def held(path: Path, how: str) -> Iterator[int]:
-    """Another process holds a file; its id."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path), how],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield process.pid
-        process.communicate()
-
-
 def device(path: Path) -> int:
     return path.stat().st_dev
 
 
 @pytest.mark.parametrize("how", ["open", "mapped"])
-def test_a_file_that_another_process_holds_is_found_through_any_of_its_links(
-    file: Path, how: str
-) -> None:
+def test_any_link_of_a_file_finds_the_process_that_holds_it(file: Path, how: str) -> None:
     link = file.with_name("linked")
     link.hardlink_to(file)
     readers = readers_of(file.parent, None)
@@ -75,11 +46,8 @@ def test_a_file_that_another_process_holds_is_found_through_any_of_its_links(
     assert snapshot(device(file)).holder(file.stat()) is None
 
 
-COMMAND = (processes.PROC / "self" / "comm").read_text().strip()
-
-
 @pytest.mark.parametrize("how", ["open", "mapped"])
-def test_the_kernel_tells_of_a_holder_that_proc_does_not_show(
+def test_the_kernel_knows_a_holder_that_proc_does_not_show(
     file: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not gc_readers.can_tell(file.parent):
@@ -95,25 +63,21 @@ def test_the_kernel_tells_of_a_holder_that_proc_does_not_show(
     assert readers.of(file.parent) is None
 
 
-def test_asking_the_kernel_leaves_nothing_and_does_not_hinder_a_reader(file: Path) -> None:
+def test_asking_the_kernel_changes_nothing_and_does_not_stop_a_reader(file: Path) -> None:
     for _ in range(50):
         gc_readers.is_open(file)
         assert file.read_bytes() == b"weights"
     gc_readers.can_tell(file.parent)
     assert list(file.parent.iterdir()) == [file]
-
-
-def test_the_kernel_says_nothing_of_what_is_not_there_or_a_link(file: Path) -> None:
     link = file.with_name("link")
     link.symlink_to(file)
-    assert gc_readers.is_open(file.with_name("none")) is None
-    assert gc_readers.is_open(link) is None
+    assert gc_readers.is_open(link) is gc_readers.is_open(file.with_name("none")) is None
 
 
 def fake_process(
     proc: Path, pid: int, *, state: str = "S", flags: int = USER, mounts: set[int] | None = None
 ) -> Path:
-    """A process of a fake /proc that holds nothing."""
+    """Create a process in a fake /proc; it holds no file."""
     folder = proc / str(pid)
     (folder / "fd").mkdir(parents=True)
     (folder / "maps").write_text(
@@ -130,7 +94,7 @@ def fake_process(
 
 
 def forbid(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a fake process one that may not be looked into, for root, too."""
+    """Hide the files of a fake process, even from root."""
     look = processes._look_into
 
     def refuse(looked: Path, process: Process, found: processes.Snapshot) -> None:
@@ -147,7 +111,7 @@ ELSEWHERE = os.makedev(8, 2)
 
 @dataclass(frozen=True)
 class Hidden:
-    """A process that may not be looked into, what its files are and what we see mounted."""
+    """A process whose files are hidden: the devices that it sees mounted, and those that we see."""
 
     mounts: set[int] | None
     own: set[int] = field(default_factory=lambda: {STORE})
@@ -166,7 +130,7 @@ class Hidden:
         (Hidden(None, state="Z"), False),
     ],
 )
-def test_a_process_that_may_not_be_looked_into_counts_unless_it_is_excluded(
+def test_a_hidden_process_is_unseen_unless_it_cannot_reach_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: Hidden, possible: bool
 ) -> None:
     proc = tmp_path / "proc"
@@ -177,38 +141,24 @@ def test_a_process_that_may_not_be_looked_into_counts_unless_it_is_excluded(
     assert snapshot(STORE, proc).unseen == ([Process(2, "a (b) c")] if possible else [])
 
 
-def test_a_doubt_counts_only_where_the_kernel_does_not_tell(
+def test_a_hidden_process_is_a_possible_reader_only_if_the_kernel_cannot_tell(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unseen = [Process(1, "init"), Process(2, "sshd")]
     monkeypatch.setattr(processes, "snapshot", lambda _: processes.Snapshot(unseen=unseen))
-    found = Readers(device(file), leases=False).of(file.parent)
-    assert found == (
+    readers = Readers(device(file), leases=False)
+    assert readers.of(file.parent) == (
         "process 1 (init) and 1 more may hold it open and cannot be looked into by this user"
     )
+    links = file.with_name("links")
+    links.mkdir()
+    (links / "link").symlink_to(file)
+    assert readers.of(links) is None
     if gc_readers.can_tell(file.parent):
         assert Readers(device(file), leases=True).of(file.parent) is None
 
 
-def test_a_link_in_a_folder_raises_no_doubt(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    unseen = processes.Snapshot(unseen=[Process(1, "init")])
-    monkeypatch.setattr(processes, "snapshot", lambda _: unseen)
-    folder = file.with_name("links")
-    folder.mkdir()
-    (folder / "link").symlink_to(file)
-    assert Readers(device(file), leases=False).of(folder) is None
-
-
-def test_on_an_anonymous_device_the_inode_of_a_mapping_suffices(file: Path) -> None:
+def test_an_inode_identifies_a_mapping_on_an_anonymous_device() -> None:
     info = os.stat_result((0o100644, 42, os.makedev(0, 50), 1, 0, 0, 0, 0, 0, 0))
     found = processes.Snapshot(mapped_inodes={42: Process(3, "x")})
     assert found.holder(info) == Process(3, "x")
-
-
-def test_our_own_mapping_counts(file: Path) -> None:
-    with file.open("rb") as handle:
-        mapping = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-    found = snapshot(device(file)).holder(file.stat())
-    mapping.close()
-    assert found is not None
-    assert found.pid == os.getpid()

@@ -1,4 +1,4 @@
-"""What a version says of its task, for a person."""
+"""The text of `show`: a task in one line."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ from storage_init.store.output.show import task_line
         (FillMask(mask_token="[MASK]"), "fill-mask: [MASK]"),
     ],
 )
-def test_a_task_is_one_line_with_what_tells_it_from_others(task: Task, line: str) -> None:
+def test_a_task_is_one_line(task: Task, line: str) -> None:
     assert task_line(task) == line

@@ -1,4 +1,4 @@
-"""Pods that start together on one volume: the first fills the store, the others hit."""
+"""Pods that start together on one volume: the first fills the store, the others read it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.format.verify import list_files, verify
+from storage_init.base.files import list_files
+from storage_init.format.verify import verify
 from storage_init.store.layout import Store
 from tests.support.machine.pods import Pods, downloads
 from tests.support.models.packages import flip_byte, writable_copy

@@ -1,0 +1,87 @@
+"""Finds the route of a request's path."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from predictor.engine.tasks.base import Task
+    from predictor.rest.http.response import Reply
+
+    Handler = Callable[..., Awaitable[Reply]]
+
+# Results are cached for so many paths: a server has few, but clients invent others.
+KNOWN_PATHS = 256
+# A field of a template: {name}, or {name:pattern}.
+_FIELD = re.compile(r"\{(\w+)(?::([^}]+))?\}")
+
+
+@dataclass(frozen=True)
+class Route:
+    """A path, its method and its handler.
+
+    Args:
+        method: GET, which includes HEAD, or POST.
+        template: the path; each field is an argument of the handler.
+        handler: called with the server's state, the client and the fields.
+        protocol: of a request that waits in a model's queue, as the metrics name it.
+        task: of the model that answers, where the path does not name the model.
+    """
+
+    method: str
+    template: str
+    handler: Handler
+    protocol: str = ""
+    task: type[Task] | None = None
+
+    @property
+    def allowed(self) -> str:
+        """The ``Allow`` header."""
+        return "GET, HEAD" if self.method == "GET" else self.method
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """The names of the template's fields."""
+        return frozenset(name for name, _ in _FIELD.findall(self.template))
+
+    def path(self, **fields: str) -> str:
+        """The path with these fields."""
+        return _FIELD.sub(lambda field: fields[field[1]], self.template)
+
+    def pattern(self) -> re.Pattern[str]:
+        """Matches the paths of this route."""
+        return re.compile(_FIELD.sub(lambda f: f"(?P<{f[1]}>{f[2] or '[^/]+'})", self.template))
+
+
+class Match(NamedTuple):
+    """The route of a path, and the fields in the path."""
+
+    route: Route
+    fields: dict[str, str]
+
+
+class Router:
+    """Matches paths with a table of routes."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes = routes
+        self.find: Callable[[str], Match | None] = lru_cache(KNOWN_PATHS)(self._find)
+        self._fixed = {r.template: Match(r, {}) for r in routes if "{" not in r.template}
+        self._patterns: list[tuple[re.Pattern[str], Route]] = []
+
+    def _find(self, path: str) -> Match | None:
+        if path in self._fixed:
+            return self._fixed[path]
+        if not self._patterns:
+            # Compiled at the first request, so that a start does not wait for it.
+            fielded = [route for route in self.routes if "{" in route.template]
+            self._patterns = [(route.pattern(), route) for route in fielded]
+        for pattern, route in self._patterns:
+            if match := pattern.fullmatch(path):
+                return Match(route, match.groupdict())
+        return None

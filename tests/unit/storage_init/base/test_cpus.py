@@ -1,0 +1,77 @@
+"""The CPU's name and features, and the CPUs that a container may use."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storage_init.base.cpus import cpu_features, cpu_model, usable_cpus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+X86 = """processor\t: 0
+model name\t: Intel(R) Xeon(R) Platinum 8370C CPU @ 2.80GHz
+flags\t\t: fpu avx2 avx512_vnni
+vmx flags\t: vnmi preemption_timer
+
+processor\t: 1
+model name\t: Intel(R) Xeon(R) Platinum 8370C CPU @ 2.80GHz
+flags\t\t: fpu avx2 avx512_vnni
+"""
+ARM = "processor\t: 0\nBogoMIPS\t: 243.75\nFeatures\t: fp asimd asimddp\n"
+CPUS = 8
+
+
+@pytest.mark.parametrize(
+    ("text", "features", "name"),
+    [
+        (X86, {"fpu", "avx2", "avx512_vnni"}, "Intel(R) Xeon(R) Platinum 8370C CPU @ 2.80GHz"),
+        (ARM, {"fp", "asimd", "asimddp"}, "aarch64"),
+    ],
+)
+def test_cpuinfo_has_the_features_and_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, features: set[str], name: str
+) -> None:
+    monkeypatch.setattr(platform, "processor", lambda: "aarch64")
+    path = tmp_path / "cpuinfo"
+    path.write_text(text)
+    assert cpu_features(path) == features
+    assert cpu_model(path) == name
+
+
+@pytest.mark.parametrize(
+    ("machine", "features"), [("arm64", {"asimd"}), ("aarch64", {"asimd"}), ("x86_64", set())]
+)
+def test_without_cpuinfo_only_the_features_of_every_such_machine_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str, features: set[str]
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    assert cpu_features(tmp_path / "none") == features
+
+
+@pytest.mark.parametrize(
+    ("files", "count"),
+    [
+        ({}, CPUS),
+        *(({"cpu.max": quota}, CPUS) for quota in ("max 100000", "1600000 100000")),
+        *(({"cpu.max": quota}, CPUS) for quota in ("100000 0", "nonsense", "")),
+        *(({"cpu.max": quota}, 2) for quota in ("200000 100000", "150000 100000")),
+        *(({"cpu.max": quota}, 1) for quota in ("10000 100000", "0 100000")),
+        *(
+            ({"cpu/cpu.cfs_quota_us": quota, "cpu/cpu.cfs_period_us": "100000"}, count)
+            for quota, count in (("-1", CPUS), ("250000", 3), ("5000", 1))
+        ),
+    ],
+)
+def test_a_quota_of_cgroup_v1_or_v2_limits_the_cpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], count: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(CPUS)), raising=False)
+    (tmp_path / "cpu").mkdir()
+    for path, content in files.items():
+        (tmp_path / path).write_text(f"{content}\n")
+    assert usable_cpus(tmp_path) == count
