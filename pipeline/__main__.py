@@ -7,7 +7,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, get_args
 
-from pipeline.commands import cluster, run
+from pipeline.commands import cluster, rollout, run
 from pipeline.preparation.quiet import debugging
 from storage_init.base.errors import WarmstartError
 from storage_init.raw.hf_config import TaskName
@@ -51,6 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     default.set_defaults(command=_print_recipe)
     cluster.add(commands)
+    rollout.add(commands)
     return parser
 
 

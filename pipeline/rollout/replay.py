@@ -72,7 +72,9 @@ def replay(base: str, model: str, folder: Path) -> Replayed:
     rows = []
     with requests.Session() as session:
         for encoding in tokenizer.encode(selftest.texts, selftest.pairs):
-            outputs = _ask(session, f"{base}/v2/models/{model}", _inputs(package, encoding), version)
+            outputs = _ask(
+                session, f"{base}/v2/models/{model}", _inputs(package, encoding), version
+            )
             rows.append(_rows(package.task, outputs, encoding.ids, tokenizer))
     far = distances(package.task, np.concatenate(rows).astype(np.float32), selftest.reference)
     worst = int(far.argmax())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pipeline.rollout.replay import Replayed
     from pipeline.rollout.service import Service, State
     from storage_init.store.layout import Store
 
@@ -94,7 +95,9 @@ class Rollout:
         service.name_version(plan.version, None, service.read())
         pin(self._store, plan.name, plan.version, self._owner)
         unpin(self._store, plan.name, candidate)
-        self._say(f"promoted: {service} serves {plan.version}" + (f", before it {old}" if old else ""))
+        self._say(
+            f"promoted: {service} serves {plan.version}" + (f", before it {old}" if old else "")
+        )
 
     def _try_canary(self, state: State, old: str | None, folder: Path) -> State:
         plan, service = self._plan, self._service
@@ -119,7 +122,9 @@ class Rollout:
                 return
             self._fail_if_ended()
             if time.monotonic() > deadline:
-                raise _FailureError(f"not ready after {self._plan.timeout:g} s ({pods or 'no pods yet'})")
+                raise _FailureError(
+                    f"not ready after {self._plan.timeout:g} s ({pods or 'no pods yet'})"
+                )
             time.sleep(POLL_SECONDS)
 
     def _fail_if_ended(self) -> None:
@@ -128,16 +133,17 @@ class Rollout:
 
     def _replay(self, url: str, folder: Path) -> None:
         deadline = time.monotonic() + SETTLE_SECONDS
-        while True:
-            try:
-                done = replay(url, self._service.name, folder)
-            except ReplayError as error:
-                if time.monotonic() > deadline:
-                    raise _FailureError(str(error)) from error
-                time.sleep(POLL_SECONDS)
-            else:
-                self._say(f"self-test of {done.texts} texts holds, off by {done.distance:.2g}")
-                return
+        while (done := self._replayed(url, folder, deadline)) is None:
+            time.sleep(POLL_SECONDS)
+        self._say(f"self-test of {done.texts} texts holds, off by {done.distance:.2g}")
+
+    def _replayed(self, url: str, folder: Path, deadline: float) -> Replayed | None:
+        try:
+            return replay(url, self._service.name, folder)
+        except ReplayError as error:
+            if time.monotonic() > deadline:
+                raise _FailureError(str(error)) from error
+            return None
 
     def _put_back(self, old: str | None, reason: str) -> None:
         service, plan = self._service, self._plan

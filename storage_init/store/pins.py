@@ -7,15 +7,15 @@ rolled out to the version, such as ``team-a.sentiment`` for the namespace and th
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import StoreError
+from storage_init.base.files import children
 from storage_init.store.layout import STAGING
 from storage_init.store.publish import make_folder, swap_link
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from storage_init.store.layout import Store
 
 OWNER = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
@@ -49,15 +49,13 @@ def unpin(store: Store, name: str, owner: str) -> None:
     (_pins(store, name) / owner).unlink(missing_ok=True)
 
 
-def pinned(store: Store, name: str) -> dict[str, list[str]]:
-    """The owners of each pinned version of a model."""
-    found: dict[str, list[str]] = {}
-    folder = _pins(store, name)
-    if folder.is_dir():
-        for link in sorted(folder.iterdir()):
-            if link.is_symlink():
-                found.setdefault(link.readlink().name, []).append(link.name)
-    return found
+def owners(store: Store, name: str, version: str) -> list[str]:
+    """Return the services that have pinned a version."""
+    return [
+        entry.name
+        for entry in children(_pins(store, name))
+        if entry.is_symlink() and Path(entry.path).readlink().name == version
+    ]
 
 
 def _pins(store: Store, name: str) -> Path:
