@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.__main__ import main
+from storage_init.__main__ import _shared_store, main
+from storage_init.base.variables import SettingError
+from storage_init.fetch.shared_store import POLL_SECONDS, SharedStore
 from storage_init.format.verify import verify
+from storage_init.store.layout import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +33,7 @@ def last_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize("arguments", [[], ["file:///m"], ["file:///m", "/a", "file:///n"]])
-def test_sources_without_a_destination_are_a_usage_error(
+def test_a_source_without_a_destination_is_a_usage_error(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -64,3 +67,15 @@ def test_the_environment_may_ask_for_logs_in_json(
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["message"] for line in lines[:-1]] == ["fetched", "verified"]
     assert (lines[-1]["level"], lines[-1]["message"].split()[0]) == ("ERROR", "nonsense")
+
+
+def test_the_environment_configures_the_use_of_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    stated = {"LEASE_SECONDS": "2.5", "UNREACHABLE": "refuse", "RECHECK_SECONDS": "30"}
+    for name, value in {"STORE": "/mnt/store", **stated}.items():
+        monkeypatch.setenv(f"WARMSTART_{name}", value)
+    assert _shared_store() == SharedStore(Store(Path("/mnt/store")), POLL_SECONDS, 2.5, False, 30.0)
+    monkeypatch.delenv("WARMSTART_STORE")
+    assert _shared_store() is None
+    monkeypatch.setenv("WARMSTART_LEASE_SECONDS", "soon")
+    with pytest.raises(SettingError, match="WARMSTART_LEASE_SECONDS=soon: "):
+        _shared_store()
