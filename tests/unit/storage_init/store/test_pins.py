@@ -8,8 +8,8 @@ import pytest
 
 from storage_init.base.errors import StoreError
 from storage_init.store import pins
-from storage_init.store.gc import trash
 from storage_init.store.gc.collect import collect
+from storage_init.store.inventory import current_target
 from tests.unit.storage_init.collecting import EAGER, actions, reasons
 
 if TYPE_CHECKING:
@@ -43,16 +43,14 @@ def test_an_owner_has_one_pin(store: Store, four: list[str]) -> None:
 def test_a_version_pinned_while_it_is_collected_is_put_back(
     store: Store, four: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = trash.current_target
-
     def pin_first(in_store: Store, model: str) -> str | None:
         link = in_store.model_folder(model) / "pins" / "models.one"
-        link.parent.mkdir(exist_ok=True)
-        if not link.is_symlink():
+        if not in_store.version_folder(model, four[0]).exists() and not link.is_symlink():
+            link.parent.mkdir()
             link.symlink_to(f"../versions/{four[0]}")
-        return target(in_store, model)
+        return current_target(in_store, model)
 
-    monkeypatch.setattr(trash, "current_target", pin_first)
+    monkeypatch.setattr("storage_init.store.gc.trash.current_target", pin_first)
     assert reasons(collect(store, EAGER))[four[0]] == "was pinned"
     assert four[0] in store.versions("m")
 
