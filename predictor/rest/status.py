@@ -48,13 +48,12 @@ def _model(model: Model) -> dict[str, Any]:
         "reason": model.reason,
     }
     if not model.is_loaded:
-        return {**shown, "folder": str(model.settings.folder)}
+        return shown | {"folder": str(model.settings.folder)}
     loaded = model.loaded
     shown |= _loaded(loaded)
-    package, choice = loaded.package, loaded.choice
-    return (
-        shown if package is None or choice is None else shown | _prepared(loaded, package, choice)
-    )
+    if loaded.package and loaded.choice:
+        shown |= _prepared(loaded, loaded.package, loaded.choice)
+    return shown
 
 
 def _loaded(loaded: LoadedModel) -> dict[str, Any]:

@@ -127,9 +127,7 @@ def test_a_version_that_fails_to_load_leaves_the_old_one_serving(
 
         monkeypatch.setattr("predictor.loading.load.warm_up", fail)
         reason = "MemoryError: no room"
-    with pytest.raises(
-        ChangeRefusedError, match=f"m was not loaded: .*{reason}.*{old} is still served"
-    ):
+    with pytest.raises(ChangeRefusedError, match=f"m was not loaded: .*{reason}.*{old} is still"):
         asyncio.run(repository.load("m"))
     assert model.ready
     assert reason in states(repository)["m"][1]
