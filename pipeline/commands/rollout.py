@@ -50,7 +50,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="SECONDS",
         help="how long the pods may take to be ready (default: %(default)g)",
     )
-    parser.add_argument("--url", help="the service's address, if it differs from its status")
     parser.add_argument("--context", help="the kubeconfig's context")
     parser.set_defaults(command=_rollout)
 
@@ -67,7 +66,6 @@ def _rollout(arguments: argparse.Namespace) -> None:
         canary=arguments.canary,
         soak=arguments.soak,
         timeout=arguments.timeout,
-        url=arguments.url,
     )
     namespace, name = arguments.service
     service = Service(namespace, name, arguments.context)

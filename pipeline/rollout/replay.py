@@ -50,12 +50,25 @@ class Replayed:
     distance: float
 
 
-def replay(base: str, model: str, folder: Path) -> Replayed:
-    """Ask the model at ``base`` every text of the self-test in ``folder``, a version's.
+@dataclass(frozen=True)
+class Address:
+    """Where a model answers: ``base`` is the Service's URL, ``session`` may talk to it."""
+
+    session: requests.Session
+    base: str
+    model: str
+
+    @property
+    def url(self) -> str:
+        """The model's URL."""
+        return f"{self.base}/v2/models/{self.model}"
+
+
+def replay(address: Address, folder: Path) -> Replayed:
+    """Ask a model every text of the self-test in ``folder``, a version's.
 
     Args:
-        base: URL of the Service, such as http://sentiment-predictor.models.
-        model: its name in URLs.
+        address: where the model answers.
         folder: the version's folder.
 
     Raises:
@@ -70,41 +83,37 @@ def replay(base: str, model: str, folder: Path) -> Replayed:
         cut_of(package.task),
     )
     rows = []
-    with requests.Session() as session:
-        for encoding in tokenizer.encode(selftest.texts, selftest.pairs):
-            outputs = _ask(
-                session, f"{base}/v2/models/{model}", _inputs(package, encoding), version
-            )
-            rows.append(_rows(package.task, outputs, encoding.ids, tokenizer))
+    for encoding in tokenizer.encode(selftest.texts, selftest.pairs):
+        outputs = _ask(address, _inputs(package, encoding), version)
+        rows.append(_rows(package.task, outputs, encoding.ids, tokenizer))
     far = distances(package.task, np.concatenate(rows).astype(np.float32), selftest.reference)
     worst = int(far.argmax())
     tolerance = max(variant.tolerance for variant in package.variants)
     # Not written as `>`, which would let NaN pass.
     if not far[worst] <= tolerance:
         raise ReplayError(
-            f"{base} is {far[worst]:.4g} off the reference on text "
+            f"{address.url} is {far[worst]:.4g} off the reference on text "
             f"{selftest.text_of(worst) + 1} of {len(selftest.texts)}, tolerance {tolerance:.4g}"
         )
     return Replayed(len(selftest.texts), float(far[worst]))
 
 
-def served_version(base: str, model: str) -> str | None:
+def served_version(address: Address) -> str | None:
     """Return the version that answers now; None if nothing does."""
     try:
-        answer = requests.get(f"{base}/v2/models/{model}", timeout=REQUEST_SECONDS)
+        answer = address.session.get(address.url, timeout=REQUEST_SECONDS)
         versions = answer.json().get("versions") if answer.ok else None
     except (requests.RequestException, ValueError):
         return None
     return str(versions[0]) if versions else None
 
 
-def _ask(
-    session: requests.Session, url: str, inputs: list[dict[str, Any]], version: str
-) -> dict[str, NDArray[Any]]:
+def _ask(address: Address, inputs: list[dict[str, Any]], version: str) -> dict[str, NDArray[Any]]:
+    url = address.url
     # Binary, because the logits of a vocabulary are long as text.
     body = {"inputs": inputs, "parameters": {"binary_data_output": True}}
     try:
-        response = session.post(f"{url}/infer", json=body, timeout=REQUEST_SECONDS)
+        response = address.session.post(f"{url}/infer", json=body, timeout=REQUEST_SECONDS)
     except requests.RequestException as error:
         raise ReplayError(f"{url} does not answer: {error}") from error
     if not response.ok:

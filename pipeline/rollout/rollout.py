@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pipeline.rollout.replay import Replayed
+    from pipeline.rollout.replay import Address, Replayed
     from pipeline.rollout.service import Service, State
     from storage_init.store.layout import Store
 
@@ -38,7 +38,7 @@ class Plan:
 
     ``canary`` is the percentage of requests that the version gets first, 0 for none. ``soak`` are
     the seconds for which it keeps them. ``timeout`` are the seconds in which all pods must be
-    ready. ``url`` reaches the service, if its address in the cluster does not.
+    ready.
     """
 
     name: str
@@ -46,7 +46,6 @@ class Plan:
     canary: int = 0
     soak: float = 60.0
     timeout: float = 600.0
-    url: str | None = None
 
 
 class _FailureError(WarmstartError):
@@ -73,13 +72,12 @@ class Rollout:
         plan, service = self._plan, self._service
         folder = self._store.resolve(plan.name, plan.version)
         state = service.read()
-        url = plan.url or state.url
         if plan.canary and not service.splits_traffic():
             raise ServiceError(
                 f"{service} has no HTTPRoute, so a canary would get no requests: set "
                 "ingress.enableGatewayApi in KServe's config map, or leave out --canary"
             )
-        known = (state.previous, state.version, served_version(url, service.name))
+        known = (state.previous, state.version, served_version(service.address()))
         old = next((version for version in known if version not in {None, plan.version}), None)
         candidate = f"{self._owner}.rollout"
         pin(self._store, plan.name, plan.version, candidate)
@@ -89,7 +87,7 @@ class Rollout:
             state = service.name_version(plan.version, old, state)
             self._say(f"{service} names {plan.version}")
             self._wait(plan.version)
-            self._replay(url, folder)
+            self._replay(folder)
         except _FailureError as failure:
             self._put_back(old, str(failure))
         service.name_version(plan.version, None, service.read())
@@ -106,7 +104,7 @@ class Rollout:
         state = service.name_version(old, old, state, canary)
         self._say(f"canary of {plan.version} gets {plan.canary} % of the requests")
         self._wait(plan.version, CANARY)
-        self._replay(f"http://{service.deployment(CANARY)}.{service.namespace}", folder)
+        self._replay(folder, CANARY)
         deadline = time.monotonic() + plan.soak
         while time.monotonic() < deadline:
             self._fail_if_ended()
@@ -131,19 +129,12 @@ class Rollout:
         if ended := self._service.failures(self._plan.version):
             raise _FailureError(f"a pod ended: {ended[0]}")
 
-    def _replay(self, url: str, folder: Path) -> None:
+    def _replay(self, folder: Path, deployment: str = "") -> None:
+        address = self._service.address(deployment)
         deadline = time.monotonic() + SETTLE_SECONDS
-        while (done := self._replayed(url, folder, deadline)) is None:
+        while (done := _replayed(address, folder, deadline)) is None:
             time.sleep(POLL_SECONDS)
         self._say(f"self-test of {done.texts} texts holds, off by {done.distance:.2g}")
-
-    def _replayed(self, url: str, folder: Path, deadline: float) -> Replayed | None:
-        try:
-            return replay(url, self._service.name, folder)
-        except ReplayError as error:
-            if time.monotonic() > deadline:
-                raise _FailureError(str(error)) from error
-            return None
 
     def _put_back(self, old: str | None, reason: str) -> None:
         service, plan = self._service, self._plan
@@ -169,3 +160,13 @@ class Rollout:
             if time.monotonic() > deadline:
                 raise _FailureError(f"not ready after {self._plan.timeout:g} s ({pods})")
             time.sleep(POLL_SECONDS)
+
+
+def _replayed(address: Address, folder: Path, deadline: float) -> Replayed | None:
+    """Replay; None if it may still hold later, because pods of before have just left."""
+    try:
+        return replay(address, folder)
+    except ReplayError as error:
+        if time.monotonic() > deadline:
+            raise _FailureError(str(error)) from error
+        return None

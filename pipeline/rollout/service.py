@@ -8,9 +8,13 @@ service to whoever applies the manifests.
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import requests
+
+from pipeline.rollout.replay import Address
 from storage_init.base.errors import WarmstartError
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ PREVIOUS = "warmstart.dev/previous-version"
 FIELD_MANAGER = "warmstart-rollout"
 CONTAINER = "kserve-container"
 CANARY = "canary"
+# Set in every pod.
+INSIDE = "KUBERNETES_SERVICE_HOST"
 # KServe writes the status of a service often, and each write changes its resource version.
 WRITE_ATTEMPTS = 10
 
@@ -40,12 +46,11 @@ class State:
     """What an InferenceService names.
 
     ``version`` is None where its pods serve the store's ``current``. ``previous`` is what an
-    unfinished rollout would put back. ``url`` is its address inside the cluster.
+    unfinished rollout would put back.
     """
 
     version: str | None
     previous: str | None
-    url: str
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,21 @@ class Service:
         """The name that KServe gives to a predictor's Deployment and Service."""
         return "-".join(filter(None, (self.name, part, "predictor")))
 
+    def address(self, deployment: str = "") -> Address:
+        """Where the pods of a Deployment answer: their Service, from outside through the API."""
+        name = self.deployment(deployment)
+        if INSIDE in os.environ:
+            base = f"http://{name}.{self.namespace}"
+            return Address(requests.Session(), base, self.name)
+        api = self._cluster.client.configuration
+        session = requests.Session()
+        session.verify = api.ssl_ca_cert or api.verify_ssl
+        session.cert = (api.cert_file, api.key_file) if api.cert_file else None
+        if token := api.get_api_key_with_prefix("authorization"):
+            session.headers["Authorization"] = token
+        path = f"/api/v1/namespaces/{self.namespace}/services/http:{name}:80/proxy"
+        return Address(session, api.host + path, self.name)
+
     def failures(self, version: str) -> list[str]:
         """Return why pods of ``version`` have ended, in their own last words."""
         selector = f"serving.kserve.io/inferenceservice={self.name}"
@@ -209,11 +229,9 @@ class Service:
                 f"{self} runs in mode {mode}: name the version in its manifest, where Knative "
                 "makes a revision of it (component canary-knative)"
             )
-        address = ((found.get("status") or {}).get("address") or {}).get("url")
         return State(
             version=_value(predictor["model"]),
             previous=(found["metadata"].get("annotations") or {}).get(PREVIOUS),
-            url=address or f"http://{self.deployment()}.{self.namespace}",
         )
 
     def _write(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import requests
 
-from pipeline.rollout.replay import ReplayError, replay, served_version
+from pipeline.rollout.replay import Address, ReplayError, replay, served_version
 from storage_init.format.reading import read_package
 from storage_init.format.selftest import SelfTest
 from tests.support.models.tasks import TASKS
@@ -26,10 +27,10 @@ def test_a_server_answers_the_self_test_of_its_version(
     every_server: Predictor, every_task: Path, task: str
 ) -> None:
     folder = every_task / task
-    done = replay(every_server.url, task, folder)
+    done = replay(_address(every_server, task), folder)
     assert done.texts == len(SelfTest.load(folder / "selftest.npz").texts)
     assert 0 <= done.distance < 1e-3
-    assert served_version(every_server.url, task) == read_package(folder)[1]
+    assert served_version(_address(every_server, task)) == read_package(folder)[1]
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -45,17 +46,21 @@ def test_an_answer_that_is_off_is_refused(
         folder / "selftest.npz"
     )
     with pytest.raises(ReplayError, match=rf"off the reference on text {len(selftest.texts)} of"):
-        replay(every_server.url, task, folder)
+        replay(_address(every_server, task), folder)
 
 
 def test_another_version_is_refused_by_name(every_server: Predictor, every_task: Path) -> None:
     served, other = (read_package(every_task / name)[1] for name in ("classifier", "multi_label"))
     with pytest.raises(ReplayError, match=f"answers from version {served}, not from {other}"):
-        replay(every_server.url, "classifier", every_task / "multi_label")
+        replay(_address(every_server, "classifier"), every_task / "multi_label")
 
 
 def test_a_service_that_is_not_there_is_an_error_and_serves_no_version(every_task: Path) -> None:
-    url = "http://127.0.0.1:9"
+    nowhere = Address(requests.Session(), "http://127.0.0.1:9", "classifier")
     with pytest.raises(ReplayError, match="does not answer"):
-        replay(url, "classifier", every_task / "classifier")
-    assert served_version(url, "classifier") is None
+        replay(nowhere, every_task / "classifier")
+    assert served_version(nowhere) is None
+
+
+def _address(server: Predictor, model: str) -> Address:
+    return Address(requests.Session(), server.url, model)
