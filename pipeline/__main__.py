@@ -8,7 +8,7 @@ import traceback
 from typing import TYPE_CHECKING, get_args
 
 from pipeline.commands import cluster, rollout, run
-from pipeline.preparation.quiet import debugging
+from pipeline.preparation.process import debugging
 from storage_init.base.errors import WarmstartError
 from storage_init.raw.hf_config import TaskName
 
@@ -43,12 +43,8 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run.add(commands)
     default = commands.add_parser("recipe", help="print the default recipe, with comments")
-    default.add_argument(
-        "--task",
-        choices=get_args(TaskName),
-        default="auto",
-        help="whose limits and texts (default: %(default)s)",
-    )
+    about = "whose limits and texts (default: %(default)s)"
+    default.add_argument("--task", choices=get_args(TaskName), default="auto", help=about)
     default.set_defaults(command=_print_recipe)
     cluster.add(commands)
     rollout.add(commands)

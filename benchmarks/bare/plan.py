@@ -1,9 +1,9 @@
-"""Plans for a bare session, a loop over it, or a load alone, and their outcomes."""
+"""Plans for a loop over a bare session, for its creation, or for a load alone."""
 
 from __future__ import annotations
 
 import os
-from typing import TypeVar
+from typing import Literal
 
 import msgspec
 
@@ -27,6 +27,14 @@ class LoopPlan(msgspec.Struct, frozen=True, tag=True):
     seconds: float
     patience: int = 30
 
+    def run(self) -> LoopOutcome:
+        """Run the loop in a fresh process.
+
+        Raises:
+            ChildFailedError: the process failed.
+        """
+        return run_child("benchmarks.bare", self, LoopOutcome, VARIABLES)
+
 
 class LoopOutcome(msgspec.Struct, frozen=True):
     """Seconds of each batch, tokenising included.
@@ -49,42 +57,17 @@ class LoopOutcome(msgspec.Struct, frozen=True):
         return quantile(self.latencies, share)
 
 
-class SessionPlan(msgspec.Struct, frozen=True, tag=True):
-    """Create one session on a variant of the package in a folder."""
+class StartPlan(msgspec.Struct, frozen=True, tag=True):
+    """Create a session on a variant of a package, or load the variant as the product does."""
 
+    what: Literal["session", "load"]
     folder: str
     variant: str
 
-
-class SessionOutcome(msgspec.Struct, frozen=True):
-    """Seconds for importing ONNX Runtime, for ``InferenceSession()``, and for the first run."""
-
-    imports: float
-    session: float
-    first_run: float
+    def run(self) -> dict[str, float]:
+        """Return the seconds of each phase in a fresh process; errors as :meth:`LoopPlan.run`."""
+        return run_child("benchmarks.bare", self, dict[str, float], VARIABLES)
 
 
-class LoadPlan(msgspec.Struct, frozen=True, tag=True):
-    """Load one variant of the package in a folder."""
-
-    folder: str
-    variant: str
-
-
-class LoadOutcome(msgspec.Struct, frozen=True):
-    """Seconds of the load's phases."""
-
-    phases: dict[str, float]
-
-
-T = TypeVar("T")
-
-
-def run_bare(plan: LoopPlan | SessionPlan | LoadPlan, outcome: type[T]) -> T:
-    """Run a plan in a fresh process.
-
-    Raises:
-        ChildFailedError: the process failed.
-    """
-    # The bare runtime gets the environment that the product sets for itself.
-    return run_child("benchmarks.bare", plan, outcome, os.environ | ENVIRONMENT)
+# The bare runtime gets the environment that the product sets for itself.
+VARIABLES = os.environ | ENVIRONMENT

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import uvloop
 
-from benchmarks.client.plan import FloodPlan, Plan
-from benchmarks.client.recorder import Recorder
+from benchmarks.client.closed_loop import Recorder
+from benchmarks.client.open_loop import flood
+from benchmarks.client.plan import FloodOutcome, FloodPlan, Outcome, Plan
 from benchmarks.harness.plans import serve_child
-
-if TYPE_CHECKING:
-    from benchmarks.client.plan import FloodOutcome, Outcome
 
 
 def run(plan: Plan | FloodPlan) -> Outcome | FloodOutcome:
     """Run one plan."""
     if isinstance(plan, FloodPlan):
-        from benchmarks.client.flood import flood
-
         return uvloop.run(flood(plan))
     if plan.transport == "grpc":
-        from benchmarks.client import grpc
-
         # Not on uvloop: grpc.aio polls on its own.
-        return asyncio.run(grpc.run(Recorder(plan)))
-    from benchmarks.client import http
-
-    return uvloop.run(http.run(Recorder(plan)))
+        return asyncio.run(Recorder(plan).measure())
+    return uvloop.run(Recorder(plan).measure())
 
 
 if __name__ == "__main__":

@@ -28,6 +28,14 @@ class Plan(msgspec.Struct, frozen=True, tag=True):
     seconds: float
     patience: int = 10
 
+    def run(self) -> Outcome:
+        """Run the loop in a process of its own.
+
+        Raises:
+            ChildFailedError: the client failed.
+        """
+        return run_child("benchmarks.client", self, Outcome)
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """The answers in the window: seconds of each request, in the order of the answers.
@@ -55,7 +63,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class FloodPlan(msgspec.Struct, frozen=True, tag=True):
-    """An open loop: ``rate`` requests per second, each on whichever connection is free.
+    """An open loop: ``rate`` requests per second, each on a free connection.
 
     ``start`` is when to begin, by ``time.monotonic()``; connections are opened before.
     """
@@ -66,6 +74,10 @@ class FloodPlan(msgspec.Struct, frozen=True, tag=True):
     rate: float
     seconds: float
     connections: int
+
+    def run(self) -> FloodOutcome:
+        """Run the loop in a process of its own; errors as :meth:`Plan.run`."""
+        return run_child("benchmarks.client", self, FloodOutcome)
 
 
 class FloodOutcome(msgspec.Struct):
@@ -90,20 +102,7 @@ class FloodOutcome(msgspec.Struct):
         """The number of requests that were sent."""
         return len(self.answered) + len(self.refused) + len(self.late) + self.errors
 
-
-def run_client(plan: Plan) -> Outcome:
-    """Run a closed loop in a process of its own.
-
-    Raises:
-        ChildFailedError: the client failed.
-    """
-    return run_child("benchmarks.client", plan, Outcome)
-
-
-def run_flood(plan: FloodPlan) -> FloodOutcome:
-    """Run an open loop in a process of its own.
-
-    Raises:
-        ChildFailedError: the client failed.
-    """
-    return run_child("benchmarks.client", plan, FloodOutcome)
+    def fail(self, what: str) -> None:
+        """Count an error."""
+        self.errors += 1
+        self.first_error = self.first_error or what

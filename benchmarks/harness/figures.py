@@ -65,10 +65,7 @@ def where(samples: Iterable[T], **attributes: object) -> list[T]:
 def by_round(samples: Iterable[Any], value: Value, **attributes: object) -> ByRound:
     """The median of a value in each round, over the samples with these attributes.
 
-    Args:
-        samples: have a ``round``, counted from 0.
-        value: is None for a sample that is to be left out.
-        attributes: see :func:`where`.
+    Samples have a ``round``, counted from 0; those whose value is None are left out.
     """
     read = getter(value)
     rounds: dict[int, list[float]] = defaultdict(list)
@@ -83,12 +80,9 @@ def ratio(ours: Mapping[int, float], base: Mapping[int, float]) -> Summary | Non
     return summarize(ours[number] / base[number] for number in ours if base.get(number))
 
 
-def slope(points: Sequence[tuple[float, float]]) -> float | None:
+def slope(xs: Sequence[float], ys: Sequence[float]) -> float | None:
     """Fit a line by least squares; None if there are fewer than two different abscissas."""
-    if len({x for x, _ in points}) < 2:
-        return None
-    xs, ys = zip(*points, strict=True)
-    return float(np.polyfit(xs, ys, 1)[0])
+    return float(np.polyfit(xs, ys, 1)[0]) if len(set(xs)) > 1 else None
 
 
 def grouped(samples: Iterable[T], key: Value) -> dict[Any, list[T]]:
@@ -97,6 +91,13 @@ def grouped(samples: Iterable[T], key: Value) -> dict[Any, list[T]]:
     for sample in samples:
         groups.setdefault(getter(key)(sample), []).append(sample)
     return groups
+
+
+def medians(samples: Iterable[Any], key: Value, value: Value) -> tuple[list[Any], list[float]]:
+    """The keys of samples in order, and for each the median of a value, to fit or to draw."""
+    groups = sorted(grouped(samples, key).items())
+    found = [(each, s.median) for each, same in groups if (s := summarize(same, value))]
+    return [each for each, _ in found], [middle for _, middle in found]
 
 
 def rotated(items: Sequence[T], number: int) -> list[T]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping
 from typing import Any
 
 LOOPBACK = "127.0.0.1"
+JSON = {"Content-Type": "application/json"}
 ANSWER_SECONDS = 60
 # A refused connection costs a fraction of this.
 POLL_SECONDS = 0.002
+# How often to look whether waiting is still of use, which may cost a process.
+CHECK_SECONDS = 1
 
 
 class ServerFailedError(RuntimeError):
@@ -20,29 +22,20 @@ class ServerFailedError(RuntimeError):
 
 
 class Http:
-    """A client that connects when it is first needed; ``inside`` is entered to connect."""
+    """A client that connects when it is first needed."""
 
-    def __init__(
-        self,
-        port: int,
-        host: str = LOOPBACK,
-        inside: Callable[[], AbstractContextManager[None]] = nullcontext,
-    ) -> None:
+    def __init__(self, port: int, host: str = LOOPBACK) -> None:
         self._connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
-        self._inside = inside
 
-    def __call__(self, method: str, path: str, body: Any = None) -> bytes:
-        """Send a request, with ``body`` as JSON, and return the body of its answer.
+    def __call__(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = JSON
+    ) -> bytes:
+        """Send a request and return the body of its answer; ``body`` is bytes, or sent as JSON.
 
         Raises:
             ServerFailedError: there is no answer, or it is not a success.
         """
-        content = None if body is None else json.dumps(body).encode()
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        return self.send(method, path, content, headers)
-
-    def send(self, method: str, path: str, content: bytes | None, headers: Any) -> bytes:
-        """Send a request as a call does, with a body that is encoded already."""
+        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         try:
             status, answer = self._ask(method, path, content, headers)
         except (OSError, http.client.HTTPException) as error:
@@ -51,19 +44,10 @@ class Http:
             raise ServerFailedError(f"{method} {path} is answered {status}: {answer[:500]!r}")
         return answer
 
-    def wait_for(
-        self, path: str, seconds: float, go_on: Callable[[], bool], check_seconds: float = 0
-    ) -> bool:
-        """Ask for a path every 2 ms until the answer is 200.
+    def wait_for(self, path: str, seconds: float, go_on: Callable[[], bool]) -> bool:
+        """Ask for a path every 2 ms until the answer is 200, and say whether it was.
 
-        Args:
-            path: what to ask for.
-            seconds: how long to wait at most.
-            go_on: says whether waiting is still of use.
-            check_seconds: how long to wait between two calls of ``go_on``.
-
-        Returns:
-            Whether there was such an answer.
+        ``go_on`` says, once a second, whether waiting is still of use.
         """
         checked = time.monotonic()
         deadline = checked + seconds
@@ -72,8 +56,8 @@ class Http:
                 if self._ask("GET", path)[0] == http.client.OK:
                     return True
             except (OSError, http.client.HTTPException):
-                self._connection.close()
-            if now >= checked + check_seconds:
+                self.close()
+            if now >= checked + CHECK_SECONDS:
                 if not go_on():
                     return False
                 checked = now
@@ -85,11 +69,8 @@ class Http:
         self._connection.close()
 
     def _ask(
-        self, method: str, path: str, content: bytes | None = None, headers: Any = None
+        self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] = {}
     ) -> tuple[int, bytes]:
-        if self._connection.sock is None:
-            with self._inside():
-                self._connection.connect()
-        self._connection.request(method, path, content, headers or {})
+        self._connection.request(method, path, content, headers)
         response = self._connection.getresponse()
         return response.status, response.read()

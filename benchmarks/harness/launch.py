@@ -1,4 +1,4 @@
-"""Servers under measurement: a process each, on free ports, timed from its start."""
+"""Servers under measurement: each on free ports, timed from its start, with its memory and CPU."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 
 from benchmarks.harness.http import Http
 from benchmarks.harness.plans import ROOT
 from benchmarks.harness.process import free_port, started, stop, wait_until_ready
 from benchmarks.harness.requests import INFER_PATH, MODEL, HttpRequest
-from benchmarks.harness.usage import Memory, memory
 from benchmarks.servers.tasks import LOAD_KEY
 
 PREDICTOR = "predictor"
@@ -27,6 +27,41 @@ READY_SECONDS = 300
 READY_PATH = f"/v2/models/{MODEL}/ready"
 # Phases of a load that load nothing but prove that the loaded model may serve.
 CHECKS = ("selftest", "warmup")
+
+
+# Bytes of a megabyte.
+MB = 1e6
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """Megabytes (10^6). ``pss`` counts a shared page by its share, ``uss`` only unshared pages."""
+
+    rss: float
+    pss: float
+    uss: float
+
+
+def memory(process: psutil.Process) -> Memory:
+    """Memory of a process and its children, from ``/proc/PID/smaps_rollup``."""
+    infos = [info for p in _tree(process) if (info := _gone_is_none(p.memory_full_info))]
+    return Memory(*(sum(getattr(i, kind) for i in infos) / MB for kind in ("rss", "pss", "uss")))
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """User and system time that a process and its living children have used."""
+    times = [t for p in _tree(process) if (t := _gone_is_none(p.cpu_times))]
+    return float(sum(t.user + t.system for t in times))
+
+
+def _tree(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *(_gone_is_none(lambda: process.children(recursive=True)) or [])]
+
+
+def _gone_is_none(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except psutil.NoSuchProcess:
+        return None
 
 
 def loading_seconds(phases: dict[str, float]) -> float | None:
@@ -68,7 +103,8 @@ class Running:
         Raises:
             ServerFailedError: there is no answer, or it is not a success.
         """
-        return self._send("POST", INFER_PATH, request.body, request.headers)
+        with closing(Http(self.http_port)) as http:
+            return http("POST", INFER_PATH, request.body, request.headers)
 
     def memory(self) -> Memory:
         """Memory of all of the server's processes."""
@@ -84,23 +120,14 @@ class Running:
 
     def model(self) -> Any:
         """The one model of a predictor of ours, as ``/status`` describes it."""
-        (model,) = json.loads(self._send("GET", "/status"))["models"]
-        return model
-
-    def _send(
-        self, method: str, path: str, body: bytes | None = None, headers: Any = None
-    ) -> bytes:
         with closing(Http(self.http_port)) as http:
-            return http.send(method, path, body, headers)
+            (model,) = json.loads(http("GET", "/status"))["models"]
+        return model
 
 
 @contextmanager
 def launch(server: Server, logs: Path) -> Iterator[Running]:
-    """Start a server, wait until it is ready, stop it when the block ends.
-
-    Args:
-        server: which one.
-        logs: folder for its output, ``NAME.log``.
+    """Start a server with its output in ``logs``, and stop it when the block ends.
 
     Raises:
         ServerFailedError: it did not become ready.

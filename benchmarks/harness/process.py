@@ -49,11 +49,7 @@ class Predictor:
 def predictor(model_dir: Path, log: Path, *flags: str, name: str = "m") -> Iterator[Predictor]:
     """Start a predictor, wait until it is ready, stop it with SIGTERM when the block ends.
 
-    Args:
-        model_dir: a prepared model or a plain export.
-        log: the file to write the predictor's output to.
-        flags: further flags of ``python -m predictor``.
-        name: the model's name.
+    ``model_dir`` is a prepared model or a plain export; the predictor's output goes to ``log``.
 
     Raises:
         ServerFailedError: it did not become ready.

@@ -6,17 +6,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from benchmarks.harness.figures import Summary, Value, getter, grouped, summarize
 from benchmarks.harness.machine import Machine
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 
 NOTHING = "–"  # noqa: RUF001 - a dash for the reader
 NOT_MEASURED = "not measured"
@@ -52,12 +47,8 @@ def tabulate(
 ) -> Table:
     """Make a table with one row for all samples that have the same keys.
 
-    Args:
-        title: of the table.
-        samples: in the order of the rows.
-        keys: by header, the values that identify a row.
-        columns: by header, what makes a cell from the list of a row's samples.
-        notes: paragraphs below the table.
+    ``keys`` has by header the values that identify a row; ``columns`` has by header the functions
+    that make a cell of a row's samples.
     """
     read = [getter(key) for key in keys.values()]
     rows = grouped(samples, lambda sample: tuple(str(key(sample)) for key in read))
@@ -134,15 +125,6 @@ def write(
     content = {"machine": machine, "command": command, "parts": parts}
     (out / "report.json").write_bytes(msgspec.json.encode(content))
     return text
-
-
-def draw(columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    """Make a figure with axes side by side, ``height`` inches high, for a chart of a report."""
-    # Without pyplot, which would keep every figure and look for a screen.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4 * columns, height), layout="constrained", dpi=120)
-    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
 
 
 def _row(cells: Sequence[str]) -> str:

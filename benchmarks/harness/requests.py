@@ -91,15 +91,10 @@ def _binary(tensors: list[InferInput]) -> HttpRequest:
 
 @dataclass(frozen=True)
 class Workload:
-    """The texts of each request; requests are sent in this order, over and over."""
+    """The text of each request; requests are sent in this order, over and over."""
 
     name: str
-    requests: tuple[tuple[str, ...], ...]
-
-    @property
-    def texts_per_request(self) -> int:
-        """The number of texts, the same in every request."""
-        return len(self.requests[0])
+    texts: tuple[str, ...]
 
 
 class TextMaker:
@@ -121,10 +116,9 @@ class TextMaker:
             raise ValueError(f"no text of {tokens} tokens: the tokenizer joins words")
         return text
 
-    def fixed(self, tokens: int = SHORT_TOKENS, texts: int = 1) -> Workload:
-        """One request of ``texts`` texts of one length."""
-        name = f"{tokens} tokens" if texts == 1 else f"{texts} x {tokens} tokens"
-        return Workload(name, (tuple(self.text(tokens) for _ in range(texts)),))
+    def fixed(self) -> Workload:
+        """One text of ``SHORT_TOKENS``."""
+        return Workload(f"{SHORT_TOKENS} tokens", (self.text(SHORT_TOKENS),))
 
     def mixed(self) -> Workload:
         """Single texts of lengths drawn evenly from ``MIXED_TOKENS``, with a fixed seed."""
@@ -132,10 +126,8 @@ class TextMaker:
         shortest, longest = MIXED_TOKENS
         longest = min(longest, self._tokenizer.max_length)
         lengths = [draw.randint(shortest, longest) for _ in range(MIXED_COUNT)]
-        return Workload(
-            f"{shortest}-{longest} tokens",
-            tuple((self.text(n, i % len(self._words)),) for i, n in enumerate(lengths)),
-        )
+        texts = (self.text(n, i % len(self._words)) for i, n in enumerate(lengths))
+        return Workload(f"{shortest}-{longest} tokens", tuple(texts))
 
     def _count(self, text: str) -> int:
         return len(self._tokenizer.encode([text])[0])

@@ -6,15 +6,33 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.models import DISTILBERT, GROWTH, MODELS, Prepared, prepare
 from benchmarks.parts.catalogue import Subject, find_subject
 
 
-@dataclass(frozen=True)
-class Options:
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+# How much is measured: an option's type, what it counts, and its defaults without and with --quick.
+AMOUNTS: dict[str, tuple[Any, str, Any, Any]] = {
+    "rounds": (int, "", 7, 2),
+    "seconds": (float, "of load for a cell", 2, 1),
+    "connections": (_numbers, "", "1,4,16,64", "1,16"),
+    "requests": (int, "of the soak", 100_000, 5_000),
+    "growth-models": (_words, "from 23 to 335 M", ",".join(GROWTH), ",".join(GROWTH[:2])),
+    "overload-seconds": (float, "of the overload", 60, 10),
+}
+
+
+class Options(argparse.Namespace):
     """The command line's choices; ``seconds`` is the time for one cell in one round."""
 
     parts: tuple[str, ...]
@@ -35,60 +53,31 @@ class Options:
         return not self.servers or any(word in server for word in self.servers)
 
 
-def parse(argv: Sequence[str], known: Sequence[str], part: str | None = None) -> Options:
-    """Read the command line.
-
-    Args:
-        argv: the arguments.
-        known: the names of all parts.
-        part: the part that the program stands for; None if the command line chooses parts.
-    """
+def parse(argv: Sequence[str], known: Sequence[str]) -> Options:
+    """Read the command line; ``known`` are the names of all parts."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m benchmarks{f'.{part}' if part else ''}",
+        prog="python -m benchmarks",
         description="Measure Warmstart beside its baselines, interleaved, on this machine.",
     )
     add = parser.add_argument
-    if part is None:
-        add("parts", nargs="*", metavar="PART", help=f"of {', '.join(known)} (default: all)")
+    add("parts", nargs="*", metavar="PART", help=f"of {', '.join(known)} (default: all)")
     add("--quick", action="store_true", help="few rounds, short; for a first look")
     add("--model", choices=MODELS, default=DISTILBERT)
-    add("--rounds", type=int, help="(default: 7; quick: 2)")
-    add("--seconds", type=float, help="of load for a cell (default: 2; quick: 1)")
-    add("--connections", type=_numbers, help="(default: 1,4,16,64; quick: 1,16)")
-    add("--requests", type=int, help="of the soak (default: 100000; quick: 5000)")
+    for name, (kind, about, full, quick) in AMOUNTS.items():
+        default = quick if "--quick" in argv else full
+        text = f"{about} (default: {full}; quick: {quick})".strip()
+        add(f"--{name}", type=kind, default=default, help=text)
     add("--servers", type=_words, default=(), help="words in names, e.g. auto,Py")
-    add("--growth-models", type=_words, help="(default: four from 23 to 335 M; quick: two)")
-    add("--overload-seconds", type=float, help="of the overload (default: 60; quick: 10)")
-    add("--folder", type=Path, default=Path(".bench"), help="keeps prepared models")
+    add("--folder", dest="work", type=Path, default=Path(".bench"), help="keeps prepared models")
     add("--out", type=Path, help="folder of the report (default: in --folder)")
-    given = parser.parse_args(argv)
-    chosen = (part,) if part else tuple(given.parts or known)
-    if unknown := set(chosen).difference(known):
+    given = parser.parse_args(argv, Options())
+    given.parts = tuple(given.parts or known)
+    if unknown := set(given.parts).difference(known):
         parser.error(f"unknown part {unknown.pop()}: choose from {', '.join(known)}")
-    work = given.folder.resolve()
-    quick = given.quick
-    return Options(
-        parts=chosen,
-        model=given.model,
-        rounds=given.rounds or (2 if quick else 7),
-        seconds=given.seconds or (1 if quick else 2),
-        connections=given.connections or ((1, 16) if quick else (1, 4, 16, 64)),
-        requests=given.requests or (5_000 if quick else 100_000),
-        servers=given.servers,
-        growth_models=given.growth_models or (GROWTH[:2] if quick else GROWTH),
-        overload_seconds=given.overload_seconds or (10 if quick else 60),
-        work=work,
-        out=given.out or work / "reports" / time.strftime("%Y%m%d-%H%M%S"),
-        command=" ".join([parser.prog, *argv]),
-    )
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in text.split(","))
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split(","))
+    given.work = given.work.resolve()
+    given.out = given.out or given.work / "reports" / time.strftime("%Y%m%d-%H%M%S")
+    given.command = " ".join([parser.prog, *argv])
+    return given
 
 
 class Bench:

@@ -16,6 +16,7 @@ from storage_init.format.package import Variant
 
 EMPTY, PYTORCH, ONNX, FUSED, MOSEC = "empty KServe", "PyTorch", "ONNX", "ONNX fused", "mosec"
 AUTO = "auto"
+BASELINES = "benchmarks.servers.baselines"
 SIZES = "--verify=size"
 NO_MOSEC = "mosec is not installed (extra: bench), so there is no peer to compare with"
 NO_INT8 = "no int8 variant runs here; this is {}"
@@ -28,31 +29,23 @@ def ours_name(variant: str) -> str:
 
 def ours(prepared: Prepared, variant: str, *flags: str, name: str | None = None) -> Server:
     """Our predictor with a variant, or with its own choice: ``auto``."""
-    return Server(
-        name or ours_name(variant),
-        PREDICTOR,
-        (f"--model_dir={prepared.folder}", f"--variant={variant}", *flags),
-    )
+    flags = (f"--model_dir={prepared.folder}", f"--variant={variant}", *flags)
+    return Server(name or ours_name(variant), PREDICTOR, flags)
 
 
 def empty() -> Server:
     """KServe's own server around a model that does nothing."""
-    return Server(EMPTY, "benchmarks.servers.empty", answers=False)
+    return Server(EMPTY, BASELINES, answers=False)
 
 
 def baselines(prepared: Prepared, work: Path) -> list[Server]:
     """The servers that people run in KServe instead."""
-    task = f"--task={prepared.task}"
+    task, tokenizer = f"--task={prepared.task}", f"--tokenizer={prepared.tokenizer}"
     graphs = {ONNX: plain_graph(prepared, work), FUSED: fused_graph(prepared, work)}
-    torch_flags = (f"--model_dir={prepared.source}", task)
     return [
-        Server(PYTORCH, "benchmarks.servers.pytorch", torch_flags),
+        Server(PYTORCH, BASELINES, (f"--model_dir={prepared.source}", task)),
         *(
-            Server(
-                name,
-                "benchmarks.servers.onnx",
-                (f"--graph={graph}", f"--tokenizer={prepared.tokenizer}", task),
-            )
+            Server(name, BASELINES, (f"--graph={graph}", tokenizer, task))
             for name, graph in graphs.items()
         ),
     ]
@@ -63,13 +56,10 @@ def peers(prepared: Prepared, variant: Variant, workers: int) -> list[Server]:
     if find_spec("mosec") is None:
         return []
     flags = (
-        f"--graph={prepared.folder / variant.graph}",
-        f"--tokenizer={prepared.tokenizer}",
-        f"--task={prepared.task}",
-        f"--workers={workers}",
+        *(f"--graph={prepared.folder / variant.graph}", f"--tokenizer={prepared.tokenizer}"),
+        *(f"--task={prepared.task}", f"--workers={workers}"),
     )
-    module = "benchmarks.servers.peer_mosec"
-    return [Server(MOSEC, module, flags, ready_path="/")]
+    return [Server(MOSEC, "benchmarks.servers.peer_mosec", flags, ready_path="/")]
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -116,10 +106,9 @@ def find_subject(prepared: Prepared, logs: Path) -> Subject:
     Raises:
         ServerFailedError: not even ``auto`` became ready.
     """
-    tried = {
-        v.name: refusal(ours(prepared, v.name, SIZES), logs) for v in prepared.package.variants
-    }
-    variants = tuple(v for v in prepared.package.variants if tried[v.name] is None)
+    known = prepared.package.variants
+    tried = {v.name: refusal(ours(prepared, v.name, SIZES), logs) for v in known}
+    variants = tuple(v for v in known if tried[v.name] is None)
     refused = {name: why for name, why in tried.items() if why is not None}
     with launch(ours(prepared, AUTO, SIZES), logs) as running:
         served = running.model()["variant"]

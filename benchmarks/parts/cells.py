@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from benchmarks.bare.plan import LoopOutcome, LoopPlan, run_bare
-from benchmarks.client.plan import Outcome, Plan, run_client
+from benchmarks.bare.plan import LoopPlan
+from benchmarks.client.plan import Outcome, Plan
 from benchmarks.harness import requests
 from benchmarks.harness.figures import quantile
-from benchmarks.harness.launch import Running
+from benchmarks.harness.launch import Running, cpu_seconds
 from benchmarks.harness.plans import ChildFailedError
 from benchmarks.harness.requests import Protocol, Workload
-from benchmarks.harness.usage import cpu_seconds
 from benchmarks.models import Prepared
 from storage_init.format.package import Variant
 
@@ -79,16 +78,16 @@ class Load:
         )
 
     def _bodies(self) -> list[bytes]:
-        texts_of = self.workload.requests
+        texts = self.workload.texts
         if self.protocol == "grpc":
-            return [requests.grpc(texts) for texts in texts_of]
+            return [requests.grpc([text]) for text in texts]
         if self.protocol == "rest-tensors":
             tokenizer = self.prepared.open_tokenizer()
             names = [tensor.name for tensor in self.prepared.package.inputs]
-            encoded = (tokenizer.encode(texts) for texts in texts_of)
+            encoded = (tokenizer.encode([text]) for text in texts)
             return [requests.rest_tensors(tokenizer.feeds(e, names)).wire() for e in encoded]
         encode = requests.rest_json if self.protocol == JSON else requests.rest_binary
-        return [encode(texts).wire() for texts in texts_of]
+        return [encode([text]).wire() for text in texts]
 
 
 def measure_cell(running: Running, load: Load, *, number: int, seconds: float) -> Cell:
@@ -96,21 +95,22 @@ def measure_cell(running: Running, load: Load, *, number: int, seconds: float) -
     plan = load.plan(running, seconds, WARMUP_SHARE * seconds)
     before = cpu_seconds(running.process)
     try:
-        outcome = run_client(plan)
+        outcome = plan.run()
     except ChildFailedError as error:
         outcome = Outcome([], 0, 1, str(error), seconds, seconds, 0, "failed")
     used = cpu_seconds(running.process) - before
     latencies = [round(value * 1000, 3) for value in outcome.latencies]
+    p50, p95, p99 = (quantile(latencies, share) for share in (0.5, 0.95, 0.99))
     return Cell(
         server=running.server.name,
         protocol=load.protocol,
         workload=load.workload.name,
         connections=load.connections,
         round=number,
-        rate=outcome.rate * load.workload.texts_per_request,
-        p50=quantile(latencies, 0.5),
-        p95=quantile(latencies, 0.95),
-        p99=quantile(latencies, 0.99),
+        rate=outcome.rate,
+        p50=p50,
+        p95=p95,
+        p99=p99,
         errors=outcome.errors,
         first_error=outcome.first_error,
         client=outcome.client,
@@ -124,16 +124,15 @@ def measure_bare(
     load: Load, variant: Variant, *, batch: int, lanes: int, number: int, seconds: float
 ) -> BareCell:
     """Loop over a bare session in round ``number``, on the workload's texts in their order."""
-    plan = LoopPlan(
+    outcome = LoopPlan(
         folder=str(load.prepared.folder),
         variant=variant.name,
-        texts=[text for texts in load.workload.requests for text in texts],
+        texts=list(load.workload.texts),
         batch=batch,
         lanes=lanes,
         warmup_seconds=WARMUP_SHARE * seconds,
         seconds=seconds,
-    )
-    outcome = run_bare(plan, LoopOutcome)
+    ).run()
     return BareCell(
         variant=variant.name,
         workload=load.workload.name,

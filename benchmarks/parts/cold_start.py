@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import msgspec
 
-from benchmarks.bare.plan import LoadOutcome, LoadPlan, SessionOutcome, SessionPlan, run_bare
+from benchmarks.bare.plan import StartPlan
 from benchmarks.harness.figures import ByRound, Value, by_round, grouped, ratio, rotated, summarize
 from benchmarks.harness.http import ServerFailedError
-from benchmarks.harness.launch import Server, launch, loading_seconds
-from benchmarks.harness.report import Goal, Table, Target, draw, median, shown, tabulate
+from benchmarks.harness.launch import Memory, Server, launch, loading_seconds
+from benchmarks.harness.report import Goal, Table, Target, median, shown, tabulate
 from benchmarks.harness.requests import rest_json
-from benchmarks.harness.usage import Memory
 from benchmarks.parts import catalogue
 from benchmarks.parts.bench import Bench
 from benchmarks.parts.catalogue import Names, ours_name
@@ -43,20 +41,16 @@ class Start(msgspec.Struct, frozen=True):
         return self.load.get("total")
 
 
-class BareLoad(msgspec.Struct, frozen=True):
-    """Our ``load()`` of a variant, in a process that does nothing else."""
+class BareStart(msgspec.Struct, frozen=True):
+    """``InferenceSession()`` or our ``load()`` of a variant, in a process that does nothing else.
 
+    ``seconds`` are those of its phases.
+    """
+
+    what: str
     variant: str
     round: int
-    outcome: LoadOutcome
-
-
-class BareSession(msgspec.Struct, frozen=True):
-    """``InferenceSession()`` on a variant's files."""
-
-    variant: str
-    round: int
-    outcome: SessionOutcome
+    seconds: dict[str, float]
 
 
 class ColdStart(Names, frozen=True):
@@ -64,8 +58,7 @@ class ColdStart(Names, frozen=True):
 
     peer_variant: str
     starts: list[Start]
-    sessions: list[BareSession]
-    loads: list[BareLoad]
+    bare: list[BareStart]
     notes: list[str]
 
     def of(self, server: str, value: Value) -> ByRound:
@@ -74,12 +67,12 @@ class ColdStart(Names, frozen=True):
 
     def bare_session(self, variant: str) -> ByRound:
         """Seconds of ``InferenceSession()``."""
-        return by_round(self.sessions, "outcome.session", variant=variant)
+        return by_round(self.bare, lambda b: b.seconds["session"], what="session", variant=variant)
 
     def bare_load(self, variant: str) -> ByRound:
         """Seconds of our ``load()`` in a process of its own, without self-test and warm-up."""
         return by_round(
-            self.loads, lambda load: loading_seconds(load.outcome.phases), variant=variant
+            self.bare, lambda b: loading_seconds(b.seconds), what="load", variant=variant
         )
 
 
@@ -88,14 +81,8 @@ def measure(bench: Bench) -> ColdStart:
     options, subject = bench.options, bench.subject()
     prepared = subject.prepared
     peer_variant = subject.int8 or subject.automatic
-    result = ColdStart(
-        **subject.names(),
-        peer_variant=peer_variant.name,
-        starts=[],
-        sessions=[],
-        loads=[],
-        notes=subject.notes(),
-    )
+    fields = subject.names() | {"peer_variant": peer_variant.name, "notes": subject.notes()}
+    result = ColdStart(**fields, starts=[], bare=[])
     rungs = [catalogue.empty(), *catalogue.baselines(prepared, options.work)]
     # With one worker the peer starts soonest.
     rungs += catalogue.peers(prepared, peer_variant, workers=1)
@@ -105,16 +92,15 @@ def measure(bench: Bench) -> ColdStart:
         rungs.append(catalogue.ours(prepared, variant.name, catalogue.SIZES, name=label))
     rungs.append(catalogue.ours(prepared, catalogue.AUTO))
     rungs = [r for r in rungs if options.wants(r.name) and _is_startable(r, bench, result)]
-    text, folder = prepared.texts().fixed().requests[0][0], str(prepared.folder)
+    text, folder = prepared.texts().fixed().texts[0], str(prepared.folder)
     for number in range(options.rounds):
         bench.say(f"cold start, round {number + 1} of {options.rounds}")
         for rung in rotated(rungs, number):
             _add_start(result, rung, text, number, bench)
         for variant in rotated(subject.variants, number):
-            session = run_bare(SessionPlan(folder, variant.name), SessionOutcome)
-            result.sessions.append(BareSession(variant.name, number, session))
-            load = run_bare(LoadPlan(folder, variant.name), LoadOutcome)
-            result.loads.append(BareLoad(variant.name, number, load))
+            for what in ("session", "load"):
+                seconds = StartPlan(what, folder, variant.name).run()
+                result.bare.append(BareStart(what, variant.name, number, seconds))
     return result
 
 
@@ -144,10 +130,8 @@ def _start(server: Server, text: str, number: int, bench: Bench) -> Start:
             first = time.perf_counter() - running.started
             for _ in range(ANSWERS - 1):
                 running.ask(request)
-        used = running.memory()
-        return Start(
-            server.name, number, running.ready_seconds, first, running.load_seconds(), used
-        )
+        used, ready = running.memory(), running.ready_seconds
+        return Start(server.name, number, ready, first, running.load_seconds(), used)
 
 
 def tables(result: ColdStart) -> list[Table]:
@@ -184,7 +168,7 @@ def _phases(result: ColdStart) -> Table:
 
 def _beside_bare(result: ColdStart) -> Table:
     rows = []
-    for variant in dict.fromkeys(session.variant for session in result.sessions):
+    for variant in grouped(result.bare, "variant"):
         bare, ours = result.bare_session(variant), result.bare_load(variant)
         seconds = [shown(summarize(found.values()), 1000, 1) for found in (bare, ours)]
         rows.append([variant, *seconds, shown(ratio(ours, bare), 1, 2)])
@@ -218,25 +202,3 @@ def targets(result: ColdStart) -> Iterator[Target]:
     yield goal.judge(ratio(torch_load, loading), caveat)
     goal = Goal("2", "the same over our load() with every check", at_least=100, digits=1)
     yield goal.judge(ratio(torch_load, result.of(name, "total")), caveat or "for information")
-
-
-def chart(result: ColdStart, out: Path) -> None:
-    """The ladder as bars."""
-    names, ready, first = [], [], []
-    for server, starts in reversed(grouped(result.starts, "server").items()):
-        start = summarize(starts, "ready")
-        answer = summarize(starts, "first_answer") or start
-        if start and answer:
-            names.append(server)
-            ready.append(start.median * 1000)
-            first.append((answer.median - start.median) * 1000)
-    figure, (axes,) = draw(1, 0.4 * len(names) + 1.5)
-    is_ours = [name.startswith(ours_name("")) for name in names]
-    colours = ["tab:blue" if ours else "tab:gray" for ours in is_ours]
-    axes.barh(names, ready, label="ready", color=colours)
-    bars = axes.barh(names, first, left=ready, label="first answer", color="tab:orange")
-    axes.bar_label(bars, [f"{r:.0f}" for r in ready], padding=4, fontsize="small")
-    axes.set(title=f"Cold start, {result.model}", xlabel="ms from the process's start to ready")
-    axes.margins(x=0.12)
-    axes.legend(loc="center right")
-    figure.savefig(out / "cold-start.png")

@@ -1,30 +1,21 @@
-"""Growth of loads, memory and rates with the model, the texts, and the number of models."""
+"""Growth of loads and memory with the model's size and with the number of models."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from benchmarks.harness.figures import Value, grouped, rotated, slope, summarize, where
-from benchmarks.harness.launch import PREDICTOR, Server, launch, loading_seconds
-from benchmarks.harness.report import Goal, Table, Target, draw, median, shown, tabulate
-from benchmarks.harness.requests import Workload
-from benchmarks.harness.usage import Memory
+from benchmarks.harness.figures import Value, grouped, medians, rotated, slope, summarize, where
+from benchmarks.harness.launch import PREDICTOR, Memory, Server, launch, loading_seconds
+from benchmarks.harness.report import Goal, Table, Target, median, tabulate
 from benchmarks.models import MINILM
 from benchmarks.parts import catalogue
 from benchmarks.parts.bench import Bench
 from benchmarks.parts.catalogue import Names
-from benchmarks.parts.cells import JSON, BareCell, Cell, measure_bare, measure_cell
-from benchmarks.parts.cells import Load as Asked
-from storage_init.base.cpus import usable_cpus
 
-LENGTHS = (8, 16, 32, 64, 128, 256)
-TEXTS = (1, 4, 16)
-CONNECTIONS = 16
 MODEL_COUNTS = (1, 2, 4, 8)
 
 
@@ -32,7 +23,7 @@ class Load(msgspec.Struct, frozen=True):
     """A load that checks sizes only; seconds by phase, memory once ready."""
 
     model: str
-    parameters: int
+    millions: float
     variant: str
     round: int
     ready: float
@@ -44,11 +35,6 @@ class Load(msgspec.Struct, frozen=True):
         """Seconds without self-test and warm-up."""
         return loading_seconds(self.phases) or 0
 
-    @property
-    def millions(self) -> float:
-        """Millions of parameters."""
-        return self.parameters / 1e6
-
 
 class SeveralStart(msgspec.Struct, frozen=True):
     """Seconds until all models of one server were ready."""
@@ -59,48 +45,37 @@ class SeveralStart(msgspec.Struct, frozen=True):
 
 
 class Growth(Names, frozen=True):
-    """The part's raw samples; ``cells`` and ``bare`` are of ``model`` and its automatic variant."""
+    """The part's raw samples."""
 
     loads: list[Load]
-    cells: list[Cell]
-    bare: list[BareCell]
     several: list[SeveralStart]
 
-    def points(self, variant: str, value: Value) -> list[tuple[float, float]]:
-        """(millions of parameters, median of a value) of each model, the smallest first."""
-        return _medians(where(self.loads, variant=variant), "millions", value)
+    def points(self, variant: str, value: Value) -> tuple[list[float], list[float]]:
+        """Millions of parameters of each model, the smallest first, and medians of a value."""
+        return medians(where(self.loads, variant=variant), "millions", value)
 
     def slope(self, variant: str) -> float | None:
         """Milliseconds of loading for a million parameters."""
-        return slope(self.points(variant, lambda load: load.loading * 1000))
+        return slope(*self.points(variant, lambda load: load.loading * 1000))
 
     def per_model(self) -> float | None:
         """Milliseconds of a server's start for each further model."""
-        return slope(_medians(self.several, "models", lambda start: start.ready * 1000))
-
-
-def _medians(samples: Sequence[Any], key: Value, value: Value) -> list[tuple[float, float]]:
-    """(key, median of a value) of samples, by key."""
-    found = sorted(grouped(samples, key).items())
-    return [(each, s.median) for each, same in found if (s := summarize(same, value))]
+        return slope(*medians(self.several, "models", lambda start: start.ready * 1000))
 
 
 def measure(bench: Bench) -> Growth:
-    """Measure loads of every model and starts in every round, then rates of one model."""
+    """Measure loads of every model, and starts of several models, in every round."""
     options = bench.options
-    result = Growth(**bench.subject().names(), loads=[], cells=[], bare=[], several=[])
+    result = Growth(**bench.subject().names(), loads=[], several=[])
     jobs = [
         (model, variant.name)
         for model in options.growth_models
         for variant in bench.subject(model).variants
     ]
     for number in range(options.rounds):
-        bench.say(f"growth, round {number + 1} of {options.rounds}: loads")
+        bench.say(f"growth, round {number + 1} of {options.rounds}")
         result.loads.extend(_load(bench, *job, number) for job in rotated(jobs, number))
         result.several.extend(_start_several(bench, count, number) for count in MODEL_COUNTS)
-    for number in range(options.rounds):
-        bench.say(f"growth, round {number + 1} of {options.rounds}: rates")
-        _rates(bench, result, number)
     return result
 
 
@@ -111,7 +86,7 @@ def _load(bench: Bench, model: str, variant: str, number: int) -> Load:
         used = running.memory()
         return Load(
             model=model,
-            parameters=prepared.parameters(),
+            millions=prepared.parameters() / 1e6,
             variant=variant,
             round=number,
             ready=running.ready_seconds,
@@ -133,37 +108,13 @@ def _start_several(bench: Bench, count: int, number: int) -> SeveralStart:
             return SeveralStart(count, number, running.ready_seconds)
 
 
-def _rates(bench: Bench, result: Growth, number: int) -> None:
-    subject, seconds = bench.subject(), bench.options.seconds
-    with launch(catalogue.ours(subject.prepared, catalogue.AUTO), bench.logs) as running:
-        for workload in _workloads(bench):
-            load = Asked(subject.prepared, JSON, workload, CONNECTIONS)
-            result.cells.append(measure_cell(running, load, number=number, seconds=seconds))
-            bare = measure_bare(
-                load,
-                subject.automatic,
-                batch=workload.texts_per_request,
-                lanes=usable_cpus(),
-                number=number,
-                seconds=seconds,
-            )
-            result.bare.append(bare)
-
-
-def _workloads(bench: Bench) -> list[Workload]:
-    maker = bench.subject().prepared.texts()
-    lengths = [maker.fixed(tokens) for tokens in LENGTHS]
-    batches = [maker.fixed(texts=texts) for texts in TEXTS]
-    return list({workload.name: workload for workload in [*lengths, *batches]}.values())
-
-
 def tables(result: Growth) -> list[Table]:
-    """Loads by size, starts by number of models, rates by length and by texts in a request."""
-    return [_sizes(result), _several(result), _by_workload(result)]
+    """Loads by the model's size, and starts by the number of models."""
+    return [_sizes(result), _several(result)]
 
 
 def _sizes(result: Growth) -> Table:
-    loads = sorted(result.loads, key=lambda load: (load.variant, load.parameters))
+    loads = sorted(result.loads, key=lambda load: (load.variant, load.millions))
     columns = {
         "load, ms": median("loading", 1000, 1),
         "with checks, ms": median(lambda load: load.phases["total"], 1000, 0),
@@ -195,18 +146,6 @@ def _several(result: Growth) -> Table:
     )
 
 
-def _by_workload(result: Growth) -> Table:
-    bare = grouped(result.bare, "workload")
-    columns = {
-        "texts/s": median("rate"),
-        "p50, ms": median("p50", 1, 2),
-        "bare, texts/s": lambda cells: shown(summarize(bare[cells[0].workload], "rate")),
-    }
-    note = f"{CONNECTIONS} connections, JSON; the bare loop runs one request's texts as a batch."
-    title = f"Growth with length and texts in a request, {result.model} {result.automatic}"
-    return tabulate(title, result.cells, {"request": "workload"}, columns, [note])
-
-
 def targets(result: Growth) -> Iterator[Target]:
     """Point 7."""
     variant, caveat = result.judged()
@@ -214,20 +153,3 @@ def targets(result: Growth) -> Iterator[Target]:
     yield goal.judge(summarize([result.slope(variant)]), caveat)
     goal = Goal("7", "start, a further small model in one server", at_most=60, unit=" ms")
     yield goal.judge(summarize([result.per_model()]))
-
-
-def chart(result: Growth, out: Path) -> None:
-    """Loading and memory by the model's size."""
-    figure, (loads, sizes) = draw(2, 4)
-    for variant in dict.fromkeys(load.variant for load in result.loads):
-        times = result.points(variant, lambda load: load.loading * 1000)
-        megabytes = result.points(variant, "memory.pss")
-        loads.plot(*zip(*times, strict=True), marker="o", label=variant)
-        sizes.plot(*zip(*megabytes, strict=True), marker="o", label=variant)
-    loads.set(title="Loading", xlabel="million parameters", ylabel="ms")
-    sizes.set(title="Memory once ready", xlabel="million parameters", ylabel="PSS, MB")
-    for axes in (loads, sizes):
-        axes.set_ylim(bottom=0)
-        axes.grid(alpha=0.3)
-    loads.legend()
-    figure.savefig(out / "growth.png")

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import cycle
-from pathlib import Path
 
 import msgspec
 
-from benchmarks.client.plan import Outcome, run_client
+from benchmarks.client.plan import Outcome
 from benchmarks.harness import report
 from benchmarks.harness.figures import rotated, slope, summarize, where
-from benchmarks.harness.launch import Running, launch
+from benchmarks.harness.launch import Memory, Running, launch
 from benchmarks.harness.report import Goal, Table, Target, median, tabulate
 from benchmarks.harness.requests import Protocol
-from benchmarks.harness.usage import Memory
 from benchmarks.models import MINILM, Prepared
 from benchmarks.parts import catalogue
 from benchmarks.parts.bench import Bench
@@ -76,8 +74,8 @@ class MemoryResult(Names, frozen=True):
         if not self.soak:
             return None
         settled = SETTLED_SHARE * self.soak[-1].requests
-        points = [(p.requests / 1e4, p.memory.pss) for p in self.soak if p.requests >= settled]
-        return slope(points)
+        kept = [point for point in self.soak if point.requests >= settled]
+        return slope([p.requests / 1e4 for p in kept], [p.memory.pss for p in kept])
 
 
 def measure(bench: Bench) -> MemoryResult:
@@ -111,7 +109,7 @@ def _pair(bench: Bench, prepared: Prepared, variant: Variant, number: int) -> Pa
 
 def _ask(running: Running, prepared: Prepared, protocol: Protocol, seconds: float) -> Outcome:
     load = Load(prepared, protocol, prepared.texts().mixed(), CONNECTIONS)
-    return run_client(load.plan(running, seconds))
+    return load.plan(running, seconds).run()
 
 
 def _soak(bench: Bench) -> tuple[list[SoakPoint], int]:
@@ -140,8 +138,10 @@ def tables(result: MemoryResult) -> list[Table]:
         "PSS it adds": median("added", 1, 0),
         "second / first": median("second_to_first", 1, 2),
     }
-    note = "REST and gRPC are up. Second / first: the second's PSS beside the first, over the "
-    note += "first's when it was alone; both after traffic."
+    note = (
+        "REST and gRPC are up. Second / first: the second's PSS beside the first, over the "
+        "first's when it was alone; both after traffic."
+    )
     title, keys = f"Memory, {result.model}, MB", {"variant": "variant"}
     return [tabulate(title, result.pairs, keys, columns, [note]), _soak_table(result)]
 
@@ -149,10 +149,8 @@ def tables(result: MemoryResult) -> list[Table]:
 def _soak_table(result: MemoryResult) -> Table:
     step = max(1, len(result.soak) // 10)
     chosen = [*result.soak[::step], *result.soak[-1:]]
-    rows = [
-        [str(p.requests), f"{p.memory.pss:.1f}", f"{p.memory.rss:.1f}"]
-        for p in dict.fromkeys(chosen)
-    ]
+    points = dict.fromkeys(chosen)
+    rows = [[str(p.requests), f"{p.memory.pss:.1f}", f"{p.memory.rss:.1f}"] for p in points]
     growth = result.growth()
     note = "Too few samples for a slope."
     if growth is not None:
@@ -176,15 +174,3 @@ def targets(result: MemoryResult) -> Iterator[Target]:
     measured = report.NOT_MEASURED if growth is None else f"{growth:+.2f} MB for 10,000"
     requests = result.soak[-1].requests if result.soak else 0
     yield Target(report.NOTHING, f"no growth over {requests:,} requests", "none", measured, None)
-
-
-def chart(result: MemoryResult, out: Path) -> None:
-    """Memory over the requests of the soak."""
-    figure, (axes,) = report.draw(1, 4)
-    xs = [point.requests for point in result.soak]
-    axes.plot(xs, [point.memory.pss for point in result.soak], label="PSS")
-    axes.plot(xs, [point.memory.rss for point in result.soak], label="RSS")
-    axes.set(title=f"Memory under load, {result.soak_model}", xlabel="requests", ylabel="MB")
-    axes.set_ylim(bottom=0)
-    axes.legend()
-    figure.savefig(out / "memory.png")

@@ -10,14 +10,13 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from statistics import median
 
-from benchmarks.client.plan import FloodOutcome, FloodPlan, Plan, run_client, run_flood
+from benchmarks.client.plan import FloodOutcome, FloodPlan, Plan
 from benchmarks.harness.figures import quantile, summarize
 from benchmarks.harness.http import ServerFailedError
 from benchmarks.harness.launch import Running, launch
-from benchmarks.harness.report import NOTHING, Goal, Table, Target, draw
+from benchmarks.harness.report import NOTHING, Goal, Table, Target
 from benchmarks.harness.requests import HttpRequest, rest_json
 from benchmarks.parts import catalogue
 from benchmarks.parts.bench import Bench
@@ -78,7 +77,7 @@ def measure(bench: Bench) -> Overload:
     """Measure once: the question is whether the server holds."""
     options = bench.options
     subject = bench.subject()
-    request = rest_json(subject.prepared.texts().fixed().requests[0])
+    request = rest_json(subject.prepared.texts().fixed().texts)
     timeout = {"X-Request-Timeout-Ms": f"{DEADLINE_SECONDS * 1000:.0f}"}
     wire = HttpRequest({**request.headers, **timeout}, request.body).wire()
     with launch(catalogue.ours(subject.prepared, catalogue.AUTO), bench.logs) as running:
@@ -91,7 +90,7 @@ def measure(bench: Bench) -> Overload:
         start = time.monotonic() + CONNECT_SECONDS
         plan = FloodPlan(running.http_port, start, [wire], rate, seconds, CONNECTIONS)
         with ThreadPoolExecutor(1) as pool:
-            flooding = pool.submit(run_flood, plan)
+            flooding = pool.submit(plan.run)
             pss = _watch(running, start, start + seconds)
             back = _back_to_normal(running, request, idle)
             outcome = flooding.result()
@@ -111,7 +110,7 @@ def measure(bench: Bench) -> Overload:
 
 def _peak(running: Running, wire: bytes) -> float:
     plan = Plan("http", running.http_port, [wire], PEAK_CONNECTIONS, WARMUP_SECONDS, PEAK_SECONDS)
-    return run_client(plan).rate
+    return plan.run().rate
 
 
 def _watch(running: Running, start: float, end: float) -> list[float]:
@@ -153,6 +152,7 @@ def _back_to_normal(running: Running, request: HttpRequest, idle: float) -> floa
 def tables(result: Overload) -> list[Table]:
     """Make one table of the requests' outcomes and of the server's rates and memory."""
     out = result.outcome
+    sizes = (result.before_pss, max(result.pss), result.after_pss)
     rows = [
         ["sustainable rate, before and after", f"{result.peak:.0f}, {result.peak_after:.0f} /s"],
         ["sent", f"{out.sent} in {out.seconds:.0f} s, {result.times:.1f} times as many"],
@@ -163,13 +163,13 @@ def tables(result: Overload) -> list[Table]:
         ["let in, and not answered in time", str(len(out.late))],
         ["errors, and not sent for want of a connection", f"{out.errors}, {out.unsent}"],
         ["the client's own CPU", f"{out.cpu / out.seconds:.2f} of {os.cpu_count()}"],
-        ["PSS before, at most, after", _megabytes(result)],
+        ["PSS before, at most, after", ", ".join(f"{mb:.0f}" for mb in sizes) + " MB"],
         ["back to normal", NOTHING if result.back is None else f"{result.back:.2f} s"],
     ]
-    note = (
-        f"Each request has one text of 19 tokens and a deadline of {result.deadline:g} s. Normal "
+    note = f"Each request has one text of 19 tokens and a deadline of {result.deadline:g} s. "
+    note += (
+        f"Normal is {NORMAL:g} times the median of an idle server, {result.idle * 1000:.1f} ms, "
     )
-    note += f"is {NORMAL:g} times the median of an idle server, {result.idle * 1000:.1f} ms, "
     note += f"{NORMAL_IN_A_ROW} times in a row. The client has a share of the same CPUs."
     if out.first_error:
         note += f" The first error: {out.first_error}"
@@ -181,10 +181,6 @@ def _milliseconds(seconds: list[float]) -> str:
     if not seconds:
         return NOTHING
     return f"{quantile(seconds, 0.5) * 1000:.1f}, {quantile(seconds, 0.99) * 1000:.1f} ms"
-
-
-def _megabytes(result: Overload) -> str:
-    return f"{result.before_pss:.0f}, {max(result.pss):.0f}, {result.after_pss:.0f} MB"
 
 
 def targets(result: Overload) -> Iterator[Target]:
@@ -202,19 +198,3 @@ def targets(result: Overload) -> Iterator[Target]:
     yield Goal("8", "back to normal", at_most=2, unit=" s").judge(summarize([result.back]))
     growth = f"{result.growth:+.0f} MB to {max(result.pss):.0f} MB"
     yield Target("8", "PSS under overload", "bounded", growth, None)
-
-
-def chart(result: Overload, out: Path) -> None:
-    """Latencies of answers and refusals, and memory meanwhile."""
-    figure, (latencies, sizes) = draw(2, 4)
-    outcome = result.outcome
-    for name, seconds in (("answered", outcome.answered), ("refused", outcome.refused)):
-        values = sorted(1000 * value for value in seconds)
-        latencies.plot(values, [n / len(values) for n in range(1, len(values) + 1)], label=name)
-    latencies.axvline(1000 * result.deadline, color="tab:gray", linestyle="--", label="deadline")
-    latencies.set(title="Latency", xlabel="ms", ylabel="share", xscale="log")
-    sizes.plot([n * SAMPLE_SECONDS for n in range(len(result.pss))], result.pss)
-    sizes.set(title="Memory", xlabel="s of overload", ylabel="PSS, MB")
-    sizes.set_ylim(bottom=0)
-    latencies.legend()
-    figure.savefig(out / "overload.png")

@@ -8,7 +8,7 @@ seconds apart.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -22,13 +22,13 @@ from benchmarks.harness.launch import Running, Server, launch
 from benchmarks.harness.requests import PROTOCOLS, rest_json
 from benchmarks.parts import catalogue
 from benchmarks.parts.bench import Bench
-from benchmarks.parts.catalogue import Names, Subject, ours_name
+from benchmarks.parts.catalogue import Names, ours_name
 from benchmarks.parts.cells import JSON, BareCell, Cell, Load, measure_bare, measure_cell
 from storage_init.base.cpus import usable_cpus
 from storage_init.format.package import BatchSensitivity
 
 BARE_BATCHES = (1, 4, 16)
-# Where targets are judged and settings by hand are tried.
+# Where targets are judged.
 JUDGED = 16
 
 
@@ -41,16 +41,11 @@ class Independence(msgspec.Struct, frozen=True):
 
 
 class Throughput(Names, frozen=True):
-    """The part's raw samples; ``fixed`` and ``mixed`` name its two workloads.
-
-    ``by_hand`` names the servers with explicit lanes and threads; ``lanes`` are those of the bare
-    loops.
-    """
+    """The part's raw samples; ``fixed`` and ``mixed`` name workloads, bare loops have ``lanes``."""
 
     fixed: str
     mixed: str
     lanes: int
-    by_hand: list[str]
     sensitivity: dict[str, BatchSensitivity]
     cells: list[Cell]
     bare: list[BareCell]
@@ -82,14 +77,12 @@ def measure(bench: Bench) -> Throughput:
         for workload in (fixed, mixed)
         for connections in options.connections
     ]
-    hand = _by_hand(subject)
-    servers = [s for s in [*_servers(bench), *hand] if options.wants(s.name)]
+    servers = [server for server in _servers(bench) if options.wants(server.name)]
     result = Throughput(
         **subject.names(),
         fixed=fixed.name,
         mixed=mixed.name,
         lanes=usable_cpus(),
-        by_hand=[server.name for server in hand],
         sensitivity={v.name: v.batch_sensitivity for v in subject.variants},
         cells=[],
         bare=[],
@@ -105,7 +98,7 @@ def measure(bench: Bench) -> Throughput:
                 if load.protocol == JSON:
                     _measure_loops(bench, result, load, number)
     with launch(catalogue.ours(subject.prepared, catalogue.AUTO), bench.logs) as automatic:
-        found = _independence(automatic, [request[0] for request in mixed.requests])
+        found = _independence(automatic, mixed.texts)
     return msgspec.structs.replace(result, independence=found)
 
 
@@ -130,43 +123,16 @@ def _servers(bench: Bench) -> list[Server]:
     ]
 
 
-def _by_hand(subject: Subject) -> list[Server]:
-    """Every variant with a lane for each CPU, and with one lane that has all CPUs."""
-    cpus = usable_cpus()
-    return [
-        catalogue.ours(
-            subject.prepared,
-            variant.name,
-            f"--lanes={lanes}",
-            f"--threads={threads}",
-            name=f"{ours_name(variant.name)}, {lanes} lanes of {threads}",
-        )
-        for variant in subject.variants
-        for lanes, threads in dict.fromkeys([(cpus, 1), (1, cpus)])
-    ]
-
-
 def _measure_servers(
     bench: Bench, result: Throughput, running: Sequence[Running], load: Load, number: int
 ) -> None:
-    for server in _taking_part(running, load, result.by_hand):
-        bench.say(
-            f"{load.protocol}, {load.workload.name}, {load.connections}: {server.server.name}"
-        )
-        cell = measure_cell(server, load, number=number, seconds=bench.options.seconds)
-        result.cells.append(cell)
-
-
-def _taking_part(running: Sequence[Running], load: Load, by_hand: list[str]) -> Iterator[Running]:
-    """All servers are asked in JSON; in the other protocols only our own choice is of interest."""
+    """Ask all servers in JSON; in the other protocols only our own choice is of interest."""
+    what = f"{load.protocol}, {load.workload.name}, {load.connections}"
     for server in running:
-        name = server.server.name
-        if name in by_hand:
-            takes_part = load.protocol == JSON and load.connections == JUDGED
-        else:
-            takes_part = load.protocol == JSON or name == ours_name(catalogue.AUTO)
-        if takes_part:
-            yield server
+        if load.protocol == JSON or server.server.name == ours_name(catalogue.AUTO):
+            bench.say(f"{what}: {server.server.name}")
+            cell = measure_cell(server, load, number=number, seconds=bench.options.seconds)
+            result.cells.append(cell)
 
 
 def _measure_loops(bench: Bench, result: Throughput, load: Load, number: int) -> None:

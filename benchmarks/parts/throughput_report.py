@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-from benchmarks.harness.figures import ByRound, grouped, ratio, summarize, where
-from benchmarks.harness.report import (
-    NOT_MEASURED,
-    Goal,
-    Table,
-    Target,
-    draw,
-    median,
-    shown,
-    tabulate,
-)
+from benchmarks.harness.figures import ByRound, ratio, summarize, where
+from benchmarks.harness.report import NOT_MEASURED, Goal, Table, Target, median, tabulate
 from benchmarks.harness.requests import PROTOCOLS
 from benchmarks.parts import catalogue
 from benchmarks.parts.catalogue import ours_name
@@ -29,13 +19,13 @@ LIMITS = Settings()
 
 
 def tables(result: Throughput) -> list[Table]:
-    """A table for each protocol and workload, the bare loops, and rate beside sensitivity."""
+    """A table for each protocol and workload, and the bare loops."""
     found = [
         _cells(result, protocol, workload)
         for protocol in PROTOCOLS
         for workload in (result.fixed, result.mixed)
     ]
-    return [*(table for table in found if table.rows), _bare(result), _sensitivity(result)]
+    return [*(table for table in found if table.rows), _bare(result)]
 
 
 def _cells(result: Throughput, protocol: str, workload: str) -> Table:
@@ -74,23 +64,6 @@ def _bare(result: Throughput) -> Table:
     return tabulate("The bare session", cells, keys, columns, [note])
 
 
-def _sensitivity(result: Throughput) -> Table:
-    rows = []
-    for variant, moved in result.sensitivity.items():
-        rates = [
-            result.of(ours_name(variant), (JSON, result.fixed, JUDGED)),
-            *(result.of_bare(variant, result.fixed, n, result.lanes) for n in BARE_BATCHES),
-        ]
-        cells = [shown(summarize(rate.values())) for rate in rates]
-        rows.append([variant, f"{moved.largest_move:.4f}", f"{moved.flipped_labels:.2%}", *cells])
-    header = [
-        *("variant", "largest move by batch-mates", "labels flipped", f"served at {JUDGED}, /s"),
-        *(f"bare, batch {batch}, /s" for batch in BARE_BATCHES),
-    ]
-    note = "Move and flips are those that the pipeline measured and package.json states."
-    return Table("Rate and sensitivity to the batch", header, rows, [note])
-
-
 def targets(result: Throughput) -> Iterator[Target]:
     """Points 3, 4 and 6."""
     auto, variant = ours_name(catalogue.AUTO), result.automatic
@@ -115,9 +88,8 @@ def targets(result: Throughput) -> Iterator[Target]:
     goal = Goal("6", f"rate at {JUDGED}, over PyTorch's", at_least=8, digits=1)
     yield goal.judge(ratio(rate, result.of(catalogue.PYTORCH, at)))
     yield _independence(result)
-    by_hand = [*result.by_hand, *(ours_name(name) for name in result.sensitivity)]
-    best = _best([result.of(name, at) for name in by_hand])
-    goal = Goal("6", "automatic choice, over the best by hand", at_least=0.95)
+    best = _best([result.of(ours_name(name), at) for name in result.sensitivity])
+    goal = Goal("6", "automatic choice, over the best variant", at_least=0.95)
     yield goal.judge(ratio(rate, best))
 
 
@@ -143,32 +115,3 @@ def _independence(result: Throughput) -> Target:
     measured = f"move {found.largest_move:.6f}, {flipped:.2%} of {found.texts} flip"
     met = found.largest_move <= LIMITS.max_batch_move and flipped <= LIMITS.max_batch_flips
     return Target("6", text, limit, measured, met)
-
-
-def chart(result: Throughput, out: Path) -> None:
-    """Rates and latencies by connections, in JSON."""
-    for workload, name in ((result.fixed, "fixed"), (result.mixed, "mixed")):
-        figure, (rates, latencies) = draw(2, 5)
-        cells = where(result.cells, protocol=JSON, workload=workload)
-        cells.sort(key=lambda cell: cell.connections)
-        known = [c for c in cells if c.latencies and c.server not in result.by_hand]
-        for server, own in grouped(known, "server").items():
-            groups = grouped(own, "connections")
-            rate = [s.median for same in groups.values() if (s := summarize(same, "rate"))]
-            p99 = [s.median for same in groups.values() if (s := summarize(same, "p99"))]
-            rates.plot(list(groups), rate, marker="o", label=server)
-            latencies.plot(list(groups), p99, marker="o", label=server)
-            rates.annotate(f" {rate[-1]:.0f}", (max(groups), rate[-1]), fontsize="x-small")
-        rates.set(title=workload, xlabel="connections", ylabel="requests/s", xscale="log")
-        latencies.set(title=workload, xlabel="connections", ylabel="p99, ms", xscale="log")
-        latencies.set_yscale("log", subs=(2, 5))
-        for which in (latencies.yaxis.set_major_formatter, latencies.yaxis.set_minor_formatter):
-            which("{x:g}")
-        rates.set_ylim(bottom=0)
-        ticks = list(dict.fromkeys(cell.connections for cell in cells))
-        for axes in (rates, latencies):
-            axes.set_xticks(ticks, [str(tick) for tick in ticks])
-            axes.xaxis.minorticks_off()
-            axes.grid(alpha=0.3)
-        rates.legend(fontsize="small")
-        figure.savefig(out / f"throughput-{name}.png")

@@ -22,13 +22,7 @@ Document = dict[str, Any]
 MODELS = "/mnt/models"
 
 # The key of the elements of a list, as in Kubernetes' strategic merge.
-KEYS = {
-    "env": "name",
-    "ports": "containerPort",
-    "volumeMounts": "mountPath",
-    "volumes": "name",
-}
-
+KEYS = {"env": "name", "ports": "containerPort", "volumeMounts": "mountPath", "volumes": "name"}
 # Fields of a predictor that say how to run the pod, not what is in it.
 NOT_THE_PODS = {
     *("annotations", "autoScaling", "canaryTrafficPercent", "containerConcurrency"),
@@ -117,11 +111,11 @@ def _set_env(container: Document, name: str, value: str) -> str:
 
 
 def _bring_model(spec: Document, uri: str, initializer: str | None, all_: list[Document]) -> None:
+    if not uri:
+        return
     scheme, _, rest = uri.partition("://")
     volume: Document
     mount: Document
-    if not uri:
-        return
     if scheme == "pvc":
         claim, _, path = rest.partition("/")
         volume = {"name": "kserve-pvc-source", "persistentVolumeClaim": {"claimName": claim}}

@@ -16,21 +16,21 @@ from typing import Any
 from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 
-from benchmarks.harness.http import ANSWER_SECONDS, Http, ServerFailedError
-from benchmarks.pods.target import Ask, Started
+from benchmarks.harness.http import ANSWER_SECONDS, JSON, Http, ServerFailedError
+from benchmarks.pods.starts import READY, Ask, Started
 
 READY_SECONDS = 1800
 WATCH_SECONDS = 60
 GONE = 410
-CONDITIONS = {"PodScheduled": "scheduled", "Initialized": "initialised", "Ready": "ready"}
+CONDITIONS = {"PodScheduled": "scheduled", "Initialized": "initialised", "Ready": READY}
 # Reasons for which a container waits in vain.
 HOPELESS = {
     *("CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError"),
     *("RunContainerError", "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"),
     "InvalidImageName",
 }
-UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-DURATION = r"([\d.]+)(h|ms|m|us|µs|ns|s)"
+UNITS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3}
+DURATION = r"([\d.]+)(h|ms|m|s)"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Kubernetes:
         return self.api.list_namespaced_pod(self.namespace, label_selector=self._selector)
 
     def _oldest_ready(self, pods: list[Any]) -> Any:
-        ready = [p for p in pods if "ready" in _reached(p) and not p.metadata.deletion_timestamp]
+        ready = [p for p in pods if READY in _reached(p) and not p.metadata.deletion_timestamp]
         if not ready:
             raise ServerFailedError(
                 f"no pod of InferenceService {self.service} in {self.namespace} is ready: "
@@ -91,7 +91,7 @@ class Kubernetes:
 
     def _wait(self, birth: _Birth, version: str) -> None:
         deadline = time.monotonic() + READY_SECONDS
-        while "ready" not in birth.milestones:
+        while READY not in birth.milestones:
             if time.monotonic() > deadline:
                 raise ServerFailedError(f"no new pod of {self.service} was ready in time")
             watching = watch.Watch()
@@ -104,7 +104,7 @@ class Kubernetes:
                     timeout_seconds=WATCH_SECONDS,
                 ):
                     birth.note(event["object"])
-                    if "ready" in birth.milestones:
+                    if READY in birth.milestones:
                         return
                 version = watching.resource_version
             except ApiException as error:
@@ -119,7 +119,8 @@ class Kubernetes:
         if self.direct:
             return closing(Http(self.port, pod.status.pod_ip))
         address = f"{pod.metadata.name}:{self.port}"
-        return nullcontext(_Proxy(self.api.api_client, self.namespace, address))
+        base = f"/api/v1/namespaces/{self.namespace}/pods/{address}/proxy"
+        return nullcontext(_Proxy(self.api.api_client, base))
 
     def _pulls(self, pod: Any) -> dict[str, float]:
         """Seconds of each image's pull, from the kubelet's events; none if it was there."""
@@ -129,11 +130,8 @@ class Kubernetes:
         found = {}
         for event in events.items:
             name = re.search(r"{(.*)}", event.involved_object.field_path or "")
-            if (
-                event.reason == "Pulled"
-                and name
-                and (seconds := pull_seconds(event.message)) is not None
-            ):
+            seconds = pull_seconds(event.message or "")
+            if event.reason == "Pulled" and name and seconds is not None:
                 found[f"image of {name[1]}"] = seconds
         return found
 
@@ -154,14 +152,15 @@ class _Birth:
             ServerFailedError: the new pod will not become ready.
         """
         now = time.perf_counter() - self.zero
-        if pod.metadata.uid in self.known:
+        # A second new pod comes if several were missing.
+        is_second = self.pod is not None and pod.metadata.uid != self.pod.metadata.uid
+        if pod.metadata.uid in self.known or is_second:
             return
-        if self.pod is not None and pod.metadata.uid != self.pod.metadata.uid:
-            return  # a second new pod, if several were missing
         self.pod = pod
         for name in _reached(pod):
             self.milestones.setdefault(name, now)
-        for status in _statuses(pod):
+        inits, others = pod.status.init_container_statuses, pod.status.container_statuses
+        for status in [*(inits or []), *(others or [])]:
             waiting = status.state.waiting
             if waiting and waiting.reason in HOPELESS:
                 raise ServerFailedError(
@@ -169,19 +168,19 @@ class _Birth:
                 )
 
 
+@dataclass(frozen=True)
 class _Proxy:
     """Asks through the API server, which works wherever kubectl works."""
 
-    def __init__(self, api_client: Any, namespace: str, pod: str) -> None:
-        self._client = api_client
-        self._base = f"/api/v1/namespaces/{namespace}/pods/{pod}/proxy"
+    api_client: Any
+    base: str
 
     def __call__(self, method: str, path: str, body: Any = None) -> bytes:
         try:
-            response = self._client.call_api(
-                self._base + path,
+            response = self.api_client.call_api(
+                self.base + path,
                 method,
-                header_params={"Content-Type": "application/json"},
+                header_params=dict(JSON),
                 body=body,
                 auth_settings=["BearerToken"],
                 _preload_content=False,
@@ -203,7 +202,7 @@ def connect(context: str | None) -> Any:
         ServerFailedError: no cluster is configured.
     """
     try:
-        config.load_config(context=context) if context else config.load_config()
+        config.load_config(context=context)
     except config.ConfigException as error:
         raise ServerFailedError(f"no cluster: {error}") from error
     return client.CoreV1Api()
@@ -212,10 +211,8 @@ def connect(context: str | None) -> Any:
 def pull_seconds(message: str) -> float | None:
     """Seconds in a kubelet's ``Successfully pulled image "…" in 1m2.5s (…)``; None if none."""
     found = re.search(rf" in ((?:{DURATION})+)", message)
-    if found is None:
-        return None
-    parts = re.findall(DURATION, found[1])
-    return sum(float(number) * UNITS[unit] for number, unit in parts)
+    parts = re.findall(DURATION, found[1]) if found else []
+    return sum(float(number) * UNITS[unit] for number, unit in parts) if parts else None
 
 
 def _reached(pod: Any) -> list[str]:
@@ -224,12 +221,8 @@ def _reached(pod: Any) -> list[str]:
     reached = ["created", *(name for kind, name in CONDITIONS.items() if kind in true)]
     statuses = pod.status.container_statuses or []
     if statuses and all(status.state.running for status in statuses):
-        reached.insert(-1 if "ready" in reached else len(reached), "started")
+        reached.insert(-1 if READY in reached else len(reached), "started")
     return reached
-
-
-def _statuses(pod: Any) -> list[Any]:
-    return [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
 
 
 def _init_containers(pod: Any) -> dict[str, float]:

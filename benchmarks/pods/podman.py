@@ -1,20 +1,22 @@
-"""The pod that KServe would make, in podman: real images, volumes, limits and init containers."""
+"""The pod that KServe would make, in podman: real images, volumes, limits and init containers.
+
+Podman mounts no subfolder of a claim, makes no new emptyDir for each pod, and runs no probes. The
+first two are done here as the kubelet does them; probes are left out.
+"""
 
 from __future__ import annotations
 
-import ctypes
+import copy
 import json
-import os
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from dateutil.parser import isoparse
@@ -22,15 +24,14 @@ from dateutil.parser import isoparse
 from benchmarks.harness.http import Http, ServerFailedError
 from benchmarks.harness.process import free_port
 from benchmarks.pods.kserve import Document, containers
-from benchmarks.pods.podman_pod import adapt
-from benchmarks.pods.target import Started
+from benchmarks.pods.starts import READY, Started
 
 READY_SECONDS = 300
 STOP_SECONDS = 20
-CHECK_SECONDS = 1
 LOG_LINES = 30
-OWN_NETWORK = Path("/proc/thread-self/ns/net")
-CLONE_NEWNET = 0x40000000
+# Without it podman removes an init container, and the times when it began and ended.
+KEPT = {"io.podman.annotations.init.container.type": "always"}
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe", "lifecycle")
 
 
 @dataclass(frozen=True)
@@ -41,67 +42,58 @@ class Podman:
         pod: as KServe would make it; its predictor takes ``--http_port`` and ``--grpc_port``.
         model: the name of its model.
         images: which image to take for another's name without its tag.
-        network: this machine's own, or none; without one only root can ask the predictor.
         name: of the target and of the pod.
     """
 
     pod: Document
     model: str
     images: Mapping[str, str] = field(default_factory=dict)
-    network: Literal["host", "none"] = "host"
     name: str = "podman"
 
     @property
     def about(self) -> str:
         images = ", ".join(each["image"] for each in containers(self._adapted(0, 0)))
-        network = "the machine's network" if self.network == "host" else "no network"
-        return (
-            f"podman play kube of the pod that KServe makes ({images}), {network}; images are here"
-        )
+        return f"podman play kube of the pod that KServe makes ({images}); images are here"
 
     @contextmanager
     def started(self) -> Iterator[Started]:
         """Start a predictor as ``Target`` says; pod and emptyDirs go when the block ends."""
         port = free_port()
         pod = self._adapted(port, free_port())
-        self._remove(pod)
+        remove(pod)
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             yaml.safe_dump(pod, file)
             file.flush()
             try:
-                yield from self._play(Path(file.name), port)
+                yield from self._play(file.name, port)
             finally:
-                self._remove(pod)
+                remove(pod)
 
-    def _play(self, file: Path, port: int) -> Iterator[Started]:
+    def _play(self, file: str, port: int) -> Iterator[Started]:
         zero, wall = time.perf_counter(), time.time()
-        network = [] if self.network == "host" else ["--network=none"]
         try:
-            podman("play", "kube", *network, str(file))
+            podman("play", "kube", file)
             self._is_running()
         except ServerFailedError as error:
             raise ServerFailedError(f"{error}\n{self._logs()}") from error
-        infra = inspect(inspect(self.name, "pod")["InfraContainerID"])["State"]["Pid"]
-        inside = nullcontext if self.network == "host" else partial(network_of, infra)
-        with closing(Http(port, inside=inside)) as http:
+        with closing(Http(port)) as http:
             path = f"/v2/models/{self.model}/ready"
-            if not http.wait_for(path, READY_SECONDS, self._is_running, CHECK_SECONDS):
+            if not http.wait_for(path, READY_SECONDS, self._is_running):
                 raise ServerFailedError(f"{self.model} was not ready in time\n{self._logs()}")
             ready = time.perf_counter() - zero
             milestones, spent = self._moments(wall)
-            yield Started(self.model, http, milestones | {"ready": ready}, spent)
+            yield Started(self.model, http, milestones | {READY: ready}, spent)
 
     def _moments(self, wall: float) -> tuple[dict[str, float], dict[str, float]]:
         """Milestones before it was ready, and how long each init container took."""
-        milestones = {"created": moment(inspect(self.name, "pod")["Created"]) - wall}
+        milestones = {"created": _epoch(inspect(self.name, "pod")["Created"]) - wall}
         spent = {}
         for each in self.pod["spec"].get("initContainers", []):
             state = inspect(f"{self.name}-{each['name']}")["State"]
-            ended = moment(state["FinishedAt"])
-            spent[f"init container {each['name']}"] = ended - moment(state["StartedAt"])
+            ended = _epoch(state["FinishedAt"])
+            spent[f"init container {each['name']}"] = ended - _epoch(state["StartedAt"])
             milestones["initialised"] = ended - wall
-        running = (inspect(name)["State"] for name in self._names())
-        started = max(moment(state["StartedAt"]) for state in running)
+        started = max(_epoch(inspect(name)["State"]["StartedAt"]) for name in self._names())
         return milestones | {"started": started - wall}, spent
 
     def _names(self) -> list[str]:
@@ -131,17 +123,65 @@ class Podman:
             self.images,
             (f"--http_port={http}", f"--grpc_port={grpc}"),
             lambda claim: Path(inspect(claim, "volume")["Mountpoint"]),
-            host_network=self.network == "host",
         )
 
-    def _remove(self, pod: Document) -> None:
-        _run("pod", "rm", "--force", "--time", str(STOP_SECONDS), self.name)
-        for volume in pod["spec"].get("volumes", []):
-            if "emptyDir" in volume:
-                _run("volume", "rm", "--force", volume["name"])
+
+def adapt(
+    pod: Document,
+    name: str,
+    images: Mapping[str, str],
+    flags: Sequence[str],
+    folder_of: Callable[[str], Path],
+) -> Document:
+    """Make a pod for ``podman play kube``, on this machine's own network.
+
+    ``flags`` are added to its first container; ``folder_of`` says where a claim's volume is.
+    """
+    pod = copy.deepcopy(pod)
+    pod["metadata"] |= {"name": name, "annotations": KEPT}
+    spec = pod["spec"]
+    spec |= {"hostNetwork": True, "restartPolicy": "Never"}
+    for container in containers(pod):
+        repository, _, _ = container["image"].partition(":")
+        container["image"] = images.get(repository, container["image"])
+        container |= {"imagePullPolicy": "Never", "ports": []}
+        for probe in PROBES:
+            container.pop(probe, None)
+    spec["containers"][0]["args"] += flags
+    _mount_subfolders(spec, folder_of)
+    # To podman an emptyDir is a volume, one for all pods: it gets a name of its own.
+    renamed = {v["name"]: f"{name}-{v['name']}" for v in spec.get("volumes", []) if "emptyDir" in v}
+    mounts = (mount for each in containers(pod) for mount in each.get("volumeMounts", []))
+    for named in (*spec.get("volumes", []), *mounts):
+        named["name"] = renamed.get(named["name"], named["name"])
+    return pod
 
 
-def moment(text: str) -> float:
+def _mount_subfolders(spec: Document, folder_of: Callable[[str], Path]) -> None:
+    """Mount subfolders of claims as the kubelet does: where their links lead now."""
+    claims = {
+        volume["name"]: volume["persistentVolumeClaim"]["claimName"]
+        for volume in spec.get("volumes", [])
+        if "persistentVolumeClaim" in volume
+    }
+    for container in spec["containers"]:
+        for mount in container.get("volumeMounts", []):
+            if path := mount.pop("subPath", None):
+                volume = f"{mount['name']}-{len(spec['volumes'])}"
+                folder = (folder_of(claims[mount["name"]]) / path).resolve()
+                spec["volumes"].append({"name": volume, "hostPath": {"path": str(folder)}})
+                mount["name"] = volume
+
+
+def remove(pod: Document) -> None:
+    """Remove a pod that was adapted to podman, and its emptyDirs, if they are there."""
+    _run("pod", "rm", "--force", "--time", str(STOP_SECONDS), pod["metadata"]["name"])
+    for volume in pod["spec"].get("volumes", []):
+        if "emptyDir" in volume:
+            _run("volume", "rm", "--force", volume["name"])
+
+
+def _epoch(text: str) -> float:
     """Seconds since the epoch of a time in podman's format."""
     return float(isoparse(text).timestamp())
 
@@ -169,27 +209,3 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     if program is None:
         raise ServerFailedError("no podman here: install it, or choose another target")
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
-
-
-@contextmanager
-def network_of(pid: int) -> Iterator[None]:
-    """Open this thread's sockets in the network namespace of a process; they stay there.
-
-    It calls setns(2), which Python has as ``os.setns`` from 3.12 on.
-
-    Raises:
-        ServerFailedError: this user may not.
-    """
-    with OWN_NETWORK.open("rb") as own, Path(f"/proc/{pid}/ns/net").open("rb") as theirs:
-        _enter(theirs.fileno())
-        try:
-            yield
-        finally:
-            _enter(own.fileno())
-
-
-def _enter(descriptor: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(descriptor, CLONE_NEWNET):
-        why = os.strerror(ctypes.get_errno())
-        raise ServerFailedError(f"a pod without a network is only reached as root: {why}")

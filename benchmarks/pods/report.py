@@ -7,8 +7,8 @@ from operator import itemgetter
 from pathlib import Path
 
 from benchmarks.harness.figures import by_round, ratio, summarize
-from benchmarks.harness.report import NOTHING, Table, draw, median, shown, tabulate
-from benchmarks.pods.starts import FIRST_ANSWER, READY, PodStart, PodStarts
+from benchmarks.harness.report import NOTHING, Table, median, shown, tabulate
+from benchmarks.pods.starts import FIRST_ANSWER, MILESTONES, READY, PodStart, PodStarts
 
 SPREAD = ("average", "least", "greatest", "p50", "p90", "p99")
 
@@ -23,7 +23,7 @@ def _milestones(result: PodStarts) -> Table:
     rows = [
         [target, name, *summary.spread(1000, 0)]
         for target in result.about
-        for name in result.milestones(target)
+        for name in (*MILESTONES, FIRST_ANSWER)
         if (summary := summarize(result.of(target), _milestone(name)))
     ]
     notes = [f"{name}: {about}." for name, about in result.about.items()]
@@ -106,16 +106,20 @@ def _compared(result: PodStarts) -> Table:
 
 def chart(result: PodStarts, out: Path) -> None:
     """``cold-start.png``: each start as a bar of its steps, and the answers after it."""
-    figure, (bars, lines) = draw(2, 0.3 * len(result.starts) + 2)
+    # Without pyplot, which would keep every figure and look for a screen.
+    from matplotlib.figure import Figure
+
+    height = 0.3 * len(result.starts) + 2
+    figure = Figure(figsize=(12.8, height), layout="constrained", dpi=120)
+    bars, lines = figure.subplots(1, 2)
     labels = [f"{start.target} {start.round + 1}" for start in result.starts]
     before = [0.0] * len(labels)
-    for name in dict.fromkeys(name for start in result.starts for name in start.milestones):
-        reached = [
-            start.milestones.get(name, at) for start, at in zip(result.starts, before, strict=True)
-        ]
-        widths = [1000 * max(r - b, 0.0) for r, b in zip(reached, before, strict=True)]
+    for name in (*MILESTONES, FIRST_ANSWER):
+        pairs = zip(result.starts, before, strict=True)
+        reached = [max(start.milestones.get(name, at), at) for start, at in pairs]
+        widths = [1000 * (r - b) for r, b in zip(reached, before, strict=True)]
         bars.barh(labels, widths, left=[1000 * b for b in before], label=name)
-        before = [max(r, b) for r, b in zip(reached, before, strict=True)]
+        before = reached
     bars.invert_yaxis()
     bars.set(title="Cold start", xlabel="ms since it was asked for")
     bars.legend(fontsize="small")

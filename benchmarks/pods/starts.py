@@ -1,29 +1,93 @@
-"""Starts of one or more targets in turns, and what was asked of each afterwards."""
+"""Targets, which start predictors; their starts in turns, and what was asked of each afterwards."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 
 from benchmarks.harness.figures import rotated, where
-from benchmarks.pods.target import Started, Target
+from benchmarks.harness.http import Http
+from benchmarks.harness.launch import PREDICTOR, Server, launch
+from benchmarks.harness.requests import MODEL
 
+# The milestones of a start, in order; a target leaves out those that it cannot see.
+MILESTONES = ("created", "scheduled", "initialised", "started", "ready")
 READY, FIRST_ANSWER = "ready", "first answer"
 
 
-class PodStart(msgspec.Struct, frozen=True):
-    """One start, in seconds.
+# Sends a method, a path and perhaps a body as JSON over a connection that stays open, and returns
+# the body of the answer, or raises ServerFailedError.
+Ask = Callable[..., bytes]
+
+
+@dataclass(frozen=True)
+class Started:
+    """A predictor that is ready.
 
     Args:
-        target: the target's name.
-        round: counted from 0.
-        place: the node, or wherever it ran.
-        milestones: since the start was asked for, in order, the first answer last.
-        spent: of parts with a length of their own.
+        model: the name of its model.
+        ask: how to ask it.
+        milestones: of ``MILESTONES``, seconds since the start was asked for.
+        spent: seconds of parts with a length of their own: images, init containers.
+        place: the node, or wherever it runs.
+    """
+
+    model: str
+    ask: Ask
+    milestones: dict[str, float]
+    spent: dict[str, float] = field(default_factory=dict)
+    place: str = "here"
+
+
+class Target(Protocol):
+    """A place where predictors are started; ``about`` is a sentence for the report."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def about(self) -> str: ...
+
+    def started(self) -> AbstractContextManager[Started]:
+        """Start a predictor anew and wait until it is ready; it may be stopped afterwards.
+
+        Raises:
+            ServerFailedError: it did not become ready.
+        """
+
+
+@dataclass(frozen=True)
+class Process:
+    """A bare ``python -m predictor`` on a folder, with its log in ``logs``: no image, no pod."""
+
+    model_dir: Path
+    logs: Path
+    name: str = "process"
+
+    @property
+    def about(self) -> str:
+        return f"python -m predictor on {self.model_dir.name}, from before its process to ready"
+
+    @contextmanager
+    def started(self) -> Iterator[Started]:
+        """Start a predictor as ``Target`` says; it is stopped when the block ends."""
+        server = Server(self.name, PREDICTOR, (f"--model_dir={self.model_dir}",))
+        with launch(server, self.logs) as running, closing(Http(running.http_port)) as http:
+            yield Started(MODEL, http, {READY: running.ready_seconds})
+
+
+class PodStart(msgspec.Struct, frozen=True):
+    """One start of a target, in seconds; ``round`` counts from 0.
+
+    Args:
+        milestones, spent, place: as in :class:`Started`; the last milestone is the first answer.
         process: when each phase of the predictor's start ended, since its process began.
         load: how long each phase of its load took; they overlap.
         answers: latencies of the answers after the first.
@@ -49,10 +113,6 @@ class PodStarts(msgspec.Struct, frozen=True):
         """The starts of one target, in their order."""
         return where(self.starts, target=target)
 
-    def milestones(self, target: str) -> list[str]:
-        """The milestones that a target has, in order."""
-        return list(dict.fromkeys(name for start in self.of(target) for name in start.milestones))
-
 
 def measure(
     targets: Sequence[Target],
@@ -64,12 +124,7 @@ def measure(
 ) -> PodStarts:
     """Start each target in each iteration, in another order each time.
 
-    Args:
-        targets: with different names.
-        body: a V2 request, to be sent as JSON.
-        iterations: how often to start each target.
-        answers: how many requests follow the first, one after the other.
-        say: prints a line of progress.
+    ``body`` is a V2 request; ``answers`` more of it follow the first, one after the other.
 
     Raises:
         ServerFailedError: a predictor did not become ready or did not answer.

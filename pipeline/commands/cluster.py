@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import IMAGE
 from pipeline.commands.request import add_choices, add_source, read_request
+from pipeline.recipe.reading import read_text
 from storage_init.base.errors import WarmstartError
 from storage_init.base.sizes import table
 
@@ -35,57 +36,33 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     started = commands.add_parser("submit", help="start runs, or recurring runs, on a cluster")
     add_source(started)
     add_choices(started)
-    started.add_argument(
-        "--endpoint",
-        default=os.environ.get(ENDPOINT_VARIABLE) or None,
-        required=not os.environ.get(ENDPOINT_VARIABLE),
-        metavar="URL",
-        help=f"the address of Kubeflow Pipelines ({ENDPOINT_VARIABLE})",
-    )
-    started.add_argument(
-        "--token-file", type=Path, help=f"a file with the bearer token (or {TOKEN_VARIABLE})"
-    )
-    started.add_argument(
-        "--namespace", help="the profile's namespace, in a multi-user installation"
-    )
-    started.add_argument(
-        "--experiment",
-        default="warmstart",
-        help="KFP's experiment for the runs (default: %(default)s)",
-    )
-    started.add_argument("--pvc", help="the claim that holds the store, instead of model-store")
-    when = started.add_mutually_exclusive_group()
-    when.add_argument("--wait", action="store_true", help="wait until the runs have ended")
-    when.add_argument("--cron", metavar="WHEN", help='make a recurring run, such as "0 3 * * *"')
+    flag, endpoint = started.add_argument, os.environ.get(ENDPOINT_VARIABLE) or None
+    about = f"the address of Kubeflow Pipelines ({ENDPOINT_VARIABLE})"
+    flag("--endpoint", default=endpoint, required=not endpoint, metavar="URL", help=about)
+    flag("--token-file", type=Path, help=f"a file with the bearer token (or {TOKEN_VARIABLE})")
+    flag("--namespace", help="the profile's namespace, in a multi-user installation")
+    about = "KFP's experiment for the runs (default: %(default)s)"
+    flag("--experiment", default="warmstart", help=about)
+    flag("--pvc", help="the claim that holds the store, instead of model-store")
+    flag = started.add_mutually_exclusive_group().add_argument
+    flag("--wait", action="store_true", help="wait until the runs have ended")
+    flag("--cron", metavar="WHEN", help='make a recurring run, such as "0 3 * * *"')
     _add_cluster(started)
     started.set_defaults(command=lambda arguments: _submit(started, arguments))
 
 
 def _add_cluster(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--image", default=IMAGE, help="the image that runs the steps (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--sub-path",
-        default="",
-        metavar="FOLDER",
-        help="the volume's folder that holds the store, if that is not the whole volume",
-    )
-    parser.add_argument(
-        "--cpu", default="2", help="CPUs for each step that loads the model (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--memory", default="8Gi", help="memory for the same steps (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--create-pvc", metavar="SIZE", help="make the claim first, of a size such as 20Gi"
-    )
-    parser.add_argument(
-        "--storage-class", help="for --create-pvc; a class that many nodes can mount"
-    )
-    parser.add_argument(
-        "--sign-secret", default="", metavar="NAME", help="a secret whose key.pem signs the models"
-    )
+    flag = parser.add_argument
+    flag("--image", default=IMAGE, help="the image that runs the steps (default: %(default)s)")
+    about = "the volume's folder that holds the store, if that is not the whole volume"
+    flag("--sub-path", default="", metavar="FOLDER", help=about)
+    about = "CPUs for each step that loads the model (default: %(default)s)"
+    flag("--cpu", default="2", help=about)
+    flag("--memory", default="8Gi", help="memory for the same steps (default: %(default)s)")
+    flag("--create-pvc", metavar="SIZE", help="make the claim first, of a size such as 20Gi")
+    flag("--storage-class", help="for --create-pvc; a class that many nodes can mount")
+    about = "a secret whose key.pem signs the models"
+    flag("--sign-secret", default="", metavar="NAME", help=about)
 
 
 def _cluster(arguments: argparse.Namespace) -> Cluster:
@@ -93,17 +70,10 @@ def _cluster(arguments: argparse.Namespace) -> Cluster:
 
     if bool(arguments.create_pvc) != bool(arguments.storage_class):
         raise FlagError("--create-pvc and --storage-class belong together: give both, or neither")
-    claim = None
-    if arguments.create_pvc:
-        claim = Claim(arguments.create_pvc, arguments.storage_class)
-    return Cluster(
-        image=arguments.image,
-        sub_path=arguments.sub_path,
-        claim=claim,
-        sign_secret=arguments.sign_secret,
-        cpu=arguments.cpu,
-        memory=arguments.memory,
-    )
+    size, storage_class = arguments.create_pvc, arguments.storage_class
+    same = ("image", "sub_path", "sign_secret", "cpu", "memory")
+    chosen = {name: getattr(arguments, name) for name in same}
+    return Cluster(claim=Claim(size, storage_class) if size else None, **chosen)
 
 
 def _compile(arguments: argparse.Namespace) -> None:
@@ -122,11 +92,7 @@ def _submit(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> i
     parameters: dict[str, Any] = {"force": arguments.force}
     if arguments.pvc:
         parameters["pvc"] = arguments.pvc
-    kubeflow = Kubeflow(_endpoint(arguments))
-    if cron:
-        runs = kubeflow.schedule(models, cluster, parameters, cron)
-    else:
-        runs = kubeflow.submit(models, cluster, parameters)
+    runs = (kubeflow := Kubeflow(_endpoint(arguments))).start(models, cluster, parameters, cron)
     for run in runs:
         print(run.address, flush=True)
     if not arguments.wait:
@@ -142,12 +108,7 @@ def _endpoint(arguments: argparse.Namespace) -> Endpoint:
 
     token = os.environ.get(TOKEN_VARIABLE) or None
     if arguments.token_file:
-        try:
-            token = arguments.token_file.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise FlagError(
-                f"the token {arguments.token_file} cannot be read: {error.strerror}"
-            ) from error
+        token = read_text(arguments.token_file, "the token", FlagError).strip()
     return Endpoint(arguments.endpoint, token, arguments.namespace, arguments.experiment)
 
 

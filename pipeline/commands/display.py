@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tqdm import tqdm
 
+from pipeline.preparation.progress import Lines
 from storage_init.base.progress_lines import RUNNING
 from storage_init.base.space import used_bytes
 
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 REFRESH_SECONDS = 0.2
 
 
-class Bars:
+class Bars(Lines):
     """Shows how long the step under way has taken, and how much of a download has arrived."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._download: tuple[Path, int] | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -34,7 +35,7 @@ class Bars:
             self._thread = threading.Thread(target=self._draw, args=[line], daemon=True)
             self._thread.start()
         else:
-            print(line, file=self._stream, flush=True)
+            super().show(line)
 
     @contextmanager
     def downloading(self, folder: Path, total: Callable[[], int]) -> Iterator[None]:
@@ -52,19 +53,10 @@ class Bars:
 
     def _draw(self, line: str) -> None:
         title, download = line.removesuffix(" …"), self._download
-        if download is None:
-            bar = tqdm(desc=title, file=self._stream, leave=False, bar_format="{desc} {elapsed}")
-        else:
-            bar = tqdm(
-                desc=title,
-                total=download[1],
-                unit="B",
-                unit_scale=True,
-                file=self._stream,
-                leave=False,
-                dynamic_ncols=True,
-            )
-        with bar:
+        looks: dict[str, Any] = {"bar_format": "{desc} {elapsed}"}
+        if download is not None:
+            looks = {"total": download[1], "unit": "B", "unit_scale": True, "dynamic_ncols": True}
+        with tqdm(desc=title, file=self.stream, leave=False, **looks) as bar:
             while not self._stop.wait(REFRESH_SECONDS):
                 if download is not None:
                     with suppress(OSError):

@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a preparation would do and need; all sizes but ``free_bytes`` are estimates.
+    """The steps and the space of a preparation; all sizes but ``free_bytes`` are estimates.
 
-    ``hit`` is the version that the store has already. ``done`` are the steps that an interrupted
-    run has finished. The preparation needs ``disk_bytes`` below the store, and ``kept_bytes`` of
-    them stay.
+    ``hit`` is the version that the store has already, ``done`` the steps that an interrupted run
+    finished. Of ``disk_bytes`` below the store ``kept_bytes`` stay.
     """
 
     source: Source
@@ -50,16 +49,14 @@ class Plan:
             return f"{self.name}: {source} is prepared already, nothing to do: {self.hit}"
         todo = [step for step in STEPS if step not in self.done]
         verdict = "" if self.fits else ": that is too little"
-        return "\n".join(
-            [
-                f"{self.name}: {source}",
-                f"  done before  {', '.join(self.done) or 'nothing'}",
-                f"  to do        {', '.join(todo)}",
-                f"  download     {size(self.download_bytes)}",
-                f"  disk         about {size(self.disk_bytes)} while it is prepared, "
-                f"{size(self.kept_bytes)} of it stay",
-                f"  free         {size(self.free_bytes)}{verdict}",
-            ]
+        return (
+            f"{self.name}: {source}\n"
+            f"  done before  {', '.join(self.done) or 'nothing'}\n"
+            f"  to do        {', '.join(todo)}\n"
+            f"  download     {size(self.download_bytes)}\n"
+            f"  disk         about {size(self.disk_bytes)} while it is prepared, "
+            f"{size(self.kept_bytes)} of it stay\n"
+            f"  free         {size(self.free_bytes)}{verdict}"
         )
 
 

@@ -18,35 +18,24 @@ if TYPE_CHECKING:
 
 def add_source(parser: argparse.ArgumentParser) -> None:
     """Add the flags that name one model, or a list of them."""
-    parser.add_argument("--source", help="the model: hf://owner/name[@revision] or file:///folder")
-    parser.add_argument("--name", help="the model's name in the store")
-    parser.add_argument(
-        "--models",
-        type=Path,
-        metavar="FILE",
-        help="a YAML list of {source, name, recipe}, instead of --source and --name",
-    )
+    flag = parser.add_argument
+    flag("--source", help="the model: hf://owner/name[@revision] or file:///folder")
+    flag("--name", help="the model's name in the store")
+    about = "a YAML list of {source, name, recipe}, instead of --source and --name"
+    flag("--models", type=Path, metavar="FILE", help=about)
 
 
 def add_choices(parser: argparse.ArgumentParser) -> None:
     """Add the recipe, and the flags that replace parts of it."""
-    parser.add_argument("--recipe", type=Path, help="a YAML recipe; without one, the defaults")
-    parser.add_argument(
-        "--task",
-        metavar="TASK",
-        help="the task, instead of the recipe's; auto takes the model's own",
-    )
-    parser.add_argument(
-        "--variants", metavar="A,B", help="the variants, instead of the recipe's, such as fp32,int8"
-    )
-    parser.add_argument(
-        "--weights",
-        choices=get_args(Weights),
-        help="what to start from if the source has both (default: the recipe's)",
-    )
-    parser.add_argument(
-        "--force", action="store_true", help="prepare a model even if the store has it"
-    )
+    flag = parser.add_argument
+    flag("--recipe", type=Path, help="a YAML recipe; without one, the defaults")
+    about = "the task, instead of the recipe's; auto takes the model's own"
+    flag("--task", metavar="TASK", help=about)
+    about = "the variants, instead of the recipe's, such as fp32,int8"
+    flag("--variants", metavar="A,B", help=about)
+    about = "what to start from if the source has both (default: the recipe's)"
+    flag("--weights", choices=get_args(Weights), help=about)
+    flag("--force", action="store_true", help="prepare a model even if the store has it")
 
 
 def read_request(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> list[Model]:
@@ -70,14 +59,11 @@ def _read_recipe(arguments: argparse.Namespace) -> Recipe:
     recipe = read_recipe(arguments.recipe)
     if getattr(arguments, "eval_data", None):
         recipe = recipe.with_eval_data(arguments.eval_data)
-    if arguments.weights:
-        recipe = msgspec.structs.replace(recipe, weights=arguments.weights)
-    changes: dict[str, Any] = {}
-    if arguments.task:
-        changes["task"] = arguments.task
+    stated = {"task": arguments.task, "weights": arguments.weights}
+    changes: dict[str, Any] = {name: value for name, value in stated.items() if value}
     if arguments.variants:
         changes["variants"] = [name.strip() for name in arguments.variants.split(",")]
     if not changes:
         return recipe
-    stated = msgspec.json.decode(recipe.to_json())
-    return recipes.from_json(msgspec.json.encode(stated | changes).decode())
+    changed = msgspec.json.decode(recipe.to_json()) | changes
+    return recipes.from_json(msgspec.json.encode(changed).decode())

@@ -12,50 +12,39 @@ from typing import TYPE_CHECKING
 
 from pipeline.commands.plan import plan
 from pipeline.commands.request import add_choices, add_source, read_request
-from pipeline.commands.summary import summarize
-from pipeline.preparation.progress import Display, Lines
-from pipeline.preparation.quiet import quiet_libraries
+from pipeline.evaluation.closeness import describe
+from pipeline.preparation.process import quiet_libraries
+from pipeline.preparation.progress import Lines
 from pipeline.preparation.runner import prepare
 from storage_init import sources
 from storage_init.base.errors import WarmstartError
-from storage_init.base.sizes import table
+from storage_init.base.sizes import size, table
 from storage_init.format.package import Source
+from storage_init.format.reading import read_package
 from storage_init.store.layout import Store
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from pipeline.recipe.models import Model
+    from pipeline.workspace.records import StepRecord
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its flags."""
     parser = commands.add_parser("run", help="prepare models on this machine")
     add_source(parser)
-    parser.add_argument(
-        "--store",
-        type=Path,
-        default=os.environ.get("WARMSTART_STORE") or None,
-        required=not os.environ.get("WARMSTART_STORE"),
-        help="the store's folder (WARMSTART_STORE)",
-    )
+    flag, store = parser.add_argument, os.environ.get("WARMSTART_STORE") or None
+    about = "the store's folder (WARMSTART_STORE)"
+    flag("--store", type=Path, default=store, required=not store, help=about)
     add_choices(parser)
-    parser.add_argument(
-        "--eval-data",
-        type=Path,
-        metavar="FILE",
-        help="JSONL or CSV to compare the variants on: text, and optionally text_pair and label",
-    )
-    parser.add_argument(
-        "--fetched",
-        nargs=2,
-        metavar=("REVISION", "DIR"),
-        help="a folder that holds the source's files at this revision already",
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be done and needed; write nothing"
-    )
+    about = "JSONL or CSV to compare the variants on: text, and optionally text_pair and label"
+    flag("--eval-data", type=Path, metavar="FILE", help=about)
+    about = "a folder that holds the source's files at this revision already"
+    flag("--fetched", nargs=2, metavar=("REVISION", "DIR"), help=about)
+    about = "say what would be done and needed; write nothing"
+    flag("--dry-run", action="store_true", help=about)
     parser.set_defaults(command=lambda arguments: _run(parser, arguments))
 
 
@@ -63,20 +52,19 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     if arguments.fetched and arguments.models:
         parser.error("--fetched is for one model: give --source and --name, not --models")
     models = read_request(parser, arguments)
-    work = _plan if arguments.dry_run else _prepare
     if arguments.models:
-        return _run_each(models, lambda model: work(model, arguments))
-    print(work(models[0], arguments))
+        return _run_each(models, arguments)
+    print(_work(models[0], arguments))
     return 0
 
 
-def _run_each(models: list[Model], work: Callable[[Model], str]) -> int:
-    """Do ``work`` for each model; one that fails does not stop those after it."""
+def _run_each(models: list[Model], arguments: argparse.Namespace) -> int:
+    """Prepare each model; one that fails does not stop those after it."""
     rows: list[tuple[str, str, str]] = []
     for model in models:
         print(f"{model.name}: {model.source}", file=sys.stderr)
         try:
-            rows.append((model.name, "done", work(model)))
+            rows.append((model.name, "done", _work(model, arguments)))
         except WarmstartError as error:
             print(f"error: {error}", file=sys.stderr)
             rows.append((model.name, "failed", str(error)))
@@ -84,15 +72,16 @@ def _run_each(models: list[Model], work: Callable[[Model], str]) -> int:
     return int(any(state == "failed" for _, state, _ in rows))
 
 
-def _plan(model: Model, arguments: argparse.Namespace) -> str:
-    source, fetched = _resolve(model, arguments)
-    store = Store(arguments.store.resolve())
-    return str(plan(source, model.name, store, model.recipe, fetched, force=arguments.force))
-
-
-def _prepare(model: Model, arguments: argparse.Namespace) -> str:
-    source, fetched = _resolve(model, arguments)
-    store = Store(arguments.store.resolve())
+def _work(model: Model, arguments: argparse.Namespace) -> str:
+    """Prepare a model, or plan it, and return the version's folder or the plan."""
+    store, fetched = Store(arguments.store.resolve()), None
+    if arguments.fetched:
+        revision, folder = arguments.fetched
+        source, fetched = Source(uri=model.source, revision=revision), Path(folder)
+    else:
+        source = sources.resolve(model.source)
+    if arguments.dry_run:
+        return str(plan(source, model.name, store, model.recipe, fetched, force=arguments.force))
     display = _choose_display()
     with closing(display), _sigterm_as_ctrl_c(), quiet_libraries():
         prepared = prepare(
@@ -105,15 +94,7 @@ def _prepare(model: Model, arguments: argparse.Namespace) -> str:
     return str(prepared.folder)
 
 
-def _resolve(model: Model, arguments: argparse.Namespace) -> tuple[Source, Path | None]:
-    """The source pinned to a revision, and the folder that holds its files already, if any."""
-    if not arguments.fetched:
-        return sources.resolve(model.source), None
-    revision, folder = arguments.fetched
-    return Source(uri=model.source, revision=revision), Path(folder)
-
-
-def _choose_display() -> Display:
+def _choose_display() -> Lines:
     """Bars on a terminal where tqdm is installed, plain lines elsewhere."""
     if sys.stderr.isatty() and find_spec("tqdm"):
         from pipeline.commands.display import Bars
@@ -130,3 +111,30 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def summarize(folder: Path, steps: Sequence[StepRecord] = ()) -> str:
+    """Return two tables, the version's variants and the steps of the run, and the version's name.
+
+    Raises:
+        PackageError: the description in ``folder`` cannot be read.
+    """
+    package, version = read_package(folder)
+    variants = [
+        (
+            variant.name,
+            size(sum(entry.size for entry in package.files if variant.owns(entry.path))),
+            f"{variant.speed.alone_ms:.2f} ms",
+            f"{variant.speed.batched_ms:.2f} ms",
+            f"{describe(variant.closeness)} of {variant.closeness.texts} texts",
+        )
+        for variant in package.variants
+    ]
+    header = ("variant", "size", "one text", "in a batch", "closeness to the original")
+    parts = [table(header, variants, right=header[1:4])]
+    if steps:
+        rows = [(done.step, f"{done.seconds:.1f} s", size(done.peak_bytes)) for done in steps]
+        parts.append(table(("step", "time", "peak memory"), rows, right=("time", "peak memory")))
+    revision = package.source.revision[:12]
+    parts.append(f"{package.name}, version {version} of {package.source.uri} at {revision}")
+    return "\n\n".join(parts)

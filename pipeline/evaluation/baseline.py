@@ -13,9 +13,7 @@ from pipeline.evaluation.comparison import BaselineAnswers, compare, worst_examp
 from pipeline.evaluation.examples import Batches, mixed_examples, selftest_examples
 from pipeline.graphs.files import GraphError
 from pipeline.recipe.eval_data import read_examples
-from pipeline.workspace.answers import computed_once
 from storage_init.format.package import (
-    TOKENIZER_FILE,
     BatchSensitivity,
     FillMask,
     QuestionAnswering,
@@ -23,7 +21,6 @@ from storage_init.format.package import (
     TextRanking,
 )
 from storage_init.format.selftest import SelfTest
-from storage_init.running.tokenizer import Tokenizer, cut_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,6 +36,7 @@ if TYPE_CHECKING:
     from pipeline.workspace.workspace import Workspace
     from storage_init.format.package import Closeness, Task
     from storage_init.raw.hf_config import ModelFacts
+    from storage_init.running.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -80,8 +78,7 @@ class Baseline:
         facts = workspace.facts(recipe)
         task = facts.task
         examples = read_examples(recipe.eval_data, task)
-        path = workspace.exported / TOKENIZER_FILE
-        tokenizer = Tokenizer(path, facts.limits.max_length, facts.pad_token_id, cut_of(task))
+        tokenizer = workspace.open_tokenizer(facts)
         batches = Batches(task, tokenizer)
 
         def answer(texts: Sequence[Example]) -> BaselineAnswers:
@@ -168,7 +165,7 @@ def baseline_outputs(
 
         compute = partial(torch_outputs, workspace.source, facts, texts)
         try:
-            rows = computed_once(workspace.root, facts, texts, compute)
+            rows = workspace.computed_once(facts, texts, compute)
         except Exception as error:  # the model's own code raises what it likes
             reason = str(error).strip() or type(error).__name__
             raise GraphError(f"the original does not answer: {reason.splitlines()[0]}") from error

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipeline.recipe.errors import RecipeError
+from pipeline.recipe.reading import RecipeError
 from storage_init.format.package import FillMask, QuestionAnswering, TextRanking
 from storage_init.running.tokenizer import places_of
 

@@ -81,12 +81,11 @@ def evaluate(
     confusion: dsl.Output[dsl.ClassificationMetrics],
 ) -> str:
     """Compare every variant with the original model and apply the gates."""
-    from pipeline.kubeflow import artifacts
-    from pipeline.kubeflow.outcome import component
+    from pipeline.kubeflow.outcome import component, log_evaluation
 
     with component(workspace, recipe) as preparation:
         preparation.run("evaluate")
-        artifacts.log(preparation.workspace, metrics, confusion)
+        log_evaluation(preparation.workspace, metrics, confusion)
     return revision
 
 

@@ -59,17 +59,6 @@ class Cluster:
         # Both are equal, because Kubernetes takes back memory above the request by killing.
         return task.set_memory_request(memory).set_memory_limit(memory)
 
-    def make_claim(self, pvc: str) -> dsl.PipelineTask | None:
-        """Add the task that makes the volume's claim; KFP's cache is on, so it is made once."""
-        if self.claim is None:
-            return None
-        return kubernetes.CreatePVC(
-            pvc_name=pvc,
-            access_modes=["ReadWriteMany"],
-            size=self.claim.size,
-            storage_class_name=self.claim.storage_class,
-        )
-
 
 # Steps that hold no model (they copy, hash and ask), and the one that reports.
 LIGHT_CPU, LIGHT_MEMORY = ("250m", "2"), "2Gi"
@@ -104,38 +93,30 @@ def build(cluster: Cluster | None = None) -> dsl.base_component.BaseComponent:
             workspace: a folder on the same volume for the steps' results.
             pvc: the persistent volume claim that holds the store.
         """
-        claim = on.make_claim(pvc)
+        # KFP's cache is on for this task, so the claim is made once.
+        claim = on.claim and kubernetes.CreatePVC(
+            pvc_name=pvc,
+            access_modes=["ReadWriteMany"],
+            size=on.claim.size,
+            storage_class_name=on.claim.storage_class,
+        )
         finished = components.finish(source=source, name=name, workspace=workspace)
         on.place(finished, pvc, REPORT_CPU, REPORT_MEMORY)
         with dsl.ExitHandler(finished, name="preparation"):
-            taken = components.snapshot(
-                source=source,
-                recipe=recipe,
-                store=store,
-                name=name,
-                workspace=workspace,
-                force=force,
-            )
+            where = {"store": store, "name": name, "workspace": workspace}
+            taken = components.snapshot(source=source, recipe=recipe, **where, force=force)
             on.place(taken, pvc, LIGHT_CPU, LIGHT_MEMORY)
             taken.set_retry(NETWORK_RETRIES, backoff_duration="10s", backoff_factor=2.0)
             if claim is not None:
                 taken.after(claim)
             with dsl.If(taken.output != "published", name="not-yet-prepared"):
-                exported = components.export(
-                    recipe=recipe, workspace=workspace, revision=taken.output
-                )
-                optimized = components.optimize(
-                    recipe=recipe, workspace=workspace, revision=exported.output
-                )
-                quantized = components.quantize(
-                    recipe=recipe, workspace=workspace, revision=optimized.output
-                )
-                evaluated = components.evaluate(
-                    recipe=recipe, workspace=workspace, revision=quantized.output
-                )
+                shared = {"recipe": recipe, "workspace": workspace}
+                exported = components.export(**shared, revision=taken.output)
+                optimized = components.optimize(**shared, revision=exported.output)
+                quantized = components.quantize(**shared, revision=optimized.output)
+                evaluated = components.evaluate(**shared, revision=quantized.output)
                 published = components.publish(
-                    recipe=recipe,
-                    workspace=workspace,
+                    **shared,
                     store=store,
                     name=name,
                     revision=evaluated.outputs["Output"],

@@ -1,6 +1,7 @@
-"""How a run on Kubeflow ended, left beside its workspace for the pipeline's exit handler.
+"""What KFP's pages show of a run: how it ended, and its evaluation.
 
-KFP tells an exit handler that a task failed, but not what the task said about it.
+KFP tells the exit handler that a task failed, but not what the task said about it. So each step
+leaves its outcome beside the workspace.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ import msgspec
 from pipeline.preparation.progress import Lines, StepError
 from pipeline.preparation.runner import Preparation
 from pipeline.recipe import recipe as recipes
+from pipeline.workspace import evidence
+from pipeline.workspace.evidence import Evaluation
 from pipeline.workspace.workspace import Workspace
 from storage_init.base.errors import WarmstartError
 from storage_init.base.progress_lines import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from kfp import dsl
 
 
 class RunOutcome(msgspec.Struct, frozen=True):
@@ -49,14 +54,9 @@ def pop(workspace: Path) -> RunOutcome | None:
 
 
 def summarize(source: str, name: str, workspace: Path, state: str, error: str) -> str:
-    """Say in Markdown how a run ended, from what its steps left and what KFP says of them.
+    """Say in Markdown how a run ended, from the outcome its steps left and KFP's own words.
 
-    Args:
-        source: the model's source, as the run was given it.
-        name: the model's name.
-        workspace: the run's.
-        state: KFP's word for how the steps went.
-        error: what KFP says went wrong; it may be empty.
+    ``state`` is KFP's word for how the steps went, ``error`` its message, which may be empty.
     """
     outcome = pop(workspace)
     if outcome is None:
@@ -84,6 +84,32 @@ def component(workspace: str, recipe: str) -> Iterator[Preparation]:
         if not foreseen or (isinstance(error, StepError) and error.unexpected):
             raise
         raise SystemExit(1) from error
+
+
+def log_evaluation(
+    work: Workspace, metrics: dsl.Metrics, confusion: dsl.ClassificationMetrics
+) -> None:
+    """Log each variant's measures, and the fastest one's confusion matrix if there are labels."""
+    evaluation = msgspec.json.decode(work.evaluation.read_bytes(), type=Evaluation)
+    for variant in evaluation.accepted:
+        close = variant.closeness
+        measures = {
+            "worst cosine": close.worst_cosine,
+            "worst probability difference": close.worst_probability_difference,
+            "label agreement": close.label_agreement,
+            "batch sensitivity": variant.batch_sensitivity.largest_move,
+            "ms a text alone": variant.speed.alone_ms,
+            "ms a text in a batch": variant.speed.batched_ms,
+        }
+        for measure, value in measures.items():
+            if value is not None:
+                metrics.log_metric(f"{variant.name} {measure}", value)
+    metrics.log_metric("variants rejected", float(len(evaluation.rejected)))
+    found = evidence.read(work.evidence)
+    fastest = min(evaluation.accepted, key=lambda variant: variant.speed.alone_ms)
+    measured = found.variant(fastest.name).on_evaluation_data
+    if measured is not None and measured.scores is not None:
+        confusion.log_confusion_matrix(found.labels, measured.scores.confusion)
 
 
 def _path(workspace: Path) -> Path:

@@ -36,11 +36,7 @@ class SubmitError(WarmstartError):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Kubeflow Pipelines: its URL, and what a multi-user installation asks for.
-
-    ``url`` is that of the UI or the API, as in a browser. ``token`` is a bearer token.
-    ``namespace`` is that of the user's profile.
-    """
+    """Kubeflow Pipelines: the URL of its UI or API, a bearer token, and the profile's namespace."""
 
     url: str
     token: str | None = None
@@ -76,93 +72,73 @@ class Kubeflow:
             made = self._client.create_experiment(endpoint.experiment, namespace=endpoint.namespace)
         self._experiment: str = made.experiment_id
 
-    def submit(
-        self, models: Sequence[Model], cluster: Cluster, parameters: dict[str, Any]
+    def start(
+        self,
+        models: Sequence[Model],
+        cluster: Cluster,
+        parameters: dict[str, Any],
+        cron: str | None = None,
     ) -> list[Started]:
-        """Start a run for each model.
+        """Start a run for each model, now or at every time that ``cron`` names.
 
         A run each, and not a loop in one: KFP ends a loop's other iterations when one fails, and
-        retries none of their steps (kubeflow/pipelines, issues 7330 and 13897).
+        retries none of their steps (kubeflow/pipelines, issues 7330 and 13897). Of a recurring run
+        one runs at a time; if the branch has not moved, it ends with its first step.
 
-        Args:
-            models: what to prepare.
-            cluster: what is compiled in.
-            parameters: of the pipeline, beside those that a model has.
-        """
-        started = []
-        with _compiled(cluster) as file, self._readable_errors():
-            for model in models:
-                run = self._client.run_pipeline(
-                    self._experiment,
-                    _run_name(model),
-                    pipeline_package_path=file,
-                    params=_parameters(model) | parameters,
-                )
-                address = f"{self._url}/#/runs/details/{run.run_id}"
-                started.append(Started(model.name, run.run_id, address))
-        return started
-
-    def schedule(
-        self, models: Sequence[Model], cluster: Cluster, parameters: dict[str, Any], cron: str
-    ) -> list[Started]:
-        """Start a run for each model at every time that ``cron`` names; arguments as ``submit``.
-
-        A run whose branch has not moved ends with its first step. One run at a time: the next one
-        waits.
+        ``parameters`` are the pipeline's, beside those of a model; ``cron`` has KFP's six fields.
 
         Raises:
-            SubmitError: the experiment has a recurring run of the model already.
+            SubmitError: the experiment has a recurring run of a model already.
         """
-        started = []
         with _compiled(cluster) as file, self._readable_errors():
-            present = self._schedules()
+            present = self._schedules() if cron else {}
             for model in models:
                 if known := present.get(_run_name(model)):
                     raise SubmitError(
                         f"{model.name} has a recurring run already, {known}: delete it first "
                         f"(kfp recurring-run delete {known})"
                     )
-            for model in models:
-                run = self._client.create_recurring_run(
-                    self._experiment,
-                    _run_name(model),
-                    cron_expression=cron,
-                    no_catchup=True,
-                    max_concurrency=1,
-                    pipeline_package_path=file,
-                    params=_parameters(model) | parameters,
-                )
-                address = f"{self._url}/#/recurringrun/details/{run.recurring_run_id}"
-                started.append(Started(model.name, run.recurring_run_id, address))
-        return started
+            return [self._start(model, file, parameters, cron) for model in models]
+
+    def _start(
+        self, model: Model, file: str, parameters: dict[str, Any], cron: str | None
+    ) -> Started:
+        given = {"pipeline_package_path": file, "params": _parameters(model) | parameters}
+        if cron is None:
+            run = self._client.run_pipeline(self._experiment, _run_name(model), **given)
+            return Started(model.name, run.run_id, f"{self._url}/#/runs/details/{run.run_id}")
+        limits = {"cron_expression": cron, "no_catchup": True, "max_concurrency": 1}
+        run = self._client.create_recurring_run(
+            self._experiment, _run_name(model), **limits, **given
+        )
+        address = f"{self._url}/#/recurringrun/details/{run.recurring_run_id}"
+        return Started(model.name, run.recurring_run_id, address)
 
     def wait(self, runs: Sequence[Started]) -> dict[str, str]:
         """Wait until all runs have ended; returns each model's state, in KFP's words."""
         states: dict[str, str] = {}
-        while True:
-            for run in runs:
-                if run.model not in states:
-                    with self._readable_errors():
-                        state = self._client.get_run(run.run_id).state or ""
-                    if state in ENDED:
-                        states[run.model] = state
-            if len(states) == len(runs):
-                return states
-            time.sleep(POLL_SECONDS)
+        for run in runs:
+            while run.model not in states:
+                with self._readable_errors():
+                    state = self._client.get_run(run.run_id).state or ""
+                if state in ENDED:
+                    states[run.model] = state
+                else:
+                    time.sleep(POLL_SECONDS)
+        return states
 
     def _schedules(self) -> dict[str, str]:
         """The experiment's recurring runs: their ids by their names."""
         found: dict[str, str] = {}
-        page = ""
-        while True:
+        page: str | None = ""
+        while page is not None:
             answer = self._client.list_recurring_runs(
                 page_token=page, page_size=100, experiment_id=self._experiment
             )
-            for run in answer.recurring_runs or []:
-                found[run.display_name] = run.recurring_run_id
-            page = answer.next_page_token or ""
-            if not page:
-                return found
+            runs = answer.recurring_runs or []
+            found |= {run.display_name: run.recurring_run_id for run in runs}
+            page = answer.next_page_token or None
+        return found
 
     @contextlib.contextmanager
     def _readable_errors(self) -> Iterator[None]:
@@ -221,9 +197,8 @@ def _refusal(url: str, status: int, said: str) -> SubmitError:
 @contextlib.contextmanager
 def _compiled(cluster: Cluster) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="warmstart-") as folder:
-        file = Path(folder) / "prepare.yaml"
-        compile_to(file, cluster)
-        yield str(file)
+        compile_to(Path(folder) / "prepare.yaml", cluster)
+        yield f"{folder}/prepare.yaml"
 
 
 def _run_name(model: Model) -> str:

@@ -1,8 +1,4 @@
-"""Runs one step in a process of its own, so that the memory of its libraries is gone afterwards.
-
-PyTorch and transformers take several hundred megabytes from their import on, which the steps after
-the export would need beside their own.
-"""
+"""Runs one step in a process of its own, which frees the hundreds of megabytes of PyTorch."""
 
 from __future__ import annotations
 
@@ -21,8 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline.preparation.quiet import debugging, describe_unexpected
-from pipeline.preparation.usage import peak_bytes
+from pipeline.preparation.process import debugging, describe_unexpected, peak_bytes
 from pipeline.recipe import recipe as recipes
 from pipeline.workspace.workspace import Workspace
 from storage_init.base.errors import WarmstartError
@@ -58,7 +53,7 @@ def run_in_child(step: str, workspace: Workspace, recipe: Recipe, lock: int) -> 
         ChildError: the step failed, or its process died.
     """
     with ThreadPoolExecutor(1) as pool:
-        # Meanwhile, what the next steps need.
+        # Meanwhile this process imports the libraries of the next steps.
         pool.submit(import_module, "pipeline.steps.optimize")
         done = subprocess.run(
             [sys.executable, "-m", "pipeline.preparation.child", step, str(workspace.root)],
@@ -81,10 +76,9 @@ def run_in_child(step: str, workspace: Workspace, recipe: Recipe, lock: int) -> 
 
 
 def _main(step: str, root: str) -> None:
-    # Importing PyTorch and transformers creates a million objects, all of which stay: looking for
-    # garbage among them takes a sixth of the time.
+    # Looking for garbage among the million objects of PyTorch takes a sixth of the time.
     gc.set_threshold(100_000)
-    # Where scikit-learn is installed, transformers imports it for text generation alone.
+    # Transformers imports scikit-learn for text generation alone.
     sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]
     recipe = recipes.from_json(sys.stdin.buffer.read().decode())
     try:

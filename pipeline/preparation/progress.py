@@ -9,12 +9,10 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from pipeline.preparation import usage
-from pipeline.preparation.quiet import describe_unexpected
-from pipeline.workspace.records import STEPS, Step
+from pipeline.preparation import process
+from pipeline.workspace.records import STEPS, StepRecord
 from storage_init.base.errors import WarmstartError
 from storage_init.base.progress_lines import DONE, RUNNING
 from storage_init.base.sizes import size
@@ -22,7 +20,6 @@ from storage_init.sources.transfer import progress as fetching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import TextIO
 
@@ -36,34 +33,19 @@ class StepError(WarmstartError):
         return not isinstance(self.__cause__, WarmstartError)
 
 
-class Display(Protocol):
-    """Shows the progress of a preparation."""
+class Lines:
+    """Shows the progress of a preparation; writes each line at once, as a log wants it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
 
     def show(self, line: str) -> None:
         """Show that a step started or ended."""
-
-    def downloading(self, folder: Path, total: Callable[[], int]) -> AbstractContextManager[None]:
-        """Show how much has arrived in ``folder``, of ``total()`` bytes, while the block runs."""
-
-    def close(self) -> None:
-        """Stop showing that a step is under way."""
-
-
-@dataclass(frozen=True)
-class Lines:
-    """Writes each line at once, as a log wants it."""
-
-    stream: TextIO
-
-    def show(self, line: str) -> None:
         print(line, file=self.stream, flush=True)
 
     @contextmanager
-    def downloading(
-        self,
-        folder: Path,  # noqa: ARG002 - storage_init watches it
-        total: Callable[[], int],  # noqa: ARG002 - storage_init says it
-    ) -> Iterator[None]:
+    def downloading(self, _folder: Path, _total: Callable[[], int]) -> Iterator[None]:
+        """Show how much of a download into a folder has arrived, while the block runs."""
         handler = _DownloadLines(self)
         level = fetching.log.level
         fetching.log.addHandler(handler)
@@ -75,7 +57,7 @@ class Lines:
             fetching.log.setLevel(level)
 
     def close(self) -> None:
-        """Do nothing: no line is left unfinished."""
+        """Stop showing that a step is under way."""
 
 
 class _DownloadLines(logging.Handler):
@@ -96,24 +78,24 @@ class _DownloadLines(logging.Handler):
 
 
 @contextmanager
-def step(name: str, display: Display) -> Iterator[Step]:
+def step(name: str, display: Lines) -> Iterator[StepRecord]:
     """Report a step and measure it; the block sets ``detail``, what the step has to say.
 
     Raises:
         StepError: the block failed.
     """
     display.show(f"{RUNNING} {label(name)} …")
-    usage.reset_peak()
+    process.reset_peak()
     start = time.perf_counter()
-    done = Step(name)
+    done = StepRecord(name)
     try:
         yield done
     except WarmstartError as error:
         raise StepError(f"{label(name)} {' '.join(str(error).split())}") from error
     except Exception as error:
-        raise StepError(f"{label(name)} {describe_unexpected(error)}") from error
+        raise StepError(f"{label(name)} {process.describe_unexpected(error)}") from error
     done.seconds = round(time.perf_counter() - start, 3)
-    done.peak_bytes = max(done.peak_bytes, usage.peak_bytes())
+    done.peak_bytes = max(done.peak_bytes, process.peak_bytes())
     measured = f"{done.seconds:6.1f} s {size(done.peak_bytes):>9}"
     display.show(f"{DONE} {label(name)} {measured}  {done.detail}")
 

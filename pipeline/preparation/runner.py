@@ -14,12 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.preparation.child import run_in_child, run_step
-from pipeline.preparation.progress import Display, label, step
-from pipeline.preparation.usage import free_memory
+from pipeline.preparation.process import free_memory
+from pipeline.preparation.progress import Lines, label, step
 from pipeline.preparation.work_folder import work_folder
 from pipeline.recipe.requirements import check_required
 from pipeline.workspace import records
-from pipeline.workspace.records import STEPS, Step
+from pipeline.workspace.records import STEPS, StepRecord
 from pipeline.workspace.workspace import Workspace
 from storage_init import sources
 from storage_init.base.progress_lines import DONE
@@ -44,7 +44,7 @@ class Prepared:
     """The folder of a version, and the steps that this process ran to make it."""
 
     folder: Path
-    steps: list[Step] = field(default_factory=list)
+    steps: list[StepRecord] = field(default_factory=list)
 
 
 def prepare(  # noqa: PLR0913 - the command's flags
@@ -52,7 +52,7 @@ def prepare(  # noqa: PLR0913 - the command's flags
     name: str,
     store: Store,
     recipe: Recipe,
-    display: Display,
+    display: Lines,
     *,
     fetched: Path | None = None,
     force: bool = False,
@@ -68,10 +68,10 @@ def prepare(  # noqa: PLR0913 - the command's flags
         name: the model's name in the store.
         store: where to publish.
         recipe: how to prepare the model.
-        display: is given a line when a step starts and one when it ends.
+        display: shows the steps.
         fetched: a folder that holds the source's files at that revision already.
         force: prepare the model even if the store has it, and replace that version.
-        spare_memory: export PyTorch weights in a process of its own.
+        spare_memory: as in :class:`Preparation`.
 
     Raises:
         WarmstartError: says what is wrong; nothing is published and nothing is left behind.
@@ -92,11 +92,11 @@ def prepare(  # noqa: PLR0913 - the command's flags
 
 
 def find_prepared(
-    source: Source, name: str, store: Store, recipe: Recipe, display: Display
+    source: Source, name: str, store: Store, recipe: Recipe, display: Lines
 ) -> Path | None:
     """Return the version that was prepared from this source and recipe, and report it.
 
-    A version that was published unsigned is not signed now: nobody has checked who wrote it.
+    An unsigned version is not signed now: nobody has checked who wrote it.
     """
     hit = store.find(name, recipe.key(source))
     if hit is not None:
@@ -113,20 +113,19 @@ class Preparation:
 
     ``steps`` are those that this process ran. ``spare_memory``: export PyTorch weights in a process
     of its own, so that PyTorch's memory is gone in the steps after it.
+
+    Raises:
+        StepError: a method's step failed; it names the step and says what is wrong.
     """
 
     workspace: Workspace
     recipe: Recipe
-    display: Display
-    steps: list[Step] = field(default_factory=list)
+    display: Lines
+    steps: list[StepRecord] = field(default_factory=list)
     spare_memory: bool = False
 
     def snapshot(self, source: Source, fetched: Path | None = None) -> None:
-        """Run the first step; what was fetched at this revision is not fetched again.
-
-        Raises:
-            StepError: names the step and says what is wrong.
-        """
+        """Run the first step; files that were fetched at this revision are not fetched again."""
         from pipeline.steps.snapshot import snapshot
 
         work, recipe = self.workspace, self.recipe
@@ -142,11 +141,7 @@ class Preparation:
             self._record(done)
 
     def run(self, name: str) -> None:
-        """Run one of the ``INNER`` steps, unless it is done.
-
-        Raises:
-            StepError: names the step and says what is wrong.
-        """
+        """Run one of the ``INNER`` steps, unless it is done."""
         work, recipe = self.workspace, self.recipe
         with records.one_at_a_time(work.root) as lock:
             if records.read(work.root, name, recipe):
@@ -163,9 +158,6 @@ class Preparation:
         """Run the last step and return the version's folder.
 
         ``supersede``: replace the version that was prepared from the same source and recipe.
-
-        Raises:
-            StepError: names the step and says what is wrong.
         """
         work = self.workspace
         with records.one_at_a_time(work.root), step("publish", self.display) as done:
@@ -177,7 +169,7 @@ class Preparation:
         self.steps.append(done)
         return folder
 
-    def _record(self, done: Step) -> None:
+    def _record(self, done: StepRecord) -> None:
         records.write(self.workspace.root, done, self.recipe)
         self.steps.append(done)
         free_memory()
@@ -185,10 +177,7 @@ class Preparation:
 
 @contextmanager
 def _temporary_files_in(folder: Path) -> Iterator[None]:
-    """Keep temporary files in ``folder``, which is emptied first.
-
-    ONNX Runtime's tools write whole graphs, and a pod's /tmp is often memory.
-    """
+    """Keep temporary files in an empty folder: tools write graphs, and a pod's /tmp is memory."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     before, tempfile.tempdir = tempfile.tempdir, str(folder)

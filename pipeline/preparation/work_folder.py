@@ -24,17 +24,11 @@ def folder_for(store: Store, name: str, key: str) -> Path:
 
 @contextmanager
 def work_folder(store: Store, name: str, key: str, *, afresh: bool = False) -> Iterator[Path]:
-    """Provide the folder of one preparation, with what an interrupted run has left there.
+    """Provide the folder of one preparation, with the results of an interrupted run.
 
-    If another process works on the same preparation, or the file system has no locks, the folder
-    is a new one of its own. The folder is removed when the block ends, unless it ends by an
-    interruption: by an exception that is no ``Exception``, or by the death of this process.
-
-    Args:
-        store: gets the folder, in its ``.staging``.
-        name: the model's name.
-        key: of the source's revision and the recipe.
-        afresh: begin with an empty folder.
+    ``afresh`` empties it. If another process works on the same preparation, or the file system has
+    no locks, the folder is a new one. It is removed when the block ends, unless an interruption
+    ends it: an exception that is no ``Exception``, or the death of this process.
 
     Raises:
         StoreError: the store cannot be written.
@@ -52,11 +46,11 @@ def work_folder(store: Store, name: str, key: str, *, afresh: bool = False) -> I
                     shutil.rmtree(entry)
                 else:
                     entry.unlink()
-        yield folder
-    except Exception:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    else:
+        try:
+            yield folder
+        except Exception:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(handle)
@@ -69,7 +63,7 @@ def _lock(folder: Path) -> int | None:
         folder.mkdir(exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Who had it before may have removed it meanwhile.
+        # Its last owner may have removed it meanwhile.
         if os.path.samestat(os.fstat(handle), folder.stat()):
             return handle
     if handle is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipeline.recipe.errors import RecipeError
+from pipeline.recipe.reading import RecipeError, read_text
 from storage_init.format.package import TextClassification
 
 if TYPE_CHECKING:
@@ -75,20 +75,15 @@ def _rows(path: Path) -> Iterator[tuple[int, _Row]]:
     suffix = path.suffix.lower()
     if suffix not in (*JSON_LINES, *DELIMITERS):
         raise EvalDataError(f"evaluation data {path} is neither .jsonl nor .csv nor .tsv")
-    try:
-        text = path.read_text("utf-8-sig")
-    except OSError as error:
-        raise EvalDataError(f"evaluation data {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise EvalDataError(f"evaluation data {path} is not UTF-8: {error}") from error
+    text = read_text(path, "evaluation data", EvalDataError)
     delimiter = DELIMITERS.get(suffix)
     lines = _table(text, path, delimiter) if delimiter else _json_lines(text, path)
     for line, fields in lines:
         try:
             row = msgspec.convert(fields, _Row)
         except msgspec.ValidationError as error:
-            known = ", ".join(FIELDS)
-            raise EvalDataError(f"{path}:{line}: {error} (fields are {known})") from error
+            why = f"{path}:{line}: {error} (fields are {', '.join(FIELDS)})"
+            raise EvalDataError(why) from error
         yield line, row
 
 

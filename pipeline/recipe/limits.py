@@ -17,6 +17,7 @@ _TEXTS: dict[str, Any] = {"tasks": ("text-classification", "text-ranking")}
 _TOKENS: dict[str, Any] = {"tasks": ("token-classification", "question-answering", "fill-mask")}
 _LABELS: dict[str, Any] = {"tasks": (*_TEXTS["tasks"], *_TOKENS["tasks"])}
 
+_EVALUATION = Meta(description="limits on the evaluation data")
 _Cosine = Annotated[float, Meta(ge=-1, le=1)]
 MinCosine = Annotated[
     _Cosine, Meta(description="lowest cosine of a vector with the baseline's", extra=_EMBEDDERS)
@@ -68,7 +69,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class EvaluationGate(Section, frozen=True):
     """Limits on the evaluation data, where the recipe names some.
 
-    They apply to the data as a whole: a single text between two labels does not decide.
+    They apply to the data as a whole, so a single borderline text does not decide.
     """
 
     min_label_agreement: MinLabelAgreement = 0.999
@@ -108,9 +109,7 @@ class Gate(Section, frozen=True):
     max_probability_difference: MaxProbabilityDifference = 1e-4
     max_token_probability_difference: MaxTokenProbabilityDifference = 1e-4
     min_label_agreement: MinLabelAgreement = 1.0
-    evaluation: Annotated[EvaluationGate, Meta(description="limits on the evaluation data")] = (
-        EvaluationGate()
-    )
+    evaluation: Annotated[EvaluationGate, _EVALUATION] = EvaluationGate()
 
 
 class Bf16Gate(Gate, frozen=True):
@@ -120,9 +119,7 @@ class Bf16Gate(Gate, frozen=True):
     max_probability_difference: MaxProbabilityDifference = 0.03
     max_token_probability_difference: MaxTokenProbabilityDifference = 0.1
     min_label_agreement: MinLabelAgreement = 0.85
-    evaluation: Annotated[Bf16EvaluationGate, Meta(description="limits on the evaluation data")] = (
-        Bf16EvaluationGate()
-    )
+    evaluation: Annotated[Bf16EvaluationGate, _EVALUATION] = Bf16EvaluationGate()
 
 
 class QuantizedGate(Gate, frozen=True):
@@ -132,6 +129,4 @@ class QuantizedGate(Gate, frozen=True):
     max_probability_difference: MaxProbabilityDifference = 0.15
     max_token_probability_difference: MaxTokenProbabilityDifference = 0.5
     min_label_agreement: MinLabelAgreement = 0.85
-    evaluation: Annotated[
-        QuantizedEvaluationGate, Meta(description="limits on the evaluation data")
-    ] = QuantizedEvaluationGate()
+    evaluation: Annotated[QuantizedEvaluationGate, _EVALUATION] = QuantizedEvaluationGate()

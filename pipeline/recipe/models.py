@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
+from pipeline.recipe.reading import read_text
 from pipeline.recipe.recipe import Recipe, read_recipe
 from storage_init.base.errors import WarmstartError
 from storage_init.format.package import ModelName
@@ -45,22 +46,19 @@ def read_models(path: Path, default: Recipe) -> list[Model]:
         ModelsError: the file cannot be read, is not a list of models, or names a model twice.
         RecipeError: a recipe that the list names cannot be read.
     """
+    text = read_text(path, "the list of models", ModelsError)
     try:
-        entries = msgspec.yaml.decode(path.read_bytes(), type=_List, strict=True)
-    except OSError as error:
-        raise ModelsError(f"the list of models {path} cannot be read: {error.strerror}") from error
+        entries = msgspec.yaml.decode(text, type=_List, strict=True)
     except msgspec.MsgspecError as error:
         raise ModelsError(f"the list of models {path}: {error}") from error
     names = [entry.name for entry in entries]
     for name in names:
         if names.count(name) > 1:
             raise ModelsError(f"the list of models {path} names {name} twice")
-    return [
-        Model(entry.source, entry.name, _recipe(entry.recipe, path, default)) for entry in entries
-    ]
-
-
-def _recipe(stated: Recipe | str | None, path: Path, default: Recipe) -> Recipe:
-    if isinstance(stated, str):
-        return read_recipe(path.parent / stated)
-    return stated or default
+    models = []
+    for entry in entries:
+        recipe = entry.recipe or default
+        if isinstance(recipe, str):
+            recipe = read_recipe(path.parent / recipe)
+        models.append(Model(entry.source, entry.name, recipe))
+    return models

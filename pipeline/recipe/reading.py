@@ -6,12 +6,16 @@ import difflib
 import re
 from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
-import yaml
 
-from pipeline.recipe.errors import RecipeError
+from storage_init.base.errors import WarmstartError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import yaml
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 
@@ -27,6 +31,10 @@ _OWN_CHECK = re.compile(r"^([a-z_]+): ")
 _WORDS = {"object": "mapping", "array": "list", "`": ""}
 
 
+class RecipeError(WarmstartError):
+    """A recipe cannot be read, or asks for something that does not exist."""
+
+
 @dataclass(frozen=True)
 class _Mistake:
     """``path`` leads from the whole to the wrong value."""
@@ -37,6 +45,20 @@ class _Mistake:
     def text(self) -> str:
         field = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in self.path)[1:]
         return f"{field}: {self.what}" if field else self.what
+
+
+def read_text(path: Path, what: str, kind: type[WarmstartError] = RecipeError) -> str:
+    """Read a file that a person wrote, with or without a byte order mark.
+
+    Raises:
+        WarmstartError: of this kind; the file cannot be read.
+    """
+    try:
+        return path.read_text("utf-8-sig")
+    except OSError as error:
+        raise kind(f"{what} {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise kind(f"{what} {path} is not UTF-8: {error}") from error
 
 
 def from_json(text: str, kind: type[_T], where: str = "recipe") -> _T:
@@ -61,6 +83,9 @@ def from_yaml(text: str, where: str, kind: type[_T]) -> _T:
     Raises:
         RecipeError: one line for every mistake; each begins with ``where`` and the line number.
     """
+    # Imported late because most preparations have no recipe to read.
+    import yaml
+
     try:
         root = yaml.compose(text, yaml.SafeLoader)
         data = yaml.safe_load(text)
@@ -80,12 +105,12 @@ def from_yaml(text: str, where: str, kind: type[_T]) -> _T:
     return decoded
 
 
-def _check_keys(node: yaml.Node, where: str) -> None:
+def _check_keys(node: Any, where: str) -> None:
     """Refuse duplicate keys, which YAML forbids and PyYAML accepts, and keys that are no text."""
-    if isinstance(node, yaml.SequenceNode):
+    if node.id == "sequence":
         for item in node.value:
             _check_keys(item, where)
-    elif isinstance(node, yaml.MappingNode):
+    elif node.id == "mapping":
         seen: dict[str, int] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1

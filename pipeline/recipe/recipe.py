@@ -13,9 +13,9 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from pipeline.recipe.default_texts import DEFAULT_TEXTS
-from pipeline.recipe.errors import RecipeError
+from pipeline.recipe import reading
 from pipeline.recipe.limits import Bf16Gate, Gate, QuantizedGate, Section
+from pipeline.recipe.reading import RecipeError
 from storage_init.base.hashing import sha256_file
 from storage_init.format.package import FORMAT_VERSION, Precision, Requires, Sha256, Source
 from storage_init.raw.hf_config import TaskName
@@ -29,21 +29,40 @@ VariantName = Literal["fp32", "int8", "bf16-openvino"]
 Example = str | tuple[str, str]
 
 
+# Short and long, plain and odd: lengths and character classes exercise different paths of the
+# tokenizer and the graph.
+DEFAULT_TEXTS = (
+    "Great!",
+    "I would not watch this film again.",
+    "The battery lasts two days, and the screen is easy to read in full sunlight.",
+    "Delivery took three weeks and nobody answered my e-mails about order #4711.",
+    "Ça marche très bien — merci beaucoup! 😀",
+    "What is the capital of the country that borders both France and Portugal?",
+    "The committee approved the budget on Tuesday after a debate that lasted well into the "
+    "night, although several members had asked for the vote to be postponed until the auditors "
+    "could explain why the figures for the last two quarters did not add up.",
+    "def add(a, b): return a + b  # 2 + 2 = 4",
+)
+_GATE = Meta(description="limits on the self-test texts")
+
+
+def _packed(share: float) -> Meta:
+    what = f"also save the weights in this CPU's layout, which takes {share:g} times the size more"
+    return Meta(description=what)
+
+
 class Fp32(Section, frozen=True):
     """The fused graph at full precision; it runs on any CPU."""
 
-    packed: Annotated[
-        bool,
-        Meta(description="also save the weights in this CPU's layout: 0.7 times the size more"),
-    ] = False
-    gate: Annotated[Gate, Meta(description="limits on the self-test texts")] = Gate()
+    packed: Annotated[bool, _packed(0.7)] = False
+    gate: Annotated[Gate, _GATE] = Gate()
 
 
 class Search(Section, frozen=True):
     """The search when int8 misses its gate: leave out the products that do most damage."""
 
     max_excluded: Annotated[
-        int, Meta(ge=0, description="products and tables that may be left out; 0: no search")
+        int, Meta(ge=0, description="most products and tables to leave out; 0 disables the search")
     ] = 8
 
 
@@ -57,29 +76,26 @@ class Int8(Section, frozen=True):
             "and needs a CPU with 8-bit dot products"
         ),
     ] = 7
-    packed: Annotated[
-        bool,
-        Meta(description="also save the weights in this CPU's layout: 0.6 times the size more"),
-    ] = True
+    packed: Annotated[bool, _packed(0.6)] = True
     exclude: Annotated[
         tuple[str, ...],
         Meta(
             description="nodes of the graph to leave at full precision: names, or patterns with *"
         ),
     ] = ()
-    search: Annotated[Search, Meta(description="what to do when int8 misses its gate")] = Search()
-    gate: Annotated[QuantizedGate, Meta(description="limits on the self-test texts")] = (
-        QuantizedGate()
-    )
+    search: Annotated[
+        Search, Meta(description="search for nodes to leave out when int8 misses its gate")
+    ] = Search()
+    gate: Annotated[QuantizedGate, _GATE] = QuantizedGate()
 
 
 class Bf16Openvino(Section, frozen=True):
     """The fp32 graph, run by OpenVINO in bfloat16; it stores no files of its own."""
 
     required: Annotated[
-        bool, Meta(description="false: a host that cannot make this variant goes on without it")
+        bool, Meta(description="false lets a host that cannot make this variant leave it out")
     ] = True
-    gate: Annotated[Bf16Gate, Meta(description="limits on the self-test texts")] = Bf16Gate()
+    gate: Annotated[Bf16Gate, _GATE] = Bf16Gate()
 
 
 class EvalData(Section, frozen=True):
@@ -87,10 +103,10 @@ class EvalData(Section, frozen=True):
 
     path: Annotated[
         str | None,
-        Meta(description="JSONL or CSV with text and perhaps text_pair and label; null: none"),
+        Meta(description="JSONL or CSV with text and optionally text_pair and label"),
     ] = None
     sha256: Annotated[
-        Sha256 | None, Meta(description="of that file; computed if null, checked if stated")
+        Sha256 | None, Meta(description="digest of that file; computed if null, else checked")
     ] = None
 
 
@@ -102,41 +118,41 @@ class Bench(Section, frozen=True):
         Meta(min_length=1, description="lengths of texts; longer ones are cut to max_length"),
     ] = (8, 16, 32, 64)
     batch: Annotated[int, Meta(ge=1, description="texts in a batch")] = 16
-    rounds: Annotated[int, Meta(ge=1, description="how many times; the median counts")] = 3
+    rounds: Annotated[int, Meta(ge=1, description="measurements; the median counts")] = 3
 
 
 class Recipe(Section, frozen=True):
-    """Everything besides the source that decides what a prepared model is."""
+    """All settings of a preparation; only the source is not among them."""
 
     task: Annotated[
-        TaskName, Meta(description="what the model is for; auto: what its configuration says")
+        TaskName, Meta(description="task of the model; auto takes it from the configuration")
     ] = "auto"
     max_length: Annotated[
         Annotated[int, Meta(ge=4)] | None,
-        Meta(description="tokens a text may have; null: what the model states"),
+        Meta(description="largest number of tokens in a text; null takes the model's own"),
     ] = None
-    weights: Annotated[Weights, Meta(description="where to start from if the source has both")] = (
+    weights: Annotated[Weights, Meta(description="what to start from if the source has both")] = (
         "safetensors"
     )
     opset: Annotated[int, Meta(ge=18, description="ONNX opset of the export")] = 18
     variants: Annotated[
-        tuple[VariantName, ...], Meta(min_length=1, description="which graphs to make")
+        tuple[VariantName, ...], Meta(min_length=1, description="variants to make")
     ] = ("fp32", "int8")
     fp32: Annotated[Fp32, Meta(description="the fused graph at full precision")] = Fp32()
     int8: Annotated[Int8, Meta(description="products and embedding tables in 8 bits")] = Int8()
     bf16_openvino: Annotated[
         Bf16Openvino, Meta(description="the fp32 graph, run by OpenVINO in bfloat16")
     ] = msgspec.field(default=Bf16Openvino(), name=BF16_OPENVINO)
-    eval_data: Annotated[EvalData, Meta(description="your own sentences to compare on")] = (
-        EvalData()
-    )
+    eval_data: Annotated[
+        EvalData, Meta(description="your own sentences to compare the variants on")
+    ] = EvalData()
     bench: Annotated[Bench, Meta(description="the texts that speed is measured on")] = Bench()
     selftest_texts: Annotated[
         tuple[Example, ...],
         Meta(
             min_length=1,
             max_length=64,
-            description="compared with the baseline now, and again by every predictor that starts; "
+            description="compared with the baseline now, and again at every start of a predictor; "
             "for question-answering also [question, context], for text-ranking [query, document]",
         ),
     ] = DEFAULT_TEXTS
@@ -205,8 +221,6 @@ def from_json(text: str) -> Recipe:
     Raises:
         RecipeError: names the fields that are wrong.
     """
-    from pipeline.recipe import reading
-
     return _pinned(reading.from_json(text, Recipe), Path())
 
 
@@ -220,15 +234,7 @@ def read_recipe(path: Path | None) -> Recipe:
     """
     if path is None:
         return Recipe()
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise RecipeError(f"recipe {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"recipe {path} is not UTF-8: {error}") from error
-    # Imported late because most preparations have no recipe to read.
-    from pipeline.recipe import reading
-
+    text = reading.read_text(path, "recipe")
     return _pinned(reading.from_yaml(text, str(path), Recipe), path.parent)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.recipe.errors import RecipeError
+from pipeline.recipe.reading import RecipeError
 from pipeline.recipe.recipe import BF16_OPENVINO
 from storage_init.running import host, providers
 

@@ -28,10 +28,7 @@ class Footprint(msgspec.Struct, frozen=True):
 
 
 def measure(graph: Path, feeds: Feeds) -> Footprint | None:
-    """The footprint of a process that ran ``feeds`` once; None where it cannot be measured.
-
-    The caller's own memory and everything it has loaded do not count.
-    """
+    """The footprint of a process that ran ``feeds`` once; None where it cannot be measured."""
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.report.footprint", str(graph)],
         input=msgspec.json.encode({name: array.tolist() for name, array in feeds.items()}),

@@ -21,16 +21,8 @@ if TYPE_CHECKING:
 TEMPLATE = "report.html.jinja"
 # Operators that ONNX Runtime's encoder fusions make, and operators that they should replace.
 FUSED = {
-    "Attention",
-    "BiasGelu",
-    "EmbedLayerNormalization",
-    "FastGelu",
-    "Gelu",
-    "MultiHeadAttention",
-    "QuickGelu",
-    "RotaryEmbedding",
-    "SkipLayerNormalization",
-    "SkipSimplifiedLayerNormalization",
+    *("Attention", "BiasGelu", "EmbedLayerNormalization", "FastGelu", "Gelu", "MultiHeadAttention"),
+    *("QuickGelu", "RotaryEmbedding", "SkipLayerNormalization", "SkipSimplifiedLayerNormalization"),
 }
 UNFUSED = {"Erf", "LayerNormalization", "Softmax", "Tanh"}
 
@@ -39,13 +31,9 @@ UNFUSED = {"Erf", "LayerNormalization", "Softmax", "Tanh"}
 class Findings:
     """The content of a page besides the package's description.
 
-    Args:
-        sizes: bytes of each variant's files.
-        rejected: the reason for each variant that was not published.
-        operators: the number of each operator's nodes in the fp32 graph.
-        steps: the finished steps.
-        footprints: the memory of a process that serves a variant, where it could be measured.
-        evidence: ``evidence.json``, if there is one.
+    ``sizes`` are bytes of each variant's files, ``rejected`` the reasons of unpublished variants,
+    ``operators`` counts the nodes of the fp32 graph, ``footprints`` are those that were measured,
+    and ``evidence`` is ``evidence.json``, if there is one.
     """
 
     sizes: Mapping[str, int]
@@ -58,6 +46,7 @@ class Findings:
 
 def render(package: Package, findings: Findings) -> str:
     """The page as HTML; every text and name that comes from elsewhere is escaped."""
+    variants = package.variants
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.report", "."),
         autoescape=True,
@@ -71,10 +60,7 @@ def render(package: Package, findings: Findings) -> str:
         size=size,
         needs=_needs,
         size_rows=[_row(name, size(total), total) for name, total in findings.sizes.items()],
-        speed_rows=[
-            _row(variant.name, f"{variant.speed.alone_ms:.2f}", variant.speed.alone_ms)
-            for variant in package.variants
-        ],
+        speed_rows=[_row(v.name, f"{v.speed.alone_ms:.2f}", v.speed.alone_ms) for v in variants],
         memory_rows=[
             _row(name, f"{size(it.private)} + {size(it.shared)}", it.private, it.shared)
             for name, it in findings.footprints.items()
@@ -129,12 +115,14 @@ def _needs(variant: Variant) -> str:
 
 def _operators(counts: Counter[str]) -> list[tuple[str, int, str]]:
     """Operator, count and kind: fused, left unfused, the rest; each the most frequent first."""
-    order = ["fused", "left unfused", "as exported"]
-    rows = []
-    for name, count in counts.most_common():
-        kind = 0 if name in FUSED else 1 if name in UNFUSED else 2
-        rows.append((name, count, order[kind]))
-    return sorted(rows, key=lambda row: order.index(row[2]))
+    other = counts.keys() - FUSED - UNFUSED
+    kinds = {"fused": FUSED, "left unfused": UNFUSED, "as exported": other}
+    return [
+        (name, count, kind)
+        for kind, names in kinds.items()
+        for name, count in counts.most_common()
+        if name in names
+    ]
 
 
 def _fused_sentence(counts: Counter[str]) -> str:

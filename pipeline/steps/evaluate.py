@@ -1,4 +1,4 @@
-"""evaluate: every variant against the original; only those close to it go on."""
+"""evaluate: compare every variant with the original model, and accept those close to it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,7 @@ from pipeline.workspace import evidence
 from pipeline.workspace.evidence import EvalDataFacts, Evaluation, Evidence, VariantEvidence
 from storage_init.base import cpus
 from storage_init.base.errors import WarmstartError
-from storage_init.format.package import (
-    Packed,
-    TextClassification,
-    TokenClassification,
-    Variant,
-    name_of,
-)
+from storage_init.format.package import Packed, Variant, name_of
 from storage_init.running import host
 
 if TYPE_CHECKING:
@@ -64,16 +58,12 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
     rejected = impossible(recipe)
     baseline = Baseline.make(workspace, recipe)
     baseline.predictors_selftest().save(workspace.selftest)
-    results = {
-        name: _measure(workspace, recipe, name, baseline)
-        for name in recipe.variants
-        if name not in rejected
-    }
+    wanted = [name for name in recipe.variants if name not in rejected]
+    results = {name: _measure(workspace, recipe, name, baseline) for name in wanted}
     candidates = [result.candidate for result in results.values()]
     times = take_times(candidates, recipe.bench, baseline.mixed) if candidates else {}
-    rejected |= {
-        name: result.measured.failure for name, result in results.items() if result.measured.failure
-    }
+    failures = {name: result.measured.failure for name, result in results.items()}
+    rejected |= {name: why for name, why in failures.items() if why}
     passed = {name: result for name, result in results.items() if name not in rejected}
     accepted = [_variant(workspace, recipe, result, times[name]) for name, result in passed.items()]
     entries = [
@@ -98,13 +88,13 @@ def _measure(
 ) -> _Result:
     candidate = Candidate.open(workspace, recipe, name, baseline.batches)
     measured = baseline.measure(candidate, recipe.gate(name))
-    if measured.failure is None or name != "int8" or not recipe.int8.search.max_excluded:
-        return _Result(candidate, measured)
-    found, better = layer_search.search(workspace, recipe, baseline)
-    if better is None:
-        return _Result(candidate, measured, found)
-    candidate = Candidate.open(workspace, recipe, name, baseline.batches)
-    return _Result(candidate, better, found)
+    found = None
+    if measured.failure and name == "int8" and recipe.int8.search.max_excluded:
+        found, better = layer_search.search(workspace, recipe, baseline)
+        if better is not None:
+            measured = better
+            candidate = Candidate.open(workspace, recipe, name, baseline.batches)
+    return _Result(candidate, measured, found)
 
 
 def _variant(
@@ -125,7 +115,7 @@ def _variant(
 
 
 def _packed(workspace: Workspace, recipe: Recipe, name: VariantName) -> Packed | None:
-    """The form that was packed here, with this host as its requirement."""
+    """Describe the packed form, which only a host like this one can load."""
     graph = workspace.packed_graph(name)
     if not graph.exists():
         return None
@@ -162,14 +152,14 @@ def _entry(
 
 
 def _evidence(recipe: Recipe, baseline: Baseline, entries: list[VariantEvidence]) -> Evidence:
-    task, data, used = baseline.task, recipe.eval_data, baseline.evaluation
+    data, used = recipe.eval_data, baseline.evaluation
     facts = None
     if used is not None and data.path is not None and data.sha256 is not None:
         texts = len(used.texts) // 2 if used.paired else len(used.texts)
         facts = EvalDataFacts(Path(data.path).name, data.sha256, texts, used.labels is not None)
     return Evidence(
-        task=name_of(task),
-        labels=task.labels if isinstance(task, TextClassification | TokenClassification) else [],
+        task=name_of(baseline.task),
+        labels=getattr(baseline.task, "labels", []),
         cpu=cpus.cpu_model(),
         selftest_texts=len(baseline.selftest.texts),
         eval_data=facts,
@@ -179,7 +169,7 @@ def _evidence(recipe: Recipe, baseline: Baseline, entries: list[VariantEvidence]
 
 
 def _describe(result: _Result) -> str:
-    """In a few words."""
+    """Say in a few words how close a variant is."""
     said = closeness.describe(result.measured.closeness)
     found = result.measured.on_evaluation_data
     if found is not None and found.scores is not None:

@@ -1,4 +1,4 @@
-"""export: from PyTorch to ONNX, with a fast tokenizer beside it; what is ONNX already is kept."""
+"""export: convert PyTorch to ONNX, or take the graph of a source that is ONNX already."""
 
 from __future__ import annotations
 
@@ -20,39 +20,35 @@ if TYPE_CHECKING:
     from storage_init.raw.hf_config import ModelFacts
 
 
-# Where optimum's name for a task is another.
+# Tasks that optimum calls by another name.
 EXPORTER_TASKS = {"text-embedding": "feature-extraction", "text-ranking": "text-classification"}
 
 
 def export(workspace: Workspace, recipe: Recipe) -> str:
-    """Bring the model into ONNX: an embedder up to its hidden states, all else to their logits.
+    """Write the model's graph in ONNX, which ends at hidden states or logits, and its tokenizer.
 
-    The answers of a PyTorch model to all texts of the evaluation are kept in the workspace.
+    For a PyTorch model the workspace also keeps its answers to all texts of the evaluation.
 
     Raises:
         EvalDataError: the evaluation data cannot be read or does not fit the model.
-        RecipeError: the self-test's texts do not fit it.
+        RecipeError: the self-test texts do not fit the model.
         GraphError: the architecture cannot be exported, a ready graph cannot be used, or there is
             no fast tokenizer.
-        NoSpaceError: the disk cannot hold what the preparation makes.
+        NoSpaceError: the disk cannot hold the preparation.
     """
     disk.check(workspace, recipe)
-    facts, target = workspace.facts(recipe), workspace.exported
-    graph = workspace.onnx_source
-    if graph is None:
-        done = _export(workspace.source, target, facts, recipe)
-    else:
-        done = _take(graph, workspace, facts.task)
-    tokenizer = workspace.source / TOKENIZER_FILE
-    if tokenizer.exists() and not (target / TOKENIZER_FILE).exists():
-        shutil.copyfile(tokenizer, target / TOKENIZER_FILE)
-    if not (target / TOKENIZER_FILE).exists():
+    facts, graph = workspace.facts(recipe), workspace.onnx_source
+    done = _take(graph, workspace, facts.task) if graph else _export(workspace, facts, recipe)
+    tokenizer, exported = (f / TOKENIZER_FILE for f in (workspace.source, workspace.exported))
+    if tokenizer.exists() and not exported.exists():
+        shutil.copyfile(tokenizer, exported)
+    if not exported.exists():
         raise GraphError(
-            f"{facts.model_type} has no fast tokenizer ({TOKENIZER_FILE}), and transformers makes "
-            "none of what there is"
+            f"{facts.model_type} has no fast tokenizer ({TOKENIZER_FILE}), and transformers cannot "
+            "make one"
         )
     if graph is None:
-        # Now that PyTorch is loaded; evaluate finds the answers in the workspace.
+        # PyTorch is loaded now; evaluate reads these answers from the workspace.
         Baseline.make(workspace, recipe)
     return done
 
@@ -60,13 +56,12 @@ def export(workspace: Workspace, recipe: Recipe) -> str:
 def _take(graph: Path, workspace: Workspace, task: Task) -> str:
     from pipeline.graphs.onnx_source import import_onnx
 
-    opset = import_onnx(
-        graph, workspace.exported / GRAPH, task, pooling_is_stated=workspace.states_pooling
-    )
+    target, stated = workspace.exported / GRAPH, workspace.states_pooling
+    opset = import_onnx(graph, target, task, pooling_is_stated=stated)
     return f"already ONNX: {graph.relative_to(workspace.source)}, opset {opset}"
 
 
-def _export(source: Path, target: Path, facts: ModelFacts, recipe: Recipe) -> str:
+def _export(workspace: Workspace, facts: ModelFacts, recipe: Recipe) -> str:
     name = EXPORTER_TASKS.get(name_of(facts.task), name_of(facts.task))
     try:
         from pipeline.export import exporter
@@ -76,9 +71,9 @@ def _export(source: Path, target: Path, facts: ModelFacts, recipe: Recipe) -> st
             "install warmstart[pipeline]"
         ) from error
     try:
-        exporter.check(source, facts.model_type, name)
-        exporter.export(source, target, name, recipe.opset)
-    except Exception as error:  # tracing runs the model's own code, which raises what it likes
+        exporter.check(workspace.source, facts.model_type, name)
+        exporter.export(workspace.source, workspace.exported, name, recipe.opset)
+    except Exception as error:  # tracing runs the model's own code, which may raise anything
         reason = str(error).strip() or type(error).__name__
         kind = facts.model_type or "a model of no stated type"
         raise GraphError(f"{kind} cannot be exported to ONNX: {reason.splitlines()[0]}") from error

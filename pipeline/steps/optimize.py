@@ -1,4 +1,4 @@
-"""optimize: ONNX Runtime's encoder fusions (attention, layer norm, embedding, GELU)."""
+"""optimize: apply ONNX Runtime's encoder fusions (attention, layer norm, embedding, GELU)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def optimize(workspace: Workspace, recipe: Recipe) -> str:
     facts = workspace.facts(recipe)
     task = facts.task
     if isinstance(task, TextEmbedding) and not is_pooled(model.model):
-        # After the fusions: with these nodes in the graph their patterns do not match.
+        # After the fusions, whose patterns do not match a graph with these nodes.
         add_pooling(model.model, task, read_layers(workspace.source, facts))
     editor = GraphEditor(model.model)
     mask_by_token(editor)
@@ -37,7 +37,7 @@ def optimize(workspace: Workspace, recipe: Recipe) -> str:
     editor.finish()
     graphs.save(model.model, workspace.fused / GRAPH)
     counts = ", ".join(f"{n} {name}" for name, n in graphs.fusions(model).items())
-    # They refer to themselves, and ONNX Runtime is about to load the weights, too.
+    # Graphs refer to themselves, and ONNX Runtime loads the weights once more below.
     del model, editor
     gc.collect()
     graphs.finalize(workspace.fused / GRAPH, workspace.graph("fp32"), packed=recipe.fp32.packed)

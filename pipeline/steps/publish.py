@@ -1,4 +1,4 @@
-"""publish: gather what passed into a package and make it a version of the store."""
+"""publish: make a package of the accepted variants, and a version of it in the store."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ import onnx
 from pipeline.evaluation.examples import selftest_examples
 from pipeline.report.footprint import measure
 from pipeline.report.report import Findings, render
+from pipeline.workspace import records
 from pipeline.workspace.evidence import Evaluation
-from pipeline.workspace.records import STEPS
-from pipeline.workspace.records import read as read_record
 from storage_init.format.package import (
     EVIDENCE_FILE,
     REPORT_FILE,
@@ -28,7 +27,6 @@ from storage_init.format.package import (
 )
 from storage_init.running.providers import OPENVINO
 from storage_init.running.session import open_session
-from storage_init.running.tokenizer import Tokenizer, cut_of
 from storage_init.store.publish import describe_file
 from storage_init.store.publish import publish as publish_to
 
@@ -68,9 +66,9 @@ def publish(
     evaluation = msgspec.json.decode(workspace.evaluation.read_bytes(), type=Evaluation)
     source = workspace.read_source()
     facts = workspace.facts(recipe)
-    tools = TOOLS if workspace.onnx_source else (*TOOLS, *TORCH_TOOLS)
+    tools = [*TOOLS, *(() if workspace.onnx_source else TORCH_TOOLS)]
     if any(variant.requires.provider == OPENVINO for variant in evaluation.accepted):
-        tools = (*tools, OPENVINO_TOOL)
+        tools.append(OPENVINO_TOOL)
     session = open_session(workspace.graph(evaluation.accepted[0].name))
 
     def describe(files: list[FileEntry]) -> Package:
@@ -105,9 +103,9 @@ def publish(
 def _findings(
     workspace: Workspace, recipe: Recipe, package: Package, evaluation: Evaluation
 ) -> Findings:
-    """What the report says beside the package's description."""
+    """Collect the content of the report besides the package's description."""
     graph = onnx.load(str(workspace.graph("fp32")), load_external_data=False).graph
-    records = (read_record(workspace.root, step, recipe) for step in STEPS)
+    steps = (records.read(workspace.root, step, recipe) for step in records.STEPS)
     return Findings(
         sizes={
             variant.name: sum(file.size for file in package.files if variant.owns(file.path))
@@ -115,20 +113,15 @@ def _findings(
         },
         rejected=evaluation.rejected,
         operators=Counter(node.op_type for node in graph.node),
-        steps=[record for record in records if record],
+        steps=[record for record in steps if record],
         footprints=_footprints(workspace, recipe, package),
         evidence=msgspec.json.decode(workspace.evidence.read_bytes()),
     )
 
 
 def _footprints(workspace: Workspace, recipe: Recipe, package: Package) -> dict[str, Footprint]:
-    """Of the variants that ONNX Runtime runs by itself, in the form that this host would load."""
-    tokenizer = Tokenizer(
-        workspace.exported / TOKENIZER_FILE,
-        package.limits.max_length,
-        package.pad_token_id,
-        cut_of(package.task),
-    )
+    """Measure the variants of the CPU provider, in the form that this host would load."""
+    tokenizer = workspace.open_tokenizer(workspace.facts(recipe))
     encodings = tokenizer.encode_batch(selftest_examples(package.task, recipe.selftest_texts))
     feeds = tokenizer.feeds(encodings, [tensor.name for tensor in package.inputs])
 
@@ -144,6 +137,6 @@ def _footprints(workspace: Workspace, recipe: Recipe, package: Package) -> dict[
 
 
 def _tensor(node: ort.NodeArg) -> Tensor:
-    """A graph's input or output; named dimensions vary."""
+    """Describe a graph's input or output; a named dimension varies and becomes -1."""
     shape = [size if isinstance(size, int) else -1 for size in node.shape]
     return Tensor(name=node.name, datatype=DATATYPES[node.type], shape=shape)

@@ -1,4 +1,4 @@
-"""quantize: int8 made from the fused graph, a scale a token and a scale a column of a weight."""
+"""quantize: make int8 of the fused graph, with a scale for each token and each weight column."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def quantize(workspace: Workspace, recipe: Recipe) -> str:
     """Write the ``int8`` variant's graph, if the recipe asks for one.
 
     Raises:
-        RecipeError: the recipe excludes what is not there.
+        RecipeError: the recipe excludes nodes that the graph does not have.
     """
     if "int8" not in recipe.variants:
         return "not in the recipe"

@@ -1,4 +1,4 @@
-"""snapshot: bring the source, pinned to a revision, into the workspace."""
+"""snapshot: fetch the source at its revision into the workspace."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.recipe.eval_data import read_examples
-from pipeline.workspace import answers
 from storage_init import sources
 from storage_init.base.errors import SourceError
 from storage_init.format.package import name_of
@@ -25,21 +24,21 @@ if TYPE_CHECKING:
 def snapshot(
     source: Source, workspace: Workspace, recipe: Recipe, fetched: Path | None = None
 ) -> str:
-    """Fetch the source and refuse what cannot be prepared before anything heavy starts.
+    """Fetch the source, and refuse a model that cannot be prepared before heavy work starts.
 
     Args:
         source: pinned to a revision.
         workspace: gets the files and the source's record.
         recipe: says which weights to take, and may name the task.
-        fetched: the files at that revision, if they have been fetched already.
+        fetched: a folder with the files at that revision, if they are on this machine.
 
     Raises:
         EvalDataError: the recipe's evaluation data cannot be read or does not fit the model.
-        SourceError: the source cannot be fetched, its task is not supported, or an embedder's
-            layer has no weights that can be read safely.
+        SourceError: the source cannot be fetched, its task is not supported, or the weights of an
+            embedder's layer are not in safetensors.
     """
     bring = source if fetched is None else sources.resolve(fetched.resolve().as_uri())
-    shutil.rmtree(workspace.root / answers.FOLDER, ignore_errors=True)
+    shutil.rmtree(workspace.answers, ignore_errors=True)
     sources.fetch(bring, workspace.source, weights=recipe.weights)
     facts = workspace.facts(recipe)
     _check_layers(workspace.source, facts)

@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from pipeline.workspace.workspace import Workspace
 
 # Shares of the model's weights in FP32, as measured by the benchmarks of the pipeline's steps.
-EXPORTED = 1.0
-FUSED = 1.0
-# The exporter's and the optimizer's own files when they are largest.
-SCRATCH = 1.0
-FP32 = 1.0
 INT8 = 0.26
 PACKED = {"fp32": 0.7, "int8": 0.6}
 # Bytes for the tokenizer, the self-test and the file system itself.
@@ -29,16 +24,11 @@ MARGIN = 16 << 20
 def needed(weights: int, recipe: Recipe) -> int:
     """The most bytes that the steps after the snapshot need at any time.
 
-    Args:
-        weights: bytes of the model's weights in FP32.
-        recipe: decides which variants are made, and which of them are packed.
+    ``weights`` are the bytes of the model's weights in FP32.
     """
-    # fp32's graph is made in any case; what passes is copied into the version.
-    variants = _share(recipe, {"fp32", *recipe.variants})
-    searched = (
-        _share(recipe, {"int8"} & {*recipe.variants}) if recipe.int8.search.max_excluded else 0
-    )
-    return int(weights * (EXPORTED + FUSED + variants + max(SCRATCH, searched, variants))) + MARGIN
+    # The exported and the fused graph, and each variant's graph twice: the version has a copy.
+    # fp32's graph is made in any case.
+    return int(weights * 2 * (1 + _share(recipe, {"fp32", *recipe.variants}))) + MARGIN
 
 
 def published(weights: int, recipe: Recipe) -> int:
@@ -48,7 +38,7 @@ def published(weights: int, recipe: Recipe) -> int:
 
 def _share(recipe: Recipe, graphs: set[str]) -> float:
     """The size of the variants' graphs, as a share of the weights in FP32."""
-    fp32 = FP32 * (1 + PACKED["fp32"] * recipe.fp32.packed)
+    fp32 = 1 + PACKED["fp32"] * recipe.fp32.packed
     int8 = INT8 * (1 + PACKED["int8"] * recipe.int8.packed)
     return fp32 * ("fp32" in graphs) + int8 * ("int8" in graphs)
 

@@ -69,13 +69,11 @@ class LabelScores(_Record, frozen=True):
 class OnEvaluationData(_Record, frozen=True):
     """A variant's answers to the evaluation data, compared with the baseline.
 
-    Embedders have cosines and, like rankers, ``rank_correlation``: Spearman's correlation of the
-    texts' similarities or of their scores. Other tasks have the share of equal answers, the number
-    of ``differing`` answers and the differences of probabilities. An answer belongs to a
-    classifier's text, a tagger's token, a reader's context or a filled mask.
-    ``mean_probability_difference`` averages the largest difference of each text.
-    ``batch_sensitivity`` compares texts alone with batches of 16 in the data's order; ``flipped``
-    counts the answers that differ between the two.
+    Embedders have cosines and, like rankers, ``rank_correlation``: Spearman's, of similarities or
+    scores. Other tasks have the share of equal answers, the number of ``differing`` ones and the
+    differences of probabilities. An answer belongs to a classifier's text, a tagger's token, a
+    reader's context or a filled mask. ``batch_sensitivity`` and ``flipped`` compare texts alone
+    with batches of 16 in the data's order.
     """
 
     texts: int
@@ -99,10 +97,9 @@ class Answer(_Record, frozen=True):
 
 
 class WorstExample(_Record, frozen=True):
-    """A text on which a variant is farthest from the baseline.
+    """A text on which a variant is farthest from the baseline; only classifiers have answers.
 
-    ``distance`` is the largest difference of a probability, or 1 - cosine. ``label`` is the data's
-    own. Only classifiers have the two answers.
+    ``distance`` is the largest difference of a probability, or 1 - cosine; ``label`` the data's.
     """
 
     text: str
@@ -128,10 +125,7 @@ class Trial(_Record, frozen=True):
 
 
 class LayerSearch(_Record, frozen=True):
-    """The search for nodes to leave out: every node, the worst first, and the trials.
-
-    ``excluded`` names the nodes that were left out; it is empty if nothing helped.
-    """
+    """The search for nodes to leave out: all nodes, the worst first, the trials and the choice."""
 
     damages: list[Damage]
     trials: list[Trial]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,27 +25,17 @@ FOLDER = "steps"
 STEPS = ("snapshot", "export", "optimize", "quantize", "evaluate", "publish")
 
 
-@dataclass
-class Step:
-    """A running step: it sets ``detail``, its caller measures the rest."""
-
-    name: str
-    detail: str = ""
-    seconds: float = 0.0
-    peak_bytes: int = 0
-
-
-class StepRecord(msgspec.Struct, frozen=True):
-    """A finished step with its outcome, its time and its peak memory in bytes.
+class StepRecord(msgspec.Struct):
+    """A step with what it said, its time and its peak memory in bytes; it is filled as it runs.
 
     ``recipe`` is the digest of the recipe that it ran for.
     """
 
     step: str
-    detail: str
-    seconds: float
-    peak_bytes: int
-    recipe: str
+    detail: str = ""
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    recipe: str = ""
 
 
 def read(root: Path, step: str, recipe: Recipe) -> StepRecord | None:
@@ -58,15 +47,15 @@ def read(root: Path, step: str, recipe: Recipe) -> StepRecord | None:
     return found if found.recipe == recipe.digest else None
 
 
-def write(root: Path, done: Step, recipe: Recipe) -> None:
+def write(root: Path, done: StepRecord, recipe: Recipe) -> None:
     """Flush everything below ``root`` to disk, then record that the step has finished."""
     for path in list_files(root):
         fsync(root / path)
-    target = _path(root, done.name)
+    target = _path(root, done.step)
     target.parent.mkdir(exist_ok=True)
     draft = target.with_suffix(".draft")
-    record = StepRecord(done.name, done.detail, done.seconds, done.peak_bytes, recipe.digest)
-    draft.write_bytes(msgspec.json.encode(record))
+    done.recipe = recipe.digest
+    draft.write_bytes(msgspec.json.encode(done))
     fsync(draft)
     draft.replace(target)
     fsync(target.parent)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
-from storage_init.format.package import Source
+from storage_init.format.package import TOKENIZER_FILE, Source
 from storage_init.raw.hf_config import ModelFacts, read_facts
 from storage_init.raw.onnx_files import ready_graph
+from storage_init.running.tokenizer import Tokenizer, cut_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pipeline.recipe.recipe import Recipe
+    from numpy.typing import NDArray
+
+    from pipeline.recipe.recipe import Example, Recipe
 
 GRAPH = "model.onnx"
 # The same graph with weights that are packed for one CPU.
@@ -30,6 +36,7 @@ class Workspace:
     exported/          the graph in ONNX and its tokenizer
     fused/             the same graph with the encoder fusions
     variants/<name>/   what will be published, graph and weights; some variants share them
+    answers/           the original model's answers
     selftest.npz       the self-test texts with the baseline
     evaluation.json    the variants to publish, as the package will describe them
     evidence.json      what was measured of every variant, see pipeline.workspace.evidence
@@ -42,6 +49,7 @@ class Workspace:
         self.exported = root / "exported"
         self.fused = root / "fused"
         self.variants = root / "variants"
+        self.answers = root / "answers"
         self.selftest = root / "selftest.npz"
         self.evaluation = root / "evaluation.json"
         self.evidence = root / "evidence.json"
@@ -68,6 +76,11 @@ class Workspace:
         """The facts that the model's files state; the recipe overrides them."""
         return read_facts(self.source, recipe.task, recipe.max_length)
 
+    def open_tokenizer(self, facts: ModelFacts) -> Tokenizer:
+        """Open the exported tokenizer as a predictor will."""
+        path, cut = self.exported / TOKENIZER_FILE, cut_of(facts.task)
+        return Tokenizer(path, facts.limits.max_length, facts.pad_token_id, cut)
+
     def graph(self, variant: str) -> Path:
         """The graph that a variant runs."""
         return self.variants / SHARED_GRAPHS.get(variant, variant) / GRAPH
@@ -79,3 +92,25 @@ class Workspace:
     def relative(self, graph: Path) -> str:
         """A variant's graph as a path inside the package."""
         return graph.relative_to(self.variants).as_posix()
+
+    def computed_once(
+        self,
+        facts: ModelFacts,
+        texts: Sequence[Example],
+        compute: Callable[[], NDArray[np.float32]],
+    ) -> NDArray[np.float32]:
+        """Return the original model's answers to texts, computed by the first call for them.
+
+        The export computes them while PyTorch is loaded anyway, so the evaluation needs no PyTorch.
+        """
+        key = hashlib.sha256(msgspec.json.encode([facts, texts])).hexdigest()
+        path = self.answers / f"{key}.npy"
+        if path.exists():
+            return np.asarray(np.load(path, allow_pickle=False), dtype=np.float32)
+        answers = compute()
+        path.parent.mkdir(exist_ok=True)
+        draft = path.with_suffix(".draft")
+        with draft.open("wb") as file:
+            np.save(file, answers, allow_pickle=False)
+        draft.replace(path)
+        return answers

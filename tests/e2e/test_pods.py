@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.pods.kserve import Document
-    from benchmarks.pods.target import Started
+    from benchmarks.pods.starts import Started
 
 pytestmark = [pytest.mark.containers, pytest.mark.e2e, pytest.mark.timeout(540)]
 

@@ -15,7 +15,7 @@ from pipeline.graphs.attention import is_encoder_attention, open_attention
 from pipeline.graphs.editing import GraphEditor
 from pipeline.graphs.quantization.embeddings import quantize_embeddings, tables
 from pipeline.graphs.quantization.per_token import products, quantize_products
-from pipeline.recipe.errors import RecipeError
+from pipeline.recipe.reading import RecipeError
 from pipeline.workspace.workspace import GRAPH
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from pipeline.preparation.progress import StepError
-from pipeline.recipe.errors import RecipeError
 from pipeline.recipe.limits import Bf16Gate
+from pipeline.recipe.reading import RecipeError
 from pipeline.recipe.recipe import BF16_OPENVINO, Bf16Openvino, Recipe
 from predictor.errors import NoVariantError
 from predictor.loading.load import load

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.harness.seaweed import Seaweed, environment, seaweed
 from storage_init.base.files import list_files
 from storage_init.format.verify import verify
 from storage_init.store.layout import Store
+from tests.support.servers.seaweed import Seaweed, environment, seaweed
 from tests.unit.storage_init.fakes import publish_fake
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 from benchmarks.harness.http import ServerFailedError
-from benchmarks.pods.podman import inspect, podman
-from benchmarks.pods.podman_pod import adapt
+from benchmarks.pods.podman import adapt, inspect, podman, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +75,7 @@ def run_job(template: Document, images: dict[str, str], folder: Path) -> tuple[i
     """Run a job's pod to its end and return its exit code and its log."""
     name = f"warmstart-job-{os.getpid()}"
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {}} | template
-    adapted = adapt(pod, name, images, (), _no_folder, host_network=True)
+    adapted = adapt(pod, name, images, (), _no_folder)
     (folder / "job.yaml").write_text(yaml.safe_dump(adapted))
     try:
         podman("play", "kube", str(folder / "job.yaml"))
@@ -85,10 +84,7 @@ def run_job(template: Document, images: dict[str, str], folder: Path) -> tuple[i
         state: Any = inspect(container)["State"]
         return state["ExitCode"], podman("logs", container)
     finally:
-        podman("pod", "rm", "--force", name)
-        for each in adapted["spec"]["volumes"]:
-            if "emptyDir" in each:
-                podman("volume", "rm", "--force", each["name"])
+        remove(adapted)
 
 
 def _no_folder(claim: str) -> Path:

@@ -1,4 +1,4 @@
-"""A stub of S3 that can be hostile; the real server is in ``benchmarks.harness.seaweed``."""
+"""A stub of S3 that can be hostile; the real server is in ``tests.support.servers.seaweed``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote
 from xml.sax.saxutils import escape
 
-from benchmarks.harness.seaweed import BUCKET
+from tests.support.servers.seaweed import BUCKET
 from tests.support.servers.web import Answer, Request, Web, web
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.bare.loop import outcome
+from benchmarks.bare.__main__ import outcome
 
 
 def test_counts_from_the_last_end_before_the_window() -> None:

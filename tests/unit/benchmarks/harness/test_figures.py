@@ -45,8 +45,8 @@ def test_values_of_a_round_are_joined_into_their_median() -> None:
 
 
 def test_a_slope_needs_two_abscissas() -> None:
-    assert figures.slope([(1.0, 1.0), (2.0, 3.0), (3.0, 5.0)]) == pytest.approx(2)
-    assert figures.slope([(1.0, 1.0), (1.0, 2.0)]) is None
+    assert figures.slope([1, 2, 3], [1.0, 3.0, 5.0]) == pytest.approx(2)
+    assert figures.slope([1, 1], [1.0, 2.0]) is None
 
 
 def test_each_round_has_another_order() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import py_compile
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -9,9 +8,7 @@ import psutil
 import pytest
 
 from benchmarks.harness.http import ServerFailedError
-from benchmarks.harness.launch import Server, launch, loading_seconds
-from benchmarks.harness.machine import without_byte_code
-from benchmarks.harness.usage import cpu_seconds, memory
+from benchmarks.harness.launch import Server, cpu_seconds, launch, loading_seconds, memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,16 +25,6 @@ def test_a_server_that_ends_is_an_error_with_its_last_words(tmp_path: Path) -> N
         launch(Server("nonesuch", "benchmarks.servers.nonesuch"), tmp_path),
     ):
         pass
-
-
-def test_a_module_has_byte_code_once_it_was_compiled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("fresh_module", "compiled_module"):
-        (tmp_path / f"{name}.py").write_text("")
-    py_compile.compile(str(tmp_path / "compiled_module.py"))
-    monkeypatch.syspath_prepend(tmp_path)
-    assert without_byte_code(["fresh_module", "compiled_module"]) == ["fresh_module"]
 
 
 def test_a_servers_children_count() -> None:

@@ -18,7 +18,6 @@ def test_quick_is_shorter_and_explicit_values_win() -> None:
     assert quick.requests < full.requests
     assert parse(["--quick", "--rounds=3", "--connections=2,8"], PARTS).connections == (2, 8)
     assert parse(["memory"], PARTS).parts == ("memory",)
-    assert parse([], PARTS, "memory").parts == ("memory",)
 
 
 def test_servers_are_chosen_by_words_in_their_names() -> None:

@@ -3,15 +3,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-import pytest
 
-from benchmarks.bare.plan import LoadOutcome, SessionOutcome
-from benchmarks.harness.usage import Memory
+from benchmarks.harness.launch import Memory
 from benchmarks.parts import catalogue, throughput_report
 from benchmarks.parts import cold_start as cold_starts
 from benchmarks.parts.cells import JSON, BareCell, Cell
-from benchmarks.parts.cold_start import SIZE_ONLY, BareLoad, BareSession, ColdStart, Start
-from benchmarks.parts.growth import Growth, SeveralStart
+from benchmarks.parts.cold_start import SIZE_ONLY, BareStart, ColdStart, Start
 from benchmarks.parts.throughput import JUDGED, Independence, Throughput
 from storage_init.format.package import BatchSensitivity
 
@@ -34,8 +31,10 @@ def cold_start(int8: str | None) -> ColdStart:
     return ColdStart(
         *("distilbert", int8, "int8", "int8"),
         starts=[Start(name, 0, s, s + 0.1, load, Memory(1, 1, 1)) for name, s, load in starts],
-        sessions=[BareSession("int8", 0, SessionOutcome(0.1, 0.02, 0.01))],
-        loads=[BareLoad("int8", 0, LoadOutcome(LOADS))],
+        bare=[
+            BareStart("session", "int8", 0, {"session": 0.02}),
+            BareStart("load", "int8", 0, LOADS),
+        ],
         notes=[],
     )
 
@@ -52,18 +51,17 @@ def bare(rate: float, batch: int, workload: str = FIXED, lanes: int = 2) -> Bare
 
 
 def throughput(move: float, independence: Independence | None = None) -> Throughput:
-    auto, hand = catalogue.ours_name(catalogue.AUTO), "warmstart fp32, 2 lanes of 1"
+    auto, fp32 = catalogue.ours_name(catalogue.AUTO), catalogue.ours_name("fp32")
     return Throughput(
         *("distilbert", None, "fp32", FIXED, MIXED),
         lanes=2,
-        by_hand=[hand],
         sensitivity={"fp32": BatchSensitivity(move)},
         cells=[
             cell(catalogue.PYTORCH, 10),
             cell(auto, 90),
             cell(auto, 30, connections=1),
             cell(auto, 40, workload=MIXED),
-            cell(hand, 100),
+            cell(fp32, 100),
         ],
         bare=[bare(100, 1), bare(180, 16), bare(20, 16, MIXED), bare(50, 1, lanes=1)],
         notes=[],
@@ -117,24 +115,3 @@ def test_targets_without_samples_are_not_measured() -> None:
     assert {t.measured for t in throughput_report.targets(result) if t.met is None} == {
         "not measured"
     }
-
-
-@pytest.mark.parametrize(
-    ("found", "verdict"),
-    [
-        (Independence(1000, 0.0001, 0), ("move 0.000100, 0.00% of 1000 flip", True)),
-        (Independence(1000, 0.02, 0), ("move 0.020000, 0.00% of 1000 flip", False)),
-        (Independence(1000, 0.0001, 2), ("move 0.000100, 0.20% of 1000 flip", False)),
-    ],
-)
-def test_independence_is_judged_by_moves_and_flips(
-    found: Independence, verdict: tuple[str, bool]
-) -> None:
-    result = throughput(move=0.0, independence=found)
-    assert verdicts(throughput_report.targets(result))[5] == verdict
-
-
-def test_the_cost_of_a_further_model_is_the_slope_over_the_counts() -> None:
-    starts = [SeveralStart(count, 0, 0.5 + 0.05 * count) for count in (1, 2, 4)]
-    result = Growth("minilm", None, "fp32", loads=[], cells=[], bare=[], several=starts)
-    assert result.per_model() == pytest.approx(50)

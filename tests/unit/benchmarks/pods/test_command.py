@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from benchmarks.harness.http import ServerFailedError
-from benchmarks.pods.command import main
+from benchmarks.cold_start import main
 from benchmarks.pods.kserve import service_pod
 
 if TYPE_CHECKING:
@@ -38,9 +37,3 @@ def test_without_podman_it_says_so(
     assert "no podman here" in capsys.readouterr().err
     name, pod = service_pod(manifests)
     assert (name, pod["spec"]) == ("m", {"containers": [container]})
-
-
-def test_manifests_without_a_service_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "rendered.yaml").write_text("kind: ConfigMap\n")
-    with pytest.raises(ServerFailedError, match="holds no InferenceService"):
-        service_pod(tmp_path / "rendered.yaml")

@@ -10,8 +10,7 @@ from kubernetes import client
 
 from benchmarks.harness.http import ServerFailedError
 from benchmarks.pods.kubernetes import Kubernetes, pull_seconds
-from benchmarks.pods.starts import measure
-from benchmarks.pods.target import MILESTONES
+from benchmarks.pods.starts import MILESTONES, measure
 from tests.support.servers import cluster as clusters
 from tests.support.servers.cluster import NAMESPACE, NODE, SERVICE, container, life, pod, pulled
 

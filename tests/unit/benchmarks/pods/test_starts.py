@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.pods.report import chart, tables
-from benchmarks.pods.starts import FIRST_ANSWER, PodStart, PodStarts, measure
-from benchmarks.pods.target import Started
+from benchmarks.pods.starts import FIRST_ANSWER, PodStart, PodStarts, Started, measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 import pytest
 
 from benchmarks.quality import __main__ as quality
 from benchmarks.quality.__main__ import Answered, Quality
-from pipeline.workspace.evidence import Damage, LayerSearch, Trial
 
 
 def result(int8: float | None = 0.84) -> Quality:
@@ -43,20 +41,12 @@ def test_an_unpublished_int8_misses_the_target_with_its_reason() -> None:
     assert quality.table(result(None)).notes == ["int8: label agreement 0.5 is below 0.95."]
 
 
-def test_nodes_that_the_search_left_out_are_named() -> None:
-    found = LayerSearch([Damage("a", 0.2), Damage("b", 0.1)], [Trial(1, None)], ["a"])
-    assert quality.table(msgspec.structs.replace(result(), search=found)).notes == [
-        "int8 leaves 1 of 2 nodes as they are: a."
-    ]
-
-
 def test_graphs_are_compared_by_label() -> None:
-    rows = {
-        "fp32": quality._Rows(np.array([[1, 0], [0, 1], [0, 1]]), None),
-        "int8": quality._Rows(
-            np.array([[1, 0], [0.3, 0.2], [0, 1]]), np.array([[1, 0], [0.1, 0.2], [1, 0]])
-        ),
+    alone, mixed = [[1, 0], [0.3, 0.2], [0, 1]], [[1, 0], [0.1, 0.2], [1, 0]]
+    logits: dict[str, quality.Logits] = {
+        "fp32": (np.array([[1, 0], [0, 1], [0, 1]]), None),
+        "int8": (np.array(alone), np.array(mixed)),
     }
-    answered = quality._answered("int8", rows, [0, 0, 1])
+    answered = quality.answered("int8", logits, [0, 0, 1])
     assert (answered.accuracy, answered.differing_from_fp32, answered.flipped) == (1.0, 1, 2)
-    assert quality._answered("fp32", rows, [0, 0, 1]).flipped is None
+    assert quality.answered("fp32", logits, [0, 0, 1]).flipped is None

@@ -23,8 +23,3 @@ def test_hidden_states_are_averaged_over_tokens_without_padding() -> None:
     hidden = np.array([[[3.0, 0.0], [3.0, 8.0], [99.0, 99.0]]])
     rows = tasks.answer(hidden, np.array([[1, 1, 0]]), "text-embedding")
     np.testing.assert_allclose(rows, [[0.6, 0.8]])
-
-
-def test_vectors_that_the_graph_pooled_stay_as_they_are() -> None:
-    rows = np.array([[0.6, 0.8]])
-    assert tasks.answer(rows, np.array([[1, 1]]), "text-embedding") is rows

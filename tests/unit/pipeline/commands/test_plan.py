@@ -14,7 +14,6 @@ from pipeline.preparation.work_folder import work_folder
 from pipeline.recipe.recipe import Recipe
 from pipeline.workspace.workspace import Workspace
 from storage_init import sources
-from storage_init.base.errors import WarmstartError
 from storage_init.format.package import Source
 from storage_init.store.layout import Store
 from tests.support.servers.hub import hub
@@ -75,8 +74,3 @@ def test_too_little_disk_is_said() -> None:
     short = Plan(source, "m", None, (), 100, 1_000_000, 100, free_bytes=999)
     assert not short.fits
     assert "too little" in str(short)
-
-
-def test_a_name_that_cannot_be_published_is_an_error(classifier: Path, tmp_path: Path) -> None:
-    with pytest.raises(WarmstartError, match="no name for a model"):
-        plan_for(classifier.as_uri(), tmp_path, "no name")

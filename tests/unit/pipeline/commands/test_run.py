@@ -12,11 +12,11 @@ import pytest
 
 from pipeline.__main__ import main
 from pipeline.commands import run
-from pipeline.commands.summary import summarize
+from pipeline.commands.run import summarize
 from pipeline.preparation.progress import StepError
 from pipeline.preparation.runner import Prepared
 from pipeline.recipe.recipe import Recipe
-from pipeline.workspace.records import Step
+from pipeline.workspace.records import StepRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ sys.exit(code)
 
 
 def test_the_summary_has_a_row_per_variant_and_per_step(prepared_classifier: Path) -> None:
-    text = summarize(prepared_classifier, [Step("export", "opset 18", 7.312, 1_200_000_000)])
+    text = summarize(prepared_classifier, [StepRecord("export", "opset 18", 7.312, 1_200_000_000)])
     header, fp32, int8 = text.splitlines()[:3]
     assert header.split()[:2] == ["variant", "size"]
     assert fp32.startswith("fp32")
@@ -120,14 +120,6 @@ def test_in_a_list_one_failure_does_not_stop_the_others(
     rows = capsys.readouterr().out.splitlines()[1:]
     assert [row.split()[:2] for row in rows] == [["a", "done"], ["b", "failed"], ["c", "done"]]
     assert "no fast tokenizer" in rows[1]
-
-
-def test_a_dry_run_says_what_to_do_and_does_nothing(
-    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["run", *flags, "--dry-run"]) == 0
-    assert "to do        snapshot, export" in capsys.readouterr().out
-    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])

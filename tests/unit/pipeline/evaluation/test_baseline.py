@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,7 +20,6 @@ from tests.unit.pipeline.conftest import quantized_workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.workspace.evidence import VariantEvidence
 
 # No quantisation is this exact: the search runs, and does not help.
 EXACT = Int8(
@@ -30,7 +29,7 @@ RECIPE = Recipe(int8=EXACT, bench=Bench(tokens=(8, 16), rounds=1))
 LINES = ["good film", "the battery lasts two days", "i would not watch this again", "poor"]
 
 
-def evaluated(model: Path, folder: Path, question: str) -> list[VariantEvidence]:
+def evaluated(model: Path, folder: Path, question: str) -> list[Any]:
     path = folder / "mine.tsv"
     header = "text\ttext_pair" if question else "text"
     path.write_text("\n".join([header, *(f"{question}{line}" for line in LINES)]))
@@ -52,18 +51,13 @@ def test_answers_about_tokens_are_compared_token_by_token(
         "min_label_agreement",
     ]
     found, noisy = fp32.on_evaluation_data, int8.on_evaluation_data
-    assert found is not None
     assert (found.texts, found.differing, found.flipped, found.scores) == (4, 0, 0, None)
-    assert found.mean_probability_difference is not None
     assert found.mean_probability_difference < 1e-5
-    assert noisy is not None
-    assert noisy.worst_probability_difference is not None
     assert noisy.worst_probability_difference > 1e-4
     assert int8.worst[0].distance == pytest.approx(noisy.worst_probability_difference, rel=1e-4)
     # A word of each text is masked before a mask filler answers.
     shown = {example.text_pair or example.text for example in int8.worst}
     assert shown == set(LINES) or model == "masked"
-    assert int8.search is not None
     assert [trial.excluded for trial in int8.search.trials] == [1]
     assert int8.search.damages[0].distance > 0
     assert [time.texts for time in fp32.times] == [1, 1, 16, 16]
@@ -73,15 +67,12 @@ def test_a_rankers_scores_are_compared_by_their_order(reranker: Path, tmp_path: 
     variants = evaluated(reranker, tmp_path, "good\t")
     for variant in variants:
         found = variant.on_evaluation_data
-        assert found is not None
         assert found.label_agreement is None
-        assert found.rank_correlation is not None
         assert found.rank_correlation > 0.5
         assert found.batch_sensitivity.flipped_labels == 0
         names = [limit.name for limit in variant.limits if limit.data == "evaluation"]
         assert names == ["min_rank_correlation"]
     fp32 = variants[0]
-    assert fp32.on_evaluation_data is not None
     assert fp32.on_evaluation_data.rank_correlation == pytest.approx(1)
     assert {example.text_pair for example in fp32.worst} == set(LINES)
 

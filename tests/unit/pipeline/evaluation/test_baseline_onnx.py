@@ -49,21 +49,12 @@ def states() -> list[NDArray[Any]]:
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 def test_hidden_states_are_pooled_as_stated(
-    tmp_path: Path,
-    tokenizer: Tokenizer,
-    pooling: Literal["mean", "cls", "max"],
-    normalize: bool,
+    tmp_path: Path, tokenizer: Tokenizer, normalize: bool
 ) -> None:
-    task = TextEmbedding(dimension=3, pooling=pooling, normalize=normalize)
+    task = TextEmbedding(dimension=3, pooling="max", normalize=normalize)
     got = outputs(encoder(ONLY_STATES), tmp_path, tokenizer, task, stated=True)
-    every = {
-        "mean": [tokens.mean(axis=0) for tokens in states()],
-        "cls": [tokens[0] for tokens in states()],
-        "max": [tokens.max(axis=0) for tokens in states()],
-    }
-    want = np.stack(every[pooling])
+    want = np.stack([tokens.max(axis=0) for tokens in states()])
     if normalize:
         want = want / np.linalg.norm(want, axis=1, keepdims=True)
     assert got.dtype == np.float32

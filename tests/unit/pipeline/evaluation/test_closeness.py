@@ -80,15 +80,6 @@ def test_an_embedder_is_compared_by_its_worst_cosine() -> None:
     assert close.worst_logit_difference is None
 
 
-def test_a_tagger_is_compared_token_by_token() -> None:
-    got = LOGITS.copy()
-    got[2] = [0.2, 0.1]  # another label
-    close = closeness(TAGS, got, LOGITS, rows=[3, 1])
-    assert (close.texts, close.label_agreement) == (2, 0.75)
-    assert close.worst_logit_difference == pytest.approx(0.2)
-    assert batch_sensitivity(TAGS, got, LOGITS, rows=[3, 1]).flipped_labels == 0.25
-
-
 def test_question_answering_is_compared_by_the_places_of_its_answers() -> None:
     want = np.array([[4, 0], [0, 4], [0, 0], [4, 0], [0, 4]], dtype=np.float32)
     rows = [3, 2]  # two contexts

@@ -15,8 +15,8 @@ from pipeline.evaluation.examples import (
     mixed_examples,
     selftest_examples,
 )
-from pipeline.recipe.default_texts import DEFAULT_TEXTS
-from pipeline.recipe.errors import RecipeError
+from pipeline.recipe.reading import RecipeError
+from pipeline.recipe.recipe import DEFAULT_TEXTS
 from storage_init.format.package import (
     FillMask,
     QuestionAnswering,

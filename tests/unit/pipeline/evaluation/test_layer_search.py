@@ -48,11 +48,12 @@ def recipe(limit: float, most: int) -> Recipe:
     return Recipe(int8=Int8(gate=gate, search=Search(max_excluded=most)))
 
 
+def int8_evidence(workspace: Workspace) -> Any:
+    return evidence.read(workspace.evidence).variant("int8")
+
+
 def probability_difference(workspace: Workspace) -> float:
-    close = evidence.read(workspace.evidence).variant("int8").closeness
-    assert close is not None
-    assert close.worst_probability_difference is not None
-    return close.worst_probability_difference
+    return float(int8_evidence(workspace).closeness.worst_probability_difference)
 
 
 def test_a_failing_int8_passes_without_its_worst_nodes_and_always_the_same_ones(
@@ -62,9 +63,8 @@ def test_a_failing_int8_passes_without_its_worst_nodes_and_always_the_same_ones(
     before = probability_difference(workspace)
     tight = recipe(before / 2, 12)
     said = evaluate(workspace, tight)
-    found = evidence.read(workspace.evidence).variant("int8")
+    found = int8_evidence(workspace)
     assert found.accepted
-    assert found.search is not None
     left_out = found.search.excluded
     assert 1 <= len(left_out) <= 12
     assert "int8: " in said
@@ -80,25 +80,23 @@ def test_a_failing_int8_passes_without_its_worst_nodes_and_always_the_same_ones(
     assert operators(graph).count("MatMulIntegerToFloat") == 13 - len(left_out)
     accepted = msgspec.json.decode(workspace.evaluation.read_bytes(), type=Evaluation).accepted
     assert [variant.name for variant in accepted] == ["fp32", "int8"]
-    assert accepted[1].packed is not None
     content = workspace.graph("int8").read_bytes()
     quantize(workspace, tight)
     evaluate(workspace, tight)
-    assert evidence.read(workspace.evidence).variant("int8").search == found.search
+    assert int8_evidence(workspace).search == found.search
     assert workspace.graph("int8").read_bytes() == content
 
 
 def test_int8_stays_as_it_was_and_is_rejected_if_nothing_helps(workspace: Workspace) -> None:
     before = workspace.graph("int8").read_bytes()
     evaluate(workspace, recipe(0.0, 2))
-    found = evidence.read(workspace.evidence).variant("int8")
+    found = int8_evidence(workspace)
     assert not found.accepted
-    assert found.search is not None
     assert [trial.excluded for trial in found.search.trials] == [2]
     assert found.search.excluded == []
     assert workspace.graph("int8").read_bytes() == before
     evaluate(workspace, recipe(0.0, 0))
-    found = evidence.read(workspace.evidence).variant("int8")
+    found = int8_evidence(workspace)
     assert (found.accepted, found.search) == (False, None), "the recipe allows no search"
 
 
@@ -137,28 +135,6 @@ def test_damage_is_the_distance_with_only_one_node_in_8_bits(workspace: Workspac
         rows.append(np.concatenate([run_answer(session, one) for one in feeds]))
     far = np.abs(rows[0] - rows[1]).max(axis=1).mean()
     assert damages[0].distance == pytest.approx(far, rel=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("enough", "most", "tried"),
-    [
-        (1, 8, [8, 4, 2, 1]),
-        (3, 8, [8, 4, 2, 3]),
-        (8, 8, [8, 4, 6, 7]),
-        (9, 8, [8]),
-        (1, 1, [1]),
-        (1, 0, []),
-    ],
-)
-def test_the_fewest_are_found_by_binary_search(enough: int, most: int, tried: list[int]) -> None:
-    counts: list[int] = []
-
-    def passes(count: int) -> bool:
-        counts.append(count)
-        return count >= enough
-
-    assert layer_search._fewest(most, passes) == (enough if enough <= most else None)
-    assert counts == tried
 
 
 def test_switches_select_one_of_two_forms_of_every_node(

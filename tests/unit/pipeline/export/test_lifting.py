@@ -92,9 +92,3 @@ def test_large_weights_are_beside_the_graph_each_once(model: Tied, tmp_path: Pat
     assert (tmp_path / "model.onnx.data").stat().st_size == (2 * WORDS + WIDTH) * WIDTH * 4
     graph = onnx.load(str(tmp_path / "model.onnx"), load_external_data=False).graph
     assert not any(node.op_type == "Transpose" for node in graph.node)
-
-
-def test_small_weights_stay_in_the_graph(model: Tied, tmp_path: Path) -> None:
-    tensors = lift(model, tmp_path / "model.onnx", min_bytes=LARGE + 1)
-    inside = [t for t in tensors if t.data_location != onnx.TensorProto.EXTERNAL]
-    assert (WIDTH, WIDTH) in [tuple(tensor.dims) for tensor in inside]

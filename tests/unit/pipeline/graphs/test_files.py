@@ -89,12 +89,6 @@ def test_finishing_twice_writes_identical_bytes(saved: Path, tmp_path: Path) -> 
         assert (one.parent / name).read_bytes() == (two.parent / name).read_bytes()
 
 
-def test_saving_over_a_graph_replaces_its_weights(saved: Path) -> None:
-    size = saved.with_name("model.onnx.data").stat().st_size
-    save(model(), saved)
-    assert saved.with_name("model.onnx.data").stat().st_size == size
-
-
 def test_the_error_for_a_graph_that_cannot_be_loaded_names_it(tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a graph")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from kfp import dsl
 
-from pipeline.kubeflow import artifacts, components
+from pipeline.kubeflow import components, outcome
 from pipeline.recipe.recipe import Recipe
 from pipeline.steps.evaluate import evaluate
 from pipeline.workspace import evidence
@@ -23,30 +24,15 @@ def snapshot(
     source: Path, store: Path, workspace: Path, recipe: str = "{}", *, force: bool = False
 ) -> str:
     revision: str = components.snapshot.python_func(
-        source=source.as_uri(),
-        recipe=recipe,
-        store=str(store),
-        name="classifier",
-        workspace=str(workspace),
-        force=force,
+        source.as_uri(), recipe, str(store), "classifier", str(workspace), force
     )
     return revision
 
 
 def finish(workspace: Path, summary: Path, state: str) -> str:
-    components.finish.python_func(
-        source="hf://owner/name",
-        name="classifier",
-        workspace=str(workspace),
-        status=dsl.PipelineTaskFinalStatus(
-            state=state,
-            pipeline_job_resource_name="job",
-            pipeline_task_name="preparation",
-            error_code=None,
-            error_message=None,
-        ),
-        summary=dsl.Markdown(uri=str(summary)),
-    )
+    status = dsl.PipelineTaskFinalStatus(state, "job", "preparation", None, None)
+    shown = dsl.Markdown(uri=str(summary))
+    components.finish.python_func("hf://owner/name", "classifier", str(workspace), status, shown)
     return summary.read_text()
 
 
@@ -144,12 +130,10 @@ def test_the_fastest_variants_confusion_is_shown_if_the_data_has_labels(
     evaluate(work, Recipe().with_eval_data(data))
     evaluation = msgspec.json.decode(work.evaluation.read_bytes(), type=Evaluation)
     fast = min(evaluation.accepted, key=lambda variant: variant.speed.alone_ms).name
-    kept = evidence.read(work.evidence)
+    kept: Any = evidence.read(work.evidence)
     found = kept.variant(fast).on_evaluation_data
-    assert found is not None
-    assert found.scores is not None
     confusion = dsl.ClassificationMetrics(uri=str(tmp_path / "confusion"))
-    artifacts.log(work, dsl.Metrics(uri=str(tmp_path / "metrics")), confusion)
+    outcome.log_evaluation(work, dsl.Metrics(uri=str(tmp_path / "metrics")), confusion)
     shown = confusion.metadata["confusionMatrix"]
     assert [row["row"] for row in shown["rows"]] == found.scores.confusion
     assert sum(map(sum, found.scores.confusion)) == 4

@@ -19,14 +19,14 @@ from pipeline.preparation.progress import Lines, StepError
 from pipeline.recipe.recipe import Bench, Recipe
 from pipeline.workspace.records import STEPS
 from storage_init import sources
-from storage_init.base.errors import PackageError, SigningKeyError
-from storage_init.format.package import SIGNATURE_FILE, Source, TextEmbedding
+from storage_init.base.errors import SigningKeyError
+from storage_init.format.package import SIGNATURE_FILE, TextEmbedding
 from storage_init.format.selftest import SelfTest
 from storage_init.format.verify import verify
 from storage_init.running.session import input_names, open_session, run_answer
 from storage_init.running.tokenizer import Tokenizer
 from storage_init.store.layout import Store
-from tests.support.models.exports import export_onnx, move_weights_out
+from tests.support.models.exports import export_onnx
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,18 +89,6 @@ def test_an_onnx_classifier_is_prepared_against_its_own_graph(
     assert list((store.root / ".staging").iterdir()) == []
 
 
-def test_weights_beside_a_graph_in_a_folder_of_its_own_come_along(
-    onnx_classifier: Path, tmp_path: Path, store: Store
-) -> None:
-    folder = shutil.copytree(onnx_classifier, tmp_path / "model")
-    graph = move_weights_out(folder)
-    version, progress = prepare(folder, store)
-    assert "already ONNX: onnx/model.onnx" in progress
-    selftest = SelfTest.load(version / "selftest.npz")
-    want = original_logits(folder, graph, selftest.texts)
-    np.testing.assert_allclose(selftest.reference, want, atol=1e-5)
-
-
 @pytest.mark.parametrize("library", ["transformers", "sentence_transformers"])
 def test_an_onnx_embedder_is_pooled_as_its_source_states(
     library: str, embedder: Path, tmp_path: Path, store: Store
@@ -138,16 +126,6 @@ def test_a_second_run_finds_the_version_and_says_if_it_is_unsigned(
     assert prepare(onnx_classifier, store) == (folder, said)
     with pytest.raises(SigningKeyError, match=r"key\.pem"):
         prepare(onnx_classifier, store, force=True)
-
-
-def test_a_fetched_folder_is_published_as_the_source_that_it_came_from(
-    onnx_classifier: Path, store: Store
-) -> None:
-    source = Source(uri="hf://owner/name@main", revision="a" * 40)
-    log = Lines(io.StringIO())
-    folder = runner.prepare(source, "m", store, RECIPE, log, fetched=onnx_classifier).folder
-    assert verify(folder).source == source
-    assert store.find("m", RECIPE.key(source)) == folder
 
 
 def test_a_run_continues_after_the_steps_of_an_interrupted_one(
@@ -202,15 +180,6 @@ def test_a_configuration_of_other_labels_is_refused(
         StepError, match=r"evaluate the model gives 3 values a text, .* describes 2"
     ):
         prepare(folder, store)
-
-
-def test_a_name_that_cannot_be_published_fails_before_anything_is_written(
-    onnx_classifier: Path, store: Store
-) -> None:
-    source = sources.resolve(onnx_classifier.as_uri())
-    with pytest.raises(PackageError, match="no spaces"):
-        runner.prepare(source, "no spaces", store, RECIPE, Lines(io.StringIO()))
-    assert not store.root.exists()
 
 
 @pytest.mark.parametrize("source", ["tagger", "reader", "masked"])

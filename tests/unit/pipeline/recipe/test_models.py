@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.recipe.errors import RecipeError
 from pipeline.recipe.models import Model, ModelsError, read_models
+from pipeline.recipe.reading import RecipeError
 from pipeline.recipe.recipe import Recipe
 
 if TYPE_CHECKING:

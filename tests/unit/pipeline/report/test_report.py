@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,7 +25,7 @@ from pipeline.workspace.evidence import (
     WorstExample,
 )
 from pipeline.workspace.records import StepRecord
-from storage_init.format.package import BatchSensitivity, Closeness, TextEmbedding, TextRanking
+from storage_init.format.package import BatchSensitivity, TextRanking
 from storage_init.format.reading import read_package
 from storage_init.format.verify import verify
 
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 HOSTILE = "<script>alert(1)</script>"
 # A page that loads anything from elsewhere has one of these.
 OUTSIDE = re.compile(r"""(?:src|href)=|url\(|@import|https?://""")
-VOID = {"meta", "link", "br", "rect"}
 
 STILL = BatchSensitivity(largest_move=0.001, flipped_labels=0.0125)
 INT8 = VariantEvidence(
@@ -74,33 +72,6 @@ EVIDENCE = Evidence(
 )
 
 
-class Outline(HTMLParser):
-    """Checks that tags are closed in order, and counts them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: Counter[str] = Counter()
-
-    def handle_starttag(self, tag: str, _: object) -> None:
-        self.seen[tag] += 1
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, _: object) -> None:
-        self.seen[tag] += 1
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def outline(page: str) -> Outline:
-    parsed = Outline()
-    parsed.feed(page)
-    assert parsed.open == []
-    return parsed
-
-
 @pytest.fixture
 def package(prepared_classifier: Path) -> Package:
     return read_package(prepared_classifier)[0]
@@ -122,9 +93,8 @@ def test_a_published_package_verifies_with_its_page(prepared_classifier: Path) -
     package = verify(prepared_classifier)
     assert "report.html" in [file.path for file in package.files]
     page = (prepared_classifier / "report.html").read_text(encoding="utf-8")
-    parsed = outline(page)
     # Size, speed and, as this is Linux, memory.
-    assert parsed.seen["svg"] == 3
+    assert page.count("<svg") == 3
     assert package.source.revision in page
     for tool, version in package.tools.items():
         assert f"<dt>{tool}</dt><dd>{version}</dd>" in page
@@ -148,7 +118,6 @@ def test_texts_from_elsewhere_are_escaped(package: Package) -> None:
     )
     assert "<script" not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 7
-    assert outline(page).seen["script"] == 0
 
 
 def test_the_page_shows_the_evidence_and_loads_nothing_from_elsewhere(package: Package) -> None:
@@ -176,18 +145,6 @@ def test_the_page_names_rejected_variants_and_unfused_operators(package: Package
     assert "Nothing: none of ONNX Runtime&#39;s encoder patterns matches" in bare
 
 
-def test_an_embedders_page_shows_its_cosine(package: Package) -> None:
-    task = TextEmbedding(dimension=8, pooling="mean", normalize=True)
-    closeness = Closeness(texts=8, worst_cosine=0.99)
-    variants = [msgspec.structs.replace(each, closeness=closeness) for each in package.variants]
-    embedder = msgspec.structs.replace(package, task=task, variants=variants)
-    page = render(embedder, findings(operators=Counter({"Attention": 2})))
-    outline(page)
-    assert "Left as they were exported" not in page
-    assert "worst cosine" in page
-    assert "same answer" not in page
-
-
 def test_a_rankers_page_shows_its_order(package: Package) -> None:
     package = msgspec.structs.replace(package, task=TextRanking(activation="sigmoid"))
     ranked = OnEvaluationData(
@@ -201,7 +158,6 @@ def test_a_rankers_page_shows_its_order(package: Package) -> None:
     variant = VariantEvidence("int8", accepted=True, on_evaluation_data=ranked, worst=worst)
     evidence = msgspec.structs.replace(EVIDENCE, original=None, variants=[variant])
     page = render(package, findings(evidence))
-    outline(page)
     for shown in ("same order", "0.9973", "0.031", "0.0042", "1.25 %", "query<br>document"):
         assert shown in page
     for absent in ("None", "same answer", "other answers", "<th>original</th>"):

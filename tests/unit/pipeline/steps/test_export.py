@@ -12,7 +12,6 @@ from pipeline.graphs.files import GraphError
 from pipeline.recipe.recipe import Recipe
 from pipeline.steps.export import export
 from pipeline.workspace.workspace import Workspace
-from storage_init.base.errors import SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,10 +65,3 @@ def test_what_optimum_or_transformers_does_not_know_is_refused_in_one_line(
         export(workspace, Recipe(task=task))
     assert "\n" not in str(refused.value)
     assert not workspace.exported.exists()
-
-
-def test_pickled_weights_are_refused_unread(workspace: Workspace) -> None:
-    (workspace.source / "model.safetensors").unlink()
-    (workspace.source / "pytorch_model.bin").write_bytes(b"not even a pickle")
-    with pytest.raises(SourceError, match=r"holds neither safetensors weights nor an ONNX graph"):
-        export(workspace, Recipe())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -65,8 +64,7 @@ def test_an_embedders_package_describes_its_vectors(prepared_embedder: Path) -> 
     (output,) = package.outputs
     assert (output.name, output.datatype, output.shape) == ("embedding", "FP32", [-1, DIMENSION])
     for variant in package.variants:
-        assert variant.closeness.worst_cosine is not None
-        assert variant.closeness.worst_cosine > 0.97
+        assert (variant.closeness.worst_cosine or 0) > 0.97
         assert variant.closeness.label_agreement is None
 
 
@@ -84,15 +82,6 @@ def test_a_package_has_portable_variants_and_int8_packed_for_this_cpu(
         "int8/packed.onnx",
         *(f"{variant}/{name}" for variant in ("fp32", "int8") for name in GRAPH_FILES),
     }
-
-
-def test_a_published_version_is_whole_sealed_and_current(prepared_classifier: Path) -> None:
-    verify(prepared_classifier)
-    for name in list_files(prepared_classifier):
-        assert stat.S_IMODE((prepared_classifier / name).stat().st_mode) == 0o444
-    store = Store(prepared_classifier.parents[3])
-    assert store.resolve("classifier") == prepared_classifier
-    assert list((store.root / ".staging").iterdir()) == []
 
 
 def test_a_variant_that_failed_its_gate_is_not_in_the_package(

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from pipeline.graphs.quantization.int8 import open_attentions
-from pipeline.recipe.errors import RecipeError
+from pipeline.recipe.reading import RecipeError
 from pipeline.recipe.recipe import Int8, Recipe
 from pipeline.steps.quantize import quantize
 from pipeline.workspace.workspace import GRAPH
@@ -35,6 +35,8 @@ def test_every_product_is_quantised_but_for_the_classifiers_last(quantized: Work
     assert {"MultiHeadAttention", "BiasGelu", "SkipLayerNormalization"} <= set(names)
     assert not {"Attention", "MatMul", "DynamicQuantizeMatMul"} & set(names)
     assert names.count("Gemm") == 1
+    # Other providers have no kernel for a fused pooler, or run it wrongly.
+    assert b"FusedGemm" not in quantized.graph("fp32").read_bytes()
 
 
 def test_the_packed_graph_is_the_portable_one_with_packed_weights(quantized: Workspace) -> None:
@@ -62,10 +64,8 @@ def test_the_packed_graph_is_the_portable_one_with_packed_weights(quantized: Wor
 def test_excluded_nodes_stay_as_they_were(quantized: Workspace) -> None:
     before = quantized.graph("int8").read_bytes()
     fused = onnx.load(str(quantized.graph("fp32")), load_external_data=False)
-    exclude = tuple(
-        next(node.name for node in fused.graph.node if node.op_type == operator)
-        for operator in ("Attention", "MatMul")
-    )
+    attention = next(node.name for node in fused.graph.node if node.op_type == "Attention")
+    exclude = (attention, "*0/output/dense*")
     try:
         said = quantize(quantized, Recipe(int8=Int8(weight_bits=8, packed=False, exclude=exclude)))
         names = operators(quantized.graph("int8"))
@@ -76,19 +76,6 @@ def test_excluded_nodes_stay_as_they_were(quantized: Workspace) -> None:
     assert (names.count("Attention"), names.count("MatMul")) == (1, 1)
     assert not left_over, "a packed graph of an earlier run does not fit these weights"
     assert quantized.graph("int8").read_bytes() == before, "the same recipe gives the same bytes"
-
-
-def test_patterns_exclude_all_that_they_match(quantized: Workspace) -> None:
-    exclude = ("*intermediate*", "Attention_0_key")
-    try:
-        said = quantize(quantized, Recipe(int8=Int8(packed=False, exclude=exclude)))
-        names = operators(quantized.graph("int8"))
-    finally:
-        quantize(quantized, Recipe())
-    # Two layers' feed-forward products, and one of an attention's three.
-    assert said.startswith("10 products")
-    assert names.count("MatMul") == 3
-    assert "Attention" not in names
 
 
 def test_what_is_to_be_excluded_must_be_there(quantized: Workspace) -> None:
@@ -108,10 +95,3 @@ def test_nodes_without_a_name_get_one(quantized: Workspace, tmp_path: Path) -> N
     assert "" not in names
     assert len(names) == len(set(names))
     assert left_out == {name for name in names if name.startswith("Gemm_unnamed_")} != set()
-
-
-def test_nothing_is_written_when_the_recipe_does_not_ask_for_int8(quantized: Workspace) -> None:
-    graph = quantized.graph("int8")
-    written = graph.stat().st_mtime_ns
-    assert quantize(quantized, Recipe(variants=("fp32",))) == "not in the recipe"
-    assert graph.stat().st_mtime_ns == written

@@ -80,11 +80,6 @@ def test_an_architecture_of_no_supported_task_is_refused_by_name(folder: Path) -
     assert "text-embedding" in said
 
 
-def test_a_recipe_that_asks_for_more_tokens_than_the_model_has_is_refused(folder: Path) -> None:
-    with pytest.raises(SourceError, match="max_length 65 is more than the model's 64 positions"):
-        take(folder, Recipe(max_length=65))
-
-
 def test_an_embedders_layer_with_pickled_weights_is_refused(tmp_path: Path) -> None:
     folder = make_embedder(tmp_path / "model", dense=[(16, "Tanh")])
     weights = folder / "2_Dense" / "model.safetensors"

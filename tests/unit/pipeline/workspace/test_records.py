@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.recipe.recipe import Recipe
 from pipeline.workspace import records
-from pipeline.workspace.records import Step
+from pipeline.workspace.records import StepRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
 
-DONE = Step("export", "opset 18", 1.5, 1_000_000)
+DONE = StepRecord("export", "opset 18", 1.5, 1_000_000)
 
 
 def test_a_record_holds_for_its_step_and_recipe_alone(tmp_path: Path) -> None:
     assert records.read(tmp_path, "export", Recipe()) is None
     records.write(tmp_path, DONE, Recipe())
-    found = records.read(tmp_path, "export", Recipe())
-    assert found is not None
+    found: Any = records.read(tmp_path, "export", Recipe())
     assert (found.detail, found.seconds, found.peak_bytes) == ("opset 18", 1.5, 1_000_000)
     assert records.read(tmp_path, "export", Recipe(variants=("fp32",))) is None
     assert records.read(tmp_path, "optimize", Recipe()) is None

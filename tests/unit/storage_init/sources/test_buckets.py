@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.harness import seaweed
 from storage_init import sources
 from storage_init.base.errors import SourceError
 from storage_init.base.files import list_files
 from storage_init.sources.kserve import s3_arguments
 from storage_init.sources.transfer import ranges
-from tests.support.servers import gcs, s3
+from tests.support.servers import gcs, s3, seaweed
 from tests.support.servers.web import Answer, Request, Web
 from tests.unit.storage_init.fakes import read_files
 

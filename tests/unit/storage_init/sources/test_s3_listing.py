@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from benchmarks.harness.seaweed import environment
 from storage_init import sources
 from storage_init.base.errors import SourceError, UnreachableError
 from storage_init.sources import buckets, s3, s3_listing
 from storage_init.sources.s3_listing import PlainSettings
 from storage_init.sources.sigv4 import Keys
 from tests.support.servers.s3 import s3_stub
+from tests.support.servers.seaweed import environment
 from tests.support.servers.web import Answer, Request
 
 if TYPE_CHECKING:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness.http import LOOPBACK
 from benchmarks.harness.process import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 BUCKET = "models"
 ACCESS_KEY, SECRET_KEY = "an-access-key", "a-secret-key"

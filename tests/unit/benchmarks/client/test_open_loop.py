@@ -7,7 +7,7 @@ from itertools import cycle
 
 import pytest
 
-from benchmarks.client.plan import FloodPlan, run_flood
+from benchmarks.client.plan import FloodPlan
 from tests.support.servers.web import Answer, web
 
 ANSWERS = (
@@ -25,8 +25,7 @@ def test_requests_are_sent_at_the_rate_and_sorted_by_their_answers() -> None:
     with web({}) as server:
         server.answer = lambda _: next(answers)
         port = int(server.url.rpartition(":")[2])
-        plan = FloodPlan(port, start, [REQUEST], rate=RATE, seconds=0.5, connections=50)
-        outcome = run_flood(plan)
+        outcome = FloodPlan(port, start, [REQUEST], RATE, seconds=0.5, connections=50).run()
     assert outcome.sent + outcome.unsent == pytest.approx(RATE / 2, abs=2)
     quarter = outcome.sent / 4
     for kind in (outcome.answered, outcome.refused, outcome.late):

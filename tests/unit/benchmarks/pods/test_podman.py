@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.pods.podman_pod import adapt
+from benchmarks.pods.podman import adapt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,6 @@ def adapted(store: Path) -> dict[str, Any]:
     return adapt(
         pod(),
         *("new", {"acme/main": "here:dev"}, ("--http_port=9",), folders.__getitem__),
-        host_network=True,
     )
 
 
@@ -83,5 +82,5 @@ def test_each_pod_has_an_empty_folder_of_its_own(adapted: dict[str, Any]) -> Non
 
 def test_the_given_pod_is_not_changed(store: Path) -> None:
     original = pod()
-    adapt(original, "new", {}, (), lambda _: store, host_network=False)
+    adapt(original, "new", {}, (), lambda _: store)
     assert original == pod()
