@@ -79,6 +79,8 @@ class Rollout:
             )
         known = (state.previous, state.version, served_version(service.address()))
         old = next((version for version in known if version not in {None, plan.version}), None)
+        if old is not None and old in self._store.versions(plan.name):
+            pin(self._store, plan.name, old, self._owner)
         candidate = f"{self._owner}.rollout"
         pin(self._store, plan.name, plan.version, candidate)
         try:

@@ -169,11 +169,12 @@ class Service:
     def address(self, deployment: str = "") -> Address:
         """Where the pods of a Deployment answer: their Service, from outside through the API."""
         name = self.deployment(deployment)
-        if INSIDE in os.environ:
-            base = f"http://{name}.{self.namespace}"
-            return Address(requests.Session(), base, self.name)
-        api = self._cluster.client.configuration
         session = requests.Session()
+        # The environment's proxies and certificates are for the world outside the cluster.
+        session.trust_env = False
+        if INSIDE in os.environ:
+            return Address(session, f"http://{name}.{self.namespace}", self.name)
+        api = self._cluster.client.configuration
         session.verify = api.ssl_ca_cert or api.verify_ssl
         session.cert = (api.cert_file, api.key_file) if api.cert_file else None
         if token := api.get_api_key_with_prefix("authorization"):
