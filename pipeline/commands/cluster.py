@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,13 @@ from storage_init.base.errors import WarmstartError
 from storage_init.base.sizes import table
 
 if TYPE_CHECKING:
-    from pipeline.kubeflow.graph import Cluster
+    from pipeline.kubeflow.graph import Cluster, SecretKey
     from pipeline.kubeflow.submit import Endpoint
 
 ENDPOINT_VARIABLE = "WARMSTART_KFP_ENDPOINT"
 TOKEN_VARIABLE = "WARMSTART_KFP_TOKEN"  # noqa: S105 - a variable's name
+SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|ACCESS_KEY|CREDENTIAL")
+SECRET_URL = re.compile(r"://[^/@]*:[^/@]*@")
 
 
 class FlagError(WarmstartError):
@@ -30,6 +33,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add both commands and their flags."""
     compiled = commands.add_parser("compile", help="write the pipeline for a Kubeflow cluster")
     compiled.add_argument("--out", type=_yaml_path, required=True, help="the YAML file to write")
+    compiled.add_argument(
+        "--with-rollout",
+        action="store_true",
+        help="add the step that brings the InferenceService of the parameter `service` to it",
+    )
     _add_cluster(compiled)
     compiled.set_defaults(command=_compile)
 
@@ -85,6 +93,8 @@ def _compile(arguments: argparse.Namespace) -> None:
 
 def _submit(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     models = read_request(parser, arguments)
+    if arguments.rollout and len(models) > 1:
+        raise FlagError("--rollout is for one model: submit each model with its own service")
     cluster = _cluster(arguments)
     from pipeline.kubeflow.submit import SUCCEEDED, Kubeflow, cron_with_seconds
 
@@ -92,6 +102,8 @@ def _submit(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> i
     parameters: dict[str, Any] = {"force": arguments.force}
     if arguments.pvc:
         parameters["pvc"] = arguments.pvc
+    if arguments.rollout:
+        parameters |= {"service": "/".join(arguments.rollout), "canary": arguments.canary}
     runs = (kubeflow := Kubeflow(_endpoint(arguments))).start(models, cluster, parameters, cron)
     for run in runs:
         print(run.address, flush=True)
@@ -110,6 +122,27 @@ def _endpoint(arguments: argparse.Namespace) -> Endpoint:
     if arguments.token_file:
         token = read_text(arguments.token_file, "the token", FlagError).strip()
     return Endpoint(arguments.endpoint, token, arguments.namespace, arguments.experiment)
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not VARIABLE=VALUE")
+    if SECRET_NAME.search(name) or SECRET_URL.search(value):
+        raise argparse.ArgumentTypeError(
+            f"{name} would show its secret in KFP's pages: use --secret-env {name}=SECRET/KEY"
+        )
+    return name, value
+
+
+def _secret_variable(text: str) -> tuple[str, SecretKey]:
+    from pipeline.kubeflow.graph import SecretKey
+
+    name, _, reference = text.partition("=")
+    secret, _, key = reference.partition("/")
+    if not (name and secret and key):
+        raise argparse.ArgumentTypeError(f"{text!r} is not VARIABLE=SECRET/KEY")
+    return name, SecretKey(secret, key)
 
 
 def _yaml_path(text: str) -> Path:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.commands.flags import percent, service_name
+
+if TYPE_CHECKING:
+    import argparse
 
 DEFAULT_STORE = Path("/mnt/store")
 
@@ -22,7 +27,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--service",
         required=True,
-        type=_service,
+        type=service_name,
         metavar="NAMESPACE/NAME",
         help="the InferenceService",
     )
@@ -31,7 +36,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--canary",
-        type=_percent,
+        type=percent,
         default=0,
         metavar="PERCENT",
         help="first give the version this share of the requests; needs KServe's Gateway API",
@@ -70,16 +75,3 @@ def _rollout(arguments: argparse.Namespace) -> None:
     namespace, name = arguments.service
     service = Service(namespace, name, arguments.context)
     Rollout(service, store, plan, print).run()
-
-
-def _service(text: str) -> tuple[str, str]:
-    namespace, slash, name = text.partition("/")
-    if not (namespace and slash and name) or "/" in name:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAMESPACE/NAME")
-    return namespace, name
-
-
-def _percent(text: str) -> int:
-    if not text.isdecimal() or not 0 <= int(text) < 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 99")
-    return int(text)
