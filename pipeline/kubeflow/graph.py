@@ -4,8 +4,7 @@ The store's path is a parameter because KFP's local runner mounts nothing. No ``
 import annotations`` here: KFP reads the annotations themselves.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from kfp import compiler, dsl, kubernetes
@@ -60,8 +59,8 @@ class Cluster:
     cpu_request: str = "500m"
     cpu: str = "2"
     memory: str = "8Gi"
-    environment: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, SecretKey] = field(default_factory=dict)
+    environment: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[tuple[str, SecretKey], ...] = ()
     roll_out: bool = False
 
     def place(
@@ -80,9 +79,9 @@ class Cluster:
         """Give the step that downloads its variables, and more patience with the network."""
         task.set_env_variable(RETRIES.name, str(NETWORK_RETRIES))
         task.set_retry(POD_RETRIES, backoff_duration="10s", backoff_factor=2.0)
-        for variable, value in self.environment.items():
+        for variable, value in self.environment:
             task.set_env_variable(variable, value)
-        for variable, at in self.secrets.items():
+        for variable, at in self.secrets:
             kubernetes.use_secret_as_env(task, at.secret, {at.key: variable})
 
 
