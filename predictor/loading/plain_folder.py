@@ -30,7 +30,7 @@ def read_plain_folder(folder: Path) -> tuple[Path, ModelFacts]:
         SourceError: ``config.json`` is missing or names no supported task.
     """
     if not folder.is_dir():
-        raise UnsupportedModelError(f"there is no folder {folder} (--model_dir, --model_version)")
+        raise UnsupportedModelError(f"there is no folder {folder} (--model_dir)")
     graphs = onnx_files.graphs(folder)
     if not graphs:
         raise UnsupportedModelError(
