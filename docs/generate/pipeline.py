@@ -28,7 +28,7 @@ def flags() -> str:
         default = "needed" if action.required else shown(action.default or None)
         said = (action.help or "") % {"default": action.default}
         meaning = said.removesuffix(f" (default: {action.default})").strip()
-            name = action.option_strings[0] if action.option_strings else action.dest.upper()
+        name = action.option_strings[0] if action.option_strings else action.dest.upper()
         commands[name, _kind(action), default, meaning].append(command)
     rows = (
         Row([f"`{flag}`", ", ".join(f"`{each}`" for each in of)], kind, default, meaning)
