@@ -39,7 +39,7 @@ def _one_worker(text: str) -> int:
 
 
 def _version(text: str) -> str:
-    if text and not re.fullmatch(r"[0-9a-f]{16}", text):
+    if not re.fullmatch(r"[0-9a-f]{16}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a version, which has 16 hex digits")
     return text
 
@@ -69,8 +69,8 @@ class Settings:
     model_dir: Path = _setting(
         Path("/mnt/models"), "folder of the prepared model, or of a plain ONNX export", FOLDER
     )
-    model_version: str = _setting(
-        "",
+    model_version: str | None = _setting(
+        None,
         "version to serve instead of the one that model_dir names; model_dir is a model's link "
         "`current` in a store",
         _VERSION,
