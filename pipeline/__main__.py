@@ -7,7 +7,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, get_args
 
-from pipeline.commands import cluster, run
+from pipeline.commands import cluster, rollout, run
 from pipeline.preparation.process import debugging
 from storage_init.base.errors import WarmstartError
 from storage_init.raw.hf_config import TaskName
@@ -47,6 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     default.add_argument("--task", choices=get_args(TaskName), default="auto", help=about)
     default.set_defaults(command=_print_recipe)
     cluster.add(commands)
+    rollout.add(commands)
     return parser
 
 

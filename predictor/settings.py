@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,6 +38,15 @@ def _one_worker(text: str) -> int:
     return 1
 
 
+def _version(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{16}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a version, which has 16 hex digits")
+    return text
+
+
+_VERSION = Kind("version", _version)
+
+
 def _setting(
     default: Any,
     text: str,
@@ -58,6 +68,13 @@ class Settings:
     )
     model_dir: Path = _setting(
         Path("/mnt/models"), "folder of the prepared model, or of a plain ONNX export", FOLDER
+    )
+    model_version: str | None = _setting(
+        None,
+        "version to serve instead of the one that model_dir names; model_dir is a model's link "
+        "`current` in a store",
+        _VERSION,
+        shown="the one that model_dir names",
     )
     models_dir: Path | None = _setting(
         None,
@@ -171,6 +188,13 @@ class Settings:
         "INFO", "least severe level logged", choices=("DEBUG", "INFO", "WARNING", "ERROR")
     )
 
+    @property
+    def folder(self) -> Path:
+        """The folder to serve: ``model_dir``, or ``model_version`` beside it in the store."""
+        if not self.model_version:
+            return self.model_dir
+        return self.model_dir.parent / "versions" / self.model_version
+
 
 def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
     """Read settings from flags, else the environment, else defaults; exit on a wrong value."""
@@ -197,6 +221,8 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
     del known.workers
     if known.verify_key and known.verify == "size":
         parser.error("--verify=size excludes --verify_key: a signature covers digests")
+    if known.model_version and known.models_dir:
+        parser.error("--models_dir excludes --model_version: its models serve what is current")
     return Settings(**vars(known))
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FLAGS, PARAMETERS = "pipeline", "kubeflow"
-KINDS = {"STRING": "text", "BOOLEAN": "true or false"}
+KINDS = {"STRING": "text", "BOOLEAN": "true or false", "INTEGER": "number"}
 
 
 def flags() -> str:
@@ -28,7 +28,8 @@ def flags() -> str:
         default = "needed" if action.required else shown(action.default or None)
         said = (action.help or "") % {"default": action.default}
         meaning = said.removesuffix(f" (default: {action.default})").strip()
-        commands[action.option_strings[0], _kind(action), default, meaning].append(command)
+        name = action.option_strings[0] if action.option_strings else action.dest.upper()
+        commands[name, _kind(action), default, meaning].append(command)
     rows = (
         Row([f"`{flag}`", ", ".join(f"`{each}`" for each in of)], kind, default, meaning)
         for (flag, kind, default, meaning), of in commands.items()

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import IMAGE
+from pipeline.commands.flags import percent, service_name
 from pipeline.commands.request import add_choices, add_source, read_request
 from pipeline.recipe.reading import read_text
 from storage_init.base.errors import WarmstartError
 from storage_init.base.sizes import table
 
 if TYPE_CHECKING:
-    from pipeline.kubeflow.graph import Cluster
+    from pipeline.kubeflow.graph import Cluster, SecretKey
     from pipeline.kubeflow.submit import Endpoint
 
 ENDPOINT_VARIABLE = "WARMSTART_KFP_ENDPOINT"
 TOKEN_VARIABLE = "WARMSTART_KFP_TOKEN"  # noqa: S105 - a variable's name
+SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|ACCESS_KEY|CREDENTIAL")
+SECRET_URL = re.compile(r"://[^/@]*:[^/@]*@")
 
 
 class FlagError(WarmstartError):
@@ -30,6 +34,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add both commands and their flags."""
     compiled = commands.add_parser("compile", help="write the pipeline for a Kubeflow cluster")
     compiled.add_argument("--out", type=_yaml_path, required=True, help="the YAML file to write")
+    compiled.add_argument(
+        "--with-rollout",
+        dest="rollout",
+        action="store_true",
+        help="add the step that brings the InferenceService of the parameter `service` to it",
+    )
     _add_cluster(compiled)
     compiled.set_defaults(command=_compile)
 
@@ -44,6 +54,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     about = "KFP's experiment for the runs (default: %(default)s)"
     flag("--experiment", default="warmstart", help=about)
     flag("--pvc", help="the claim that holds the store, instead of model-store")
+    about = "bring this InferenceService to each new version; for one model"
+    flag("--rollout", type=service_name, metavar="NAMESPACE/NAME", help=about)
+    about = "with --rollout: first give the version this share of the requests"
+    flag("--canary", type=percent, default=0, metavar="PERCENT", help=about)
     flag = started.add_mutually_exclusive_group().add_argument
     flag("--wait", action="store_true", help="wait until the runs have ended")
     flag("--cron", metavar="WHEN", help='make a recurring run, such as "0 3 * * *"')
@@ -56,13 +70,20 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     flag("--image", default=IMAGE, help="the image that runs the steps (default: %(default)s)")
     about = "the volume's folder that holds the store, if that is not the whole volume"
     flag("--sub-path", default="", metavar="FOLDER", help=about)
-    about = "CPUs for each step that loads the model (default: %(default)s)"
+    about = "most CPUs for each step that loads the model (default: %(default)s)"
     flag("--cpu", default="2", help=about)
+    about = "CPUs that a node must have free for such a step (default: %(default)s)"
+    flag("--cpu-request", default="500m", help=about)
     flag("--memory", default="8Gi", help="memory for the same steps (default: %(default)s)")
     flag("--create-pvc", metavar="SIZE", help="make the claim first, of a size such as 20Gi")
     flag("--storage-class", help="for --create-pvc; a class that many nodes can mount")
     about = "a secret whose key.pem signs the models"
     flag("--sign-secret", default="", metavar="NAME", help=about)
+    every: dict[str, Any] = {"action": "append", "default": []}
+    about = "a variable of the step that downloads, such as HF_ENDPOINT or HTTPS_PROXY; repeatable"
+    flag("--env", type=_variable, metavar="VARIABLE=VALUE", help=about, **every)
+    about = "the same from a Kubernetes secret, such as HF_TOKEN=hub/token; repeatable"
+    flag("--secret-env", type=_secret, metavar="VARIABLE=SECRET/KEY", help=about, **every)
 
 
 def _cluster(arguments: argparse.Namespace) -> Cluster:
@@ -71,9 +92,15 @@ def _cluster(arguments: argparse.Namespace) -> Cluster:
     if bool(arguments.create_pvc) != bool(arguments.storage_class):
         raise FlagError("--create-pvc and --storage-class belong together: give both, or neither")
     size, storage_class = arguments.create_pvc, arguments.storage_class
-    same = ("image", "sub_path", "sign_secret", "cpu", "memory")
+    same = ("image", "sub_path", "sign_secret", "cpu_request", "cpu", "memory")
     chosen = {name: getattr(arguments, name) for name in same}
-    return Cluster(claim=Claim(size, storage_class) if size else None, **chosen)
+    return Cluster(
+        claim=Claim(size, storage_class) if size else None,
+        environment=tuple(arguments.env),
+        secrets=tuple(arguments.secret_env),
+        roll_out=bool(arguments.rollout),
+        **chosen,
+    )
 
 
 def _compile(arguments: argparse.Namespace) -> None:
@@ -85,6 +112,8 @@ def _compile(arguments: argparse.Namespace) -> None:
 
 def _submit(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     models = read_request(parser, arguments)
+    if arguments.rollout and len(models) > 1:
+        raise FlagError("--rollout is for one model: submit each model with its own service")
     cluster = _cluster(arguments)
     from pipeline.kubeflow.submit import SUCCEEDED, Kubeflow, cron_with_seconds
 
@@ -92,6 +121,8 @@ def _submit(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> i
     parameters: dict[str, Any] = {"force": arguments.force}
     if arguments.pvc:
         parameters["pvc"] = arguments.pvc
+    if arguments.rollout:
+        parameters |= {"service": "/".join(arguments.rollout), "canary": arguments.canary}
     runs = (kubeflow := Kubeflow(_endpoint(arguments))).start(models, cluster, parameters, cron)
     for run in runs:
         print(run.address, flush=True)
@@ -110,6 +141,27 @@ def _endpoint(arguments: argparse.Namespace) -> Endpoint:
     if arguments.token_file:
         token = read_text(arguments.token_file, "the token", FlagError).strip()
     return Endpoint(arguments.endpoint, token, arguments.namespace, arguments.experiment)
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not VARIABLE=VALUE")
+    if SECRET_NAME.search(name) or SECRET_URL.search(value):
+        raise argparse.ArgumentTypeError(
+            f"{name} would show its secret in KFP's pages: use --secret-env {name}=SECRET/KEY"
+        )
+    return name, value
+
+
+def _secret(text: str) -> tuple[str, SecretKey]:
+    from pipeline.kubeflow.graph import SecretKey
+
+    name, _, reference = text.partition("=")
+    secret, _, key = reference.partition("/")
+    if not (name and secret and key):
+        raise argparse.ArgumentTypeError(f"{text!r} is not VARIABLE=SECRET/KEY")
+    return name, SecretKey(secret, key)
 
 
 def _yaml_path(text: str) -> Path:

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from pipeline.kubeflow import run_folder
+from pipeline.kubeflow.run_folder import RunIdentity
 from pipeline.preparation.progress import Lines, StepError
 from pipeline.preparation.runner import Preparation
 from pipeline.recipe import recipe as recipes
+from pipeline.rollout.rollout import Plan, Rollout
+from pipeline.rollout.service import Service
 from pipeline.workspace import evidence
 from pipeline.workspace.evidence import Evaluation
 from pipeline.workspace.workspace import Workspace
 from storage_init.base.errors import WarmstartError
 from storage_init.base.progress_lines import FAILED
+from storage_init.store.layout import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,25 +71,70 @@ def summarize(source: str, name: str, workspace: Path, state: str, error: str) -
     return f"## {name}: {outcome.state}\n\n- source: `{source}`\n\n```\n{outcome.detail}\n```\n"
 
 
+@dataclass(frozen=True)
+class ComponentStep:
+    """One step of a run: its preparation, the store, and the run's folder in it."""
+
+    preparation: Preparation
+    store: Store
+    folder: Path
+    identity: RunIdentity
+
+    def claim(self) -> None:
+        """Make the folder this run's."""
+        run_folder.claim(self.folder, self.identity)
+
+    def leave(self, outcome: RunOutcome) -> None:
+        """Leave the run's outcome for the exit handler."""
+        write(self.folder, outcome)
+
+
 @contextmanager
-def component(workspace: str, recipe: str) -> Iterator[Preparation]:
-    """Give a KFP component its preparation; a failure is printed, and left for the exit handler.
+def component(
+    source: str, name: str, recipe: str, store: str, run: str, revision: str | None = None
+) -> Iterator[ComponentStep]:
+    """Give a KFP component its step; a failure is printed, and left for the exit handler.
+
+    ``revision`` is the one that the first step has pinned; with it, the run's folder is checked.
 
     Raises:
         SystemExit: in place of an error that a person can act on. Any other error passes, so that
             the component's log has its traceback.
     """
-    root = Path(workspace)
+    folder = run_folder.folder_of(Path(store), run)
     try:
-        yield Preparation(Workspace(root), recipes.from_json(recipe), Lines(sys.stdout))
+        read = recipes.from_json(recipe)
+        work = Workspace(folder)
+        identity = RunIdentity(run, source, name, read.digest)
+        if revision is not None:
+            run_folder.check(folder, identity)
+            run_folder.check_revision(work, revision)
+        preparation = Preparation(work, read, Lines(sys.stdout))
+        yield ComponentStep(preparation, Store(Path(store)), folder, identity)
     except Exception as error:
         foreseen = isinstance(error, WarmstartError)
         said = str(error) if foreseen else f"{type(error).__name__}: {error}"
-        write(root, RunOutcome("failed", said))
+        write(folder, RunOutcome("failed", said))
         print(f"{FAILED} {said}", flush=True)  # noqa: T201 - the component's log
         if not foreseen or (isinstance(error, StepError) and error.unexpected):
             raise
         raise SystemExit(1) from error
+
+
+def roll_out(name: str, store: Path, service: str, version: str, canary: int) -> str:
+    """Bring a service, ``namespace/name``, to a version; returns it.
+
+    Raises:
+        SystemExit: the version failed; the old one was put back.
+    """
+    namespace, _, isvc = service.partition("/")
+    plan = Plan(name, version, canary=canary)
+    try:
+        Rollout(Service(namespace, isvc), Store(store), plan, print).run()
+    except WarmstartError as error:
+        print(f"{FAILED} {error}", flush=True)  # noqa: T201 - the component's log
+        raise SystemExit(1) from error
+    return version
 
 
 def log_evaluation(

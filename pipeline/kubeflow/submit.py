@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import tempfile
 import time
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline.kubeflow.graph import Cluster, compile_to
+from pipeline.kubeflow.graph import STORE_MOUNT, Cluster, compile_to
 from storage_init.base.errors import WarmstartError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pipeline.recipe.models import Model
 
 POLL_SECONDS = 5.0
+# An API server that restarts, or a connection that breaks, does not end the wait before this.
+PATIENCE_SECONDS = 300.0
 HEALTH_SECONDS = 30.0
 SUCCEEDED = "SUCCEEDED"
 ENDED = (SUCCEEDED, "FAILED", "SKIPPED", "CANCELED", "ERROR")
@@ -31,7 +34,14 @@ HINTS = {
 
 
 class SubmitError(WarmstartError):
-    """Kubeflow does not answer, refuses, or has a recurring run of that name already."""
+    """Kubeflow does not answer, refuses, or has a recurring run of that name already.
+
+    ``lasting``: asking again later would not help.
+    """
+
+    def __init__(self, message: str, *, lasting: bool = True) -> None:
+        super().__init__(message)
+        self.lasting = lasting
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,7 @@ class Kubeflow:
         parameters: dict[str, Any],
         cron: str | None = None,
     ) -> list[Started]:
-        """Start a run for each model, now or at every time that ``cron`` names.
+        """Start a run for each model, now or at every time that ``cron`` names; all or none.
 
         A run each, and not a loop in one: KFP ends a loop's other iterations when one fails, and
         retries none of their steps (kubeflow/pipelines, issues 7330 and 13897). Of a recurring run
@@ -90,15 +100,36 @@ class Kubeflow:
         Raises:
             SubmitError: the experiment has a recurring run of a model already.
         """
-        with _compiled(cluster) as file, self._readable_errors():
+        _check_data(models)
+        with self._readable_errors():
             present = self._schedules() if cron else {}
             for model in models:
                 if known := present.get(_run_name(model)):
                     raise SubmitError(
                         f"{model.name} has a recurring run already, {known}: delete it first "
-                        f"(kfp recurring-run delete {known})"
+                        f"(kfp --endpoint {self._url} recurring-run delete {known})"
                     )
-            return [self._start(model, file, parameters, cron) for model in models]
+        started: list[Started] = []
+        with _compiled(cluster) as file, contextlib.ExitStack() as undo, self._readable_errors():
+            for model in models:
+                started.append(self._start(model, file, parameters, cron))
+                undo.callback(self._stop, started[-1], recurring=cron is not None)
+            undo.pop_all()
+        return started
+
+    def _stop(self, run: Started, *, recurring: bool) -> None:
+        """Stop what was started for a list of models of which a later one was refused."""
+        try:
+            with self._readable_errors():
+                if recurring:
+                    self._client.delete_recurring_run(run.run_id)
+                else:
+                    self._client.terminate_run(run.run_id)
+        except SubmitError as error:
+            said = f"still started: {run.model} ({error}): {run.address}"
+        else:
+            said = f"stopped again: {run.model}"
+        print(said, file=sys.stderr)  # noqa: T201 - beside the error of the command
 
     def _start(
         self, model: Model, file: str, parameters: dict[str, Any], cron: str | None
@@ -115,17 +146,28 @@ class Kubeflow:
         return Started(model.name, run.recurring_run_id, address)
 
     def wait(self, runs: Sequence[Started]) -> dict[str, str]:
-        """Wait until all runs have ended; returns each model's state, in KFP's words."""
+        """Wait until all runs have ended; returns each model's state, in KFP's words.
+
+        Raises:
+            SubmitError: Kubeflow refuses, or has not answered for ``PATIENCE_SECONDS``.
+        """
         states: dict[str, str] = {}
         for run in runs:
-            while run.model not in states:
-                with self._readable_errors():
-                    state = self._client.get_run(run.run_id).state or ""
-                if state in ENDED:
-                    states[run.model] = state
-                else:
-                    time.sleep(POLL_SECONDS)
+            while (state := self._state(run)) not in ENDED:
+                time.sleep(POLL_SECONDS)
+            states[run.model] = state
         return states
+
+    def _state(self, run: Started) -> str:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                with self._readable_errors():
+                    return self._client.get_run(run.run_id).state or ""
+            except SubmitError as error:
+                if error.lasting or time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL_SECONDS)
 
     def _schedules(self) -> dict[str, str]:
         """The experiment's recurring runs: their ids by their names."""
@@ -152,7 +194,7 @@ class Kubeflow:
         except kfp_server_api.ApiException as error:
             raise _refusal(self._url, error.status, str(error.body or error.reason)) from error
         except urllib3.exceptions.HTTPError as error:
-            raise SubmitError(f"{self._url} does not answer: {error}") from error
+            raise SubmitError(f"{self._url} does not answer: {error}", lasting=False) from error
 
 
 def cron_with_seconds(text: str) -> str:
@@ -191,7 +233,8 @@ def _check(url: str, token: str | None) -> None:
 
 
 def _refusal(url: str, status: int, said: str) -> SubmitError:
-    return SubmitError(f"{url} refuses ({status}): {HINTS.get(status) or ' '.join(said.split())}")
+    why = HINTS.get(status) or " ".join(said.split())
+    return SubmitError(f"{url} refuses ({status}): {why}", lasting=status < 500)
 
 
 @contextlib.contextmanager
@@ -206,4 +249,21 @@ def _run_name(model: Model) -> str:
 
 
 def _parameters(model: Model) -> dict[str, Any]:
-    return {"source": model.source, "name": model.name, "recipe": model.recipe.to_json()}
+    # ASCII, because KFP's database takes no character beyond the Basic Multilingual Plane.
+    recipe = json.dumps(json.loads(model.recipe.to_json()), separators=(",", ":"))
+    return {"source": model.source, "name": model.name, "recipe": recipe}
+
+
+def _check_data(models: Sequence[Model]) -> None:
+    """Refuse evaluation data that the steps cannot read.
+
+    Raises:
+        SubmitError: names the model and the path.
+    """
+    for model in models:
+        path = model.recipe.eval_data.path
+        if path is not None and not PurePosixPath(path).is_relative_to(STORE_MOUNT):
+            raise SubmitError(
+                f"{model.name}: the steps cannot read {path}, which is on this machine: copy it to "
+                f"the store's volume and name it as they see it, {STORE_MOUNT}/…"
+            )

@@ -94,7 +94,7 @@ def prefetch(settings: Settings) -> Prefetched:
         WarmstartError: the description cannot be read, or a required signature is missing.
     """
     phases = Phases()
-    folder = settings.model_dir
+    folder = settings.folder
     if leads_by_name(folder):
         # The link may be switched to another version at any moment.
         folder = folder.resolve()

@@ -48,7 +48,7 @@ def _model(model: Model) -> dict[str, Any]:
         "reason": model.reason,
     }
     if not model.is_loaded:
-        return shown | {"folder": str(model.settings.model_dir)}
+        return shown | {"folder": str(model.settings.folder)}
     loaded = model.loaded
     shown |= _loaded(loaded)
     if loaded.package and loaded.choice:

@@ -179,7 +179,7 @@ class Repository(Mapping[str, Model]):
 
     async def _is_current(self, model: Model) -> bool:
         """Whether the folder holds the version that is served; False for a plain ONNX export."""
-        folder = model.settings.model_dir
+        folder = model.settings.folder
         if model.loaded.package is None or not is_package(folder):
             return False
         _, version = await asyncio.to_thread(read_package, folder)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from storage_init.base.files import Usage, children, entries, last_change, measure
 from storage_init.format.package import PACKAGE_FILE, SIGNATURE_FILE
+from storage_init.store import pins
 from storage_init.store.check import Finding, check
 from storage_init.store.layout import STAGING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from storage_init.store.layout import Store
 
@@ -29,7 +30,7 @@ class Version:
 
     ``published`` is when ``package.json`` was written; renames and hard links do not change it.
     ``touched`` is the last change of ``package.json`` or of the folder. ``signed`` says that there
-    is a signature, which has not been verified.
+    is a signature, which has not been verified. ``pins`` are the services that keep the version.
     """
 
     model: str
@@ -41,6 +42,7 @@ class Version:
     signed: bool
     finding: Finding
     usage: Usage
+    pins: Sequence[str] = ()
 
     @property
     def label(self) -> str:
@@ -103,6 +105,7 @@ def survey(store: Store, model: str, name: str) -> Version:
         signed=(folder / SIGNATURE_FILE).is_file(),
         finding=check(folder, model, name, hashes=False),
         usage=measure(folder),
+        pins=pins.owners(store, model, name),
     )
 
 

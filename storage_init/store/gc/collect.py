@@ -122,7 +122,7 @@ class _Collector:
         size = freed(version.folder)
         outcome = Outcome("version", version.label, "remove", decision.reason, size, age)
         fresh = inventory.survey(self.store, version.model, version.version)
-        if fresh.current or fresh.touched != version.touched:
+        if fresh.current or fresh.pins or fresh.touched != version.touched:
             return _kept(outcome, "changed meanwhile")
         return self._attempt(
             outcome,

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Policy:
     """Keep the newest ``keep`` versions of a model, and those younger than ``min_age`` seconds.
 
-    ``current`` always stays. If it is not whole, the newest whole version stays too.
+    ``current`` and what a service has pinned always stay. If ``current`` is not whole, the newest
+    whole version stays too.
     """
 
     keep: int = 2
@@ -58,6 +59,8 @@ def _decide_model(versions: list[Version], policy: Policy, now: float) -> Iterat
 def _reason_to_stay(version: Version, newer: int | None, policy: Policy, now: float) -> str | None:
     if version.current:
         return "current"
+    if version.pins:
+        return f"pinned by {', '.join(version.pins)}"
     if version.finding.foreign:
         return "its format is unknown to this build"
     if newer is not None and newer < policy.keep:

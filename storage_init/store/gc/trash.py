@@ -20,6 +20,7 @@ from storage_init.base.files import children, fsync, remove
 from storage_init.format.package import PACKAGE_FILE
 from storage_init.store.inventory import current_target
 from storage_init.store.layout import STAGING, clock_of, readable_errors
+from storage_init.store.pins import owners
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,6 +59,8 @@ class Trash:
         # Last, so that the time in which a publisher could turn to it is shortest.
         if current_target(self.store, model) == version:
             reason = "became current"
+        elif owners(self.store, model, version):
+            reason = "was pinned"
         if reason is None:
             self.doom(taken)
         else:

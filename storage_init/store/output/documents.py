@@ -26,6 +26,7 @@ def version_document(version: Version, now: float) -> dict[str, Any]:
         "model": version.model,
         "version": version.version,
         "current": version.current,
+        "pins": list(version.pins),
         "task": name_of(package.task) if package else None,
         "variants": [variant.name for variant in package.variants] if package else None,
         "bytes": version.usage.bytes,

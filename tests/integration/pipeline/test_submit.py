@@ -12,6 +12,8 @@ import pytest
 
 from pipeline.__main__ import main
 from pipeline.kubeflow import graph
+from pipeline.recipe import recipe as recipes
+from pipeline.recipe.recipe import Recipe
 from tests.support.servers.kubeflow import Kubeflow, kubeflow
 
 if TYPE_CHECKING:
@@ -98,6 +100,67 @@ def test_a_list_of_models_is_a_run_each_and_one_that_fails_is_told_from_the_othe
     sent = [run["runtime_config"]["parameters"] for run in cluster.runs]
     assert [parameters["name"] for parameters in sent] == ["a", "b"]
     assert json.loads(sent[1]["recipe"])["variants"] == ["fp32"]
+
+
+@pytest.mark.parametrize("when", [[], ["--cron=0 3 * * *"]])
+def test_a_list_of_models_is_started_whole_or_not_at_all(
+    cluster: Kubeflow, tmp_path: Path, when: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = tmp_path / "models.yaml"
+    models.write_text("".join(f"- {{source: hf://owner/{name}, name: {name}}}\n" for name in "abc"))
+    cluster.refused = "prepare c"
+    assert submit(cluster, f"--models={models}", *when) == 1
+    kind = "recurring" if when else "run"
+    assert sorted(cluster.stopped) == [f"{kind}-1", f"{kind}-2"]
+    said = capsys.readouterr().err
+    assert "stopped again: a" in said
+    assert "refuses (500)" in said.splitlines()[-1]
+
+
+def test_the_default_recipe_is_sent_in_characters_that_kfps_database_takes(
+    cluster: Kubeflow,
+) -> None:
+    assert submit(cluster, *MODEL) == 0
+    recipe = cluster.runs[0]["runtime_config"]["parameters"]["recipe"]
+    assert recipe.isascii()
+    assert recipes.from_json(recipe).digest == Recipe().digest
+
+
+def test_a_server_that_restarts_does_not_end_the_wait(cluster: Kubeflow) -> None:
+    cluster.hiccups = 3
+    assert submit(cluster, *MODEL, "--wait") == 0
+
+
+def test_a_service_is_brought_to_the_new_version_if_asked_for(cluster: Kubeflow) -> None:
+    assert submit(cluster, *MODEL, "--rollout=models/sentiment", "--canary=10") == 0
+    (run,) = cluster.runs
+    parameters = run["runtime_config"]["parameters"]
+    assert (parameters["service"], parameters["canary"]) == ("models/sentiment", 10)
+    executors = run["pipeline_spec"]["pipeline_spec"]["deploymentSpec"]["executors"]
+    assert "exec-rollout" in executors
+
+
+def test_evaluation_data_that_the_steps_cannot_read_is_refused(
+    cluster: Kubeflow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, recipe = tmp_path / "mine.csv", tmp_path / "recipe.yaml"
+    data.write_text("text\ngood film\n")
+    recipe.write_text(f"eval_data: {{path: {data}}}")
+    assert submit(cluster, *MODEL, f"--recipe={recipe}") == 1
+    assert f"the steps cannot read {data}" in capsys.readouterr().err
+    assert cluster.runs == []
+
+
+def test_a_secret_is_not_taken_as_a_plain_variable(
+    cluster: Kubeflow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variable in ("HF_TOKEN=hf_abc", "HTTPS_PROXY=http://user:word@proxy"):
+        with pytest.raises(SystemExit):
+            submit(cluster, *MODEL, f"--env={variable}")
+        said = capsys.readouterr().err
+        assert "use --secret-env" in said
+        assert "hf_abc" not in said
+        assert "word" not in said
 
 
 def test_a_branch_is_followed_by_a_recurring_run(

@@ -24,12 +24,9 @@ def run_graph(source: str, store: Path, recipe: str, artifacts: Path) -> dict[st
     Returns the files of the artifacts below ``artifacts``, such as ``finish/summary``;
     they are there even if a component failed.
     """
-    workspace = store / ".staging" / "job"
-    with _mended(), patch.object(graph, "NETWORK_RETRIES", 0), suppress(RuntimeError):
+    with _mended(), patch.object(graph, "POD_RETRIES", 0), suppress(RuntimeError):
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(artifacts))
-        graph.build()(
-            source=source, name="m", recipe=recipe, store=str(store), workspace=str(workspace)
-        )
+        graph.build()(source=source, name="m", recipe=recipe, store=str(store))
     return {f"{path.parent.name}/{path.name}": path for path in artifacts.glob("*/*/*")}
 
 

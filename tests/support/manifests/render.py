@@ -55,6 +55,7 @@ SETUPS = [
     _setup("production", "autoscaling-hpa"),
     _setup("pvc", "monitoring", "autoscaling-keda"),
     _setup("pvc", "gpu"),
+    _setup("pvc", "rollout"),
     _setup("pvc", "multi-model"),
     _setup("pvc", "grpc"),
     _setup("pvc", "custom-predictor"),

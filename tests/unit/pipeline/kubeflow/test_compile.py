@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from kfp import components
+from kfp import components, dsl
 
-from pipeline.kubeflow.graph import Claim, Cluster, compile_to
+from pipeline.kubeflow.graph import Claim, Cluster, SecretKey, compile_to
 from pipeline.workspace.records import STEPS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 IMAGE = "registry.example/warmstart/pipeline:9"
@@ -89,7 +90,8 @@ def test_steps_that_hold_the_model_get_what_was_asked_for_and_every_step_states_
         assert resources["resourceCpuLimit"]
         assert resources["resourceMemoryRequest"] == resources["resourceMemoryLimit"]
     for step in ("export", "optimize", "quantize", "evaluate"):
-        assert stated[f"exec-{step}"]["resourceCpuRequest"] == "3"
+        assert stated[f"exec-{step}"]["resourceCpuRequest"] == "500m"
+        assert stated[f"exec-{step}"]["resourceCpuLimit"] == "3"
         assert stated[f"exec-{step}"]["resourceMemoryLimit"] == "6Gi"
     assert stated["exec-snapshot"]["resourceMemoryLimit"] == "2Gi"
 
@@ -146,5 +148,55 @@ def test_kfp_loads_the_file_as_a_pipeline_that_needs_a_source_and_a_name(compile
     pipeline = components.load_component_from_file(str(compiled))
     inputs = pipeline.component_spec.inputs
     assert {name for name, spec in inputs.items() if not spec.optional} == {"source", "name"}
-    # On the volume: what the steps leave for each other must outlive their pods.
-    assert inputs["workspace"].default.startswith("/mnt/store/.staging/")
+
+
+def constants(value: Any) -> Iterator[str]:
+    """Every string of a document that is not a key."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from constants(each)
+    elif isinstance(value, str):
+        yield value
+
+
+def test_the_id_of_the_run_is_a_whole_constant_because_kfp_fills_it_in_nowhere_else(
+    documents: list[dict[str, Any]],
+) -> None:
+    holding = [text for text in constants(documents) if "{{$.pipeline_job" in text]
+    assert len(holding) == len(TASKS)
+    assert set(holding) == {dsl.PIPELINE_JOB_ID_PLACEHOLDER}
+
+
+def test_only_the_step_that_downloads_gets_variables_and_secrets_by_reference(
+    tmp_path: Path,
+) -> None:
+    given = Cluster(
+        environment=(("HF_ENDPOINT", "https://hub.example"),),
+        secrets=(("HF_TOKEN", SecretKey("hub", "token")),),
+    )
+    compile_to(tmp_path / "pipeline.yaml", given)
+    ir, platform = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
+    holding = {
+        name: each["container"].get("env", [])
+        for name, each in ir["deploymentSpec"]["executors"].items()
+        if "HF_ENDPOINT" in str(each["container"].get("env"))
+    }
+    assert list(holding) == ["exec-snapshot"]
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    secrets = {n: each["secretAsEnv"] for n, each in executors.items() if "secretAsEnv" in each}
+    assert list(secrets) == ["exec-snapshot"]
+    (secret,) = secrets["exec-snapshot"]
+    assert secret["keyToEnv"] == [{"envVar": "HF_TOKEN", "secretKey": "token"}]
+
+
+def test_the_rollout_is_a_last_step_that_must_be_asked_for(
+    documents: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    assert "exec-rollout" not in documents[0]["deploymentSpec"]["executors"]
+    compile_to(tmp_path / "pipeline.yaml", Cluster(roll_out=True))
+    ir, _ = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
+    graphs = (each["dag"]["tasks"] for each in ir["components"].values() if "dag" in each)
+    (rollout,) = (tasks["rollout"] for tasks in graphs if "rollout" in tasks)
+    assert rollout["dependentTasks"] == ["publish"]
