@@ -26,7 +26,7 @@ def wait_for_model(settings: Settings) -> None:
 
     The load refuses whatever is missing after that.
     """
-    folder, limit = settings.model_dir, settings.model_wait_seconds
+    folder, limit = settings.folder, settings.model_wait_seconds
     if not limit or holds_model(folder):
         return
     about = {"model": settings.model_name, "folder": str(folder)}
