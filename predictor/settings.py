@@ -72,7 +72,7 @@ class Settings:
     model_version: str | None = _setting(
         None,
         "version to serve instead of the one that model_dir names; model_dir is a model's link "
-        "`current` in a store",
+        "`current`, or one of its versions, in a store",
         _VERSION,
         shown="the one that model_dir names",
     )
@@ -193,7 +193,9 @@ class Settings:
         """The folder to serve: ``model_dir``, or ``model_version`` beside it in the store."""
         if not self.model_version:
             return self.model_dir
-        return self.model_dir.parent / "versions" / self.model_version
+        parent = self.model_dir.parent
+        of_model = parent.parent if parent.name == "versions" else parent
+        return of_model / "versions" / self.model_version
 
 
 def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -189,12 +190,24 @@ class Kubeflow:
 
         try:
             # The client prints addresses of its own.
-            with contextlib.redirect_stdout(sys.stderr):
+            with contextlib.redirect_stdout(sys.stderr), _quiet("urllib3.connectionpool"):
                 yield
         except kfp_server_api.ApiException as error:
             raise _refusal(self._url, error.status, str(error.body or error.reason)) from error
         except urllib3.exceptions.HTTPError as error:
             raise SubmitError(f"{self._url} does not answer: {error}", lasting=False) from error
+
+
+@contextlib.contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a library's warnings of its own retries out of what a person reads."""
+    log = logging.getLogger(name)
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def cron_with_seconds(text: str) -> str:

@@ -265,7 +265,8 @@ class Service:
                     body={**body, "spec": spec}, field_manager=FIELD_MANAGER
                 )
             except Conflict as error:
-                if "conflict" not in str(error.body) or "manager" not in str(error.body):
+                # The other kind of conflict: the object has changed since it was read.
+                if b"FieldManagerConflict" not in error.body:
                     return False
                 raise ConflictError(
                     f"another field manager sets {VERSION_VARIABLE} of {self}: change the version "

@@ -1,0 +1,175 @@
+"""The command `rollout` on a cluster: under load, with a bad version, killed, contested."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from storage_init.format.package import (
+    DIGEST_FILE,
+    PACKAGE_FILE,
+    SELFTEST_FILE,
+    digest_line,
+    encode,
+)
+from storage_init.format.reading import read_package
+from storage_init.format.selftest import SelfTest
+from storage_init.store.layout import Store
+from storage_init.store.pins import owners
+from storage_init.store.publish import describe_file, publish
+from tests.support.cluster.cluster import wait_for
+from tests.support.cluster.service import Service, deploy
+from tests.support.manifests.render import SERVICE, Setup
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from storage_init.format.package import Package
+    from tests.support.cluster.space import Space
+    from tests.support.cluster.store import ModelStore
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+PVC = Setup("overlays/pvc")
+ROLLOUTS = 20
+
+
+@pytest.fixture(scope="session")
+def failing(newer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version that does not answer as its self-test says."""
+    folder = tmp_path_factory.mktemp("failing") / "version"
+    shutil.copytree(newer, folder)
+    test = SelfTest.load(folder / SELFTEST_FILE)
+    SelfTest(test.texts, -test.reference - 1, test.rows, test.pairs).save(folder / SELFTEST_FILE)
+    package, _ = read_package(folder)
+    files = [
+        describe_file(folder, SELFTEST_FILE) if file.path == SELFTEST_FILE else file
+        for file in package.files
+    ]
+    content = encode(msgspec.structs.replace(package, files=files, key="f" * 64))
+    (folder / PACKAGE_FILE).write_bytes(content)
+    (folder / DIGEST_FILE).write_bytes(digest_line(content))
+    return folder
+
+
+def _described(package: Package, _: object) -> Package:
+    return package
+
+
+@pytest.fixture
+def local(package: Path, newer: Path, failing: Path, tmp_path: Path) -> Store:
+    """The cluster's store on this machine: the same packages have the same versions."""
+    store = Store(tmp_path / "store")
+    for folder in (newer, failing, package):
+        described, _ = read_package(folder)
+        with store.staging() as staged:
+            shutil.copytree(folder, staged, dirs_exist_ok=True)
+            for name in (PACKAGE_FILE, DIGEST_FILE):
+                (staged / name).unlink()
+            publish(store, staged, partial(_described, described))
+    return store
+
+
+@pytest.fixture
+def service(
+    namespace: Space, store: ModelStore, package: Path, newer: Path, failing: Path
+) -> Service:
+    """A ready service of the store's current version, ``package``."""
+    for folder in (newer, failing, package):
+        store.publish(folder)
+    made = deploy(namespace, PVC)
+    made.wait_until_ready()
+    return made
+
+
+def command(service: Service, store: Store, version: str, *flags: str) -> Sequence[str]:
+    where = f"--service={service.space.name}/{service.name}"
+    words = [SERVICE, f"--version={version}", where, f"--store={store.root}", *flags]
+    return [sys.executable, "-m", "pipeline", "rollout", *words]
+
+
+def roll_out(
+    service: Service, store: Store, version: str, *flags: str
+) -> subprocess.CompletedProcess[str]:
+    words = command(service, store, version, *flags)
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def served(service: Service) -> set[str]:
+    """The versions that 20 requests to the Service were answered from."""
+    return {service.versions()[0] for _ in range(20)}
+
+
+def versions(*folders: Path) -> list[str]:
+    return [read_package(folder)[1] for folder in folders]
+
+
+def test_versions_come_and_go_under_load_and_no_request_is_lost(
+    service: Service, local: Store, package: Path, newer: Path, failing: Path
+) -> None:
+    one, two, bad = versions(package, newer, failing)
+    with service.asked() as load:
+        for turn in range(ROLLOUTS):
+            target = (two, one)[turn % 2]
+            done = roll_out(service, local, target)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.splitlines()[-1].startswith(f"promoted: {service.space.name}/")
+            assert served(service) == {target}
+            assert owners(local, SERVICE, target) == [f"{service.space.name}.{SERVICE}"]
+            if turn % 5 == 4:
+                done = roll_out(service, local, bad)
+                assert done.returncode == 1
+                assert "self-test failed" in done.stderr
+                assert f"serves {target} as before" in done.stderr
+                assert served(service) == {target}
+    assert load.failures == []
+    assert load.answered > ROLLOUTS * 50
+
+
+@pytest.mark.parametrize("target", ["newer", "failing"])
+def test_a_rollout_that_is_killed_is_finished_by_the_same_command(
+    service: Service, local: Store, target: str, request: pytest.FixtureRequest, package: Path
+) -> None:
+    before, version = versions(package, request.getfixturevalue(target))
+    words = command(service, local, version)
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert version in running.stdout.readline()
+        running.send_signal(signal.SIGKILL)
+    assert service.object["metadata"]["annotations"]["warmstart.dev/previous-version"] == before
+    done = roll_out(service, local, version)
+    assert done.returncode == (target == "failing"), done.stderr
+    assert served(service) == {before if target == "failing" else version}
+    assert "warmstart.dev/previous-version" not in service.object["metadata"]["annotations"]
+
+
+def test_a_version_that_somebody_else_sets_is_left_alone(
+    service: Service, local: Store, package: Path, newer: Path
+) -> None:
+    one, two = versions(package, newer)
+    variable = {"name": "WARMSTART_MODEL_VERSION", "value": one}
+    service.patch({"op": "add", "path": "/spec/predictor/model/env", "value": [variable]})
+    done = roll_out(service, local, two)
+    assert done.returncode == 1
+    assert "another field manager sets WARMSTART_MODEL_VERSION" in done.stderr
+    wait_for(lambda: served(service) == {one}, 60, "the version of the other manager is served")
+
+
+def test_a_canary_that_would_get_no_requests_is_refused(
+    service: Service, local: Store, package: Path, newer: Path
+) -> None:
+    if service.space.cluster.kserve_config.get("ingress", {}).get("enableGatewayApi"):
+        pytest.skip("the cluster has the Gateway API")
+    one, two = versions(package, newer)
+    done = roll_out(service, local, two, "--canary=10")
+    assert done.returncode == 1
+    assert "has no HTTPRoute" in done.stderr
+    assert served(service) == {one}
