@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.cluster.service import deploy
+from tests.support.cluster.service import deploy, one_pod
 from tests.support.cluster.space import space
 from tests.support.manifests.render import SETUPS, Setup, render
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from benchmarks.pods.kserve import Document
     from tests.support.cluster.cluster import Cluster
     from tests.support.cluster.space import Space
     from tests.support.cluster.store import ModelStore
@@ -40,7 +39,7 @@ def test_the_api_server_takes_every_object_as_it_is(empty: Space, setup: Setup) 
     documents = render(setup)
     groups = {document["apiVersion"].rpartition("/")[0] for document in documents}
     for group in groups & OPTIONAL.keys():
-        if not empty.cluster.has_kind(group, group):
+        if not empty.cluster.has_kinds(group):
             pytest.skip(f"the cluster has no {group}: {OPTIONAL[group]} brings it")
     shown = empty.cluster.apply(documents, empty.name, "--dry-run=server", "--validate=strict")
     assert shown.count("(server dry run)") == len(documents)
@@ -57,7 +56,3 @@ def test_a_component_on_the_store_is_served(
         service = replace(service, port=8080)
     assert service.versions() == [version]
     assert service.infer()
-
-
-def one_pod(service: Document) -> None:
-    service["spec"]["predictor"]["minReplicas"] = 1

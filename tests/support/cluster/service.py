@@ -135,6 +135,11 @@ class Load:
             self.stop.wait(max(0.0, self.interval - (time.monotonic() - begun)))
 
 
+def one_pod(service: Document) -> None:
+    """Change an InferenceService to one pod."""
+    service["spec"]["predictor"]["minReplicas"] = 1
+
+
 def deploy(
     space: Space, setup: Setup, change: Callable[[Document], object] = lambda _: None
 ) -> Service:
