@@ -330,7 +330,7 @@ def _ended(status: dict[str, Any]) -> dict[str, Any]:
 def _last_words(status: dict[str, Any]) -> str:
     ended = _ended(status)
     lines = (ended.get("message") or "").strip().splitlines()
-    return lines[-1] if lines else f"exit status {ended['exitCode']}"
+    return lines[-1] if lines else f"{ended.get('reason')} (exit status {ended['exitCode']})"
 
 
 def _message(error: Any) -> str:
