@@ -85,7 +85,7 @@ class Settings:
     model_wait_seconds: float = _setting(
         0.0,
         "at the start, seconds to wait for a whole model in model_dir, such as one that a "
-        "LocalModelCache is downloading; keep it below what the startup probe allows",
+        "LocalModelCache is downloading; liveness must be asked for later",
         SECONDS,
     )
     http_port: int = _setting(8080, "port of REST, /metrics and /status", at_least(0))

@@ -59,7 +59,9 @@ def test_ports_are_those_that_the_predictor_listens_on(setup: Setup) -> None:
         over_grpc = each.get("model", {}).get("protocolVersion") == "grpc-v2"
         first = settings.grpc_port if over_grpc else settings.http_port
         assert container["ports"][0]["containerPort"] == first
-        probes = ("startupProbe", "readinessProbe", "livenessProbe")
+        # A startup probe would delay readiness by a tick of the kubelet.
+        assert "startupProbe" not in container
+        probes = ("readinessProbe", "livenessProbe")
         assert {container[probe]["httpGet"]["port"] for probe in probes} == {settings.http_port}
 
 
@@ -69,12 +71,12 @@ def test_probes_ask_what_the_server_answers(setup: Setup, server: Predictor) -> 
         (container,) = pod["spec"]["containers"]
         paths = {
             probe: container[probe]["httpGet"]["path"]
-            for probe in ("startupProbe", "readinessProbe", "livenessProbe")
+            for probe in ("readinessProbe", "livenessProbe")
         }
         ready = f"/v2/models/{service['metadata']['name']}/ready"
         if settings_of(container).models_dir:
             ready = "/v2/health/ready"
-        assert paths["startupProbe"] == paths["readinessProbe"] == ready
+        assert paths["readinessProbe"] == ready
         # Not the model's path: a pod whose model is not ready must not be restarted.
         assert paths["livenessProbe"] == "/v2/health/live"
         for path in paths.values():
@@ -150,3 +152,13 @@ def test_the_tidying_job_runs_on_a_store(prepared_classifier: Path) -> None:
     args = [str(store) if arg == "/mnt/store" else arg for arg in container["args"]]
     done = ran(*container["command"][1:], *args, "--dry-run")
     assert done.returncode == 0, done.stderr
+
+
+@each_setup
+def test_liveness_begins_after_the_time_that_the_predictor_may_wait_for_a_model(
+    setup: Setup,
+) -> None:
+    for _, _, pod in served(setup):
+        (container,) = pod["spec"]["containers"]
+        delay = container["livenessProbe"].get("initialDelaySeconds", 0)
+        assert delay >= settings_of(container).model_wait_seconds
