@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from storage_init.base.files import make_folder
+from storage_init.base.places import endpoints
 from storage_init.base.uris import shown
 from storage_init.store.layout import STAGING, clock_of
-from storage_init.store.publish import make_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,20 +27,11 @@ if TYPE_CHECKING:
     from storage_init.store.layout import Store
 
 RESOLVED = "resolved"
-# The same URI may lead elsewhere if one of these variables differs.
-ENDPOINTS = ("HF_ENDPOINT", "AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST")
-SPECS = ("STORAGE_CONFIG", "STORAGE_OVERRIDE_CONFIG")
 
 
 class _Record(msgspec.Struct, frozen=True):
     uri: str
     revision: str
-
-
-class _Spec(msgspec.Struct, frozen=True):
-    """The part of KServe's storage spec that says where a URI leads."""
-
-    endpoint_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,10 +79,5 @@ def _age(store: Store, changed: float) -> float | None:
 
 
 def _path(store: Store, uri: str) -> Path:
-    stated = [os.environ.get(name, "") for name in ENDPOINTS]
-    for name in SPECS:
-        with suppress(msgspec.MsgspecError):
-            spec = msgspec.json.decode(os.environ.get(name) or "{}", type=_Spec)
-            stated.append(spec.endpoint_url)
-    identity = "\n".join([uri, *stated])
+    identity = "\n".join([uri, *endpoints()])
     return store.root / RESOLVED / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"

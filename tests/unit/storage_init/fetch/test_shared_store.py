@@ -13,8 +13,8 @@ from storage_init.fetch.shared_store import FETCHED, LEASES, SharedStore, source
 from storage_init.format.package import Source
 from storage_init.store import lease as leases
 from storage_init.store import resolutions
+from storage_init.store.layout import discard
 from storage_init.store.lease import LeaseWatcher
-from storage_init.store.publish import discard
 from tests.unit.storage_init.fakes import publish_fake
 
 if TYPE_CHECKING:
