@@ -27,7 +27,7 @@ from storage_init.base.errors import (
     VerificationError,
     WarmstartError,
 )
-from storage_init.base.files import make_folder
+from storage_init.base.files import last_change, make_folder
 from storage_init.base.logs import event, timed
 from storage_init.base.places import label_of, place_of, shelf_of
 from storage_init.base.uris import shown
@@ -125,7 +125,7 @@ class SharedStore:
                 waiting = True
                 time.sleep(self.poll_seconds)
                 continue
-            with lease.held():
+            with lease.held(lambda: self._progress(source)):
                 try:
                     return self._fill(source, damaged)
                 except (WarmstartError, OSError):
@@ -190,16 +190,27 @@ class SharedStore:
         finally:
             discard(self.store, staging)
 
+    def _progress(self, source: Source) -> float:
+        """Return when something last changed in the folders of this source's fetch."""
+        from storage_init.fetch import preparing
+
+        stem = _stem(source_key(source, preparing.usable_weights()))
+        folders = (self.store.root / STAGING).glob(f"{stem}*")
+        return max((last_change(folder) for folder in folders), default=0.0)
+
     def _staging(self, key: str) -> Path:
         """Return a folder of this lease alone, with the files that a dead predecessor fetched."""
-        stem = f"fetch-{key[:16]}"
-        mine = self.store.root / STAGING / f"{stem}-{uuid.uuid4().hex[:12]}"
+        mine = self.store.root / STAGING / f"{_stem(key)}{uuid.uuid4().hex[:12]}"
         make_folder(mine.parent)
-        for earlier in mine.parent.glob(f"{stem}-*"):
+        for earlier in mine.parent.glob(f"{_stem(key)}*"):
             # The new name keeps the files from a predecessor that only slept.
             with suppress(OSError):
                 earlier.rename(mine)
         return mine
+
+
+def _stem(key: str) -> str:
+    return f"fetch-{key[:16]}-"
 
 
 def source_key(source: Source, made_from: Weights = "safetensors") -> str:
