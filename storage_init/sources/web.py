@@ -145,8 +145,9 @@ def _get(session: Session, url: str, headers: Mapping[str, str]) -> Iterator[Res
 
     Each host gets its own headers only, and every URL must be encrypted.
     """
+    first = url
     for _ in range(MAX_REDIRECTS + 1):
-        _check_encrypted(url)
+        _check_encrypted(url, first)
         own = kserve.headers(urlsplit(url).hostname or "")
         response = session.get(
             url,
@@ -164,17 +165,23 @@ def _get(session: Session, url: str, headers: Mapping[str, str]) -> Iterator[Res
     raise SourceError(f"{shown(url)}: more than {MAX_REDIRECTS} redirects")
 
 
-def _check_encrypted(url: str) -> None:
-    parts = urlsplit(url)
-    allowed = ALLOW_HTTP.read()
-    if parts.scheme == "https" or (
-        parts.scheme == "http" and (allowed or _is_loopback(parts.hostname or ""))
-    ):
+def _check_encrypted(url: str, first: str) -> None:
+    """Refuse a URL that is not encrypted; ``first`` is the one that redirects led away from.
+
+    A server elsewhere must not reach this machine's ports by a redirect.
+    """
+    allowed = ALLOW_HTTP.read() or (_is_local(url) and _is_local(first))
+    if urlsplit(url).scheme == "https" or (urlsplit(url).scheme == "http" and allowed):
         return
     raise SourceError(
         f"{shown(url)} is refused: use https://, or set {ALLOW_HTTP.name}=true if the network is "
         "trusted"
     )
+
+
+def _is_local(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and _is_loopback(parts.hostname or "")
 
 
 def _is_loopback(host: str) -> bool:
