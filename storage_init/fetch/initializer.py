@@ -24,7 +24,7 @@ from storage_init.fetch.placing import place
 from storage_init.fetch.revision_check import RevisionCheck
 from storage_init.format import signing
 from storage_init.format.reading import is_package
-from storage_init.store import counters, resolutions
+from storage_init.store import counters
 from storage_init.store.layout import is_model
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class _StoreFetch:
         else:
             source = self._deliver_known(known)
         if known is None or source is not known.source:  # a server stated this revision
-            resolutions.remember(self.shared.store, self.uri, source)
+            self.shared.remember(self.uri, source)
 
     def _deliver_known(self, known: KnownVersion) -> Source:
         """Stage the known version while a thread asks for the present revision; deliver that."""

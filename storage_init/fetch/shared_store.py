@@ -37,7 +37,15 @@ from storage_init.format.package import PACKAGE_FILE, Source
 from storage_init.format.reading import is_package
 from storage_init.format.verify import is_whole, verify
 from storage_init.store import resolutions
-from storage_init.store.layout import STAGING, Store, discard, readable_errors, swap_link
+from storage_init.store.layout import (
+    FETCHED,
+    LEASES,
+    STAGING,
+    Store,
+    discard,
+    readable_errors,
+    swap_link,
+)
 from storage_init.store.lease import LeaseWatcher
 from storage_init.store.publish import adopt
 
@@ -46,8 +54,6 @@ if TYPE_CHECKING:
 
     from storage_init.sources.transfer.selection import Weights
 
-FETCHED = "fetched"
-LEASES = ".leases"
 POLL_SECONDS = 0.2
 # Links of an earlier format may lead to a version that another source had planted.
 KEY_FORMAT = 2
@@ -101,6 +107,11 @@ class SharedStore:
                 fresh = resolution.is_younger_than(self.recheck_seconds)
                 return KnownVersion(source, folder, resolution.age, fresh)
         return None
+
+    def remember(self, uri: str, source: Source) -> None:
+        """Record the revision that a server has just given for a URI. Never raises."""
+        keys = [source_key(source), source_key(source, "onnx")]
+        resolutions.remember(self.store, uri, source, keys)
 
     def obtain(self, source: Source, damaged: Path | None = None) -> StoredVersion:
         """Find the version made from a source, or make and verify it, or wait for another pod.

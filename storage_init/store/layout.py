@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STAGING = ".staging"
+LEASES = ".leases"
+# Links from sources at a revision to versions.
+FETCHED = "fetched"
 SHELF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\+[0-9a-f]{16}")
 
 

@@ -10,14 +10,15 @@ import pytest
 
 from storage_init.base.errors import StoreError
 from storage_init.format import package as packages
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE
+from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, Source
 from storage_init.format.verify import verify
-from storage_init.store import counters
+from storage_init.store import counters, resolutions
 from storage_init.store.gc import trash
 from storage_init.store.gc.collect import collect
 from storage_init.store.gc.retention import Policy
 from storage_init.store.inventory import dangling_keys
-from storage_init.store.layout import STAGING
+from storage_init.store.layout import LEASES, STAGING
+from storage_init.store.lease import LeaseWatcher
 from tests.unit.storage_init.collecting import (
     DAY,
     EAGER,
@@ -72,6 +73,25 @@ def test_a_dry_run_has_the_outcomes_of_a_run_and_changes_nothing(
     ]
     assert {"fetched/0", "fetched/1"} == {o.name for o in done if "fetched" in o.name}
     assert sorted(path.name for path in links.iterdir()) == ["2", "3"]
+
+
+def test_old_leases_and_records_that_lead_to_no_version_go(store: Store, four: list[str]) -> None:
+    (store.root / "fetched").mkdir()
+    (store.root / "fetched" / "key").symlink_to(f"../models/m/versions/{four[3]}")
+    for uri, key in (("hf://o/kept", "key"), ("hf://o/gone", "another key")):
+        resolutions.remember(store, uri, Source(uri=uri, revision="r"), [key])
+    watchers = [LeaseWatcher(store.root / LEASES, name) for name in ("dead", "alive")]
+    dead, alive = (watcher.try_acquire() for watcher in watchers)
+    assert dead is not None
+    assert alive is not None
+    age(store.root / "resolved", 2 * DAY)
+    age(dead.path, 2 * DAY)
+    planned = [(o.kind, o.name) for o in collect(store, Policy(), dry_run=True)]
+    assert [(o.kind, o.name) for o in collect(store, Policy())] == planned
+    assert [kind for kind, _ in planned if kind in ("record", "lease")] == ["record", "lease"]
+    assert list((store.root / LEASES).iterdir()) == [alive.path]
+    assert resolutions.recall(store, "hf://o/kept") is not None
+    assert resolutions.recall(store, "hf://o/gone") is None
 
 
 def break_version(folder: Path) -> None:
