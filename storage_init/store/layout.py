@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from storage_init.base.errors import StoreError
 from storage_init.base.files import fsync
-from storage_init.format.package import MODEL_NAME, PACKAGE_FILE
+from storage_init.format.package import MODEL_NAME, PACKAGE_FILE, SHELF
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,6 @@ STAGING = ".staging"
 LEASES = ".leases"
 # Links from sources at a revision to versions.
 FETCHED = "fetched"
-SHELF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\+[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)

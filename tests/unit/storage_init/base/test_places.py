@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storage_init.base.places import ENDPOINTS, place_of, shelf_of
-from storage_init.store.layout import SHELF
+from storage_init.format.package import SHELF
 
 SIGNED = "X-Amz-Date=1&X-Amz-Signature"
 
