@@ -90,7 +90,8 @@ class Service:
 
         self.namespace, self.name = namespace, name
         try:
-            config.load_config(context=context)
+            # A service account, which is what a pod has, knows no contexts.
+            config.load_config(**({"context": context} if context else {}))
         except config.ConfigException as error:
             raise ServiceError(f"no cluster is configured: {error}") from error
         with self._readable_errors():

@@ -72,8 +72,10 @@ def test_with_gateway_api_a_tenth_of_the_requests_is_routed_to_the_canary(servic
     cluster, name = service.space.cluster, service.space.name
     if not splits(cluster):
         pytest.skip("the cluster has no Gateway API (ingress.enableGatewayApi in KServe's config)")
-    weights = cluster.kubectl(
-        *("get", "httproute", "-n", name, "-o"),
-        "jsonpath={.items[*].spec.rules[*].backendRefs[*].weight}",
-    )
-    assert {"90", "10"} <= set(weights.split())
+    path = "jsonpath={.items[*].spec.rules[*].backendRefs[*].weight}"
+
+    def weights() -> set[str]:
+        return set(cluster.kubectl("get", "httproute", "-n", name, "-o", path).split())
+
+    # KServe gives weight only to canaries that are ready.
+    wait_for(lambda: {"90", "10"} <= weights(), PODS_SECONDS, "the canary has its weight", weights)
