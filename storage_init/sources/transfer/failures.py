@@ -48,7 +48,7 @@ REASONS = {
 }
 
 # Users and queries of the URLs that libraries put into their messages.
-SECRETS = re.compile(r"(?<=//)[^/\s@]+@|\?[^\s'\")]*=[^\s'\")]*")
+SECRETS = re.compile(r"(?<=//)[^/\s@]+@|[^\s/@'\"]+:[^\s/@'\"]*@|\?[^\s'\")]*=[^\s'\")]*")
 
 log = logging.getLogger(__name__)
 

@@ -130,6 +130,8 @@ class _Collector:
         fresh = inventory.survey(self.store, version.model, version.version)
         if fresh.current or fresh.pins or fresh.touched != version.touched:
             return _kept(outcome, "changed meanwhile")
+        if fresh.whole and not version.whole:  # this machine's memory may be at fault
+            return _kept(outcome, "was broken at the first look alone")
         return self._attempt(
             outcome,
             lambda own: own.remove_version(

@@ -161,6 +161,7 @@ def test_a_version_with_a_key_was_current_even_if_its_publisher_died(tmp_path: P
         "https://user:hunter2@host.invalid/model.zip#sha1=1",
         "https://user:hunter2@host.invalid/",
         "https://host.invalid/?sig=hunter2",
+        "https://[user:hunter2@host.invalid]/model.zip",
         "HTTPS://user:hunter2@host.invalid/model.zip",
         "ftp://user:hunter2@host.invalid/model.zip",
         "s3://user:hunter2@bucket/model",

@@ -12,7 +12,8 @@ from storage_init.base.errors import StoreError
 from storage_init.format import package as packages
 from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, Source
 from storage_init.format.verify import verify
-from storage_init.store import counters, resolutions
+from storage_init.store import counters, inventory, resolutions
+from storage_init.store.check import Finding
 from storage_init.store.gc import trash
 from storage_init.store.gc.collect import collect
 from storage_init.store.gc.retention import Policy
@@ -97,6 +98,22 @@ def test_old_leases_and_records_that_lead_to_no_version_go(store: Store, four: l
 def break_version(folder: Path) -> None:
     (folder / PACKAGE_FILE).unlink()
     age(folder, 20 * DAY)
+
+
+def test_a_version_that_looks_broken_once_stays(
+    store: Store, four: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, check = [], inventory.check
+
+    def unreliable(folder: Path, model: str, version: str, *, hashes: bool) -> Finding:
+        looks.append(version)
+        finding = check(folder, model, version, hashes=hashes)
+        return Finding(None, ["bad memory"]) if looks.count(version) == 1 else finding
+
+    monkeypatch.setattr(inventory, "check", unreliable)
+    outcomes = collect(store, EAGER)
+    assert set(actions(outcomes).values()) == {"keep"}
+    assert sorted(store.versions("m")) == sorted(four)
 
 
 def touch(folder: Path) -> None:
