@@ -41,9 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     pairs = parser.parse_args(argv).pairs
     if len(pairs) % 2:
-        parser.error(
-            f"sources and destinations come in pairs, but {shown(pairs[-1])} has no partner"
-        )
+        odd = shown(pairs[-1])
+        parser.error(f"sources and destinations come in pairs, but {odd} has no partner")
     logs.configure()
     # PID 1 ignores SIGTERM by default; as an interrupt it lets the process clean up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -15,7 +15,6 @@ import hashlib
 import logging
 import os
 import time
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,11 +26,12 @@ from storage_init.base.errors import (
     VerificationError,
     WarmstartError,
 )
-from storage_init.base.files import last_change, make_folder
+from storage_init.base.files import make_folder
 from storage_init.base.logs import event, timed
 from storage_init.base.places import label_of, place_of, shelf_of
 from storage_init.base.uris import shown
 from storage_init.base.variables import LEASE_SECONDS
+from storage_init.fetch.inheriting import changed, own_folder
 from storage_init.format import signing
 from storage_init.format.package import PACKAGE_FILE, Source
 from storage_init.format.reading import is_package
@@ -40,7 +40,6 @@ from storage_init.store import resolutions
 from storage_init.store.layout import (
     FETCHED,
     LEASES,
-    STAGING,
     Store,
     discard,
     readable_errors,
@@ -179,7 +178,7 @@ class SharedStore:
         """Make a version; return it and "onnx" if a graph took the place of safetensors."""
         from storage_init.fetch import preparing
 
-        staging = self._staging(source_key(source, preparing.usable_weights()))
+        staging = own_folder(self.store, source_key(source, preparing.usable_weights()))
         files = staging / "files"
         try:
             with timed(log, "fetched", uri=shown(source.uri), revision=source.revision):
@@ -202,26 +201,10 @@ class SharedStore:
             discard(self.store, staging)
 
     def _progress(self, source: Source) -> float:
-        """Return when something last changed in the folders of this source's fetch."""
+        """Return a value that changes while this source is fetched or prepared."""
         from storage_init.fetch import preparing
 
-        stem = _stem(source_key(source, preparing.usable_weights()))
-        folders = (self.store.root / STAGING).glob(f"{stem}*")
-        return max((last_change(folder) for folder in folders), default=0.0)
-
-    def _staging(self, key: str) -> Path:
-        """Return a folder of this lease alone, with the files that a dead predecessor fetched."""
-        mine = self.store.root / STAGING / f"{_stem(key)}{uuid.uuid4().hex[:12]}"
-        make_folder(mine.parent)
-        for earlier in mine.parent.glob(f"{_stem(key)}*"):
-            # The new name keeps the files from a predecessor that only slept.
-            with suppress(OSError):
-                earlier.rename(mine)
-        return mine
-
-
-def _stem(key: str) -> str:
-    return f"fetch-{key[:16]}-"
+        return changed(self.store, source_key(source, preparing.usable_weights()))
 
 
 def source_key(source: Source, made_from: Weights = "safetensors") -> str:

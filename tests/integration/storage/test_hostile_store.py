@@ -6,10 +6,12 @@ Each test is one attack or accident, with real processes of the initializer.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +25,7 @@ from storage_init.store.publish import publish
 from tests.support.machine.interrupt import FINISHED, SUCCEEDED, die, run_in_child
 from tests.support.machine.pods import Pods
 from tests.support.models.packages import flip_byte, writable_copy
-from tests.support.servers.hub import Hub, hub
+from tests.support.servers.hub import Hub, Request, hub
 from tests.support.servers.web import web
 from tests.unit.storage_init.fakes import (
     KEY,
@@ -302,6 +304,31 @@ def test_a_warm_path_does_not_leave_the_store(leaving: str, pods: Pods, tmp_path
     assert done.returncode == 1
     assert "is not of the form warm://" in done.stderr.splitlines()[-1]
     assert not (pods.destination(1) / "package.json").exists()
+
+
+def test_a_holder_that_was_stopped_and_wakes_disturbs_nobody(pods: Pods, server: Hub) -> None:
+    stopped: list[int] = []
+
+    def before_answer(request: Request) -> int | None:
+        if request.method == "GET" and request.file == WEIGHTS and not stopped:
+            (lease,) = (pods.store / ".leases").iterdir()
+            stopped.append(int(lease.read_text().split()[1]))
+            os.kill(stopped[0], signal.SIGSTOP)
+        return None
+
+    server.before_answer = before_answer
+    sleeper = pods.start(1, "hf://acme/bert")
+    while not stopped:
+        time.sleep(0.01)
+    assert stopped == [sleeper.pid]
+    assert fetch(pods, 2, "hf://acme/bert") == GOOD
+    os.kill(sleeper.pid, signal.SIGCONT)
+    log = sleeper.communicate(timeout=60)[1]
+    assert sleeper.returncode == 0, log
+    verify(pods.destination(1))
+    (version,) = pods.versions()
+    verify(version)
+    assert list((pods.store / ".leases").iterdir()) == []
 
 
 BAD_MEMORY = """

@@ -69,16 +69,6 @@ def test_a_waiting_pod_hits_at_most_one_poll_after_the_store_is_filled(
     assert set(clock.sleeps) == {POLL}
 
 
-def test_two_holders_of_a_lease_have_folders_of_their_own(store: Store) -> None:
-    shared = SharedStore(store)
-    first = shared._staging(source_key(SOURCE))
-    (first / "files").mkdir(parents=True)
-    second = shared._staging(source_key(SOURCE))
-    assert first != second
-    assert (second / "files").is_dir(), "what a dead holder fetched is kept"
-    assert not first.exists()
-
-
 def test_only_an_image_without_torch_uses_a_version_made_from_a_graph(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

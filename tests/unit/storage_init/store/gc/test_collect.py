@@ -13,7 +13,7 @@ from storage_init.format import package as packages
 from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, Source
 from storage_init.format.verify import verify
 from storage_init.store import counters, inventory, resolutions
-from storage_init.store.check import Finding
+from storage_init.store.check import Finding, check
 from storage_init.store.gc import trash
 from storage_init.store.gc.collect import collect
 from storage_init.store.gc.retention import Policy
@@ -103,7 +103,7 @@ def break_version(folder: Path) -> None:
 def test_a_version_that_looks_broken_once_stays(
     store: Store, four: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks, check = [], inventory.check
+    looks: list[str] = []
 
     def unreliable(folder: Path, model: str, version: str, *, hashes: bool) -> Finding:
         looks.append(version)
