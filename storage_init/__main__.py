@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from storage_init.base import logs, variables
 from storage_init.base.errors import WarmstartError
+from storage_init.base.uris import shown
 from storage_init.fetch.initializer import initialize
 from storage_init.fetch.shared_store import SharedStore
 from storage_init.format import signing
@@ -40,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     pairs = parser.parse_args(argv).pairs
     if len(pairs) % 2:
-        parser.error(f"sources and destinations come in pairs, but {pairs[-1]} has no partner")
+        odd = shown(pairs[-1])
+        parser.error(f"sources and destinations come in pairs, but {odd} has no partner")
     logs.configure()
     # PID 1 ignores SIGTERM by default; as an interrupt it lets the process clean up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -11,6 +11,7 @@ from pipeline.workspace import disk, records
 from pipeline.workspace.records import STEPS
 from storage_init import sources
 from storage_init.base.sizes import size
+from storage_init.base.uris import shown
 from storage_init.format.package import check_name
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Plan:
         return self.disk_bytes <= self.free_bytes
 
     def __str__(self) -> str:
-        source = f"{self.source.uri} at revision {self.source.revision}"
+        source = f"{shown(self.source.uri)} at revision {self.source.revision}"
         if self.hit:
             return f"{self.name}: {source} is prepared already, nothing to do: {self.hit}"
         todo = [step for step in STEPS if step not in self.done]

@@ -19,6 +19,7 @@ from pipeline.preparation.runner import prepare
 from storage_init import sources
 from storage_init.base.errors import WarmstartError
 from storage_init.base.sizes import size, table
+from storage_init.base.uris import shown
 from storage_init.format.package import Source
 from storage_init.format.reading import read_package
 from storage_init.store.layout import Store
@@ -62,7 +63,7 @@ def _run_each(models: list[Model], arguments: argparse.Namespace) -> int:
     """Prepare each model; one that fails does not stop those after it."""
     rows: list[tuple[str, str, str]] = []
     for model in models:
-        print(f"{model.name}: {model.source}", file=sys.stderr)
+        print(f"{model.name}: {shown(model.source)}", file=sys.stderr)
         try:
             rows.append((model.name, "done", _work(model, arguments)))
         except WarmstartError as error:
@@ -136,5 +137,5 @@ def summarize(folder: Path, steps: Sequence[StepRecord] = ()) -> str:
         rows = [(done.step, f"{done.seconds:.1f} s", size(done.peak_bytes)) for done in steps]
         parts.append(table(("step", "time", "peak memory"), rows, right=("time", "peak memory")))
     revision = package.source.revision[:12]
-    parts.append(f"{package.name}, version {version} of {package.source.uri} at {revision}")
+    parts.append(f"{package.name}, version {version} of {shown(package.source.uri)} at {revision}")
     return "\n\n".join(parts)

@@ -10,6 +10,7 @@ import msgspec
 from pipeline.recipe.eval_data import read_examples
 from storage_init import sources
 from storage_init.base.errors import SourceError
+from storage_init.base.uris import shown
 from storage_init.format.package import name_of
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def snapshot(
     facts = workspace.facts(recipe)
     _check_layers(workspace.source, facts)
     read_examples(recipe.eval_data, facts.task)
-    pinned = msgspec.structs.replace(source, license=_license(workspace.source / "README.md"))
+    card = workspace.source / "README.md"
+    pinned = msgspec.structs.replace(source, uri=shown(source.uri), license=_license(card))
     workspace.source_record.write_bytes(msgspec.json.encode(pinned))
     return f"{facts.model_type}, {name_of(facts.task)}, revision {source.revision[:12]}"
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from storage_init.base.files import fsync, list_files
+from storage_init.base.files import entries, fsync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pipeline.recipe.recipe import Recipe
 
@@ -49,10 +49,13 @@ def read(root: Path, step: str, recipe: Recipe) -> StepRecord | None:
 
 def write(root: Path, done: StepRecord, recipe: Recipe) -> None:
     """Flush everything below ``root`` to disk, then record that the step has finished."""
-    for path in list_files(root):
-        fsync(root / path)
     target = _path(root, done.step)
     target.parent.mkdir(exist_ok=True)
+    for entry in entries(root):
+        if not entry.is_symlink():
+            fsync(Path(entry.path))
+    # A file is there after a crash only if its folder is on disk, too.
+    fsync(root)
     draft = target.with_suffix(".draft")
     done.recipe = recipe.digest
     draft.write_bytes(msgspec.json.encode(done))

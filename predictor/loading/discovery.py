@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from predictor.errors import UnsupportedModelError
+from storage_init.format.package import SHELF
 
 if TYPE_CHECKING:
     from predictor.settings import Settings
@@ -15,6 +16,7 @@ def discover(settings: Settings) -> list[Settings]:
     """The settings of each model to serve.
 
     ``models_dir`` is a store or a folder of model folders; each model is named after its folder.
+    What pods fetched into a store by its URI is not served: nobody gave it a name.
 
     Raises:
         UnsupportedModelError: the folder cannot be read or holds no model.
@@ -32,7 +34,7 @@ def discover(settings: Settings) -> list[Settings]:
         ) from error
     found = []
     for entry in entries:
-        if entry.is_dir() and not entry.name.startswith("."):
+        if entry.is_dir() and not entry.name.startswith(".") and not SHELF.fullmatch(entry.name):
             current = entry / "current"
             folder = current if current.is_symlink() else entry
             found.append(replace(settings, model_name=entry.name, model_dir=folder))

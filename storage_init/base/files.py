@@ -13,6 +13,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Every user may look into a published folder.
+FOLDER_MODE = 0o755
+# linux/fcntl.h and linux/fs.h
+AT_FDCWD = -100
+RENAME_EXCHANGE = 2
+
 
 @dataclass
 class Usage:
@@ -123,3 +129,33 @@ def fsync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and its parents; sync each to disk before creating the next below it."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for new in reversed(missing):
+        new.mkdir(exist_ok=True)
+        new.chmod(FOLDER_MODE)
+        fsync(new.parent)
+
+
+def exchange(new: Path, old: Path, aside: Path) -> None:
+    """Put ``new`` in the place of ``old``, and ``old`` in the place of ``aside``.
+
+    Where the kernel and the file system can do it, no moment is without one of both.
+
+    Raises:
+        FileNotFoundError: there is no ``old``.
+    """
+    import ctypes  # few need it
+
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename and rename(AT_FDCWD, bytes(new), AT_FDCWD, bytes(old), RENAME_EXCHANGE) == 0:
+        new.rename(aside)
+        return
+    old.rename(aside)
+    new.rename(old)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from storage_init.base.errors import SourceError
 
@@ -15,14 +15,24 @@ WORK = ".fetch"
 RESERVED = frozenset([WORK, ".incoming", ".staging"])
 MAX_SEGMENT_BYTES = 255
 MAX_PATH_BYTES = 1024
+DIGEST = re.compile(r"sha\d+=[0-9a-f]*")
 
 
 def shown(uri: str) -> str:
-    """Return a URI that is safe to log: without a password and without a signed query."""
-    if not uri.startswith(("http://", "https://")):
-        return uri
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+    """Return a URI that is safe to log: without user and password, signed query and tokens."""
+    scheme, separator, rest = uri.partition("://") if "://" in uri else ("", "", uri)
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    is_web = scheme.lower() in ("http", "https")
+    # A password may have a slash in it: what follows the colon is then no port.
+    if "@" in host and (scheme != "warm" or ":" in host):
+        rest = host.rpartition("@")[2] + rest[len(host) :]
+    elif "@" in rest and re.fullmatch(r"[^\[\]]*:\d*[^\d].*", host):
+        rest = rest.rpartition("@")[2]
+    if is_web:
+        address, mark, fragment = rest.partition("#")
+        kept = mark + fragment if DIGEST.fullmatch(fragment) else ""
+        rest = address.partition("?")[0] + kept
+    return f"{scheme}{separator}{rest}"
 
 
 def check_names(paths: Iterable[str], where: str) -> None:

@@ -24,9 +24,8 @@ from storage_init.fetch.placing import place
 from storage_init.fetch.revision_check import RevisionCheck
 from storage_init.format import signing
 from storage_init.format.reading import is_package
-from storage_init.format.verify import is_whole
-from storage_init.store import counters, resolutions
-from storage_init.store.publish import discard
+from storage_init.store import counters
+from storage_init.store.layout import is_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +92,7 @@ class _StoreFetch:
         else:
             source = self._deliver_known(known)
         if known is None or source is not known.source:  # a server stated this revision
-            resolutions.remember(self.shared.store, self.uri, source)
+            self.shared.remember(self.uri, source)
 
     def _deliver_known(self, known: KnownVersion) -> Source:
         """Stage the known version while a thread asks for the present revision; deliver that."""
@@ -118,30 +117,24 @@ class _StoreFetch:
         except SignatureError as error:  # the present revision may have the signature
             log.warning("%s", error)
         except (VerificationError, PackageError, FileNotFoundError) as error:
-            self._discard_damaged(known.folder, error)
+            log.error("%s: looking at it again", error)
         return None
 
-    def _deliver(self, source: Source) -> None:
-        version = self.shared.obtain(source)
-        self._record(version.folder, hit=version.hit)
+    def _deliver(self, source: Source, damaged: Path | None = None) -> None:
+        version = self.shared.obtain(source, damaged)
+        if damaged is None:
+            self._record(version.folder, hit=version.hit)
         try:
             self._stage(version.folder, verified=not version.hit).finish()
         except (VerificationError, PackageError, FileNotFoundError) as error:
-            if not version.hit:
+            if damaged or not version.hit:
                 raise
-            self._discard_damaged(version.folder, error)
+            log.error("%s: fetching it again", error)
             shutil.rmtree(self.incoming, ignore_errors=True)
-            self._stage(self.shared.obtain(source).folder).finish()
+            self._deliver(source, damaged=version.folder)
 
     def _stage(self, version: Path, *, verified: bool = False) -> Delivery:
         return stage(version, self.incoming, self.destination, verified=verified)
-
-    def _discard_damaged(self, version: Path, error: Exception) -> None:
-        """Discard a version that is damaged or gone, so that it is fetched again once."""
-        if is_whole(version):
-            raise error
-        log.error("%s: fetching it again", error)
-        discard(self.shared.store, version)
 
     def _record(self, version: Path, *, hit: bool) -> None:
         name = version.parent.parent.name
@@ -168,8 +161,10 @@ def _answer(check: RevisionCheck | None, known: KnownVersion, *, fallback: bool)
 
 def _warm_version(uri: str, shared: SharedStore | None) -> Path:
     if shared is None:
-        raise StoreError(f"{uri} names a model of a store, but WARMSTART_STORE is not set")
+        raise StoreError(f"{shown(uri)} names a model of a store, but WARMSTART_STORE is not set")
     name, _, version = uri.removeprefix(WARM).partition("@")
+    if not is_model(name):
+        raise StoreError(f"{shown(uri)} is not of the form warm://NAME[@VERSION]")
     return shared.store.resolve(name, version or None)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_init import sources
+from storage_init.base import variables
 from storage_init.base.errors import SourceError, WarmstartError
 from storage_init.base.logs import event, timed
 from storage_init.base.progress_lines import DONE, ERROR, RUNNING
@@ -35,6 +37,12 @@ if TYPE_CHECKING:
 
 TOOLS = ("pipeline", "jinja2", "onnx", "onnxruntime", "sympy", "tokenizers")
 TORCH_TOOLS = ("torch", "transformers", "optimum")
+# Variables that the pipeline's process gets: the system's, the libraries' and our own settings.
+PASSED = re.compile(
+    r"PATH|HOME|USER|LANG|LANGUAGE|TZ|TMPDIR|VIRTUAL_ENV|XDG_CACHE_HOME|HF_HOME|CUDA_VISIBLE_DEVICES"
+    r"|(LC|PYTHON|LD|OMP|KMP|MKL|OPENBLAS|ORT|OPENVINO|MALLOC)_?[A-Z0-9_]*|WARMSTART_LOG_LEVEL|"
+    + "|".join(variable.name for variable in variables.ALL)
+)
 TAIL_LINES = 5
 STOP_SECONDS = 10
 
@@ -119,8 +127,7 @@ def _run(flags: list[str]) -> Path:
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            # The marks are not ASCII and must not depend on the locale.
-            env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+            env=_environment(),
         ) as process,
     ):
         # Read both streams at once: a full pipe would block the process.
@@ -133,6 +140,16 @@ def _run(flags: list[str]) -> Path:
     if process.returncode:
         raise PreparationError(_failure(said, process.returncode))
     return Path(printed.result().splitlines()[-1])
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables of the process, without the secrets of this one.
+
+    The process parses what strangers wrote, and it fetches nothing.
+    """
+    passed = {name: value for name, value in os.environ.items() if PASSED.fullmatch(name)}
+    # The marks of progress are not ASCII and must not depend on the locale.
+    return passed | {"PYTHONIOENCODING": "utf-8"}
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

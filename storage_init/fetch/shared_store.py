@@ -1,7 +1,9 @@
 """The store that pods share: the first pod fills it, the others read it.
 
-``fetched/<key>`` links a source's revision to the version made from it. A pod without that link
-takes the lease of the key and fills the store; the others wait until the link is there.
+``fetched/<key>`` links a source's revision to the version made from it, which is on the shelf of
+the source's place. Key and shelf are made from the URI, the endpoint and the revision, never from
+the model's content. A pod without that link takes the lease of the key and fills the store; the
+others wait until the link is there.
 
 An image that cannot export takes a repository's ONNX graph instead of its safetensors. A version
 made from that graph has a key of its own, and only such images look for it.
@@ -12,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,27 +26,36 @@ from storage_init.base.errors import (
     VerificationError,
     WarmstartError,
 )
+from storage_init.base.files import make_folder
 from storage_init.base.logs import event, timed
+from storage_init.base.places import label_of, place_of, shelf_of
 from storage_init.base.uris import shown
 from storage_init.base.variables import LEASE_SECONDS
+from storage_init.fetch.inheriting import changed, own_folder
 from storage_init.format import signing
 from storage_init.format.package import PACKAGE_FILE, Source
 from storage_init.format.reading import is_package
-from storage_init.format.verify import verify
+from storage_init.format.verify import is_whole, verify
 from storage_init.store import resolutions
-from storage_init.store.layout import STAGING, readable_errors
-from storage_init.store.lease import Lease, LeaseWatcher
-from storage_init.store.publish import adopt, discard, make_folder, swap_link
+from storage_init.store.layout import (
+    FETCHED,
+    LEASES,
+    Store,
+    discard,
+    readable_errors,
+    swap_link,
+)
+from storage_init.store.lease import LeaseWatcher
+from storage_init.store.publish import adopt
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from storage_init.sources.transfer.selection import Weights
-    from storage_init.store.layout import Store
 
-FETCHED = "fetched"
-LEASES = ".leases"
 POLL_SECONDS = 0.2
+# Links of an earlier format may lead to a version that another source had planted.
+KEY_FORMAT = 2
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +107,16 @@ class SharedStore:
                 return KnownVersion(source, folder, resolution.age, fresh)
         return None
 
-    def obtain(self, source: Source) -> StoredVersion:
+    def remember(self, uri: str, source: Source) -> None:
+        """Record the revision that a server has just given for a URI. Never raises."""
+        keys = [source_key(source), source_key(source, "onnx")]
+        resolutions.remember(self.store, uri, source, keys)
+
+    def obtain(self, source: Source, damaged: Path | None = None) -> StoredVersion:
         """Find the version made from a source, or make and verify it, or wait for another pod.
+
+        ``damaged``: a version that failed verification. It is looked at once more when this pod has
+        the lease, and it stays in its place until it is replaced.
 
         Raises:
             WarmstartError: the source cannot be fetched, verified, prepared or stored.
@@ -106,7 +124,8 @@ class SharedStore:
         watcher = LeaseWatcher(self.store.root / LEASES, source_key(source), self.stale_seconds)
         waiting = False
         while True:
-            if folder := self.find(source):
+            folder = self.find(source)
+            if folder and folder != damaged:
                 return StoredVersion(folder, hit=True)
             with readable_errors(self.store):
                 lease = watcher.try_acquire()
@@ -116,9 +135,9 @@ class SharedStore:
                 waiting = True
                 time.sleep(self.poll_seconds)
                 continue
-            with lease.held():
+            with lease.held(lambda: self._progress(source)):
                 try:
-                    return self._fill(source, lease)
+                    return self._fill(source, damaged)
                 except (WarmstartError, OSError):
                     if lease.is_in_force:
                         raise
@@ -143,49 +162,49 @@ class SharedStore:
                 return folder
         return None
 
-    def _fill(self, source: Source, lease: Lease) -> StoredVersion:
-        # Another pod may have published it between the last look and the lease.
-        if folder := self.find(source):
+    def _fill(self, source: Source, damaged: Path | None) -> StoredVersion:
+        # Another pod may have published or mended it between the last look and the lease.
+        folder = self.find(source)
+        if folder and (folder != damaged or is_whole(folder)):
             return StoredVersion(folder, hit=True)
         with readable_errors(self.store):
-            folder, made_from = self._make(source, lease)
+            folder, made_from = self._make(source)
             link = self.store.root / FETCHED / source_key(source, made_from)
             make_folder(link.parent)
             swap_link(self.store, link, f"../{folder.relative_to(self.store.root)}")
         return StoredVersion(folder, hit=False)
 
-    def _make(self, source: Source, lease: Lease) -> tuple[Path, Weights]:
+    def _make(self, source: Source) -> tuple[Path, Weights]:
         """Make a version; return it and "onnx" if a graph took the place of safetensors."""
         from storage_init.fetch import preparing
 
-        staging = self._staging(source_key(source, preparing.usable_weights()), lease)
+        staging = own_folder(self.store, source_key(source, preparing.usable_weights()))
+        files = staging / "files"
         try:
             with timed(log, "fetched", uri=shown(source.uri), revision=source.revision):
-                made_from = preparing.fetch(source, staging, signing.admit_source)
-            if is_package(staging):
-                verify(staging)
-                return adopt(self.store, staging), made_from
+                made_from = preparing.fetch(source, files, signing.admit_source)
+            if is_package(files):
+                verify(files)
         except (NoSpaceError, VerificationError, PackageError, SignatureError, OSError):
             # The next attempt cannot use these files; after other errors it continues with them.
             discard(self.store, staging)
             raise
         try:
-            folder = preparing.prepare(source, staging, model_name(source), self.store, made_from)
-            verify(folder)
-            return folder, made_from
+            made = files
+            if not is_package(files):
+                # A store of its own: what the pipeline publishes gets no name in this one.
+                own, label = Store(staging / "store"), label_of(source.uri)
+                made = preparing.prepare(source, files, label, own, made_from)
+                verify(made)
+            return adopt(self.store, made, shelf_of(source.uri)), made_from
         finally:
             discard(self.store, staging)
 
-    def _staging(self, key: str, lease: Lease) -> Path:
-        """Return this lease's folder, with the files that a dead predecessor fetched."""
-        stem = f"fetch-{key[:16]}"
-        mine = self.store.root / STAGING / f"{stem}.{lease.generation}"
-        make_folder(mine.parent)
-        for earlier in sorted(mine.parent.glob(f"{stem}.*"), key=lambda p: int(p.suffix[1:])):
-            # The new name keeps the files from a predecessor that only slept.
-            with suppress(OSError):
-                earlier.rename(mine)
-        return mine
+    def _progress(self, source: Source) -> float:
+        """Return a value that changes while this source is fetched or prepared."""
+        from storage_init.fetch import preparing
+
+        return changed(self.store, source_key(source, preparing.usable_weights()))
 
 
 def source_key(source: Source, made_from: Weights = "safetensors") -> str:
@@ -193,13 +212,6 @@ def source_key(source: Source, made_from: Weights = "safetensors") -> str:
 
     ``made_from``: "onnx" if the version is made from a graph instead of safetensors.
     """
-    place = re.split(r"(?<=\w)[@#]", shown(source.uri))[0]
     mark = "" if made_from == "safetensors" else f"{made_from}\n"
-    return hashlib.sha256(f"{place}\n{source.revision}\n{mark}".encode()).hexdigest()
-
-
-def model_name(source: Source) -> str:
-    """Return a name for a model without one: the end of its URI."""
-    path = re.split(r"(?<=\w)[@#?]", source.uri.partition("://")[2])[0].rstrip("/")
-    last = "--".join(path.split("/")[-2:])
-    return re.sub(r"[^A-Za-z0-9._-]", "-", last).lstrip("._-") or "model"
+    parts = f"{KEY_FORMAT}\n{place_of(source.uri)}\n{source.revision}\n{mark}"
+    return hashlib.sha256(parts.encode()).hexdigest()

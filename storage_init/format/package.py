@@ -9,6 +9,7 @@ in ``package.sig`` (see ``storage_init.format.signing``).
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -34,7 +35,10 @@ MAX_SIGNATURE_BYTES = 2 * MAX_PACKAGE_BYTES
 # `(?!\n)`: in Python's `re` a `$` also matches before a final newline.
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
 RelativePath = Annotated[str, Meta(pattern=rf"^{_SEGMENT}(/{_SEGMENT})*$(?!\n)", max_length=255)]
-ModelName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)", max_length=128)]
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)"
+ModelName = Annotated[str, Meta(pattern=MODEL_NAME, max_length=128)]
+# A shelf: the folder of what a store fetched from one place. No model has such a name.
+SHELF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\+[0-9a-f]{16}")
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 Count = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]

@@ -99,7 +99,7 @@ def _ask(uri: str, request: Callable[[Scheme], _T], retries: int | None = None) 
     name, separator, _ = uri.partition("://")
     if not separator or name not in SCHEMES:
         known = ", ".join(f"{each}://" for each in SCHEMES)
-        raise SourceError(f"{uri} is not a source this build can read (it reads {known})")
+        raise SourceError(f"{shown(uri)} is not a source this build can read (it reads {known})")
     scheme = cast("Scheme", import_module(f"{__name__}.{SCHEMES[name]}"))
     with explained(shown(uri)):
         return retrying(lambda: request(scheme), shown(uri), retries=retries)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from storage_init.base.errors import SourceError
 from storage_init.base.space import check_count
+from storage_init.base.uris import shown
 from storage_init.format.package import Source
 from storage_init.sources.transfer import ranges
 from storage_init.sources.transfer.failures import status_of
@@ -32,7 +33,9 @@ def parse(uri: str) -> tuple[str, str]:
     """
     match = URI.fullmatch(uri)
     if match is None:
-        raise SourceError(f"{uri} is not of the form {uri.partition(':')[0]}://bucket/prefix")
+        raise SourceError(
+            f"{shown(uri)} is not of the form {uri.partition(':')[0]}://bucket/prefix"
+        )
     return match["bucket"], (match["key"] or "").rstrip("/")
 
 
@@ -53,7 +56,7 @@ def connect(source: Source, list_objects: ListObjects, read: ranges.Read, replac
     def files() -> list[RemoteFile]:
         found = _files(source.uri, list_objects)
         if listing_digest(found) != source.revision:
-            raise SourceError(f"{source.uri} has changed since it was resolved: start again")
+            raise SourceError(f"{shown(source.uri)} has changed since it was resolved: start again")
         return found
 
     def check(_: Path) -> None:
@@ -64,7 +67,9 @@ def connect(source: Source, list_objects: ListObjects, read: ranges.Read, replac
             yield from read(file, start, end)
         except Exception as error:
             if status_of(error) == replaced:
-                raise SourceError(f"{source.uri}: {file.path} was replaced: start again") from error
+                raise SourceError(
+                    f"{shown(source.uri)}: {file.path} was replaced: start again"
+                ) from error
             raise
 
     return Remote(files(), partial(ranges.download, read=read_pinned), check)
@@ -84,11 +89,11 @@ def _files(uri: str, list_objects: ListObjects) -> list[RemoteFile]:
         if each.path.endswith("/") and not each.size:  # an empty object that marks a folder
             continue
         found.append(replace(each, path=each.path.removeprefix(prefix), name=each.path))
-        check_count(len(found), uri)
+        check_count(len(found), shown(uri))
     if not found and key:
         first = next(iter(list_objects(bucket, key)), None)
         if first and first.path == key:
             found = [replace(first, path=key.rpartition("/")[2], name=key)]
     if not found:
-        raise SourceError(f"{uri}: there is nothing of that name in the bucket")
+        raise SourceError(f"{shown(uri)}: there is nothing of that name in the bucket")
     return found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from storage_init.base.errors import SourceError
 from storage_init.base.hashing import CHUNK_BYTES
+from storage_init.base.uris import shown
 from storage_init.format.package import Source
 from storage_init.sources.transfer.remote import Remote, RemoteFile
 
@@ -64,7 +65,7 @@ def _file(entry: Any) -> RemoteFile:
 def _parse(uri: str) -> tuple[str, str | None]:
     match = URI.fullmatch(uri)
     if match is None:
-        raise SourceError(f"{uri} is not of the form hf://owner/name[@revision]")
+        raise SourceError(f"{shown(uri)} is not of the form hf://owner/name[@revision]")
     return match["repo"], match["revision"]
 
 
@@ -88,12 +89,12 @@ def _readable_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except errors.GatedRepoError as error:
-        raise SourceError(f"{uri} is gated: accept its terms and set HF_TOKEN") from error
+        raise SourceError(f"{shown(uri)} is gated: accept its terms and set HF_TOKEN") from error
     except errors.RepositoryNotFoundError as error:
         raise SourceError(
-            f"{uri}: no such repository, or a private one and HF_TOKEN is not set"
+            f"{shown(uri)}: no such repository, or a private one and HF_TOKEN is not set"
         ) from error
     except errors.RevisionNotFoundError as error:
-        raise SourceError(f"{uri}: the repository has no such revision") from error
+        raise SourceError(f"{shown(uri)}: the repository has no such revision") from error
     except errors.HFValidationError as error:
-        raise SourceError(f"{uri} is not of the form hf://owner/name[@revision]") from error
+        raise SourceError(f"{shown(uri)} is not of the form hf://owner/name[@revision]") from error

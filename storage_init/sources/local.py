@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from storage_init.base.errors import SourceError
 from storage_init.base.files import list_files
 from storage_init.base.hashing import sha256_files
+from storage_init.base.uris import shown
 from storage_init.format.package import Source
 from storage_init.sources.transfer.remote import Remote, RemoteFile
 from storage_init.sources.transfer.selection import needed
@@ -56,13 +57,13 @@ def revision(folder: Path, where: str) -> str:
         WarmstartError: the folder has no usable weights.
     """
     paths = _files(folder)
-    either = (needed(paths, folder, where, weights) for weights in ("safetensors", "onnx"))
+    either = (needed(paths, folder, shown(where), weights) for weights in ("safetensors", "onnx"))
     return sha256_files(folder, set().union(*either))
 
 
 def _is_of_revision(copy: Path, folder: Path, source: Source) -> bool:
     """Return whether a copy of a folder's needed files has the revision of the source."""
-    arrived = needed(_files(copy), copy, source.uri)
+    arrived = needed(_files(copy), copy, shown(source.uri))
     digest = sha256_files(copy, arrived)
     if digest == source.revision:
         return True
@@ -81,9 +82,9 @@ def check_folder(folder: Path, uri: str) -> Path:
         SourceError: there is no such folder, or this process may not read it.
     """
     if not folder.is_dir():
-        raise SourceError(f"{uri}: there is no folder {folder}")
+        raise SourceError(f"{shown(uri)}: there is no folder {folder}")
     if not os.access(folder, os.R_OK | os.X_OK):
-        raise SourceError(f"{uri}: this process may not read {folder}")
+        raise SourceError(f"{shown(uri)}: this process may not read {folder}")
     return folder
 
 
@@ -94,5 +95,5 @@ def _files(folder: Path) -> list[str]:
 def _folder(uri: str) -> Path:
     folder = Path(unquote(uri.removeprefix("file://")))
     if not folder.is_absolute():
-        raise SourceError(f"{uri}: a file:// source is an absolute path, file:///folder")
+        raise SourceError(f"{shown(uri)}: a file:// source is an absolute path, file:///folder")
     return check_folder(folder, uri)

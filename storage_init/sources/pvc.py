@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from storage_init.base import variables
 from storage_init.base.errors import SourceError
 from storage_init.base.files import list_files
-from storage_init.base.uris import name_problem
+from storage_init.base.uris import name_problem, shown
 from storage_init.format.package import Source
 from storage_init.sources import local
 
@@ -35,11 +35,11 @@ def _folder(uri: str) -> Path:
     match = URI.fullmatch(uri)
     path = (match["path"] or "").rstrip("/") if match else "\\"
     if path and name_problem(path):
-        raise SourceError(f"{uri} is not of the form pvc://claim/path")
+        raise SourceError(f"{shown(uri)} is not of the form pvc://claim/path")
     mount = variables.PVC_DIR.read().resolve()
     folder = local.check_folder(mount / path, uri)
     # Other pods write to the volume: a link must not lead to this pod's secrets.
     for each in (folder, *(folder / found for found in sorted(list_files(folder)))):
         if not each.resolve().is_relative_to(mount):
-            raise SourceError(f"{uri} is refused: {each} is a link that leaves the volume")
+            raise SourceError(f"{shown(uri)} is refused: {each} is a link that leaves the volume")
     return folder

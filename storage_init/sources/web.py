@@ -21,6 +21,7 @@ from storage_init.base import space
 from storage_init.base.errors import SourceError
 from storage_init.base.hashing import CHUNK_BYTES
 from storage_init.base.logs import event
+from storage_init.base.uris import shown
 from storage_init.base.variables import ALLOW_HTTP
 from storage_init.format.package import Source
 from storage_init.sources import kserve
@@ -48,7 +49,7 @@ def resolve(uri: str) -> Source:
         if file.tag:
             revision = f"etag:{file.tag}"
         else:
-            event(log, "no strong ETag: the content is read once to pin it", uri=uri)
+            event(log, "no strong ETag: the content is read once to pin it", uri=shown(uri))
             revision = f"sha256:{_sha256(session, file)}"
     return Source(uri=uri, revision=revision)
 
@@ -59,7 +60,7 @@ def connect(source: Source) -> Remote:
     file = _probe(session, url)
     kind, _, value = source.revision.partition(":")
     if kind == "etag" and value != file.tag:
-        raise SourceError(f"{source.uri} has changed since it was resolved: start again")
+        raise SourceError(f"{shown(source.uri)} has changed since it was resolved: start again")
     pinned = replace(file, digest=source.revision if kind == "sha256" else "")
     return Remote([pinned], partial(ranges.download, read=partial(_read, session)))
 
@@ -74,14 +75,14 @@ def _parse(uri: str) -> tuple[str, str | None]:
     pin = PIN.fullmatch(fragment)
     parts = urlsplit(url)
     if separator and not pin:
-        raise SourceError(f"{uri}: a # must be followed by sha256= and 64 hex digits")
+        raise SourceError(f"{shown(uri)}: a # must be followed by sha256= and 64 hex digits")
     if not parts.hostname or parts.username is not None or not url.isprintable():
         raise SourceError(
-            f"{uri} is not of the form https://host/path; credentials belong in ~/.netrc or the "
-            "variable <host>-headers"
+            f"{shown(uri)} is not of the form https://host/path; credentials belong in ~/.netrc or "
+            "the variable <host>-headers"
         )
     if not _file_name(url):
-        raise SourceError(f"{uri} names no file")
+        raise SourceError(f"{shown(uri)} names no file")
     return url, pin[1] if pin else None
 
 
@@ -108,11 +109,11 @@ def _probe(session: Session, url: str) -> RemoteFile:
         size = given.get(header, "").rpartition("/")[2]
     name, etag = _file_name(url), given.get("ETag", "")
     if not size.isdecimal():
-        raise SourceError(f"{url}: the server does not state the file's size")
+        raise SourceError(f"{shown(url)}: the server does not state the file's size")
     if given.get("Content-Encoding", "identity") != "identity" and not name.endswith(
         archives.ENDINGS
     ):
-        raise SourceError(f"{url}: the server sends only compressed content")
+        raise SourceError(f"{shown(url)}: the server sends only compressed content")
     strong = etag if etag.startswith('"') else ""
     return RemoteFile(name, int(size), strong, ranges=has_ranges and bool(strong), name=url)
 
@@ -126,12 +127,12 @@ def _read(session: Session, file: RemoteFile, start: int, end: int) -> Iterator[
         expected = f"{wanted.replace('=', ' ')}/{file.size}"
         # If the file changed, If-Range makes the server send all of it.
         if changed or (file.ranges and given.get("Content-Range") != expected):
-            raise SourceError(f"{file.name} changed while it was being fetched: start again")
+            raise SourceError(f"{shown(file.name)} changed while it was being fetched: start again")
         yield from response.raw.stream(CHUNK_BYTES, decode_content=False)
 
 
 def _sha256(session: Session, file: RemoteFile) -> str:
-    space.check_size(file.size, file.name)
+    space.check_size(file.size, shown(file.name))
     digest = hashlib.sha256()
     for chunk in _read(session, file, 0, file.size):
         digest.update(chunk)
@@ -144,8 +145,9 @@ def _get(session: Session, url: str, headers: Mapping[str, str]) -> Iterator[Res
 
     Each host gets its own headers only, and every URL must be encrypted.
     """
+    first = url
     for _ in range(MAX_REDIRECTS + 1):
-        _check_encrypted(url)
+        _check_encrypted(url, first)
         own = kserve.headers(urlsplit(url).hostname or "")
         response = session.get(
             url,
@@ -160,19 +162,26 @@ def _get(session: Session, url: str, headers: Mapping[str, str]) -> Iterator[Res
                 yield response
                 return
             url = urljoin(url, response.headers["Location"])
-    raise SourceError(f"{url}: more than {MAX_REDIRECTS} redirects")
+    raise SourceError(f"{shown(url)}: more than {MAX_REDIRECTS} redirects")
 
 
-def _check_encrypted(url: str) -> None:
-    parts = urlsplit(url)
-    allowed = ALLOW_HTTP.read()
-    if parts.scheme == "https" or (
-        parts.scheme == "http" and (allowed or _is_loopback(parts.hostname or ""))
-    ):
+def _check_encrypted(url: str, first: str) -> None:
+    """Refuse a URL that is not encrypted; ``first`` is the one that redirects led away from.
+
+    A server elsewhere must not reach this machine's ports by a redirect.
+    """
+    allowed = ALLOW_HTTP.read() or (_is_local(url) and _is_local(first))
+    if urlsplit(url).scheme == "https" or (urlsplit(url).scheme == "http" and allowed):
         return
     raise SourceError(
-        f"{url} is refused: use https://, or set {ALLOW_HTTP.name}=true if the network is trusted"
+        f"{shown(url)} is refused: use https://, or set {ALLOW_HTTP.name}=true if the network is "
+        "trusted"
     )
+
+
+def _is_local(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and _is_loopback(parts.hostname or "")
 
 
 def _is_loopback(host: str) -> bool:

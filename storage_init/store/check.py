@@ -17,6 +17,7 @@ from storage_init.base.files import list_files
 from storage_init.format import package as packages
 from storage_init.format.package import DIGEST_FILE, FORMAT_VERSION, MAX_PACKAGE_BYTES, PACKAGE_FILE
 from storage_init.format.verify import check_files, extra_files
+from storage_init.store.layout import holds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,7 @@ def check(folder: Path, model: str, version: str, *, hashes: bool) -> Finding:
         package = packages.decode(content)
     except PackageError as error:
         return Finding(None, [*problems, str(error)], foreign=_is_foreign(content))
-    if package.name != model:
+    if not holds(model, package.name):
         problems.append(f"{PACKAGE_FILE} describes model {package.name}, not {model}")
     problems += check_files(folder, package.files, hashes=hashes) + extra_files(folder, package)
     return Finding(package, problems)

@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from storage_init.base.errors import PackageError
 from storage_init.base.files import children, fsync, remove
-from storage_init.format.package import check_name
+from storage_init.store.layout import is_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,10 +39,9 @@ Counts = dict[str, int]
 
 def record(store: Store, model: str, outcome: Outcome) -> None:
     """Count one event; do nothing if the store cannot be written. Never raises."""
-    with suppress(OSError, PackageError, ValueError):
-        check_name(model)
+    with suppress(OSError):
         folder = store.root / STATS / model
-        if store.root.is_dir():
+        if is_model(model) and store.root.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{outcome}-{uuid.uuid4().hex}").touch(exist_ok=False)
 

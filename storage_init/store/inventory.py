@@ -12,16 +12,12 @@ from storage_init.base.files import Usage, children, entries, last_change, measu
 from storage_init.format.package import PACKAGE_FILE, SIGNATURE_FILE
 from storage_init.store import pins
 from storage_init.store.check import Finding, check
-from storage_init.store.layout import STAGING
+from storage_init.store.layout import FETCHED, STAGING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from storage_init.store.layout import Store
-
-
-# The folder of the links by source. Not imported from `fetch`, which is closed to this room.
-FETCHED = "fetched"
 
 
 @dataclass(frozen=True)

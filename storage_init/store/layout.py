@@ -3,11 +3,16 @@
 All state is in the directory. ``models/<name>/versions/<version>/`` never changes after its
 publication, ``models/<name>/current`` is a relative link to one of the versions, and
 ``models/<name>/keys/<key>`` is a relative link to the version prepared from that source and recipe.
+
+A model that was fetched by its URI has no name of an operator. Its versions are on a *shelf*, a
+folder of ``models/`` whose name is made from the URI (``places.shelf_of``) and has neither
+``current`` nor keys.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
 from contextlib import contextmanager, suppress
@@ -15,13 +20,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import StoreError
-from storage_init.format.package import PACKAGE_FILE
+from storage_init.base.files import fsync
+from storage_init.format.package import MODEL_NAME, PACKAGE_FILE, SHELF
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 STAGING = ".staging"
+LEASES = ".leases"
+# Links from sources at a revision to versions.
+FETCHED = "fetched"
 
 
 @dataclass(frozen=True)
@@ -55,8 +64,9 @@ class Store:
         Raises:
             StoreError: there is no such model or version; the message lists those that exist.
         """
-        wanted = version or self.current(name)
-        known = self.versions(name)
+        is_known = is_model(name)
+        wanted = version or (self.current(name) if is_known else None)
+        known = self.versions(name) if is_known else []
         if wanted is None or wanted not in known:
             what = f"{name}@{version}" if version else name
             have = ", ".join(known) if known else "models " + (", ".join(self.names()) or "none")
@@ -94,6 +104,19 @@ class Store:
         return None
 
 
+def is_model(name: str) -> bool:
+    """Return whether a text is a name of a model or of a shelf, so that it cannot be a path."""
+    return bool(re.match(MODEL_NAME, name) or SHELF.fullmatch(name))
+
+
+def holds(model: str, described: str) -> bool:
+    """Return whether the folder of a model may hold a package that describes itself with a name.
+
+    A fetched package has the name that its author gave to it, so a shelf may hold any.
+    """
+    return model == described or bool(SHELF.fullmatch(model))
+
+
 @contextmanager
 def readable_errors(store: Store) -> Iterator[None]:
     """Turn an error of the file system into a :class:`StoreError` that names the store."""
@@ -102,6 +125,26 @@ def readable_errors(store: Store) -> Iterator[None]:
     except OSError as error:
         problem = error.strerror or error
         raise StoreError(f"cannot write to store {store.root}: {problem}") from error
+
+
+def discard(store: Store, folder: Path) -> None:
+    """Remove a staged folder: hide it by one rename, then delete it."""
+    doomed = store.root / STAGING / f"discard-{uuid.uuid4().hex[:12]}"
+    with suppress(FileNotFoundError):
+        folder.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def swap_link(store: Store, link: Path, target: str) -> None:
+    """Point ``link`` to ``target`` by one rename; readers see the old target or the new one."""
+    fresh = store.root / STAGING / f"link-{uuid.uuid4().hex[:12]}"
+    fresh.symlink_to(target)
+    if not link.is_symlink():
+        # The kubelet creates an empty folder for a missing subPath.
+        with suppress(OSError):
+            link.rmdir()
+    fresh.replace(link)
+    fsync(link.parent)
 
 
 def clock_of(folder: Path) -> float:

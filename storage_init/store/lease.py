@@ -6,6 +6,11 @@ and the highest generation is in force. A thread of the holder rewrites its file
 the file by its own clock, and creates the next generation if the file does not change. Nobody can
 create a generation twice, so only one waiter takes over, and a waiter cannot take the lease from a
 successor that it has not seen.
+
+Generations start again after a release, so a holder that slept may find a stranger's file under its
+own name. It compares the random token in the file before every beat and before it releases, and a
+beat goes to the file that was compared. A lease saves work and nothing else: two holders, which a
+network file system with a stale cache can bring about, cost time and never bytes.
 """
 
 from __future__ import annotations
@@ -22,11 +27,13 @@ from typing import TYPE_CHECKING
 from storage_init.base.variables import LEASE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # A busy node or a slow volume may lose a few beats before the holder counts as dead.
 BEATS = 15
+# A holder that beats, but whose work has not changed for so long, is stuck.
+STUCK_SECONDS = 3600.0
 
 
 @dataclass
@@ -34,11 +41,13 @@ class LeaseWatcher:
     """One process's view of a lease: it tries to acquire it, and judges if the holder is alive.
 
     ``stale_seconds``: how long the file in force may stay unchanged before the holder is dead.
+    ``stuck_seconds``: how long the holder's work may stay unchanged before it stops its beats.
     """
 
     folder: Path
     name: str
     stale_seconds: float = LEASE_SECONDS.default
+    stuck_seconds: float = STUCK_SECONDS
     _seen: tuple[int, bytes] | None = None
     _since: float = field(default_factory=time.monotonic)
 
@@ -89,11 +98,13 @@ class Lease:
     token: bytes
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep the lease alive during the block, then release it."""
+    def held(self, progress: Callable[[], object] | None = None) -> Iterator[None]:
+        """Keep the lease alive during the block, then release it.
+
+        ``progress``: returns another value whenever the work has advanced.
+        """
         done = threading.Event()
-        seconds = self.watcher.stale_seconds / BEATS
-        beats = threading.Thread(target=self._beat, args=(done, seconds), daemon=True)
+        beats = threading.Thread(target=self._beat, args=(done, progress), daemon=True)
         beats.start()
         try:
             yield
@@ -105,18 +116,35 @@ class Lease:
     @property
     def is_in_force(self) -> bool:
         """Return whether no other process has taken the lease over."""
-        return max(self.watcher._generations(), default=0) == self.generation
+        newest = max(self.watcher._generations(), default=0)
+        return newest == self.generation and self._is_own()
 
-    def _beat(self, done: threading.Event, seconds: float) -> None:
-        count = 0
-        while not done.wait(seconds):
+    def _beat(self, done: threading.Event, progress: Callable[[], object] | None) -> None:
+        count, seen, since = 0, None, time.monotonic()
+        while not done.wait(self.watcher.stale_seconds / BEATS):
             count += 1
             # If the volume fails now, it may work again at the next beat.
             with suppress(OSError):
-                self.path.write_bytes(self.token + b" %d" % count)
+                if progress and (state := progress()) != seen:
+                    seen, since = state, time.monotonic()
+                if progress is None or time.monotonic() - since < self.watcher.stuck_seconds:
+                    self._write(count)
+
+    def _write(self, count: int) -> None:
+        """Write to the file if it is there and this lease's own; never create it again."""
+        with self.path.open("r+b") as file:
+            if file.read(len(self.token)) == self.token:
+                file.write(b" %d" % count)
+
+    def _is_own(self) -> bool:
+        with suppress(OSError):
+            return self.path.read_bytes().startswith(self.token)
+        return False
 
     def _release(self) -> None:
-        """Remove this generation and those before it, the oldest first."""
+        """Remove this generation and those before it, the oldest first, unless it was removed."""
+        if not self._is_own():
+            return
         for generation in sorted(self.watcher._generations()):
             if generation <= self.generation:
                 self.watcher._path(generation).unlink(missing_ok=True)

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import StoreError
-from storage_init.base.files import children
-from storage_init.store.layout import STAGING
-from storage_init.store.publish import make_folder, swap_link
+from storage_init.base.files import children, make_folder
+from storage_init.store.layout import STAGING, swap_link
 
 if TYPE_CHECKING:
     from storage_init.store.layout import Store

@@ -1,20 +1,20 @@
 """Publish a staged folder as a version; readers see the whole version or none.
 
-The steps are: stage, fsync, rename, swap ``current``. If the writer dies, ``current`` names a whole
-version before and after each step.
+The steps are: stage, fsync, rename, swap ``current``, link the key. If the writer dies, ``current``
+names a whole version before and after each step. No step removes a published version.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import shutil
 import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import PackageError
-from storage_init.base.files import fsync, list_files
+from storage_init.base.files import FOLDER_MODE, exchange, fsync, list_files, make_folder
 from storage_init.base.hashing import sha256_file
 from storage_init.base.variables import SIGN_KEY, VERIFY_KEY
 from storage_init.format import package as packages
@@ -26,16 +26,18 @@ from storage_init.format.package import (
     FileEntry,
     Package,
 )
-from storage_init.store.layout import STAGING, Store, readable_errors
+from storage_init.format.verify import is_whole
+from storage_init.store.layout import STAGING, Store, readable_errors, swap_link
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Every user may read a published version, and not even its owner writes it by accident.
 FILE_MODE = 0o444
-FOLDER_MODE = 0o755
 # A collection may remove a version between two looks at it.
 RACES_WITH_GC = 10
+
+log = logging.getLogger(__name__)
 
 
 def describe_files(folder: Path) -> list[FileEntry]:
@@ -62,8 +64,8 @@ def publish(
         store: where to publish; ``staged`` must be below its ``.staging``.
         staged: a folder with all files of the package except ``package.json``; it is moved.
         describe: returns the package for the entries of those files.
-        supersede: replace an existing version of the same key. Otherwise, if another writer has
-            published that key first, its version is kept and returned.
+        supersede: give the key to this version. Otherwise, if another writer has published that
+            key first, its version becomes ``current`` and is returned.
 
     If ``WARMSTART_SIGN_KEY`` is set, the package is signed before readers can see it.
 
@@ -74,41 +76,40 @@ def publish(
     """
     with readable_errors(store):
         package, content = _describe(staged, describe)
-        (staged / PACKAGE_FILE).write_bytes(content)
-        (staged / DIGEST_FILE).write_bytes(packages.digest_line(content))
-        if key := SIGN_KEY.read():
-            signing.sign(staged, key)
-        version = packages.version_of(content)
-        version = _commit(store, staged, package, version, supersede=supersede)
-        swap_link(store, store.model_folder(package.name) / "current", f"versions/{version}")
+        version = _add_description(staged, content)
+        first = None if supersede else store.find(package.name, package.key)
+        if first is None or first.name == version:
+            put_in_place(store, staged, store.version_folder(package.name, version))
+        else:
+            version = first.name
+        version = _make_current(store, package, version, supersede=supersede)
     return store.version_folder(package.name, version)
 
 
-def adopt(store: Store, staged: Path) -> Path:
-    """Publish a staged folder that is a verified package as a version; return its folder.
+def adopt(store: Store, staged: Path, model: str) -> Path:
+    """Put a staged folder that is a verified package among a model's versions; return its folder.
 
-    It becomes ``current`` only if there is none: a pod that fetches one revision must not change
-    what others serve. Its signature comes along, but it is not signed here, because it was prepared
-    elsewhere.
+    Nothing of its content decides where it goes, and it becomes neither ``current`` nor the version
+    of a key. Its signature comes along, but it is not signed here, because it was prepared
+    elsewhere. If the store has the version already, it is verified, and replaced if it is damaged.
 
     Raises:
-        StoreError: the store cannot be written; ``current`` is as it was.
+        StoreError: the store cannot be written.
     """
     with readable_errors(store):
-        package, version = reading.read_package(staged)
-        version = _commit(store, staged, package, version)
-        if store.current(package.name) is None:
-            swap_link(store, store.model_folder(package.name) / "current", f"versions/{version}")
-    return store.version_folder(package.name, version)
+        _, version = reading.read_package(staged)
+        folder = store.version_folder(model, version)
+        put_in_place(store, staged, folder)
+    return folder
 
 
-def _commit(
-    store: Store, staged: Path, package: Package, version: str, *, supersede: bool = False
-) -> str:
-    """Move a described folder into ``versions/``; return the version that has its key now."""
-    _seal(staged)
-    _rename_into_place(staged, store.version_folder(package.name, version))
-    return _claim_key(store, package, version, supersede=supersede)
+def _add_description(staged: Path, content: bytes) -> str:
+    """Write the description and its signature; return the version."""
+    (staged / PACKAGE_FILE).write_bytes(content)
+    (staged / DIGEST_FILE).write_bytes(packages.digest_line(content))
+    if key := SIGN_KEY.read():
+        signing.sign(staged, key)
+    return packages.version_of(content)
 
 
 def _describe(
@@ -138,7 +139,9 @@ def _seal(folder: Path) -> None:
         fsync(Path(root))
 
 
-def _rename_into_place(staged: Path, target: Path) -> None:
+def put_in_place(store: Store, staged: Path, target: Path) -> None:
+    """Move a described folder to the place of its version, unless a whole one is there."""
+    _seal(staged)
     make_folder(target.parent)
     for attempt in range(RACES_WITH_GC):
         try:
@@ -146,12 +149,30 @@ def _rename_into_place(staged: Path, target: Path) -> None:
             break
         except OSError:
             # A version's name is the digest of its content, so the target has the same bytes.
-            if (target / PACKAGE_FILE).is_file():
+            if is_whole(target):
                 _bring_signature(staged, target)
                 break
-            if target.exists() or attempt == RACES_WITH_GC - 1:
+            if attempt == RACES_WITH_GC - 1 or (target.exists() and not target.is_dir()):
                 raise
+            # If the target is gone, a collector has taken it away: try again.
+            with suppress(FileNotFoundError):
+                _set_aside(store, staged, target)
+                break
     fsync(target.parent)
+
+
+def _set_aside(store: Store, staged: Path, target: Path) -> None:
+    """Replace a damaged version by its staged copy, and leave the damaged one to gc.
+
+    It is not deleted, because it may be this machine's memory that is damaged.
+
+    Raises:
+        FileNotFoundError: the version is gone.
+    """
+    aside = store.root / STAGING / f"damaged-{target.name}-{uuid.uuid4().hex[:12]}"
+    exchange(staged, target, aside)
+    os.utime(aside)
+    log.warning("%s was damaged and is replaced; the damaged version is in %s", target, aside)
 
 
 def _bring_signature(staged: Path, target: Path) -> None:
@@ -169,8 +190,39 @@ def _bring_signature(staged: Path, target: Path) -> None:
             fsync(target)
 
 
+def _make_current(store: Store, package: Package, version: str, *, supersede: bool) -> str:
+    """Make a version ``current``, then give it its key; return the version that has the key now.
+
+    In this order, a publisher that dies between the two steps leaves no key of a version that
+    never became ``current``.
+    """
+    current, former = store.model_folder(package.name) / "current", store.current(package.name)
+    swap_link(store, current, f"versions/{version}")
+    try:
+        owner = _claim_key(store, package, version, supersede=supersede)
+    except OSError:
+        with suppress(OSError):
+            _restore(store, current, version, former)
+        raise
+    if owner != version:
+        swap_link(store, current, f"versions/{owner}")
+    return owner
+
+
+def _restore(store: Store, current: Path, version: str, former: str | None) -> None:
+    """Let ``current`` name the former version again, unless another publisher has moved it."""
+    if current.readlink().name == version:
+        if former:
+            swap_link(store, current, f"versions/{former}")
+        else:
+            current.unlink()
+
+
 def _claim_key(store: Store, package: Package, version: str, *, supersede: bool) -> str:
-    """Give ``version`` its key; if another writer was first, discard it and return theirs."""
+    """Give ``version`` its key; if another writer was first, return theirs.
+
+    The other version stays until gc removes it: a service may have pinned it meanwhile.
+    """
     link = store.key_link(package.name, package.key)
     make_folder(link.parent)
     try:
@@ -179,40 +231,7 @@ def _claim_key(store: Store, package: Package, version: str, *, supersede: bool)
         first = store.find(package.name, package.key)
         if first is None or supersede:  # None: the key names a version that was removed
             swap_link(store, link, f"../versions/{version}")
-        elif first.name != version:
-            discard(store, store.version_folder(package.name, version))
+        else:
             return first.name
     fsync(link.parent)
     return version
-
-
-def discard(store: Store, folder: Path) -> None:
-    """Remove a version's folder: hide it by one rename, then delete it."""
-    doomed = store.root / STAGING / f"discard-{uuid.uuid4().hex[:12]}"
-    with suppress(FileNotFoundError):
-        folder.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
-
-
-def swap_link(store: Store, link: Path, target: str) -> None:
-    """Point ``link`` to ``target`` by one rename; readers see the old target or the new one."""
-    fresh = store.root / STAGING / f"link-{uuid.uuid4().hex[:12]}"
-    fresh.symlink_to(target)
-    if not link.is_symlink():
-        # The kubelet creates an empty folder for a missing subPath.
-        with suppress(OSError):
-            link.rmdir()
-    fresh.replace(link)
-    fsync(link.parent)
-
-
-def make_folder(folder: Path) -> None:
-    """Create a folder and its parents; sync each to disk before creating the next below it."""
-    missing = []
-    while not folder.is_dir():
-        missing.append(folder)
-        folder = folder.parent
-    for new in reversed(missing):
-        new.mkdir(exist_ok=True)
-        new.chmod(FOLDER_MODE)
-        fsync(new.parent)

@@ -11,35 +11,31 @@ import hashlib
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from storage_init.base.files import children, make_folder
+from storage_init.base.places import endpoints
 from storage_init.base.uris import shown
-from storage_init.store.layout import STAGING, clock_of
-from storage_init.store.publish import make_folder
+from storage_init.store.layout import FETCHED, STAGING, clock_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Collection, Sequence
 
     from storage_init.format.package import Source
     from storage_init.store.layout import Store
 
 RESOLVED = "resolved"
-# The same URI may lead elsewhere if one of these variables differs.
-ENDPOINTS = ("HF_ENDPOINT", "AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST")
-SPECS = ("STORAGE_CONFIG", "STORAGE_OVERRIDE_CONFIG")
 
 
 class _Record(msgspec.Struct, frozen=True):
+    """``keys`` are the links in ``fetched/`` that the revision may have."""
+
     uri: str
     revision: str
-
-
-class _Spec(msgspec.Struct, frozen=True):
-    """The part of KServe's storage spec that says where a URI leads."""
-
-    endpoint_url: str = ""
+    keys: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ def recall(store: Store, uri: str) -> Resolution | None:
     return Resolution(record.revision, _age(store, changed))
 
 
-def remember(store: Store, uri: str, source: Source) -> None:
+def remember(store: Store, uri: str, source: Source, keys: Sequence[str] = ()) -> None:
     """Record the revision that a server has just given. Never raises: a store may be read-only.
 
     Skip URIs with credentials or signed queries, because they change on every start.
@@ -76,8 +72,22 @@ def remember(store: Store, uri: str, source: Source) -> None:
     with suppress(OSError):
         make_folder(path.parent)
         make_folder(draft.parent)
-        draft.write_bytes(msgspec.json.encode(_Record(uri, source.revision)))
+        draft.write_bytes(msgspec.json.encode(_Record(uri, source.revision, [*keys])))
         draft.replace(path)
+
+
+def useless(store: Store, going: Collection[Path] = ()) -> list[Path]:
+    """Return the records of revisions that no version was made from, or whose links are going."""
+    links = {Path(entry.path) for entry in children(store.root / FETCHED)} - {*going}
+    known = {link.name for link in links}
+    records = [Path(entry.path) for entry in children(store.root / RESOLVED)]
+    return [path for path in records if not known.intersection(_keys(path))]
+
+
+def _keys(path: Path) -> list[str]:
+    with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return msgspec.json.decode(path.read_bytes(), type=_Record).keys
+    return []
 
 
 def _age(store: Store, changed: float) -> float | None:
@@ -87,10 +97,5 @@ def _age(store: Store, changed: float) -> float | None:
 
 
 def _path(store: Store, uri: str) -> Path:
-    stated = [os.environ.get(name, "") for name in ENDPOINTS]
-    for name in SPECS:
-        with suppress(msgspec.MsgspecError):
-            spec = msgspec.json.decode(os.environ.get(name) or "{}", type=_Spec)
-            stated.append(spec.endpoint_url)
-    identity = "\n".join([uri, *stated])
+    identity = "\n".join([uri, *endpoints()])
     return store.root / RESOLVED / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"

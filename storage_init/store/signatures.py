@@ -10,7 +10,7 @@ from storage_init.format.package import SIGNATURE_FILE, version_of
 from storage_init.format.reading import read_description
 from storage_init.format.signing import check_signature, sign
 from storage_init.format.verify import verify
-from storage_init.store.layout import readable_errors
+from storage_init.store.layout import holds, readable_errors
 from storage_init.store.publish import FILE_MODE
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def sign_version(store: Store, model: str, version: str | None, key: Path) -> Pa
     with readable_errors(store), store.staging("sign") as staged:
         sign(folder, key, staged / SIGNATURE_FILE)
         package = verify(folder)
-        if package.name != model or version_of(read_description(folder)) != folder.name:
+        if not holds(model, package.name) or version_of(read_description(folder)) != folder.name:
             raise StoreError(f"{folder} holds another package than {model}@{folder.name}")
         (staged / SIGNATURE_FILE).chmod(FILE_MODE)
         fsync(staged / SIGNATURE_FILE)

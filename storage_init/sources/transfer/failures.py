@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import random
+import re
 import ssl
 import time
 from contextlib import contextmanager
@@ -45,6 +46,9 @@ REASONS = {
     403: "access is refused (403): check the credentials and what they may read",
     404: "there is nothing there (404): check the address, and credentials if it is private",
 }
+
+# Users and queries of the URLs that libraries put into their messages.
+SECRETS = re.compile(r"(?<=//)[^/\s@]+@|[^\s/@'\"]+:[^\s/@'\"]*@|\?[^\s'\")]*=[^\s'\")]*")
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +138,8 @@ def describe(error: BaseException) -> str:
     if status:
         return f"the server answers {status}"
     *_, root = _chain(error)
-    return " ".join(f"{type(root).__name__}: {root}".split())
+    text = " ".join(f"{type(root).__name__}: {root}".split())
+    return SECRETS.sub("", text)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

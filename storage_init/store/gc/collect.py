@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from storage_init.base import sizes
 from storage_init.base.errors import StoreError
-from storage_init.base.files import freed, last_change
-from storage_init.store import counters, inventory
+from storage_init.base.files import children, freed, last_change
+from storage_init.store import counters, inventory, resolutions
 from storage_init.store.gc.readers import readers_of
 from storage_init.store.gc.retention import decide
 from storage_init.store.gc.trash import left_behind, trash
+from storage_init.store.layout import LEASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from storage_init.store.gc.readers import Readers
     from storage_init.store.gc.retention import Decision, Policy
@@ -37,7 +38,7 @@ class Outcome:
     means that its removal failed. ``freed`` is in bytes of disk, ``age`` in seconds.
     """
 
-    kind: Literal["version", "staging", "key"]
+    kind: Literal["version", "staging", "key", "lease", "record"]
     name: str
     action: Literal["keep", "remove", "restore", "fail"]
     reason: str
@@ -94,7 +95,12 @@ class _Collector:
             done.append(outcome)
             if self.own is None and outcome and outcome.action == "remove":
                 going.append(decision.version.folder)
-        done += [self._remove_key(link) for link in inventory.dangling_keys(self.store, going)]
+        links = inventory.dangling_keys(self.store, going)
+        done += [self._remove_key(link) for link in links]
+        for path in resolutions.useless(self.store, links):
+            done.append(self._remove_old("record", path, "leads to no version"))
+        for entry in children(self.store.root / LEASES):
+            done.append(self._remove_old("lease", Path(entry.path), "its holder is dead"))
         staged = [item for item in inventory.staged(self.store) if item.path != self.scratch]
         done += [self._collect_staged(item) for item in staged]
         return [outcome for outcome in done if outcome is not None]
@@ -124,6 +130,8 @@ class _Collector:
         fresh = inventory.survey(self.store, version.model, version.version)
         if fresh.current or fresh.pins or fresh.touched != version.touched:
             return _kept(outcome, "changed meanwhile")
+        if fresh.whole and not version.whole:  # this machine's memory may be at fault
+            return _kept(outcome, "was broken at the first look alone")
         return self._attempt(
             outcome,
             lambda own: own.remove_version(
@@ -135,6 +143,17 @@ class _Collector:
         name = link.relative_to(self.store.root).as_posix()
         outcome = Outcome("key", name, "remove", "leads to no version")
         return self._attempt(outcome, lambda own: own.remove_key(link))
+
+    def _remove_old(
+        self, kind: Literal["lease", "record"], path: Path, reason: str
+    ) -> Outcome | None:
+        """Remove a small file unless it is young; those that stay are not worth a line."""
+        age, name = self.now - last_change(path), path.relative_to(self.store.root).as_posix()
+        if age < max(self.policy.min_age, STAGING_MIN_AGE):
+            return None
+        return self._attempt(
+            Outcome(kind, name, "remove", reason, age=age), lambda _: path.unlink()
+        )
 
     def _collect_staged(self, item: Staged) -> Outcome | None:
         name, age = f".staging/{item.path.name}", self.now - item.changed

@@ -120,7 +120,7 @@ def gc_table(outcomes: Sequence[Outcome], *, dry_run: bool) -> str:
 
 
 def _short(outcome: Outcome) -> str:
-    if outcome.kind != "key":
+    if outcome.kind in ("version", "staging"):
         return outcome.name
     folder, _, key = outcome.name.rpartition("/")
     return f"{folder}/{key[:12]}…"

@@ -23,7 +23,7 @@ from storage_init.base.files import list_files
 from storage_init.fetch.initializer import INCOMING
 from storage_init.format.verify import verify
 from storage_init.store.layout import Store
-from tests.support.servers.web import Request, Web, web
+from tests.support.servers.web import Answer, Request, Web, web
 from tests.unit.storage_init.fakes import publish_fake
 
 if TYPE_CHECKING:
@@ -127,6 +127,19 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(
     assert f"{server.url}/model.onnx cannot be fetched: SSLCertVerificationError: " in last
     assert "trying again" not in done.stderr
     assert server.requests == []
+
+
+def test_a_redirect_does_not_lead_to_plain_http_on_this_machine(
+    server: Web, certificate: Path, tmp_path: Path
+) -> None:
+    with web({"/model.onnx": WEIGHTS}) as inside:
+        moved = Answer(302, {"Location": f"{inside.url}/model.onnx?sig=hunter2"})
+        server.answer = lambda _: moved
+        done = initialize(f"{server.url}/model.onnx", tmp_path / "d", settings(certificate))
+        assert done.returncode == 1
+        assert f"{inside.url}/model.onnx is refused: use https://" in done.stderr
+        assert "hunter2" not in done.stderr
+        assert inside.requests == []
 
 
 def test_an_archive_of_a_prepared_model_arrives_verified(

@@ -14,7 +14,7 @@ from tests.support.machine.pods import URI, Pods
 from tests.support.models.keys import KeyPair, needs_signing
 from tests.support.models.packages import flip_byte, writable_copy
 from tests.support.servers.hub import Hub, hub
-from tests.unit.storage_init.fakes import NAME, publish_fake, with_weights
+from tests.unit.storage_init.fakes import publish_fake, with_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,8 @@ def test_what_was_never_asked_for_cannot_be_fallen_back_on(pods: Pods, server: H
 
 
 def test_a_version_that_rotted_is_not_served_for_want_of_a_server(pods: Pods, server: Hub) -> None:
-    flip_byte(Store(pods.store).resolve(NAME) / "int8" / "model.onnx.data", 3)
+    (version,) = pods.versions()
+    flip_byte(version / "int8" / "model.onnx.data", 3)
     pods.environment |= {"WARMSTART_RETRIES": "0"}
     server.before_answer = lambda _: 503
     done = pods.run(1)

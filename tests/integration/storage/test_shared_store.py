@@ -80,7 +80,7 @@ def test_of_sixteen_at_once_one_downloads(rounds: int, tmp_path: Path, repositor
             assert len(downloads(server)) == len(set(downloads(server)))
         for number in range(16):
             verify(pods.destination(number))
-        assert len(Store(pods.store).versions(NAME)) == 1
+        assert len(pods.versions()) == 1
 
 
 BIG = "int8/model.onnx.data"
@@ -143,19 +143,20 @@ def test_where_the_first_holder_is_killed_half_way_nothing_that_it_had_is_fetche
         for number, process in enumerate(running):
             if process.pid != killed[0]:
                 verify(pods.destination(number))
-        assert len(Store(pods.store).versions(NAME)) == 1
+        assert len(pods.versions()) == 1
         assert list_files(pods.store / ".leases") == set()
 
 
 def test_a_corrupt_version_in_the_store_is_fetched_anew(pods: Pods) -> None:
     assert pods.run(1).returncode == 0
-    stored = Store(pods.store).resolve(NAME)
+    (stored,) = pods.versions()
     flip_byte(stored / "int8" / "model.onnx.data", 1000)
     healed = pods.run(2)
     assert healed.returncode == 0, healed.stderr
     assert "int8/model.onnx.data has sha256" in healed.stderr
     verify(pods.destination(2))
-    verify(Store(pods.store).resolve(NAME))
+    assert pods.versions() == [stored]
+    verify(stored)
 
 
 def test_a_model_of_the_store_is_linked_by_name(pods: Pods) -> None:

@@ -33,6 +33,10 @@ class Pods:
         _, log = process.communicate(timeout=120)
         return subprocess.CompletedProcess(process.args, process.returncode, stderr=log)
 
+    def versions(self) -> list[Path]:
+        """Return the folders of all versions in the store."""
+        return sorted(self.store.glob("models/*/versions/*"))
+
     def destination(self, number: int) -> Path:
         return self.root / f"pod{number}"
 

@@ -85,6 +85,11 @@ def test_the_key_depends_on_revision_and_recipe_but_not_on_how_the_source_is_wri
     assert key != Recipe(opset=19).key(SOURCE)
 
 
+def test_equal_etags_of_two_urls_are_two_keys() -> None:
+    one, two = (Source(f"https://host/x.zip?model={each}", 'etag:"1"') for each in "ab")
+    assert Recipe().key(one) != Recipe().key(two)
+
+
 def test_only_8_bit_weights_need_a_cpu_that_multiplies_them_exactly() -> None:
     assert Recipe().requires("int8") == Recipe().requires("fp32") == Requires()
     exact = Recipe(int8=Int8(weight_bits=8))

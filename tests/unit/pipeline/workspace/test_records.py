@@ -41,7 +41,9 @@ def test_everything_a_step_wrote_is_on_disk_before_its_record(
 
     monkeypatch.setattr(records, "fsync", note)
     records.write(tmp_path, DONE, Recipe())
-    assert [path.name for path in synced] == ["model.onnx", "export.draft", "steps"]
+    # The folders, too: without them, a file that was synced is gone after a crash.
+    names = ["exported", "model.onnx", "steps", "", "export.draft", "steps"]
+    assert [path.name for path in synced] == names
 
 
 def test_a_step_waits_for_one_that_a_killed_run_left_behind(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from predictor.errors import UnsupportedModelError
 from predictor.loading.discovery import discover
 from predictor.settings import Settings
+from storage_init.base.places import shelf_of
+from storage_init.store.layout import Store
+from storage_init.store.publish import adopt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +40,18 @@ def test_a_store_serves_the_current_versions(prepared_classifier: Path) -> None:
     model = prepared_classifier.parents[1]
     names = dict(found(model.parents[1]))
     assert names[model.name] == model / "current"
+
+
+def test_what_pods_fetched_into_a_store_is_not_served_by_a_name(
+    tmp_path: Path, prepared_classifier: Path
+) -> None:
+    store = Store(tmp_path)
+    model = shutil.copytree(prepared_classifier.parents[1], store.model_folder("m"), symlinks=True)
+    before = found(tmp_path)
+    with store.staging() as staged:
+        made = shutil.copytree(prepared_classifier, staged / "made")
+        adopt(store, made, shelf_of("hf://evil/m"))
+    assert found(tmp_path) == before == [("m", model / "current")]
 
 
 def test_a_folder_without_models_is_refused(tmp_path: Path) -> None:

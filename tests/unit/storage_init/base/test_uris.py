@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage_init.base.errors import SourceError
-from storage_init.base.uris import check_names, check_no_clash, name_problem
+from storage_init.base.uris import check_names, check_no_clash, name_problem, shown
 
 WHERE = "s3://bucket/model"
 ANY = st.one_of(
@@ -70,3 +70,29 @@ def test_a_file_that_is_a_folder_of_another_is_refused() -> None:
     check_no_clash(["a/b", "a/c", "ab"], WHERE)
     with pytest.raises(SourceError, match="'a/b' is both a file and a folder"):
         check_no_clash(["a/b/c/d", "a/b"], WHERE)
+
+
+@pytest.mark.parametrize(
+    ("uri", "safe"),
+    [
+        ("https://user:secret@host/a.zip?sig=secret#sha256=ab", "https://host/a.zip#sha256=ab"),
+        ("https://user:sec/ret@host/a.zip", "https://host/a.zip"),
+        ("HTTPS://secret@host/a.zip#token=secret", "HTTPS://host/a.zip"),
+        ("ftp://user:secret@host/a", "ftp://host/a"),
+        ("warm://user:secret@host", "warm://host"),
+        ("user:secret@host/a", "host/a"),
+    ],
+)
+def test_a_uri_is_shown_without_secrets(uri: str, safe: str) -> None:
+    assert shown(uri) == safe
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("hf://owner/name@main", "hf://owner/name:main", "s3://bucket/a@b", "file:///a@b:c"),
+        *("warm://name@0123", "https://host:8080/a@b", "https://[::1]:80/a@b", "pvc://claim/a"),
+    ],
+)
+def test_a_uri_without_secrets_is_shown_as_it_is(uri: str) -> None:
+    assert shown(uri) == uri

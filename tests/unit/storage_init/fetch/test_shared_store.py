@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.fetch import preparing, shared_store
-from storage_init.fetch.shared_store import FETCHED, LEASES, SharedStore, source_key
+from storage_init.fetch.shared_store import SharedStore, source_key
 from storage_init.format.package import Source
 from storage_init.store import lease as leases
-from storage_init.store import resolutions
+from storage_init.store.layout import FETCHED, LEASES, discard
 from storage_init.store.lease import LeaseWatcher
-from storage_init.store.publish import discard
 from tests.unit.storage_init.fakes import publish_fake
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def test_a_uri_leads_to_its_last_version_until_that_is_gone(store: Store) -> Non
     shared = SharedStore(store)
     assert shared.recall(SOURCE.uri) is None
     link(store, version, source_key(SOURCE))
-    resolutions.remember(store, SOURCE.uri, SOURCE)
+    shared.remember(SOURCE.uri, SOURCE)
     for seconds in (0, 60):
         known = SharedStore(store, recheck_seconds=seconds).recall(SOURCE.uri)
         assert known is not None

@@ -72,6 +72,42 @@ def test_the_times_of_the_files_do_not_matter(tmp_path: Path) -> None:
     assert watcher.try_acquire() is None
 
 
+def test_a_holder_that_slept_leaves_a_strangers_lease_alone(tmp_path: Path) -> None:
+    sleeper = acquired(LeaseWatcher(tmp_path, "k", stale_seconds=0.15))
+    watcher = LeaseWatcher(tmp_path, "k", stale_seconds=0.1)
+    watcher.try_acquire()
+    time.sleep(0.2)
+    with acquired(watcher).held():
+        pass
+    stranger = acquired(LeaseWatcher(tmp_path, "k"))
+    assert stranger.path == sleeper.path, "generations start again"
+    with sleeper.held():
+        time.sleep(0.1)  # some beats
+        assert not sleeper.is_in_force
+    assert stranger.is_in_force
+    assert stranger.path.read_bytes() == stranger.token
+
+
+def test_a_beat_does_not_bring_a_released_lease_back(tmp_path: Path) -> None:
+    lease = acquired(LeaseWatcher(tmp_path, "k", stale_seconds=0.15))
+    with lease.held():
+        lease.path.unlink()
+        time.sleep(0.1)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_holder_without_progress_loses_its_lease(tmp_path: Path) -> None:
+    watcher = LeaseWatcher(tmp_path, "k", stale_seconds=0.2)
+    lease = acquired(LeaseWatcher(tmp_path, "k", stale_seconds=0.2, stuck_seconds=0.3))
+    with lease.held(lambda: "always the same"):
+        deadline, heir = time.monotonic() + 5, None
+        while heir is None and time.monotonic() < deadline:
+            heir = watcher.try_acquire()
+            time.sleep(0.01)
+    assert heir is not None
+    assert heir.is_in_force
+
+
 HOUR = 3600
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from storage_init.base import places
 from storage_init.format.package import Source
-from storage_init.store import resolutions
 from storage_init.store.layout import STAGING
 from storage_init.store.resolutions import RESOLVED, Resolution, recall, remember
 
@@ -59,7 +59,7 @@ def test_an_unreadable_record_is_forgotten(store: Store, content: bytes) -> None
 
 
 def test_each_endpoint_has_its_own_record(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*resolutions.ENDPOINTS, *resolutions.SPECS):
+    for name in (*places.ENDPOINTS, *places.SPECS):
         monkeypatch.delenv(name, raising=False)
     remember(store, URI, SOURCE)
     monkeypatch.setenv("HF_ENDPOINT", "https://another.example")

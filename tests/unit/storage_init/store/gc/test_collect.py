@@ -10,14 +10,16 @@ import pytest
 
 from storage_init.base.errors import StoreError
 from storage_init.format import package as packages
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE
+from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, Source
 from storage_init.format.verify import verify
-from storage_init.store import counters
+from storage_init.store import counters, inventory, resolutions
+from storage_init.store.check import Finding, check
 from storage_init.store.gc import trash
 from storage_init.store.gc.collect import collect
 from storage_init.store.gc.retention import Policy
 from storage_init.store.inventory import dangling_keys
-from storage_init.store.layout import STAGING
+from storage_init.store.layout import LEASES, STAGING
+from storage_init.store.lease import LeaseWatcher
 from tests.unit.storage_init.collecting import (
     DAY,
     EAGER,
@@ -74,9 +76,44 @@ def test_a_dry_run_has_the_outcomes_of_a_run_and_changes_nothing(
     assert sorted(path.name for path in links.iterdir()) == ["2", "3"]
 
 
+def test_old_leases_and_records_that_lead_to_no_version_go(store: Store, four: list[str]) -> None:
+    (store.root / "fetched").mkdir()
+    (store.root / "fetched" / "key").symlink_to(f"../models/m/versions/{four[3]}")
+    for uri, key in (("hf://o/kept", "key"), ("hf://o/gone", "another key")):
+        resolutions.remember(store, uri, Source(uri=uri, revision="r"), [key])
+    watchers = [LeaseWatcher(store.root / LEASES, name) for name in ("dead", "alive")]
+    dead, alive = (watcher.try_acquire() for watcher in watchers)
+    assert dead is not None
+    assert alive is not None
+    age(store.root / "resolved", 2 * DAY)
+    age(dead.path, 2 * DAY)
+    planned = [(o.kind, o.name) for o in collect(store, Policy(), dry_run=True)]
+    assert [(o.kind, o.name) for o in collect(store, Policy())] == planned
+    assert [kind for kind, _ in planned if kind in ("record", "lease")] == ["record", "lease"]
+    assert list((store.root / LEASES).iterdir()) == [alive.path]
+    assert resolutions.recall(store, "hf://o/kept") is not None
+    assert resolutions.recall(store, "hf://o/gone") is None
+
+
 def break_version(folder: Path) -> None:
     (folder / PACKAGE_FILE).unlink()
     age(folder, 20 * DAY)
+
+
+def test_a_version_that_looks_broken_once_stays(
+    store: Store, four: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+
+    def unreliable(folder: Path, model: str, version: str, *, hashes: bool) -> Finding:
+        looks.append(version)
+        finding = check(folder, model, version, hashes=hashes)
+        return Finding(None, ["bad memory"]) if looks.count(version) == 1 else finding
+
+    monkeypatch.setattr(inventory, "check", unreliable)
+    outcomes = collect(store, EAGER)
+    assert set(actions(outcomes).values()) == {"keep"}
+    assert sorted(store.versions("m")) == sorted(four)
 
 
 def touch(folder: Path) -> None:
