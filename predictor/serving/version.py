@@ -10,7 +10,7 @@ from uuid import UUID
 
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from predictor.errors import InvalidRequestError
+from predictor.errors import InvalidRequestError, TooLargeError
 from predictor.protocol import decode, v1
 from predictor.protocol.messages import Answer, Request
 from predictor.protocol.types import Texts
@@ -18,7 +18,7 @@ from predictor.serving.admission import Admission
 from predictor.serving.batcher import Batcher
 from predictor.serving.scheduler import Limits
 from predictor.telemetry import metrics
-from storage_init.running.tokenizer import QuestionTooLongError, TextTooLongError
+from storage_init.running.tokenizer import QuestionTooLongError, TextTooLongError, UncutTextError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +115,10 @@ class ModelVersion:
             self._admission.admit(len(request.texts), deadline)
             texts, prepared = request, task.preprocess(request, parameters)
             # Not in a lane, which does not tell the number of tokens.
-            (found,) = await asyncio.to_thread(engine.tokenize, [prepared])
+            try:
+                (found,) = await asyncio.to_thread(engine.tokenize, [prepared])
+            except UncutTextError as error:
+                raise TooLargeError(str(error)) from error
             if isinstance(found, TextTooLongError):
                 raise _too_long(found) from found
             tokens = found
@@ -169,6 +172,8 @@ class ModelVersion:
             raise InvalidRequestError(str(error)) from error
         except TextTooLongError as error:
             raise _too_long(error) from error
+        except UncutTextError as error:
+            raise TooLargeError(str(error)) from error
         except InvalidArgument as error:
             raise InvalidRequestError(f"the model refuses these tensors: {error}") from error
 
