@@ -95,7 +95,7 @@ class TooLargeError(RequestError):
 class OverloadedError(RequestError):
     """The queue is full; the request is refused before any work is done for it."""
 
-    status = 503
+    status = 429
     grpc_code = "RESOURCE_EXHAUSTED"
 
     def __init__(self, message: str, retry_after: int) -> None:
@@ -106,7 +106,7 @@ class OverloadedError(RequestError):
 class PendingBytesError(RequestError):
     """The requests in flight hold as many bytes as they may."""
 
-    status = 503
+    status = 429
     grpc_code = "RESOURCE_EXHAUSTED"
     retry_after = 1
 
@@ -114,7 +114,7 @@ class PendingBytesError(RequestError):
 class DeadlineError(RequestError):
     """The request's deadline has passed."""
 
-    status = 503
+    status = 429
     grpc_code = "DEADLINE_EXCEEDED"
     retry_after = 1
 

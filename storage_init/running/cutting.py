@@ -40,19 +40,8 @@ _ACCENTED = (
     "\u05d0-\u05ea\u0621-\u063a\u0641-\u064a\u0905-\u0939\u3041-\u3094\u30a1-\u30fa"
 )
 _NORMALIZERS = frozenset(
-    [
-        "BertNormalizer",
-        "Lowercase",
-        "NFC",
-        "NFD",
-        "NFKC",
-        "NFKD",
-        "Nmt",
-        "Precompiled",
-        "Strip",
-        "StripAccents",
-    ]
-)
+    ("BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled")
+) | {"Strip", "StripAccents"}
 # Regular expressions that keep letters and digits apart from spaces and punctuation after them:
 # those of GPT-2, cl100k (Llama 3) and Qwen 2.
 _WORD_PATTERNS = frozenset(

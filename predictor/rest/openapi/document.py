@@ -131,7 +131,7 @@ def _of_server(models: Mapping[str, Model]) -> tuple[dict[str, str], dict[str, O
 def _of_model(model: Model) -> tuple[dict[str, str], dict[str, Operations]]:
     """The fields of a model's paths, and their operations by section and handler."""
     name, loaded = model.name, model.loaded if model.is_loaded else None
-    refusals = ["404", "409", "413", "500", "503"]
+    refusals = ["404", "409", "413", "429", "500", "503"]
     loading = obj(name="string", load="boolean", version="string")
     unloading = obj(name="string", unload="boolean")
     repository = {

@@ -109,11 +109,11 @@ def test_a_full_queue_refuses_at_once_and_answers_queued_requests(server: Predic
             ):
                 assert not long.done()
             response = await client.post(INFER, content=b"not even JSON")
-            assert response.status_code == 503, response.text
+            assert response.status_code == 429, response.text
             assert "(--max_queue_seconds)" in response.json()["error"]
             assert int(response.headers["retry-after"]) >= 1
             v1 = await client.post("/v1/models/m:predict", json={"instances": ["good"]})
-            assert v1.status_code == 503
+            assert v1.status_code == 429
             error = await asyncio.to_thread(refused, server, grpc_request("m", ["good"]))
             assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
             assert "(--max_queue_seconds)" in error.details()
@@ -132,7 +132,7 @@ def test_a_deadline_ends_the_wait_and_drops_the_rest(server: Predictor) -> None:
         INFER, json=text_request(short(LONG)), headers={"X-Request-Timeout-Ms": "60"}
     )
     took = time.perf_counter() - before
-    assert response.status_code == 503, response.text
+    assert response.status_code == 429, response.text
     assert "deadline passed" in response.json()["error"]
     assert "retry-after" in response.headers
     before = time.perf_counter()
@@ -177,7 +177,7 @@ def test_slow_bodies_together_stay_below_the_limit_of_pending_bytes(
         held = f"warmstart_pending_bytes {float(2 * len(body) - 2)}"
         wait_until(lambda: held in running.metrics())
         refused = running.http.post(INFER, content=body)
-        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
         assert "--max_pending_bytes" in refused.json()["error"]
         assert running.infer(text_request(["good"])).status_code == 200, "a short body still fits"
         for connection in slow:
