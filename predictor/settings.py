@@ -151,6 +151,12 @@ class Settings:
     max_request_texts: int = _setting(
         1024, "texts of one request; larger requests are refused", at_least(1)
     )
+    max_request_tokens: int = _setting(
+        1024 * 1024,
+        "tokens of one request, with those of all windows of its long texts; larger requests are "
+        "refused",
+        at_least(1),
+    )
     max_queue_texts: int = _setting(
         4096, "texts that may wait; a request that exceeds them is refused", at_least(1)
     )

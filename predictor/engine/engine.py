@@ -75,7 +75,7 @@ class Engine:
     ) -> list[Tokens] | TextTooLongError:
         if not request.truncate and request.stride is None:
             try:
-                self.tokenizer.refuse_cut(encodings)
+                self.tokenizer.refuse_cut(encodings, request.first)
             except TextTooLongError as error:
                 return error
         typed = "token_type_ids" in self.inputs
@@ -89,7 +89,7 @@ class Engine:
                 window=window,
                 row_indices=self.task.row_indices(window.ids),
             )
-            for text, encoding in enumerate(encodings)
+            for text, encoding in enumerate(encodings, request.first)
             for window in windows.split(encoding, text, stride=request.stride, paired=paired)
         ]
 

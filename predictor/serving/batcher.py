@@ -12,9 +12,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from predictor.errors import DeadlineError
+from predictor.errors import DeadlineError, TooLargeError
 from predictor.protocol.types import Texts, Tokens
-from predictor.serving.queue import Entry, Job, RequestQueue, ServiceTime
+from predictor.serving.queue import Entry, Job, Part, RequestQueue, ServiceTime
 from predictor.serving.scheduler import Limits, take
 from predictor.telemetry.metrics import BatchStats
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
     from predictor.engine.engine import Engine
     from predictor.protocol.types import Rows
+
+
+# Tokens of a slice at least; smaller inferences would divide a turn's share into nothing.
+LEAST_SLICE = 64
 
 
 class StoppedError(RuntimeError):
@@ -39,7 +43,7 @@ class Batcher:
         self._limits = limits
         self._observe = observe
         self._changed = threading.Condition()
-        self._queue = RequestQueue()
+        self._queue = RequestQueue(max(limits.max_tokens, LEAST_SLICE), limits.max_length)
         self._running_tokens = 0
         self._service_time = ServiceTime()
         self._stopping = False
@@ -56,19 +60,27 @@ class Batcher:
         return self._queue.texts
 
     def expected_wait(self, coming: int = 0) -> float:
-        """Seconds until a lane would take a text that joins the queue after ``coming`` others.
+        """Seconds until a lane would take a text of a request that joins the queue now.
 
+        The requests that wait, and ``coming`` others with one text each, have a turn before it.
         Estimated from recent service times, and at least the time since a lane last took texts.
         """
         # Read without the lock: a slightly outdated figure is good enough.
-        texts = self._queue.texts
-        if not texts:
+        if not self._queue.texts:
             return 0.0
         standstill = time.perf_counter() - self._queue.last_taken
-        return max(standstill, (texts + coming) * self._service_time.seconds / self._limits.lanes)
+        service = self._service_time
+        tokens = self._queue.round + coming * service.tokens
+        return max(standstill, tokens * service.seconds / self._limits.lanes)
 
     async def run(self, request: Texts | Sequence[Tokens], deadline: float | None = None) -> Rows:
-        """Rows [N, D] for N texts, in their order; the event loop only waits.
+        """The rows of a request; as :meth:`run_counting`."""
+        return (await self.run_counting(request, deadline))[0]
+
+    async def run_counting(
+        self, request: Texts | Sequence[Tokens], deadline: float | None = None
+    ) -> tuple[Rows, int]:
+        """Rows [N, D] for N texts, in their order, and the number of tokens.
 
         Args:
             request: the texts, or their tokens.
@@ -76,6 +88,7 @@ class Batcher:
 
         Raises:
             TextTooLongError: a text is too long and may not be cut.
+            TooLargeError: the request has too many tokens.
             DeadlineError: the deadline has passed; texts that have not run yet are dropped.
             StoppedError: the batcher was stopped before the request came.
         """
@@ -90,7 +103,7 @@ class Batcher:
         if deadline is not None:
             timer = loop.call_later(max(0.0, deadline - job.since), _expire, job.future)
         try:
-            return await job.future
+            return await job.future, job.tokens
         except BaseException:
             with self._changed:
                 self._queue.cancel(job)
@@ -119,38 +132,68 @@ class Batcher:
                     if self._stopping:
                         return []
                     self._changed.wait()
-                jobs = self._queue.pop_arrivals()
-            tokenized = self._tokenize(jobs) if jobs else []
+                parts = self._queue.pop_parts()
+                if self._queue.has_unread:
+                    self._changed.notify()
+            tokenized = self._tokenize(parts) if parts else []
             with self._changed:
-                for job, texts in tokenized:
-                    self._queue.enter(job, texts)
-                lengths = [len(entry.tokens) for entry in self._queue.front()]
-                if not lengths:
+                for part, texts in tokenized:
+                    self._queue.enter(part, texts)
+                front = self._queue.front()
+                if not front:
                     continue
+                lengths = [len(entry.tokens) for entry in front]
                 chosen = take(lengths, self._running_tokens, self._limits)
-                batch = self._queue.take(chosen)
+                batch = [front[index] for index in chosen]
+                self._queue.take(batch)
                 self._running_tokens += sum(lengths[index] for index in chosen)
                 if self._queue:
                     self._changed.notify()
                 return batch
 
-    def _tokenize(self, jobs: list[Job]) -> list[tuple[Job, Sequence[Tokens]]]:
-        """The tokens of new jobs, made in one call; jobs that fail are answered here."""
-        texts = [(job, job.request) for job in jobs if isinstance(job.request, Texts)]
-        ready = [(job, job.request) for job in jobs if not isinstance(job.request, Texts)]
+    def _tokenize(self, parts: list[Part]) -> list[tuple[Part, Sequence[Tokens]]]:
+        """The tokens of parts of jobs, made in one call; jobs that fail are answered here."""
         start = time.perf_counter()
-        tokenized = self._tokens_or_errors([request for _, request in texts])
+        made = self._tokens_or_errors([p.request for p in parts if isinstance(p.request, Texts)])
         end = time.perf_counter()
-        for (job, _), tokens in zip(texts, tokenized, strict=True):
-            if job.timeline:
+        tokenized = iter(made)
+        ready: list[tuple[Part, Sequence[Tokens]]] = []
+        failed: list[tuple[Job, Exception]] = []
+        for part in parts:
+            job = part.job
+            tokens = next(tokenized) if isinstance(part.request, Texts) else part.request
+            if job.timeline and isinstance(part.request, Texts):
                 job.timeline.tokenize(start, end)
             if isinstance(tokens, Exception):
-                _deliver([(job, tokens)])
+                failed.append((job, tokens))
+            elif error := self._excess(job, tokens):
+                failed.append((job, error))
             else:
-                ready.append((job, tokens))
+                ready.append((part, tokens))
+        if failed:
+            self._end(failed)
         return ready
 
+    def _excess(self, job: Job, more: Sequence[Tokens]) -> TooLargeError | None:
+        """The error of a job that has too many tokens with these."""
+        tokens, most = job.tokens + sum(map(len, more)), self._limits.max_request_tokens
+        if tokens <= most:
+            return None
+        return TooLargeError(
+            f"{tokens} tokens, windows included, are more than the {most} of one request "
+            "(--max_request_tokens)"
+        )
+
+    def _end(self, failed: list[tuple[Job, Exception]]) -> None:
+        """Answer jobs that failed, and run no more of their texts."""
+        with self._changed:
+            for job, _ in failed:
+                self._queue.cancel(job)
+        _deliver(failed)
+
     def _tokens_or_errors(self, requests: list[Texts]) -> Sequence[Sequence[Tokens] | Exception]:
+        if not requests:
+            return []
         try:
             return self._engine.tokenize(requests)
         except Exception as error:  # noqa: BLE001 - no text may end a lane
@@ -169,7 +212,7 @@ class Batcher:
             for timeline in {id(t): t for e in batch if (t := e.job.timeline)}.values():
                 timeline.run(start, end)
             self._running_tokens -= sum(tokens)
-            self._service_time.add(len(batch), seconds)
+            self._service_time.add(len(batch), sum(tokens), seconds)
             done = [each for each in map(_outcome, batch, results) if each]
         _deliver(done)
         if self._observe:
@@ -190,11 +233,11 @@ def _outcome(entry: Entry, result: Rows | Exception) -> tuple[Job, Rows | Except
     """A job and its rows or its error, None while rows are missing."""
     if isinstance(result, Exception):
         return entry.job, result
-    rows = entry.job.add_row(entry.index, result)
+    rows = entry.job.add_row(entry, result)
     return None if rows is None else (entry.job, rows)
 
 
-def _deliver(outcomes: list[tuple[Job, Rows | Exception]]) -> None:
+def _deliver(outcomes: Sequence[tuple[Job, Rows | Exception]]) -> None:
     """Hand outcomes from a lane's thread to the event loops, with one wake-up per loop."""
     for loop in {job.loop for job, _ in outcomes}:
         mine = [(job.future, outcome) for job, outcome in outcomes if job.loop is loop]

@@ -23,13 +23,16 @@ class Limits:
     """Limits of an inference.
 
     ``max_tokens``: tokens, padding included. ``max_padding``: padding of each text. ``batches``:
-    False if every text must run alone.
+    False if every text must run alone. ``max_length``: tokens of a text. ``max_request_tokens``:
+    tokens of a request.
     """
 
     lanes: int
     max_tokens: int
     max_padding: int
     batches: bool = True
+    max_length: int = 512
+    max_request_tokens: int = 2**20
 
 
 def take(lengths: Sequence[int], running: int, limits: Limits) -> list[int]:

@@ -193,13 +193,13 @@ class Tokenizer:
                 f"a question leaves no room for its context in {self.max_length} tokens"
             ) from error
 
-    def refuse_cut(self, encodings: Sequence[tokenizers.Encoding]) -> None:
-        """Refuse encodings that were truncated.
+    def refuse_cut(self, encodings: Sequence[tokenizers.Encoding], first: int = 0) -> None:
+        """Refuse encodings that were truncated; ``first`` is the number of the first.
 
         Raises:
             TextTooLongError: names the first such text.
         """
-        for index, encoding in enumerate(encodings):
+        for index, encoding in enumerate(encodings, first):
             if encoding.overflowing:
                 raise TextTooLongError(f"text {index} has more than {self.max_length} tokens")
 

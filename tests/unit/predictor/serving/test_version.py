@@ -86,7 +86,7 @@ def test_a_text_that_must_be_read_to_a_distant_end_is_too_large(served: Model) -
     with pytest.raises(TooLargeError, match="600000 characters and must be read to its end"):
         ask(served, texts("good", "x" * 600_000))
     with pytest.raises(TooLargeError, match="600000 characters"):
-        asyncio.run(served.answer(Texts(["x" * 600_000]), Parameters()))
+        asyncio.run(served.current.answer(Texts(["x" * 600_000]), Parameters()))
     assert ask(served, texts("good", "x " * 300_000)).outputs
 
 
