@@ -133,6 +133,13 @@ class StoppingError(RequestError):
         super().__init__("the server is stopping")
 
 
+class LaneError(RequestError):
+    """The lane that ran the request failed; the lane goes on with others."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(f"the inference failed: {type(cause).__name__}: {cause}")
+
+
 class ChangeRefusedError(RequestError):
     """A model could not be loaded or unloaded; the version served before stays."""
 

@@ -166,6 +166,11 @@ class Settings:
         "once",
         SECONDS,
     )
+    max_inference_seconds: float = _setting(
+        120.0,
+        "seconds that an inference may take; if one takes longer, the process is no longer live",
+        SECONDS,
+    )
     drain_seconds: float = _setting(
         0.5,
         "after SIGTERM, seconds to serve as before but report not ready, while the cluster stops "

@@ -48,6 +48,11 @@ class Model:
         return self.state is State.READY
 
     @property
+    def live(self) -> bool:
+        """Whether no lane of the version that answers is stuck."""
+        return self._current is None or self._current.live
+
+    @property
     def is_loaded(self) -> bool:
         """Whether there is a version that answers."""
         return self._current is not None

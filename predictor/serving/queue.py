@@ -12,21 +12,17 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from predictor.protocol.types import Texts, Tokens
+from predictor.protocol.types import Texts
+from predictor.serving.job import Entry, Job, Part
 from predictor.serving.scheduler import LOOK_AHEAD
-from predictor.telemetry.requests import CURRENT, Timeline
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Sequence
 
-    from predictor.protocol.types import Rows
+    from predictor.protocol.types import Tokens
 
 # Weight of an inference in the average after the next one; about the last thirty count.
 FADING = 0.97
@@ -58,81 +54,6 @@ class ServiceTime:
         self._texts = FADING * self._texts + texts
         self.seconds = self._time / self._tokens
         self.tokens = self._tokens / self._texts
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """A request in the queue or in the lanes, and its rows so far.
-
-    Attributes:
-        texts: its texts.
-        sliced: texts that a lane has tokenised, or is tokenising.
-        unread: texts that have no tokens yet.
-        waiting: texts that no lane has taken.
-        tokens: tokens so far, of all windows.
-        cost: tokens that no lane has taken, estimated for texts without tokens.
-        entries: texts with tokens that no lane has taken.
-        closed: nobody waits for its rows.
-        credit: tokens that it may still send to the lanes in its turn; below 0 if it was ahead.
-    """
-
-    request: Texts | Sequence[Tokens]
-    future: asyncio.Future[Rows]
-    loop: asyncio.AbstractEventLoop
-    since: float = field(default_factory=time.perf_counter)
-    timeline: Timeline | None = field(default_factory=CURRENT.get)
-    texts: int = 0
-    sliced: int = 0
-    unread: int = 0
-    waiting: int = 0
-    tokens: int = 0
-    cost: int = 0
-    entries: list[Entry] = field(default_factory=list)
-    credit: int = 0
-    closed: bool = False
-    _parts: dict[int, list[Rows | None]] = field(default_factory=dict)
-    _missing: int = 0
-
-    def enter(self, part: Part, texts: Sequence[Tokens]) -> None:
-        """Add the tokens of some of its texts, or of their windows."""
-        rows: list[Rows | None] = [None] * len(texts)
-        self._parts[part.first] = rows
-        self._missing += len(texts)
-        self.unread -= part.texts
-        self.tokens += sum(map(len, texts))
-        self.entries += [Entry(each, self, rows, index) for index, each in enumerate(texts)]
-
-    def add_row(self, entry: Entry, row: Rows) -> Rows | None:
-        """Add a text's row; returns all of them, [N, D], once none is missing."""
-        entry.rows[entry.index] = row
-        self._missing -= 1
-        if self._missing or self.unread:
-            return None
-        every = [row for first in sorted(self._parts) for row in self._parts[first]]
-        return np.stack(every)  # type: ignore[arg-type]
-
-
-@dataclass(eq=False, slots=True)
-class Entry:
-    """One text of a job, or one window of it; its row belongs at ``index`` of ``rows``."""
-
-    tokens: Tokens
-    job: Job
-    rows: list[Rows | None]
-    index: int
-
-
-@dataclass(eq=False, slots=True)
-class Part:
-    """Texts of a job that are tokenised in one call; ``first``: index of the first."""
-
-    job: Job
-    request: Texts | Sequence[Tokens]
-    first: int
-
-    @property
-    def texts(self) -> int:
-        return len(self.request.texts if isinstance(self.request, Texts) else self.request)
 
 
 class RequestQueue:

@@ -46,6 +46,7 @@ class ModelVersion:
     def __init__(self, settings: Settings, loaded: LoadedModel) -> None:
         self.loaded = loaded
         self._name = settings.model_name
+        self._max_seconds = settings.max_inference_seconds
         limits = Limits(
             lanes=settings.lanes,
             max_tokens=settings.max_batch_tokens,
@@ -61,6 +62,11 @@ class ModelVersion:
     def waiting(self) -> int:
         """Texts that no lane has taken yet."""
         return self._batcher.waiting
+
+    @property
+    def live(self) -> bool:
+        """Whether each lane works or waits, and none is stuck."""
+        return self._batcher.longest_step <= self._max_seconds
 
     def check_queue(self, deadline: float | None = None, coming: int = 0) -> None:
         """Check whether a request would be admitted; as :meth:`Admission.check`."""

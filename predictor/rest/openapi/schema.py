@@ -25,7 +25,7 @@ REFUSALS = {
     "429": "The server has too much to do, or the deadline is over; see Retry-After.",
     "500": "The server is at fault.",
     "501": "No model here has an explainer.",
-    "503": "The model is not ready, or the server is stopping.",
+    "503": "The model is not ready, or the server is stopping or stuck.",
 }
 # The refusals of requests that wait in a queue.
 INFERENCE = ("400", "404", "413", "429", "500", "503")

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predictor.protocol.types import Texts, Tokens
-from predictor.serving.queue import CALL_CHARACTERS, TURN_CHARACTERS, Job, RequestQueue, ServiceTime
+from predictor.serving.job import Job
+from predictor.serving.queue import CALL_CHARACTERS, TURN_CHARACTERS, RequestQueue, ServiceTime
 from predictor.serving.scheduler import LOOK_AHEAD
 
 if TYPE_CHECKING:
