@@ -115,13 +115,13 @@ def publish(  # noqa: PLR0913, PLR0917
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def rollout(name: str, store: str, service: str, version: str, canary: int) -> str:
+def rollout(name: str, store: str, run: str, service: str, version: str, canary: int) -> str:
     """Bring an InferenceService to the published version, or back to its old one."""
     from pathlib import Path
 
     from pipeline.kubeflow.outcome import roll_out
 
-    return roll_out(name, Path(store), service, Path(version).name, canary)
+    return roll_out(name, Path(store), run, service, Path(version), canary)
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

@@ -156,6 +156,7 @@ def build(cluster: Cluster | None = None) -> dsl.base_component.BaseComponent:
                     rolled = components.rollout(
                         name=name,
                         store=store,
+                        run=run,
                         service=service,
                         version=published.outputs["Output"],
                         canary=canary,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 class RunOutcome(msgspec.Struct, frozen=True):
     """``detail``: the folder of the version, or why there is none."""
 
-    state: Literal["published", "already prepared", "failed"]
+    state: Literal["published", "published, not rolled out", "already prepared", "failed"]
     detail: str
 
 
@@ -121,20 +121,25 @@ def component(
         raise SystemExit(1) from error
 
 
-def roll_out(name: str, store: Path, service: str, version: str, canary: int) -> str:
-    """Bring a service, ``namespace/name``, to a version; returns it.
+def roll_out(name: str, store: Path, run: str, service: str, version: Path, canary: int) -> str:
+    """Bring a service, ``namespace/name``, to a version, a folder of the store; returns its name.
 
     Raises:
-        SystemExit: the version failed; the old one was put back.
+        SystemExit: the version failed; the old one was put back, and the exit handler will say so.
     """
     namespace, _, isvc = service.partition("/")
-    plan = Plan(name, version, canary=canary)
+    plan = Plan(name, version.name, canary=canary)
     try:
         Rollout(Service(namespace, isvc), Store(store), plan, print).run()
-    except WarmstartError as error:
-        print(f"{FAILED} {error}", flush=True)  # noqa: T201 - the component's log
+    except Exception as error:
+        said = str(error) if isinstance(error, WarmstartError) else repr(error)
+        outcome = RunOutcome("published, not rolled out", f"{version}\n{said}")
+        write(run_folder.folder_of(store, run), outcome)
+        print(f"{FAILED} {said}", flush=True)  # noqa: T201 - the component's log
+        if not isinstance(error, WarmstartError):
+            raise
         raise SystemExit(1) from error
-    return version
+    return version.name
 
 
 def log_evaluation(

@@ -90,7 +90,8 @@ class Service:
 
         self.namespace, self.name = namespace, name
         try:
-            config.load_config(context=context)
+            # A service account, which is what a pod has, knows no contexts.
+            config.load_config(**({"context": context} if context else {}))
         except config.ConfigException as error:
             raise ServiceError(f"no cluster is configured: {error}") from error
         with self._readable_errors():
@@ -330,7 +331,7 @@ def _ended(status: dict[str, Any]) -> dict[str, Any]:
 def _last_words(status: dict[str, Any]) -> str:
     ended = _ended(status)
     lines = (ended.get("message") or "").strip().splitlines()
-    return lines[-1] if lines else f"exit status {ended['exitCode']}"
+    return lines[-1] if lines else f"{ended.get('reason')} (exit status {ended['exitCode']})"
 
 
 def _message(error: Any) -> str:

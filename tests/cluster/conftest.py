@@ -20,7 +20,7 @@ from tests.support.cluster.store import ModelStore, keeper, model_store
 from tests.support.models.prepare import prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -30,7 +30,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List what this cluster could not take."""
+    """List what was measured, and what this cluster could not take."""
+    for report in terminalreporter.stats.get("passed", []):
+        for what, seconds in report.user_properties if "tests/cluster/" in report.nodeid else ():
+            terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {what} {seconds} s")
     skipped = [
         (report.nodeid, report.longrepr[2].removeprefix("Skipped: "))
         for report in terminalreporter.stats.get("skipped", [])
@@ -40,6 +43,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("not run on this cluster")
     for name, reason in skipped:
         terminalreporter.write_line(f"{name.rpartition('::')[2]}: {reason}")
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Callable[[str, float], None]:
+    """Note seconds for the report at the end."""
+
+    def note(what: str, seconds: float) -> None:
+        request.node.user_properties.append((what, round(seconds, 1)))
+
+    return note
 
 
 @pytest.fixture(scope="session")

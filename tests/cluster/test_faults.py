@@ -61,20 +61,20 @@ def restarted(service: Service) -> bool:
 
 
 def test_a_killed_process_is_back_within_seconds(
-    service: Service, record_property: Callable[[str, object], None]
+    service: Service, measured: Callable[[str, float], None]
 ) -> None:
     start = time.monotonic()
     send(service, SIGKILL)
     wait_for(lambda: restarted(service), KILLED_SECONDS, "the container is ready again")
-    record_property("ready again", round(time.monotonic() - start, 1))
+    measured("ready again after", time.monotonic() - start)
 
 
 def test_a_frozen_process_leaves_the_endpoints_and_is_restarted_soon_after_a_minute(
-    service: Service, record_property: Callable[[str, object], None]
+    service: Service, measured: Callable[[str, float], None]
 ) -> None:
     start = time.monotonic()
     send(service, SIGSTOP)
     wait_for(lambda: not service.container().ready, OUT_SECONDS, "it is out of the endpoints")
-    record_property("out of the endpoints", round(time.monotonic() - start, 1))
+    measured("out of the endpoints after", time.monotonic() - start)
     wait_for(lambda: restarted(service), FROZEN_SECONDS, "the container is ready again")
-    record_property("ready again", round(time.monotonic() - start, 1))
+    measured("ready again after", time.monotonic() - start)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.cluster.cluster import wait_for
-from tests.support.cluster.service import Service, deploy
+from tests.support.cluster.service import Service, deploy, one_pod
 from tests.support.manifests.render import SERVICE, Setup
 
 if TYPE_CHECKING:
@@ -85,7 +85,3 @@ def test_a_pinned_version_is_an_argument(
     service.wait_until_ready()
     assert pinned != current
     assert service.versions() == [pinned]
-
-
-def one_pod(service: Document) -> None:
-    service["spec"]["predictor"]["minReplicas"] = 1

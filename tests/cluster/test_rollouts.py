@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.cluster.cluster import wait_for, wait_while
-from tests.support.cluster.service import Service, deploy
+from tests.support.cluster.service import Service, deploy, one_pod
 from tests.support.manifests.render import Setup
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchmarks.pods.kserve import Document
     from tests.support.cluster.space import Space
     from tests.support.cluster.store import ModelStore
 
@@ -29,7 +28,7 @@ def test_an_annotation_rolls_the_pods_and_loses_no_request(
     namespace: Space, store: ModelStore, package: Path
 ) -> None:
     store.publish(package)
-    service = deploy(namespace, PVC, _one_pod)
+    service = deploy(namespace, PVC, one_pod)
     service.wait_until_ready()
     before = _names(service)
     with service.asked() as load:
@@ -46,7 +45,7 @@ def test_kserve_takes_a_rollout_restart_back(
 ) -> None:
     """Why no page recommends it. If this fails, KServe has learnt it, and the pages may say so."""
     store.publish(package)
-    service = deploy(namespace, PVC, _one_pod)
+    service = deploy(namespace, PVC, one_pod)
     service.wait_until_ready()
     before = _names(service)
     where = ("-n", namespace.name, f"deployment/{service.name}-predictor")
@@ -57,7 +56,3 @@ def test_kserve_takes_a_rollout_restart_back(
 
 def _names(service: Service) -> set[str]:
     return {pod.metadata.name for pod in service.pods}
-
-
-def _one_pod(service: Document) -> None:
-    service["spec"]["predictor"]["minReplicas"] = 1

@@ -16,11 +16,16 @@ HELP = {
     "baked_image": "image of the target baked, with a model named sentiment",
     "storage_class": "class of a ReadWriteMany volume for the store (default: the cluster's)",
     "host_path": "folder of the only node, or mounted on all, to keep stores in instead",
+    "pipeline_image": "image of the target pipeline",
+    "kfp_endpoint": "address of Kubeflow Pipelines' API, without which its tests are skipped",
+    "kfp_namespace": "namespace in which Kubeflow runs the steps",
     "cpu_request": "CPUs that each predictor requests; its limits stay as they are",
 }
 DEFAULTS = {
     "predictor_image": "warmstart/predictor:dev",
     "storage_init_image": "warmstart/storage-init:dev",
+    "pipeline_image": "warmstart/pipeline:dev",
+    "kfp_namespace": "kubeflow",
     "cpu_request": "100m",
 }
 
@@ -32,6 +37,9 @@ class Options:
     predictor_image: str
     storage_init_image: str
     baked_image: str
+    pipeline_image: str
+    kfp_endpoint: str
+    kfp_namespace: str
     storage_class: str
     host_path: str
     cpu_request: str

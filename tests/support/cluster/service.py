@@ -31,6 +31,7 @@ class Service:
 
     space: Space
     name: str = SERVICE
+    port: int = 80
 
     @property
     def object(self) -> Document:
@@ -67,7 +68,7 @@ class Service:
         Raises:
             ServerFailedError: the answer is not a success.
         """
-        target = f"http:{self.name}-predictor:80"
+        target = f"http:{self.name}-predictor:{self.port}"
         proxy = self.space.cluster.ask("services", self.space.name, target)
         return json.loads(proxy("GET" if body is None else "POST", path, body))
 
@@ -132,6 +133,11 @@ class Load:
             except ServerFailedError as error:
                 self.failures.append(str(error))
             self.stop.wait(max(0.0, self.interval - (time.monotonic() - begun)))
+
+
+def one_pod(service: Document) -> None:
+    """Change an InferenceService to one pod."""
+    service["spec"]["predictor"]["minReplicas"] = 1
 
 
 def deploy(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.support.cluster.cluster import Cluster, wait_for
-from tests.support.cluster.space import PREFIX, Space, space
+from tests.support.cluster.space import PREFIX, Space, space, wait_until_removed
 
 if TYPE_CHECKING:
     import subprocess
@@ -97,7 +97,12 @@ def keeper(cluster: Cluster) -> Iterator[Space | None]:
         made.apply(_keeper_pod(cluster))
         _wait_until_running(made, KEEPER)
         _remove_left_folders(made)
-        yield made
+        try:
+            yield made
+        finally:
+            # A pod that was starting when its folder was removed has made it again.
+            wait_until_removed(cluster, kept=made.name)
+            _remove_left_folders(made)
 
 
 @contextmanager

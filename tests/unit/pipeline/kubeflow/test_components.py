@@ -13,6 +13,7 @@ from kfp import dsl
 from pipeline.kubeflow import components, outcome, run_folder
 from pipeline.kubeflow.run_folder import RunFolderError, RunIdentity
 from pipeline.recipe.recipe import Recipe
+from pipeline.rollout.service import ServiceError
 from pipeline.steps.evaluate import evaluate
 from pipeline.workspace import evidence
 from pipeline.workspace.evidence import Evaluation
@@ -203,3 +204,21 @@ def test_the_fastest_variants_confusion_is_shown_if_the_data_has_labels(
     assert [row["row"] for row in shown["rows"]] == found.scores.confusion
     assert sum(map(sum, found.scores.confusion)) == 4
     assert [each["displayName"] for each in shown["annotationSpecs"]] == kept.labels
+
+
+def test_a_rollout_that_fails_leaves_its_reason_beside_the_published_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ServiceError("models/sentiment: forbidden")
+
+    monkeypatch.setattr(outcome, "Service", refuse)
+    version = tmp_path / "store" / "models" / "m" / "versions" / "0123456789abcdef"
+    where = (str(tmp_path / "store"), RUN, "models/sentiment")
+    (tmp_path / "store" / ".staging").mkdir(parents=True)
+    with pytest.raises(SystemExit):
+        components.rollout.python_func("m", *where, str(version), 0)
+    said = finish(tmp_path / "store", tmp_path / "summary.md", "FAILED")
+    assert said.startswith("## classifier: published, not rolled out")
+    assert str(version) in said
+    assert "models/sentiment: forbidden" in said
