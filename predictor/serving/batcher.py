@@ -167,8 +167,8 @@ class Batcher:
                     self._changed.notify()
             tokenized = self._tokenize(parts) if parts else []
             with self._changed:
-                for part, texts in tokenized:
-                    self._queue.enter(part, texts)
+                for each in tokenized:
+                    self._queue.enter(*each)
                 front = self._queue.front()
                 if not front:
                     continue
@@ -182,13 +182,13 @@ class Batcher:
                     self._changed.notify()
                 return batch
 
-    def _tokenize(self, parts: list[Part]) -> list[tuple[Part, Sequence[Tokens]]]:
-        """The tokens of parts of jobs, made in one call; jobs that fail are answered here."""
+    def _tokenize(self, parts: list[Part]) -> list[tuple[Part, Sequence[Tokens], int]]:
+        """The tokens of parts of jobs and their number; jobs that fail are answered here."""
         start = time.perf_counter()
         made = self._tokens_or_errors([p.request for p in parts if isinstance(p.request, Texts)])
         end = time.perf_counter()
         tokenized = iter(made)
-        ready: list[tuple[Part, Sequence[Tokens]]] = []
+        ready: list[tuple[Part, Sequence[Tokens], int]] = []
         failed: list[tuple[Job, Exception]] = []
         for part in parts:
             job = part.job
@@ -197,17 +197,18 @@ class Batcher:
                 job.timeline.tokenize(start, end)
             if isinstance(tokens, Exception):
                 failed.append((job, tokens))
-            elif error := self._limits.excess(job.tokens + sum(map(len, tokens))):
+            elif error := self._limits.excess(job.tokens + (count := sum(map(len, tokens)))):
                 failed.append((job, error))
             else:
-                ready.append((part, tokens))
-        self._end(failed)
+                ready.append((part, tokens, count))
+        if failed:
+            self._end(failed)
         return ready
 
     def _end(self, failed: list[tuple[Job, Exception]]) -> None:
         """Answer jobs that failed, and run no more of their texts."""
-        for job, _ in failed:
-            with self._changed:
+        with self._changed:
+            for job, _ in failed:
                 self._queue.cancel(job)
         deliver(failed)
 

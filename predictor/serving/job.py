@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from predictor.errors import DeadlineError
-from predictor.protocol.types import Texts, Tokens
 from predictor.telemetry.requests import CURRENT, Timeline
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
-    from predictor.protocol.types import Rows
+    from predictor.protocol.types import Rows, Texts, Tokens
 
 
 @dataclass(eq=False, slots=True)
@@ -52,13 +51,13 @@ class Job:
     _parts: dict[int, list[Rows | None]] = field(default_factory=dict)
     _missing: int = 0
 
-    def enter(self, part: Part, texts: Sequence[Tokens]) -> None:
-        """Add the tokens of some of its texts, or of their windows."""
+    def enter(self, part: Part, texts: Sequence[Tokens], tokens: int) -> None:
+        """Add the tokens of some of its texts, or of their windows; ``tokens`` in all."""
         rows: list[Rows | None] = [None] * len(texts)
         self._parts[part.first] = rows
         self._missing += len(texts)
         self.unread -= part.texts
-        self.tokens += sum(map(len, texts))
+        self.tokens += tokens
         self.entries += [Entry(each, self, rows, index) for index, each in enumerate(texts)]
 
     def add_row(self, entry: Entry, row: Rows) -> Rows | None:
@@ -67,6 +66,8 @@ class Job:
         self._missing -= 1
         if self._missing or self.unread:
             return None
+        if len(self._parts) == 1:
+            return np.stack(entry.rows)  # type: ignore[arg-type]
         every = [row for first in sorted(self._parts) for row in self._parts[first]]
         return np.stack(every)  # type: ignore[arg-type]
 
@@ -83,15 +84,12 @@ class Entry:
 
 @dataclass(eq=False, slots=True)
 class Part:
-    """Texts of a job that are tokenised in one call; ``first``: index of the first."""
+    """So many texts of a job, which are tokenised in one call; ``first``: index of the first."""
 
     job: Job
     request: Texts | Sequence[Tokens]
     first: int
-
-    @property
-    def texts(self) -> int:
-        return len(self.request.texts if isinstance(self.request, Texts) else self.request)
+    texts: int
 
 
 @dataclass(eq=False, slots=True)

@@ -91,9 +91,11 @@ class RequestQueue:
         """Add a request that has arrived."""
         if not self.texts:
             self.last_taken = job.since
-        job.texts = job.unread = job.waiting = Part(job, job.request, 0).texts
-        self.texts += job.waiting
-        self._set_cost(job, self._estimated(job.request))
+        request = job.request
+        texts = len(request.texts if isinstance(request, Texts) else request)
+        job.texts = job.unread = job.waiting = texts
+        self.texts += texts
+        self._set_cost(job, self._estimated(request))
         self._unread[job] = None
 
     def pop_parts(self) -> list[Part]:
@@ -109,15 +111,17 @@ class RequestQueue:
                 self._unread[job] = None
         return parts
 
-    def enter(self, part: Part, texts: Sequence[Tokens]) -> None:
-        """Add the tokens of the texts of a part, or of their windows."""
+    def enter(self, part: Part, texts: Sequence[Tokens], tokens: int) -> None:
+        """Add the tokens of the texts of a part, or of their windows; ``tokens`` in all."""
         job = part.job
         if job.closed or job.future.done():
             return
-        self._set_cost(job, job.cost - self._estimated(part.request) + sum(map(len, texts)))
-        self.texts += len(texts) - part.texts
-        job.waiting += len(texts) - part.texts
-        job.enter(part, texts)
+        self._set_cost(job, job.cost - self._estimated(part.request) + tokens)
+        more = len(texts) - part.texts
+        if more:
+            self.texts += more
+            job.waiting += more
+        job.enter(part, texts, tokens)
         if job.entries and job not in self._ready:
             # A job that had nothing to send saves no credit.
             job.credit = min(0, job.credit)
@@ -127,9 +131,10 @@ class RequestQueue:
         """The text whose turn it is, then those that may share its inference."""
         if not self._ready:
             return []
-        found = [*self._next_turn().entries[:LOOK_AHEAD]]
         each = -(-LOOK_AHEAD // len(self._ready))
-        del found[each:]
+        found = self._next_turn().entries[:each]
+        if each >= LOOK_AHEAD:
+            return found
         for job in islice(self._ready, 1, LOOK_AHEAD):
             found += job.entries[:each]
         return found[:LOOK_AHEAD]
@@ -180,29 +185,31 @@ class RequestQueue:
             self._ready.move_to_end(job)
 
     def _set_cost(self, job: Job, cost: int) -> None:
-        self.round += min(cost, self._slice) - min(job.cost, self._slice)
+        most, before = self._slice, job.cost
         job.cost = cost
+        self.round += (cost if cost < most else most) - (before if before < most else most)
 
     def _estimated(self, request: Texts | Sequence[Tokens]) -> int:
         if not isinstance(request, Texts):
             return sum(map(len, request))
         # Windows are not cut.
         most = self._most if request.stride is None else 10**9
-        lengths = list(map(len, request.texts))
-        if request.pairs is not None:
-            lengths = [a + len(b) for a, b in zip(lengths, request.pairs, strict=True)]
-        return sum(min(length // CHARACTERS_PER_TOKEN + 2, most) for length in lengths)
+        tokens = 0
+        for place, text in enumerate(request.texts):
+            length = len(text) + (len(request.pairs[place]) if request.pairs else 0)
+            tokens += min(length // CHARACTERS_PER_TOKEN + 2, most)
+        return tokens
 
 
 def _part(job: Job) -> tuple[Part, int]:
     """The next texts of a job to tokenise, and the number of their characters."""
     request, first = job.request, job.sliced
     if not isinstance(request, Texts):
-        return Part(job, request, 0), 0
+        return Part(job, request, 0, job.texts), 0
     length, end = 0, first
-    while end < len(request.texts) and length < TURN_CHARACTERS:
+    while end < job.texts and length < TURN_CHARACTERS:
         length += len(request.texts[end])
         if request.pairs is not None:
             length += len(request.pairs[end])
         end += 1
-    return Part(job, request.part(first, end), first), length
+    return Part(job, request.part(first, end), first, end - first), length

@@ -41,7 +41,7 @@ def put(queue: RequestQueue, *jobs: Job, length: int = 1) -> None:
         queue.add(job)
     while parts := queue.pop_parts():
         for part in parts:
-            queue.enter(part, [Tokens([1] * length)] * part.texts)
+            queue.enter(part, [Tokens([1] * length)] * part.texts, length * part.texts)
 
 
 def leave(queue: RequestQueue, job: Job) -> None:
@@ -81,7 +81,7 @@ def test_a_text_in_several_windows_counts_once_per_window(
     job = make_job()
     queue.add(job)
     (part,) = queue.pop_parts()
-    queue.enter(part, [Tokens([1])] * 4)
+    queue.enter(part, [Tokens([1])] * 4, 4)
     assert queue.texts == 4
     leave(queue, job)
     assert (queue.texts, queue.round) == (0, 0)
@@ -189,7 +189,7 @@ def test_a_request_that_is_cancelled_while_it_is_tokenised_does_not_count(
     queue.add(job)
     (part,) = queue.pop_parts()
     leave(queue, job)
-    queue.enter(part, [Tokens([1])])
+    queue.enter(part, [Tokens([1])], 1)
     assert (queue.texts, queue.round) == (0, 0)
     assert queue.front() == []
 
@@ -206,7 +206,7 @@ def test_a_jobs_rows_are_in_the_order_of_its_texts(queue: RequestQueue, make_job
     job.request = Texts(["a" * TURN_CHARACTERS] * 4)
     queue.add(job)
     for part in reversed(queue.pop_parts()):
-        queue.enter(part, [Tokens([part.first, 0]), Tokens([part.first, 1])])
+        queue.enter(part, [Tokens([part.first, 0]), Tokens([part.first, 1])], 4)
     rows = None
     for entry in queue.front():
         assert rows is None
