@@ -1,8 +1,7 @@
 """Continuous batching: a free lane runs at once whatever is queued.
 
 Each lane is a thread that tokenises new requests, asks the scheduler for the next inference and
-runs it; ONNX Runtime and the tokenizer release the GIL meanwhile. The event loop only puts requests
-into the queue and receives their rows.
+runs it; ONNX Runtime and the tokenizer release the GIL meanwhile. The event loop only waits.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ class Job:
         tokens: tokens so far, of all windows.
         cost: tokens that no lane has taken, estimated for texts without tokens.
         entries: texts with tokens that no lane has taken.
+        reading: characters that it may still have tokenised in its turn.
         closed: nobody waits for its rows.
         credit: tokens that it may still send to the lanes in its turn; below 0 if it was ahead.
     """
@@ -47,6 +48,7 @@ class Job:
     cost: int = 0
     entries: list[Entry] = field(default_factory=list)
     credit: int = 0
+    reading: int = 0
     closed: bool = False
     _parts: dict[int, list[Rows | None]] = field(default_factory=dict)
     _missing: int = 0

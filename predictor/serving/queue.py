@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from predictor.protocol.types import Texts
 from predictor.serving.job import Entry, Job, Part
 from predictor.serving.scheduler import LOOK_AHEAD
+from storage_init.running.tokenizer import CHARACTERS_PER_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 
 # Weight of an inference in the average after the next one; about the last thirty count.
 FADING = 0.97
-# Characters that a request has tokenised in its turn, at least one text, and those of one call.
+# Characters that a request has tokenised in its turn, and those of one call.
 TURN_CHARACTERS = 8 * 1024
 CALL_CHARACTERS = 32 * 1024
 # Characters of a token, to estimate a text's tokens before it is tokenised.
-CHARACTERS_PER_TOKEN = 4
+CHARACTERS_OF_TOKEN = 4
 
 
 class ServiceTime:
@@ -74,6 +75,7 @@ class RequestQueue:
         self.last_taken = time.perf_counter()
         self._slice = slice_tokens
         self._most = most
+        self._room = 2 * CHARACTERS_PER_TOKEN * most
         self._unread: OrderedDict[Job, None] = OrderedDict()
         self._ready: OrderedDict[Job, None] = OrderedDict()
         # The job whose turn it is.
@@ -100,15 +102,25 @@ class RequestQueue:
 
     def pop_parts(self) -> list[Part]:
         """The texts to tokenise next, in one call."""
-        parts, characters = [], 0
+        parts: list[Part] = []
+        characters = 0
         while self._unread and characters < CALL_CHARACTERS:
-            job, _ = self._unread.popitem(last=False)
-            part, length = _part(job)
-            job.sliced += part.texts
-            characters += length
-            parts.append(part)
-            if job.sliced < job.texts:
-                self._unread[job] = None
+            job = next(iter(self._unread))
+            job.reading += TURN_CHARACTERS
+            if len(self._unread) == 1 and not parts:
+                # Nobody else waits.
+                job.reading = max(job.reading, self._characters(job.request, job.sliced))
+            part, length = self._part(job)
+            if job.sliced == job.texts:
+                del self._unread[job]
+            else:
+                self._unread.move_to_end(job)
+            if part.texts:
+                characters += length
+                parts.append(part)
+            elif parts:
+                # A long text has a call of its own.
+                break
         return parts
 
     def enter(self, part: Part, texts: Sequence[Tokens], tokens: int) -> None:
@@ -197,19 +209,30 @@ class RequestQueue:
         tokens = 0
         for place, text in enumerate(request.texts):
             length = len(text) + (len(request.pairs[place]) if request.pairs else 0)
-            tokens += min(length // CHARACTERS_PER_TOKEN + 2, most)
+            tokens += min(length // CHARACTERS_OF_TOKEN + 2, most)
         return tokens
 
+    def _part(self, job: Job) -> tuple[Part, int]:
+        """The texts that a job may have tokenised now, and the number of their characters."""
+        request, first, spent = job.request, job.sliced, 0
+        if isinstance(request, Texts):
+            while job.sliced < job.texts:
+                length = self._characters(request, job.sliced)
+                if spent + length > job.reading:
+                    break
+                spent += length
+                job.sliced += 1
+            request = request.part(first, job.sliced)
+        else:
+            job.sliced = job.texts
+        job.reading -= spent
+        return Part(job, request, first, job.sliced - first), spent
 
-def _part(job: Job) -> tuple[Part, int]:
-    """The next texts of a job to tokenise, and the number of their characters."""
-    request, first = job.request, job.sliced
-    if not isinstance(request, Texts):
-        return Part(job, request, 0, job.texts), 0
-    length, end = 0, first
-    while end < job.texts and length < TURN_CHARACTERS:
-        length += len(request.texts[end])
+    def _characters(self, request: Texts | Sequence[Tokens], place: int) -> int:
+        """The characters of a text that are read; of one that is cut, twice its room at most."""
+        if not isinstance(request, Texts):
+            return 0
+        length = len(request.texts[place])
         if request.pairs is not None:
-            length += len(request.pairs[end])
-        end += 1
-    return Part(job, request.part(first, end), first, end - first), length
+            length += len(request.pairs[place])
+        return length if request.stride is not None else min(length, self._room)

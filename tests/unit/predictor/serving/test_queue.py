@@ -148,7 +148,7 @@ def test_a_text_longer_than_a_slice_has_its_turn(queue: RequestQueue, make_job: 
 def test_requests_are_tokenised_in_turns_and_in_slices(
     queue: RequestQueue, make_job: MakeJob
 ) -> None:
-    text = "a" * (TURN_CHARACTERS // 2)
+    text = "a" * (TURN_CHARACTERS // 2 - 1)
     long, other, short = make_job(100), make_job(3), make_job()
     long.request = Texts([text] * 100, ["b"] * 100)
     other.request = Texts([text] * 3)
@@ -164,6 +164,33 @@ def test_requests_are_tokenised_in_turns_and_in_slices(
     assert {part.job for part in more} == {long}
     assert sum(part.texts for part in more) * len(text) <= CALL_CHARACTERS
     assert queue.has_unread
+
+
+def test_a_text_longer_than_a_slice_is_tokenised_alone_and_after_shorter_ones(
+    queue: RequestQueue, make_job: MakeJob
+) -> None:
+    long, longer, short = make_job(), make_job(2), make_job()
+    long.request = Texts(["a" * 20 * TURN_CHARACTERS], stride=1)
+    longer.request = Texts(["a" * 30 * TURN_CHARACTERS] * 2, stride=1)
+    for job in (long, longer, short):
+        queue.add(job)
+    calls = []
+    while parts := queue.pop_parts():
+        calls.append([part.job for part in parts])
+    assert calls == [[short], [long], [longer], [longer]]
+
+
+def test_a_text_that_is_cut_counts_as_what_is_read_of_it(
+    queue: RequestQueue, make_job: MakeJob
+) -> None:
+    cut, short = make_job(3), make_job()
+    cut.request = Texts(["a" * 10**6] * 3)
+    queue.add(cut)
+    queue.add(short)
+    calls = []
+    while parts := queue.pop_parts():
+        calls.append([part.job for part in parts])
+    assert calls == [[short, cut], [cut], [cut]]
 
 
 def test_cancelled_requests_are_counted_out_at_once_and_never_taken(
