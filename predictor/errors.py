@@ -95,7 +95,7 @@ class TooLargeError(RequestError):
 class OverloadedError(RequestError):
     """The queue is full; the request is refused before any work is done for it."""
 
-    status = 503
+    status = 429
     grpc_code = "RESOURCE_EXHAUSTED"
 
     def __init__(self, message: str, retry_after: int) -> None:
@@ -106,7 +106,7 @@ class OverloadedError(RequestError):
 class PendingBytesError(RequestError):
     """The requests in flight hold as many bytes as they may."""
 
-    status = 503
+    status = 429
     grpc_code = "RESOURCE_EXHAUSTED"
     retry_after = 1
 
@@ -114,7 +114,7 @@ class PendingBytesError(RequestError):
 class DeadlineError(RequestError):
     """The request's deadline has passed."""
 
-    status = 503
+    status = 429
     grpc_code = "DEADLINE_EXCEEDED"
     retry_after = 1
 
@@ -131,6 +131,13 @@ class StoppingError(RequestError):
 
     def __init__(self) -> None:
         super().__init__("the server is stopping")
+
+
+class LaneError(RequestError):
+    """The lane that ran the request failed; the lane goes on with others."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(f"the inference failed: {type(cause).__name__}: {cause}")
 
 
 class ChangeRefusedError(RequestError):

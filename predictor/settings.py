@@ -151,6 +151,12 @@ class Settings:
     max_request_texts: int = _setting(
         1024, "texts of one request; larger requests are refused", at_least(1)
     )
+    max_request_tokens: int = _setting(
+        1024 * 1024,
+        "tokens of one request, with those of all windows of its long texts; larger requests are "
+        "refused",
+        at_least(1),
+    )
     max_queue_texts: int = _setting(
         4096, "texts that may wait; a request that exceeds them is refused", at_least(1)
     )
@@ -158,6 +164,11 @@ class Settings:
         5.0,
         "seconds that a request may be expected to wait; one that would wait longer is refused at "
         "once",
+        SECONDS,
+    )
+    max_inference_seconds: float = _setting(
+        120.0,
+        "seconds that an inference may take; if one takes longer, the process is no longer live",
         SECONDS,
     )
     drain_seconds: float = _setting(

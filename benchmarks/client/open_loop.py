@@ -12,7 +12,8 @@ from itertools import cycle
 from benchmarks.client.http import OK, SHOWN_BYTES, Connection
 from benchmarks.client.plan import LATENCY_DIGITS, FloodOutcome, FloodPlan
 
-REFUSED = 503
+# Warmstart says 429, other servers 503.
+REFUSED = (429, 503)
 # In the answer of a server that let a request in and could not answer it in time.
 LATE = b"deadline passed"
 TICK_SECONDS = 0.002
@@ -60,7 +61,7 @@ async def _ask(free: list[Connection], request: bytes, outcome: FloodOutcome) ->
     seconds = round(seconds, LATENCY_DIGITS)
     if status == OK:
         outcome.answered.append(seconds)
-    elif status == REFUSED:
+    elif status in REFUSED:
         (outcome.late if LATE in body else outcome.refused).append(seconds)
     else:
         outcome.fail(f"{status}: {body[:SHOWN_BYTES]!r}")

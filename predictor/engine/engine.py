@@ -43,11 +43,15 @@ class Engine:
         return input_names(self.session)
 
     def tokenize(self, requests: Sequence[Texts]) -> list[list[Tokens] | TextTooLongError]:
-        """The tokens of each request's texts, or its error; one tokenizer call for all of them."""
+        """The tokens of each request's texts, or its error; one tokenizer call for all of them.
+
+        Raises:
+            UncutTextError: a text has too many characters and cannot be cut.
+            QuestionTooLongError: a question leaves no room for its context.
+        """
         flat: list[str | tuple[str, str]] = []
         for request in requests:
-            texts = request.texts
-            flat += texts if request.pairs is None else zip(texts, request.pairs, strict=True)
+            flat += self._readable(request)
         tokenizer = self.tokenizer
         encode = tokenizer.encode_aligned if self.task.per_token else tokenizer.encode_batch
         encodings = iter(encode(flat))
@@ -55,12 +59,23 @@ class Engine:
             self._tokens(request, [next(encodings) for _ in request.texts]) for request in requests
         ]
 
+    def _readable(self, request: Texts) -> Sequence[str | tuple[str, str]]:
+        """What must be read of each text: all of it for windows, else its beginning."""
+        tokenizer, pairs = self.tokenizer, request.pairs
+        if request.stride is not None:
+            for text in (*request.texts, *(pairs or ())):
+                tokenizer.check_readable(text)
+            return request.texts if pairs is None else list(zip(request.texts, pairs, strict=True))
+        if pairs is None:
+            return [tokenizer.beginning(text) for text in request.texts]
+        return [tokenizer.beginning(*each) for each in zip(request.texts, pairs, strict=True)]
+
     def _tokens(
         self, request: Texts, encodings: Sequence[tokenizers.Encoding]
     ) -> list[Tokens] | TextTooLongError:
         if not request.truncate and request.stride is None:
             try:
-                self.tokenizer.refuse_cut(encodings)
+                self.tokenizer.refuse_cut(encodings, request.first)
             except TextTooLongError as error:
                 return error
         typed = "token_type_ids" in self.inputs
@@ -74,7 +89,7 @@ class Engine:
                 window=window,
                 row_indices=self.task.row_indices(window.ids),
             )
-            for text, encoding in enumerate(encodings)
+            for text, encoding in enumerate(encodings, request.first)
             for window in windows.split(encoding, text, stride=request.stride, paired=paired)
         ]
 

@@ -51,7 +51,7 @@ class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
         self._models = state.models
 
     async def ServerLive(self, _: Any, __: Any) -> Any:  # noqa: N802 - the protocol's names
-        return pb2.ServerLiveResponse(live=True)
+        return pb2.ServerLiveResponse(live=self._models.live)
 
     async def ServerReady(self, _: Any, __: Any) -> Any:  # noqa: N802
         return pb2.ServerReadyResponse(ready=self._models.ready)

@@ -67,12 +67,22 @@ class Texts:
 
     A text that is too long is split into windows that share ``stride`` tokens where that is given;
     else it is cut, or refused if ``truncate`` is False. In a pair, windows split the second text.
+    ``first``: index of the first text in its request.
     """
 
     texts: Sequence[str]
     pairs: Sequence[str] | None = None
     truncate: bool = True
     stride: int | None = None
+    first: int = 0
+
+    def part(self, start: int, end: int) -> Texts:
+        """The texts from ``start`` up to ``end``."""
+        if start == 0 and end == len(self.texts):
+            return self
+        pairs = None if self.pairs is None else self.pairs[start:end]
+        first = self.first + start
+        return replace(self, texts=self.texts[start:end], pairs=pairs, first=first)
 
 
 @dataclass(frozen=True, slots=True)

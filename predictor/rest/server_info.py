@@ -34,12 +34,15 @@ SWAGGER = b"""<!DOCTYPE html>
 """
 
 
-async def live_v1(_: ServerState, __: Client) -> Reply:
-    return json_reply({"status": "alive"})
+async def live_v1(state: ServerState, _: Client) -> Reply:
+    if state.models.live:
+        return json_reply({"status": "alive"})
+    return json_reply({"status": "stuck"}, 503)
 
 
-async def live(_: ServerState, __: Client) -> Reply:
-    return json_reply({"live": True})
+async def live(state: ServerState, _: Client) -> Reply:
+    live = state.models.live
+    return json_reply({"live": live}, 200 if live else 503)
 
 
 async def ready(state: ServerState, _: Client) -> Reply:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Share of a request's remaining time that it may be expected to wait. Under overload the queue is
 # always at its limit: with the whole time, every second answer would come too late.
 DEADLINE_SHARE = 0.5
+# A request with at most this part of the queue's texts may use a quarter more.
+SMALL_PART = 256
 
 
 class Admission:
@@ -65,15 +67,18 @@ class Admission:
             OverloadedError: as :meth:`check`, or the queue would have too many texts.
         """
         settings, waiting = self._settings, self._batcher.waiting
+        room = settings.max_queue_texts
+        if texts * SMALL_PART <= room:
+            # Bulks alone must not fill the queue: a short request has its turn soon.
+            room += room // 4
         if texts > settings.max_request_texts:
             raise TooLargeError(
                 f"{texts} texts are more than the {settings.max_request_texts} of one request "
                 "(--max_request_texts)"
             )
-        if waiting and waiting + texts > settings.max_queue_texts:
+        if waiting and waiting + texts > room:
             raise _overloaded(
-                f"{waiting} texts wait, and {texts} more are above {settings.max_queue_texts} "
-                "(--max_queue_texts)",
+                f"{waiting} texts wait, and {texts} more are above {room} (--max_queue_texts)",
                 self._batcher.expected_wait(),
             )
         self.check(deadline)

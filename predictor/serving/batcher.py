@@ -1,20 +1,22 @@
 """Continuous batching: a free lane runs at once whatever is queued.
 
 Each lane is a thread that tokenises new requests, asks the scheduler for the next inference and
-runs it; ONNX Runtime and the tokenizer release the GIL meanwhile. The event loop only puts requests
-into the queue and receives their rows.
+runs it; ONNX Runtime and the tokenizer release the GIL meanwhile. The event loop only waits.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from predictor.errors import DeadlineError
+from predictor.errors import LaneError
 from predictor.protocol.types import Texts, Tokens
-from predictor.serving.queue import Entry, Job, RequestQueue, ServiceTime
+from predictor.serving.job import Entry, Job, Lane, Part, deliver, expire, outcome_of
+from predictor.serving.queue import RequestQueue, ServiceTime
 from predictor.serving.scheduler import Limits, take
 from predictor.telemetry.metrics import BatchStats
 
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
 
     from predictor.engine.engine import Engine
     from predictor.protocol.types import Rows
+
+
+log = logging.getLogger(__name__)
+
+# Tokens of a slice at least; smaller inferences would divide a turn's share into nothing.
+LEAST_SLICE = 64
+RETRY_SECONDS = 0.05
 
 
 class StoppedError(RuntimeError):
@@ -39,43 +48,58 @@ class Batcher:
         self._limits = limits
         self._observe = observe
         self._changed = threading.Condition()
-        self._queue = RequestQueue()
+        self._queue = RequestQueue(max(limits.max_tokens, LEAST_SLICE), limits.max_length)
         self._running_tokens = 0
         self._service_time = ServiceTime()
         self._stopping = False
-        self._lanes = [
-            threading.Thread(target=self._lane, name=f"lane-{index}", daemon=True)
-            for index in range(limits.lanes)
+        self._lanes = [Lane() for _ in range(limits.lanes)]
+        self._threads = [
+            threading.Thread(target=self._work, args=(lane,), name=f"lane-{index}", daemon=True)
+            for index, lane in enumerate(self._lanes)
         ]
-        for lane in self._lanes:
-            lane.start()
+        for thread in self._threads:
+            thread.start()
 
     @property
     def waiting(self) -> int:
         """Texts that no lane has taken yet."""
         return self._queue.texts
 
-    def expected_wait(self, coming: int = 0) -> float:
-        """Seconds until a lane would take a text that joins the queue after ``coming`` others.
+    @property
+    def longest_step(self) -> float:
+        """Seconds since a lane began what it is at; infinite if a lane has ended."""
+        if not self._stopping and not all(thread.is_alive() for thread in self._threads):
+            return math.inf
+        return max(lane.step_seconds for lane in self._lanes)
 
+    def expected_wait(self, coming: int = 0) -> float:
+        """Seconds until a lane would take a text of a request that joins the queue now.
+
+        The requests that wait, and ``coming`` others with one text each, have a turn before it.
         Estimated from recent service times, and at least the time since a lane last took texts.
         """
-        # Read without the lock: a slightly outdated figure is good enough.
-        texts = self._queue.texts
-        if not texts:
+        # Read without the lock: slightly outdated figures are good enough.
+        if not self._queue.texts:
             return 0.0
         standstill = time.perf_counter() - self._queue.last_taken
-        return max(standstill, (texts + coming) * self._service_time.seconds / self._limits.lanes)
+        service = self._service_time
+        tokens = self._queue.round + coming * service.tokens
+        return max(standstill, tokens * service.seconds / self._limits.lanes)
 
     async def run(self, request: Texts | Sequence[Tokens], deadline: float | None = None) -> Rows:
-        """Rows [N, D] for N texts, in their order; the event loop only waits.
+        """The rows of a request; as :meth:`run_counting`."""
+        return (await self.run_counting(request, deadline))[0]
 
-        Args:
-            request: the texts, or their tokens.
-            deadline: when the client gives up, by ``time.perf_counter()``.
+    async def run_counting(
+        self, request: Texts | Sequence[Tokens], deadline: float | None = None
+    ) -> tuple[Rows, int]:
+        """Rows [N, D] for N texts, in their order, and the number of tokens.
+
+        ``deadline``: when the client gives up, by ``time.perf_counter()``.
 
         Raises:
             TextTooLongError: a text is too long and may not be cut.
+            TooLargeError: the request has too many tokens.
             DeadlineError: the deadline has passed; texts that have not run yet are dropped.
             StoppedError: the batcher was stopped before the request came.
         """
@@ -88,9 +112,9 @@ class Batcher:
             self._changed.notify()
         timer = None
         if deadline is not None:
-            timer = loop.call_later(max(0.0, deadline - job.since), _expire, job.future)
+            timer = loop.call_later(max(0.0, deadline - job.since), expire, job.future)
         try:
-            return await job.future
+            return await job.future, job.tokens
         except BaseException:
             with self._changed:
                 self._queue.cancel(job)
@@ -104,62 +128,101 @@ class Batcher:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        for lane in self._lanes:
-            lane.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _lane(self) -> None:
-        while batch := self._next():
-            self._run(batch)
+    def _work(self, lane: Lane) -> None:
+        while not self._finish_queue(lane):
+            # A fault that comes again at once leaves time for others.
+            time.sleep(RETRY_SECONDS)
 
-    def _next(self) -> list[Entry]:
-        """The texts of the next inference, as soon as there is one; empty after the last."""
+    def _finish_queue(self, lane: Lane) -> bool:
+        """Run what comes until the end; False if the lane failed, and has told its requests."""
+        try:
+            while batch := self._next(lane):
+                self._run(lane, batch)
+                lane.failing = 0.0
+        except BaseException as error:
+            log.exception("a lane failed; its requests get an error, and it goes on")
+            with self._changed:
+                self._running_tokens -= lane.tokens
+            self._end([(job, LaneError(error)) for job in lane.jobs])
+            lane.fail()
+            return False
+        return True
+
+    def _next(self, lane: Lane) -> list[Entry]:
+        """The texts of the next inference, once there is one; empty after the last."""
         while True:
             with self._changed:
                 while not self._queue:
+                    lane.rest()
                     if self._stopping:
                         return []
                     self._changed.wait()
-                jobs = self._queue.pop_arrivals()
-            tokenized = self._tokenize(jobs) if jobs else []
+                parts = self._queue.pop_parts()
+                lane.begin([part.job for part in parts])
+                if self._queue.has_unread:
+                    self._changed.notify()
+            tokenized = self._tokenize(parts) if parts else []
             with self._changed:
-                for job, texts in tokenized:
-                    self._queue.enter(job, texts)
-                lengths = [len(entry.tokens) for entry in self._queue.front()]
-                if not lengths:
+                for each in tokenized:
+                    self._queue.enter(*each)
+                front = self._queue.front()
+                if not front:
                     continue
+                lengths = [len(entry.tokens) for entry in front]
                 chosen = take(lengths, self._running_tokens, self._limits)
-                batch = self._queue.take(chosen)
-                self._running_tokens += sum(lengths[index] for index in chosen)
+                batch = [front[index] for index in chosen]
+                self._queue.take(batch)
+                lane.begin([entry.job for entry in batch], sum(lengths[i] for i in chosen))
+                self._running_tokens += lane.tokens
                 if self._queue:
                     self._changed.notify()
                 return batch
 
-    def _tokenize(self, jobs: list[Job]) -> list[tuple[Job, Sequence[Tokens]]]:
-        """The tokens of new jobs, made in one call; jobs that fail are answered here."""
-        texts = [(job, job.request) for job in jobs if isinstance(job.request, Texts)]
-        ready = [(job, job.request) for job in jobs if not isinstance(job.request, Texts)]
+    def _tokenize(self, parts: list[Part]) -> list[tuple[Part, Sequence[Tokens], int]]:
+        """The tokens of parts of jobs and their number; jobs that fail are answered here."""
         start = time.perf_counter()
-        tokenized = self._tokens_or_errors([request for _, request in texts])
+        made = self._tokens_or_errors([p.request for p in parts if isinstance(p.request, Texts)])
         end = time.perf_counter()
-        for (job, _), tokens in zip(texts, tokenized, strict=True):
-            if job.timeline:
+        tokenized = iter(made)
+        ready: list[tuple[Part, Sequence[Tokens], int]] = []
+        failed: list[tuple[Job, Exception]] = []
+        for part in parts:
+            job = part.job
+            tokens = next(tokenized) if isinstance(part.request, Texts) else part.request
+            if job.timeline and isinstance(part.request, Texts):
                 job.timeline.tokenize(start, end)
             if isinstance(tokens, Exception):
-                _deliver([(job, tokens)])
+                failed.append((job, tokens))
+            elif error := self._limits.excess(job.tokens + (count := sum(map(len, tokens)))):
+                failed.append((job, error))
             else:
-                ready.append((job, tokens))
+                ready.append((part, tokens, count))
+        if failed:
+            self._end(failed)
         return ready
 
+    def _end(self, failed: list[tuple[Job, Exception]]) -> None:
+        """Answer jobs that failed, and run no more of their texts."""
+        with self._changed:
+            for job, _ in failed:
+                self._queue.cancel(job)
+        deliver(failed)
+
     def _tokens_or_errors(self, requests: list[Texts]) -> Sequence[Sequence[Tokens] | Exception]:
+        if not requests:
+            return []
         try:
             return self._engine.tokenize(requests)
-        except Exception as error:  # noqa: BLE001 - no text may end a lane
+        except BaseException as error:  # noqa: BLE001 - no text may end a lane, and Rust may panic
             if len(requests) == 1:
-                return [error]
+                return [error if isinstance(error, Exception) else LaneError(error)]
         # One request must not fail the others.
         return [tokens for request in requests for tokens in self._tokens_or_errors([request])]
 
-    def _run(self, batch: list[Entry]) -> None:
+    def _run(self, lane: Lane, batch: list[Entry]) -> None:
         start = time.perf_counter()
         results = self._rows_or_errors(batch)
         end = time.perf_counter()
@@ -168,10 +231,11 @@ class Batcher:
         with self._changed:
             for timeline in {id(t): t for e in batch if (t := e.job.timeline)}.values():
                 timeline.run(start, end)
-            self._running_tokens -= sum(tokens)
-            self._service_time.add(len(batch), seconds)
-            done = [each for each in map(_outcome, batch, results) if each]
-        _deliver(done)
+            self._running_tokens -= lane.tokens
+            lane.tokens = 0
+            self._service_time.add(len(batch), sum(tokens), seconds)
+            done = [each for each in map(outcome_of, batch, results) if each]
+        deliver(done)
         if self._observe:
             waited = [start - entry.job.since for entry in batch]
             self._observe(BatchStats(sum(tokens), max(tokens) * len(tokens), seconds, waited))
@@ -179,41 +243,8 @@ class Batcher:
     def _rows_or_errors(self, batch: list[Entry]) -> Iterable[Rows | Exception]:
         try:
             return self._engine.run([entry.tokens for entry in batch])
-        except Exception as error:  # noqa: BLE001 - the client receives it, the lane goes on
+        except BaseException as error:  # noqa: BLE001 - the client receives it, the lane goes on
             if len(batch) == 1:
-                return [error]
+                return [error if isinstance(error, Exception) else LaneError(error)]
         # One text must not fail the others.
         return [row for entry in batch for row in self._rows_or_errors([entry])]
-
-
-def _outcome(entry: Entry, result: Rows | Exception) -> tuple[Job, Rows | Exception] | None:
-    """A job and its rows or its error, None while rows are missing."""
-    if isinstance(result, Exception):
-        return entry.job, result
-    rows = entry.job.add_row(entry.index, result)
-    return None if rows is None else (entry.job, rows)
-
-
-def _deliver(outcomes: list[tuple[Job, Rows | Exception]]) -> None:
-    """Hand outcomes from a lane's thread to the event loops, with one wake-up per loop."""
-    for loop in {job.loop for job, _ in outcomes}:
-        mine = [(job.future, outcome) for job, outcome in outcomes if job.loop is loop]
-        try:
-            loop.call_soon_threadsafe(_resolve, mine)
-        except RuntimeError:  # the loop is closed, nobody waits
-            continue
-
-
-def _resolve(outcomes: list[tuple[asyncio.Future[Rows], Rows | Exception]]) -> None:
-    for future, outcome in outcomes:
-        if future.done():  # cancelled, or another text of the request failed first
-            continue
-        if isinstance(outcome, Exception):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
-
-
-def _expire(future: asyncio.Future[Rows]) -> None:
-    if not future.done():
-        future.set_exception(DeadlineError())

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from predictor.errors import NotReadyError
 from predictor.loading.load import load
-from predictor.serving.batcher import StoppedError
 from predictor.serving.version import ModelVersion
 from storage_init.base.logs import event
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from predictor.loading.load import LoadedModel
-    from predictor.protocol.parameters import Parameters
-    from predictor.protocol.types import Texts, Tokens
-    from predictor.serving.version import InferenceResult
     from predictor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -55,6 +48,11 @@ class Model:
         return self.state is State.READY
 
     @property
+    def live(self) -> bool:
+        """Whether no lane of the version that answers is stuck."""
+        return self._current is None or self._current.live
+
+    @property
     def is_loaded(self) -> bool:
         """Whether there is a version that answers."""
         return self._current is not None
@@ -88,23 +86,6 @@ class Model:
             NotReadyError: there is none.
         """
         return self.current.loaded
-
-    async def answer(
-        self,
-        request: Texts | Sequence[Tokens],
-        parameters: Parameters,
-        deadline: float | None = None,
-    ) -> InferenceResult:
-        """As :meth:`ModelVersion.answer`; the next version answers if one is replaced meanwhile.
-
-        Raises:
-            NotReadyError: the model is not loaded, or no longer.
-            RequestError: as :meth:`ModelVersion.answer`.
-        """
-        while True:
-            # A stopped version has been replaced by another one, or by none.
-            with suppress(StoppedError):
-                return await self.current.answer(request, parameters, deadline)
 
     def load(self) -> None:
         """Load, verify, self-test and warm up the model, then serve it.

@@ -1,153 +1,238 @@
-"""The queue of texts that wait for a lane.
+"""The queue of requests that wait for a lane, each with its fair share.
 
-A lane takes texts from the front. A request that is cancelled is counted out at once; its texts are
-removed when a lane comes by, or once cancelled texts are the majority. Not thread-safe: the
-batcher's lock guards it.
+Requests take turns. In its turn a request sends texts worth ``slice_tokens`` tokens to the lanes;
+what it does not use, or uses beyond its turn, counts in its next ones. So a short request waits for
+a slice of each other request at most, however long they are. Texts are tokenised in slices and in
+turns, too. Not thread-safe: the batcher's lock guards it.
+
+Source: Shreedhar and Varghese, "Efficient Fair Queuing using Deficit Round Robin" (1995).
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from predictor.protocol.types import Texts, Tokens
+from predictor.protocol.types import Texts
+from predictor.serving.job import Entry, Job, Part
 from predictor.serving.scheduler import LOOK_AHEAD
-from predictor.telemetry.requests import CURRENT, Timeline
+from storage_init.running.tokenizer import CHARACTERS_PER_TOKEN
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Sequence
 
-    from predictor.protocol.types import Rows
+    from predictor.protocol.types import Tokens
 
 # Weight of an inference in the average after the next one; about the last thirty count.
 FADING = 0.97
+# Characters that a request has tokenised in its turn, and those of one call.
+TURN_CHARACTERS = 8 * 1024
+CALL_CHARACTERS = 32 * 1024
+# Characters of a token, to estimate a text's tokens before it is tokenised.
+CHARACTERS_OF_TOKEN = 4
 
 
 class ServiceTime:
-    """Moving average of the time that a lane spends on a text, shared inferences divided.
+    """Moving averages over recent inferences: a lane's time per token, and a text's tokens.
 
-    ``seconds``: per text, 0 before the first inference. The ratio of two fading sums, so that an
-    inference counts once for each of its texts.
+    ``seconds``: per token, 0 before the first inference. ``tokens``: per text. Ratios of fading
+    sums, so that an inference counts once for each of its tokens.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.tokens = 0.0
         self._time = 0.0
+        self._tokens = 0.0
         self._texts = 0.0
 
-    def add(self, texts: int, seconds: float) -> None:
-        """Add an inference of so many texts."""
+    def add(self, texts: int, tokens: int, seconds: float) -> None:
+        """Add an inference of so many texts with so many tokens."""
         self._time = FADING * self._time + seconds
+        self._tokens = FADING * self._tokens + tokens
         self._texts = FADING * self._texts + texts
-        self.seconds = self._time / self._texts
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """A request in the queue or in the lanes, and its rows so far.
-
-    ``missing``: texts without a row. ``waiting``: texts that no lane has taken.
-    """
-
-    request: Texts | Sequence[Tokens]
-    future: asyncio.Future[Rows]
-    loop: asyncio.AbstractEventLoop
-    since: float = field(default_factory=time.perf_counter)
-    timeline: Timeline | None = field(default_factory=CURRENT.get)
-    rows: list[Rows | None] = field(default_factory=list)
-    missing: int = 0
-    waiting: int = 0
-
-    def add_row(self, index: int, row: Rows) -> Rows | None:
-        """Add a text's row; returns all of them, [N, D], once none is missing."""
-        self.rows[index] = row
-        self.missing -= 1
-        return None if self.missing else np.stack(self.rows)  # type: ignore[arg-type]
-
-
-@dataclass(eq=False, slots=True)
-class Entry:
-    """One text of a job."""
-
-    tokens: Tokens
-    job: Job
-    index: int
+        self.seconds = self._time / self._tokens
+        self.tokens = self._tokens / self._texts
 
 
 class RequestQueue:
-    """Jobs that have arrived, and the texts of those that have their tokens.
+    """Jobs that have texts without tokens, and those that have texts with tokens.
 
-    ``texts``: how many wait. ``last_taken``: when a lane last took texts from the queue, or when
-    the first text of the queue arrived if that was later; by ``time.perf_counter()``.
+    Args:
+        slice_tokens: tokens that a job may send to the lanes in its turn.
+        most: tokens of a text at most.
+
+    ``texts``: how many wait. ``round``: tokens that all jobs together send in their next turns.
+    ``last_taken``: when a lane last took texts from the queue, or when the first text of the queue
+    arrived if that was later; by ``time.perf_counter()``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, slice_tokens: int, most: int) -> None:
         self.texts = 0
+        self.round = 0
         self.last_taken = time.perf_counter()
-        self._arrived: deque[Job] = deque()
-        self._waiting: list[Entry] = []
-        self._cancelled = 0
+        self._slice = slice_tokens
+        self._most = most
+        self._room = 2 * CHARACTERS_PER_TOKEN * most
+        self._unread: OrderedDict[Job, None] = OrderedDict()
+        self._ready: OrderedDict[Job, None] = OrderedDict()
+        # The job whose turn it is.
+        self._current: Job | None = None
 
     def __bool__(self) -> bool:
-        return bool(self._arrived or self._waiting)
+        return bool(self._unread or self._ready)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether texts wait for their tokens."""
+        return bool(self._unread)
 
     def add(self, job: Job) -> None:
         """Add a request that has arrived."""
         if not self.texts:
             self.last_taken = job.since
         request = job.request
-        job.waiting = len(request.texts) if isinstance(request, Texts) else len(request)
-        self.texts += job.waiting
-        self._arrived.append(job)
+        texts = len(request.texts if isinstance(request, Texts) else request)
+        job.texts = job.unread = job.waiting = texts
+        self.texts += texts
+        self._set_cost(job, self._estimated(request))
+        self._unread[job] = None
 
-    def pop_arrivals(self) -> list[Job]:
-        """Remove and return the jobs that need their tokens, without cancelled ones."""
-        jobs = [job for job in self._arrived if not job.future.done()]
-        self._arrived.clear()
-        return jobs
+    def pop_parts(self) -> list[Part]:
+        """The texts to tokenise next, in one call."""
+        parts: list[Part] = []
+        characters = 0
+        while self._unread and characters < CALL_CHARACTERS:
+            job = next(iter(self._unread))
+            job.reading += TURN_CHARACTERS
+            if len(self._unread) == 1 and not parts:
+                # Nobody else waits.
+                job.reading = max(job.reading, self._characters(job.request, job.sliced))
+            part, length = self._part(job)
+            if job.sliced == job.texts:
+                del self._unread[job]
+            else:
+                self._unread.move_to_end(job)
+            if part.texts:
+                characters += length
+                parts.append(part)
+            elif parts:
+                # A long text has a call of its own.
+                break
+        return parts
 
-    def enter(self, job: Job, texts: Sequence[Tokens]) -> None:
-        """Add the tokens of a job's texts."""
-        job.rows, job.missing = [None] * len(texts), len(texts)
-        # A task may split a text into several windows.
-        if not job.future.done():
-            self.texts += len(texts) - job.waiting
-            job.waiting = len(texts)
-        self._waiting += [Entry(tokens, job, index) for index, tokens in enumerate(texts)]
+    def enter(self, part: Part, texts: Sequence[Tokens], tokens: int) -> None:
+        """Add the tokens of the texts of a part, or of their windows; ``tokens`` in all."""
+        job = part.job
+        if job.closed or job.future.done():
+            return
+        self._set_cost(job, job.cost - self._estimated(part.request) + tokens)
+        more = len(texts) - part.texts
+        if more:
+            self.texts += more
+            job.waiting += more
+        job.enter(part, texts, tokens)
+        if job.entries and job not in self._ready:
+            # A job that had nothing to send saves no credit.
+            job.credit = min(0, job.credit)
+            self._ready[job] = None
 
     def front(self) -> list[Entry]:
-        """The texts that have waited longest, without those of cancelled or failed jobs."""
-        while True:
-            head = self._waiting[:LOOK_AHEAD]
-            wanted = [entry for entry in head if not entry.job.future.done()]
-            self._waiting[:LOOK_AHEAD] = wanted
-            self._cancelled = max(0, self._cancelled - len(head) + len(wanted))
-            if wanted or not self._waiting:
-                return wanted
+        """The text whose turn it is, then those that may share its inference."""
+        if not self._ready:
+            return []
+        each = -(-LOOK_AHEAD // len(self._ready))
+        found = self._next_turn().entries[:each]
+        if each >= LOOK_AHEAD:
+            return found
+        for job in islice(self._ready, 1, LOOK_AHEAD):
+            found += job.entries[:each]
+        return found[:LOOK_AHEAD]
 
-    def take(self, indices: Sequence[int]) -> list[Entry]:
-        """Remove and return texts by their index in :meth:`front`."""
-        batch = [self._waiting[index] for index in indices]
-        for index in sorted(indices, reverse=True):
-            del self._waiting[index]
+    def take(self, batch: Sequence[Entry]) -> None:
+        """Remove texts of :meth:`front` from the queue."""
         for entry in batch:
-            job = entry.job
-            if job.waiting:
-                job.waiting -= 1
-                self.texts -= 1
+            job, length = entry.job, len(entry.tokens)
+            job.entries.remove(entry)
+            job.credit -= length
+            job.waiting -= 1
+            self.texts -= 1
+            self._set_cost(job, job.cost - length)
+            if not job.entries:
+                self._leave_turns(job)
         self.last_taken = time.perf_counter()
-        return batch
 
     def cancel(self, job: Job) -> None:
-        """Count out a job whose future is done."""
+        """Remove a job whose future is done, or will be."""
+        job.closed = True
         self.texts -= job.waiting
-        self._cancelled += job.waiting
         job.waiting = 0
-        if self._cancelled > max(LOOK_AHEAD, self.texts):
-            self._waiting = [entry for entry in self._waiting if not entry.job.future.done()]
-            self._cancelled = 0
+        self._set_cost(job, 0)
+        job.entries.clear()
+        self._leave_turns(job)
+        self._unread.pop(job, None)
+
+    def _leave_turns(self, job: Job) -> None:
+        self._ready.pop(job, None)
+        if job is self._current:
+            self._current = None
+
+    def _next_turn(self) -> Job:
+        """The job whose turn it is, first in the order of turns."""
+        while True:
+            job = next(iter(self._ready))
+            if job is not self._current:
+                self._current = job
+                job.credit += self._slice
+            length = len(job.entries[0].tokens)
+            if len(self._ready) == 1:
+                # Nobody else waits, so it owes nothing for what it sends.
+                job.credit = max(job.credit, length)
+            # A text that is longer than a slice waits for several turns.
+            if job.credit >= length:
+                return job
+            self._current = None
+            self._ready.move_to_end(job)
+
+    def _set_cost(self, job: Job, cost: int) -> None:
+        most, before = self._slice, job.cost
+        job.cost = cost
+        self.round += (cost if cost < most else most) - (before if before < most else most)
+
+    def _estimated(self, request: Texts | Sequence[Tokens]) -> int:
+        if not isinstance(request, Texts):
+            return sum(map(len, request))
+        # Windows are not cut.
+        most = self._most if request.stride is None else 10**9
+        tokens = 0
+        for place, text in enumerate(request.texts):
+            length = len(text) + (len(request.pairs[place]) if request.pairs else 0)
+            tokens += min(length // CHARACTERS_OF_TOKEN + 2, most)
+        return tokens
+
+    def _part(self, job: Job) -> tuple[Part, int]:
+        """The texts that a job may have tokenised now, and the number of their characters."""
+        request, first, spent = job.request, job.sliced, 0
+        if isinstance(request, Texts):
+            while job.sliced < job.texts:
+                length = self._characters(request, job.sliced)
+                if spent + length > job.reading:
+                    break
+                spent += length
+                job.sliced += 1
+            request = request.part(first, job.sliced)
+        else:
+            job.sliced = job.texts
+        job.reading -= spent
+        return Part(job, request, first, job.sliced - first), spent
+
+    def _characters(self, request: Texts | Sequence[Tokens], place: int) -> int:
+        """The characters of a text that are read; of one that is cut, twice its room at most."""
+        if not isinstance(request, Texts):
+            return 0
+        length = len(request.texts[place])
+        if request.pairs is not None:
+            length += len(request.pairs[place])
+        return length if request.stride is not None else min(length, self._room)

@@ -99,6 +99,11 @@ class Repository(Mapping[str, Model]):
         return model
 
     @property
+    def live(self) -> bool:
+        """Whether no model has a lane that is stuck."""
+        return all(model.live for model in self._models.values())
+
+    @property
     def ready(self) -> bool:
         """Whether all wanted models are ready, and at least one is."""
         models = self._models.values()

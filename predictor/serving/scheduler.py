@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from predictor.errors import TooLargeError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,13 +25,25 @@ class Limits:
     """Limits of an inference.
 
     ``max_tokens``: tokens, padding included. ``max_padding``: padding of each text. ``batches``:
-    False if every text must run alone.
+    False if every text must run alone. ``max_length``: tokens of a text. ``max_request_tokens``:
+    tokens of a request.
     """
 
     lanes: int
     max_tokens: int
     max_padding: int
     batches: bool = True
+    max_length: int = 512
+    max_request_tokens: int = 2**20
+
+    def excess(self, tokens: int) -> TooLargeError | None:
+        """The error of a request with so many tokens; None if it may have them."""
+        if tokens <= self.max_request_tokens:
+            return None
+        return TooLargeError(
+            f"{tokens} tokens, windows included, are more than the {self.max_request_tokens} of "
+            "one request (--max_request_tokens)"
+        )
 
 
 def take(lengths: Sequence[int], running: int, limits: Limits) -> list[int]:

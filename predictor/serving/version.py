@@ -10,7 +10,7 @@ from uuid import UUID
 
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from predictor.errors import InvalidRequestError
+from predictor.errors import InvalidRequestError, TooLargeError
 from predictor.protocol import decode, v1
 from predictor.protocol.messages import Answer, Request
 from predictor.protocol.types import Texts
@@ -18,7 +18,7 @@ from predictor.serving.admission import Admission
 from predictor.serving.batcher import Batcher
 from predictor.serving.scheduler import Limits
 from predictor.telemetry import metrics
-from storage_init.running.tokenizer import QuestionTooLongError, TextTooLongError
+from storage_init.running.tokenizer import QuestionTooLongError, TextTooLongError, UncutTextError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,11 +46,14 @@ class ModelVersion:
     def __init__(self, settings: Settings, loaded: LoadedModel) -> None:
         self.loaded = loaded
         self._name = settings.model_name
+        self._max_seconds = settings.max_inference_seconds
         limits = Limits(
             lanes=settings.lanes,
             max_tokens=settings.max_batch_tokens,
             max_padding=settings.max_padding,
             batches=loaded.engine.batches,
+            max_length=loaded.engine.tokenizer.max_length,
+            max_request_tokens=settings.max_request_tokens,
         )
         self._batcher = Batcher(loaded.engine, limits, metrics.observer(self._name))
         self._admission = Admission(settings, self._batcher)
@@ -59,6 +62,11 @@ class ModelVersion:
     def waiting(self) -> int:
         """Texts that no lane has taken yet."""
         return self._batcher.waiting
+
+    @property
+    def live(self) -> bool:
+        """Whether each lane works or waits, and none is stuck."""
+        return self._batcher.longest_step <= self._max_seconds
 
     def check_queue(self, deadline: float | None = None, coming: int = 0) -> None:
         """Check whether a request would be admitted; as :meth:`Admission.check`."""
@@ -84,7 +92,7 @@ class ModelVersion:
             outputs = await self._outputs(texts, request.parameters, deadline)
         else:
             tokens = decode.decode_tensors(request, engine)
-            rows = await self._run(tokens, len(tokens), deadline)
+            rows, _ = await self._run(tokens, len(tokens), deadline)
             outputs = engine.task.raw_outputs(rows, request.inputs[0].shape[1])
         # The protocol requires an id. It is no secret, so the fast generator is enough.
         request_id = request.id or str(UUID(int=getrandbits(128), version=4))
@@ -108,19 +116,14 @@ class ModelVersion:
 
         ``deadline`` and errors are those of :meth:`infer`.
         """
-        engine, task = self.loaded.engine, self.loaded.engine.task
-        if not isinstance(request, Texts):
-            texts, tokens = Texts([""] * len(request)), request
-        else:
-            self._admission.admit(len(request.texts), deadline)
-            texts, prepared = request, task.preprocess(request, parameters)
-            # Not in a lane, which does not tell the number of tokens.
-            (found,) = await asyncio.to_thread(engine.tokenize, [prepared])
-            if isinstance(found, TextTooLongError):
-                raise _too_long(found) from found
-            tokens = found
-        rows = await self._run(tokens, len(tokens), deadline)
-        return InferenceResult(task.postprocess(texts, rows, parameters), sum(map(len, tokens)))
+        task = self.loaded.engine.task
+        if isinstance(request, Texts):
+            prepared = task.preprocess(request, parameters)
+            rows, tokens = await self._run(prepared, len(prepared.texts), deadline)
+            return InferenceResult(task.postprocess(request, rows, parameters), tokens)
+        rows, tokens = await self._run(request, len(request), deadline)
+        texts = Texts([""] * len(request))
+        return InferenceResult(task.postprocess(texts, rows, parameters), tokens)
 
     def metadata(self) -> dict[str, Any]:
         """V2 model metadata."""
@@ -153,7 +156,7 @@ class ModelVersion:
     ) -> Outputs:
         task = self.loaded.engine.task
         prepared = task.preprocess(texts, parameters)
-        rows = await self._run(prepared, len(prepared.texts), deadline)
+        rows, _ = await self._run(prepared, len(prepared.texts), deadline)
         if task.per_token:
             # It takes milliseconds for a long text, which would block the event loop.
             return await asyncio.to_thread(task.postprocess, texts, rows, parameters)
@@ -161,14 +164,17 @@ class ModelVersion:
 
     async def _run(
         self, request: Texts | Sequence[Tokens], texts: int, deadline: float | None
-    ) -> Rows:
+    ) -> tuple[Rows, int]:
+        """The rows of a request, and the number of its tokens."""
         self._admission.admit(texts, deadline)
         try:
-            return await self._batcher.run(request, deadline)
+            return await self._batcher.run_counting(request, deadline)
         except QuestionTooLongError as error:
             raise InvalidRequestError(str(error)) from error
         except TextTooLongError as error:
             raise _too_long(error) from error
+        except UncutTextError as error:
+            raise TooLargeError(str(error)) from error
         except InvalidArgument as error:
             raise InvalidRequestError(f"the model refuses these tensors: {error}") from error
 

@@ -51,8 +51,8 @@ class Timeline:
     inferences: int = 0
 
     def tokenize(self, start: float, end: float) -> None:
-        """Note that the request's texts were tokenised."""
-        self.tokenizing, self.tokenized = start, end
+        """Note that texts of the request were tokenised."""
+        self.tokenizing, self.tokenized = self.tokenizing or start, max(self.tokenized, end)
 
     def run(self, start: float, end: float) -> None:
         """Note an inference that ran texts of the request."""

@@ -6,6 +6,7 @@ tokenizers, which the format itself does not.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -13,8 +14,10 @@ import tokenizers
 
 from storage_init.base.errors import PackageError
 from storage_init.format.package import FillMask, QuestionAnswering, TokenClassification
+from storage_init.running.cutting import cuts_of
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
     from storage_init.format.package import Task
 
 TOKENIZER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+# Characters of a text that are read at once at most; tokenising takes about 90 bytes for each.
+MAX_CHARACTERS = 512 * 1024
+# Characters per token of a text's beginning; English words have about five.
+CHARACTERS_PER_TOKEN = 16
 
 Feeds = dict[str, "NDArray[np.int64]"]
 # For each text of a batch, the positions of the tokens whose rows the answer needs.
@@ -31,6 +38,10 @@ Places = list["NDArray[np.int64]"]
 
 class TextTooLongError(ValueError):
     """A text has more tokens than the model takes, and the request does not allow truncation."""
+
+
+class UncutTextError(ValueError):
+    """A text has too many characters to be read to its end, and cannot be cut before it."""
 
 
 class QuestionTooLongError(ValueError):
@@ -65,6 +76,7 @@ class Tokenizer:
             raise PackageError(f"{path} is not a fast tokenizer: {error}") from error
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length, strategy=cut)
+        self._cut = cut
         self.max_length = max_length
         self.pad_token_id = pad_token_id
 
@@ -78,6 +90,66 @@ class Tokenizer:
         """The number of token ids, added tokens included."""
         size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
         return size
+
+    def beginning(self, text: str, pair: str | None = None) -> str | tuple[str, str]:
+        """Return as much of a text, or of a pair, as its first ``max_length`` tokens depend on.
+
+        Its encoding is that of the whole, except for what ``overflowing`` holds of the rest.
+
+        Raises:
+            UncutTextError: that is more than can be read at once.
+        """
+        if pair is None:
+            return self._first(text, self.max_length)
+        short = 2 * CHARACTERS_PER_TOKEN * self.max_length
+        if len(text) <= short and len(pair) <= short:
+            return text, pair
+        if self._cut == "only_second":
+            self.check_readable(text)
+            self.check_readable(pair)
+            return text, pair
+        # Truncation compares the tokens of both, so that one of them must be read to its end.
+        if len(text) <= len(pair):
+            self.check_readable(text)
+            return text, self._first(pair, max(self.max_length, self._count(text)))
+        self.check_readable(pair)
+        return self._first(text, max(self.max_length, self._count(pair))), pair
+
+    def check_readable(self, text: str) -> None:
+        """Check whether a text may be read to its end.
+
+        Raises:
+            UncutTextError: it has too many characters.
+        """
+        if len(text) > MAX_CHARACTERS:
+            raise UncutTextError(
+                f"a text has {len(text)} characters and must be read to its end; "
+                f"{MAX_CHARACTERS} are the most that can be"
+            )
+
+    def _first(self, text: str, tokens: int) -> str:
+        """The beginning of a text, with more than so many tokens, up to a cut; else all of it."""
+        end = CHARACTERS_PER_TOKEN * tokens
+        # A text of twice the length costs no more than reading the beginning twice.
+        while 2 * end < len(text) and end <= MAX_CHARACTERS and self._cuts:
+            cut = self._cuts.search(text, end)
+            if cut is None or cut.start() > MAX_CHARACTERS:
+                break
+            beginning = text[: cut.start()]
+            if self._count(beginning) > tokens:
+                return beginning
+            end = 2 * cut.start()
+        self.check_readable(text)
+        return text
+
+    def _count(self, text: str) -> int:
+        """The number of a text's tokens without special tokens."""
+        encoding = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0]
+        return len(encoding) + sum(map(len, encoding.overflowing))
+
+    @cached_property
+    def _cuts(self) -> re.Pattern[str] | None:
+        return cuts_of(self._tokenizer)
 
     def encode(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, truncate: bool = True
@@ -121,13 +193,13 @@ class Tokenizer:
                 f"a question leaves no room for its context in {self.max_length} tokens"
             ) from error
 
-    def refuse_cut(self, encodings: Sequence[tokenizers.Encoding]) -> None:
-        """Refuse encodings that were truncated.
+    def refuse_cut(self, encodings: Sequence[tokenizers.Encoding], first: int = 0) -> None:
+        """Refuse encodings that were truncated; ``first`` is the number of the first.
 
         Raises:
             TextTooLongError: names the first such text.
         """
-        for index, encoding in enumerate(encodings):
+        for index, encoding in enumerate(encodings, first):
             if encoding.overflowing:
                 raise TextTooLongError(f"text {index} has more than {self.max_length} tokens")
 

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from predictor.engine.tasks.text_embedding import TextEmbeddingTask
-from predictor.errors import InvalidRequestError, UnknownModelError
+from predictor.errors import InvalidRequestError, OverloadedError, UnknownModelError
 from predictor.protocol.decode import decode_token_ids
 from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts
@@ -102,6 +102,8 @@ def refusal_at(path: str, error: RequestError) -> Reply:
     if not path.startswith(PREFIX):
         return refusal(error)
     kind = "invalid_request_error" if error.status < 500 else "server_error"
+    if error.status == OverloadedError.status:
+        kind = "rate_limit_error"
     code = "model_not_found" if isinstance(error, UnknownModelError) else None
     details = {"message": str(error), "type": kind, "param": None, "code": code}
     return refusal(error, {"error": details})

@@ -66,7 +66,7 @@ async def answer(kind: type[TaskRequest], state: ServerState, client: Client) ->
         recording.about(model.name)
         model.current.check_queue(deadline)
         inputs = request.inputs(model.loaded.engine)
-        result = await model.answer(inputs, request.parameters, deadline)
+        result = await model.current.answer(inputs, request.parameters, deadline)
         recording.answered()
         return json_reply(request.response(model.name, result))
 

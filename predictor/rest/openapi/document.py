@@ -105,10 +105,10 @@ def _error(route: Route) -> Schema:
 def _of_server(models: Mapping[str, Model]) -> tuple[dict[str, str], dict[str, Operations]]:
     """The operations of paths without a model's name, by section and handler."""
     server = {
-        "live_v1": Operation("Server live (V1)", obj(status="string")),
+        "live_v1": Operation("Server live (V1)", obj(status="string"), ["503"]),
         "names": Operation("Names of the models", obj(models=["string"])),
         "metadata": Operation("Server metadata", reference("server")),
-        "live": Operation("Server live", obj(live="boolean")),
+        "live": Operation("Server live", obj(live="boolean"), ["503"]),
         "ready": Operation("Server ready", obj(ready="boolean"), ["503"]),
         "status": Operation("What is served and why", "object"),
         "metrics": Operation("Figures for Prometheus", "string", media_type="text/plain"),
@@ -131,7 +131,7 @@ def _of_server(models: Mapping[str, Model]) -> tuple[dict[str, str], dict[str, O
 def _of_model(model: Model) -> tuple[dict[str, str], dict[str, Operations]]:
     """The fields of a model's paths, and their operations by section and handler."""
     name, loaded = model.name, model.loaded if model.is_loaded else None
-    refusals = ["404", "409", "413", "500", "503"]
+    refusals = ["404", "409", "413", "429", "500", "503"]
     loading = obj(name="string", load="boolean", version="string")
     unloading = obj(name="string", unload="boolean")
     repository = {

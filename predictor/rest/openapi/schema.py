@@ -22,13 +22,13 @@ REFUSALS = {
     "404": "There is no such model or version here.",
     "409": "The model was not loaded or unloaded; what was served before still is.",
     "413": "The request has more bytes or texts than one may have.",
+    "429": "The server has too much to do, or the deadline is over; see Retry-After.",
     "500": "The server is at fault.",
     "501": "No model here has an explainer.",
-    "503": "The model is not ready, the server has too much to do, or the deadline is over; see "
-    "Retry-After.",
+    "503": "The model is not ready, or the server is stopping or stuck.",
 }
 # The refusals of requests that wait in a queue.
-INFERENCE = ("400", "404", "413", "500", "503")
+INFERENCE = ("400", "404", "413", "429", "500", "503")
 
 
 def schema(form: Form) -> Schema:

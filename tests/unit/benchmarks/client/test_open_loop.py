@@ -12,8 +12,8 @@ from tests.support.servers.web import Answer, web
 
 ANSWERS = (
     Answer(200, {}, b"{}"),
-    Answer(503, {}, b"the queue is full"),
-    Answer(503, {}, b"the deadline passed before the answer was ready"),
+    Answer(429, {}, b"the queue is full"),
+    Answer(429, {}, b"the deadline passed before the answer was ready"),
     Answer(500, {}, b"no"),
 )
 REQUEST = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from predictor.protocol.types import Texts, Tokens
 from storage_init.running.tokenizer import TextTooLongError
-from tests.support.models.engines import Watched, rows_of
+from tests.support.models.engines import Watched, rows_of, tokens_of
 from tests.support.models.models import LABELS, MAX_POSITIONS
 
 if TYPE_CHECKING:
@@ -46,6 +48,23 @@ def test_requests_tokenised_together_have_the_tokens_of_each_alone(
     together = classifier_engine.tokenize(requests)
     assert together == [classifier_engine.tokenize([request])[0] for request in requests]
     assert [len(tokens) for tokens in together if isinstance(tokens, list)] == [1, 2, len(TEXTS)]
+
+
+@pytest.mark.parametrize("pairs", [None, ["good"]])
+def test_a_long_text_takes_no_more_memory_than_its_beginning(
+    classifier_engine: Engine, pairs: list[str] | None
+) -> None:
+    long = "the film was good " * 400_000
+    whole = tokens_of(classifier_engine, Texts([long[:5_000]], pairs))
+    before = peak_memory()
+    assert tokens_of(classifier_engine, Texts([long], pairs)) == whole
+    # Tokenising all of it takes 600 MB.
+    assert peak_memory() - before < 32 * 1024
+
+
+def peak_memory() -> int:
+    """The most that the process has had in memory, in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def test_tokens_are_padded_on_the_right_and_may_bring_their_own_mask_and_types(

@@ -67,6 +67,18 @@ def test_a_model_that_is_not_loaded_is_not_ready_in_any_version(loading: RestApp
         assert (response.status_code, response.json()) == (503, {"name": "m", "ready": False})
 
 
+def test_a_stuck_lane_makes_the_process_not_live(
+    app: RestApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> list[tuple[int, dict[str, Any]]]:
+        answers = [request(app, "GET", path) for path in ("/v2/health/live", "/")]
+        return [(answer.status_code, answer.json()) for answer in answers]
+
+    assert told() == [(200, {"live": True}), (200, {"status": "alive"})]
+    monkeypatch.setattr(Model, "live", False)
+    assert told() == [(503, {"live": False}), (503, {"status": "stuck"})]
+
+
 def test_metrics_have_the_requested_format(app: RestApp) -> None:
     plain = request(app, "GET", "/metrics")
     assert plain.headers["content-type"].startswith("text/plain")

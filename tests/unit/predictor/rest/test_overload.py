@@ -76,7 +76,7 @@ def statuses(shed: Shedding, asked: dict[str, Any], times: int = ROOM + 2) -> li
 
 @pytest.mark.parametrize("path", [INFER, "/v2/models/m/versions/1/infer", "/v1/models/m:predict"])
 def test_requests_beyond_the_room_in_the_queue_are_refused(path: str) -> None:
-    assert statuses(shedding(FakeModel()), scope(path)) == [None] * ROOM + [503] * 2
+    assert statuses(shedding(FakeModel()), scope(path)) == [None] * ROOM + [429] * 2
 
 
 def test_admitted_requests_join_the_queue_before_more_are_read() -> None:
@@ -170,8 +170,8 @@ def test_embeddings_are_refused_if_the_only_embedder_is_full(
     before = counted("e", "rest-openai")
     reply = shed.refuse(scope(EMBEDDINGS))
     assert reply is not None
-    assert (reply.status, (b"retry-after", b"3") in reply.headers) == (503, True)
-    assert b'"type":"server_error"' in reply.body, "in the form of OpenAI's errors"
+    assert (reply.status, (b"retry-after", b"3") in reply.headers) == (429, True)
+    assert b'"type":"rate_limit_error"' in reply.body, "in the form of OpenAI's errors"
     assert counted("e", "rest-openai") == before + 1
     assert shed.refuse(scope(EMBEDDINGS, "GET")) is None
 

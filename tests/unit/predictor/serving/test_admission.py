@@ -52,6 +52,17 @@ def test_a_queue_with_too_many_texts_is_full() -> None:
         admission(waiting=9, wait=0.1).admit(2)
 
 
+def test_bulks_leave_room_for_short_requests() -> None:
+    settings = Settings(max_queue_texts=1024)
+    full = Admission(settings, cast("Batcher", Queue(waiting=1024)))
+    full.admit(4)
+    with pytest.raises(OverloadedError, match=r"1024 texts wait, and 5 more are above 1024 "):
+        full.admit(5)
+    fuller = Admission(settings, cast("Batcher", Queue(waiting=1280)))
+    with pytest.raises(OverloadedError, match=r"1280 texts wait, and 1 more are above 1280 "):
+        fuller.admit(1)
+
+
 def test_an_empty_queue_admits_a_request_larger_than_itself() -> None:
     admission(request_texts=100).admit(100)
     with pytest.raises(OverloadedError):

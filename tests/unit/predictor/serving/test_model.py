@@ -86,28 +86,20 @@ def test_queued_requests_are_answered_when_the_model_stops(
     assert len(asyncio.run(stop())) == 8
 
 
-@pytest.mark.parametrize("replaced", [True, False], ids=["replaced", "unloaded"])
-def test_a_version_that_ends_while_it_tokenises_leaves_the_request_to_the_next_version(
-    make: Callable[..., Model],
-    loaded: LoadedModel,
-    replaced: bool,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_version_that_is_replaced_while_it_tokenises_answers_the_request(
+    make: Callable[..., Model], loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = make(variant="fp32")
     model.serve(loaded)
-    tokenize = type(loaded.engine).tokenize
+    first, tokenize = model.current, type(loaded.engine).tokenize
 
-    def end_version(engine: Engine, requests: list[Texts]) -> Any:
+    def replace_version(engine: Engine, requests: list[Texts]) -> Any:
         monkeypatch.setattr(type(engine), "tokenize", tokenize)
-        ended = model.serve(loaded) if replaced else model.unload()
-        assert ended is not None
-        ended.stop()
+        assert model.serve(loaded) is first
         return tokenize(engine, requests)
 
-    monkeypatch.setattr(type(loaded.engine), "tokenize", end_version)
-    request = model.answer(Texts(["good", "bad"]), Parameters())
-    if replaced:
-        assert asyncio.run(request).outputs["label"].shape == (2,)
-    else:
-        with pytest.raises(NotReadyError, match="m is not ready"):
-            asyncio.run(request)
+    monkeypatch.setattr(type(loaded.engine), "tokenize", replace_version)
+    result = asyncio.run(model.current.answer(Texts(["good", "bad"]), Parameters()))
+    assert result.outputs["label"].shape == (2,)
+    assert model.current is not first
+    first.stop()

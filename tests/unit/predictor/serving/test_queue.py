@@ -1,4 +1,4 @@
-"""The queue: its order, its count, and requests that leave it."""
+"""The queue: fair turns, its count, and requests that leave it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from predictor.protocol.types import Texts, Tokens
-from predictor.serving.queue import Job, RequestQueue, ServiceTime
+from predictor.serving.job import Job
+from predictor.serving.queue import CALL_CHARACTERS, TURN_CHARACTERS, RequestQueue, ServiceTime
 from predictor.serving.scheduler import LOOK_AHEAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     MakeJob = Callable[..., Job]
+
+SLICE = 100
 
 
 @pytest.fixture
@@ -25,12 +30,18 @@ def make_job() -> Iterator[MakeJob]:
     loop.close()
 
 
-def put(queue: RequestQueue, *jobs: Job) -> None:
-    """Jobs arrive and receive one token per text."""
+@pytest.fixture
+def queue() -> RequestQueue:
+    return RequestQueue(SLICE, 512)
+
+
+def put(queue: RequestQueue, *jobs: Job, length: int = 1) -> None:
+    """Jobs arrive and receive tokens for each text."""
     for job in jobs:
         queue.add(job)
-    for job in queue.pop_arrivals():
-        queue.enter(job, [Tokens([1])] * job.waiting)
+    while parts := queue.pop_parts():
+        for part in parts:
+            queue.enter(part, [Tokens([1] * length)] * part.texts, length * part.texts)
 
 
 def leave(queue: RequestQueue, job: Job) -> None:
@@ -38,81 +49,203 @@ def leave(queue: RequestQueue, job: Job) -> None:
     queue.cancel(job)
 
 
-def test_texts_count_from_their_arrival_until_a_lane_takes_them(make_job: MakeJob) -> None:
-    queue, tokens = RequestQueue(), make_job()
+def turn(queue: RequestQueue) -> Job:
+    """Take the text whose turn it is."""
+    first = queue.front()[0]
+    queue.take([first])
+    return first.job
+
+
+def test_texts_count_from_their_arrival_until_a_lane_takes_them(
+    queue: RequestQueue, make_job: MakeJob
+) -> None:
+    tokens = make_job()
     tokens.request = [Tokens([1, 2])] * 2
     assert not queue
     queue.add(make_job(3))
     queue.add(tokens)
     assert queue.texts == 5
     put(queue)
-    assert (queue.texts, len(queue.front())) == (5, 5)
-    assert [entry.index for entry in queue.take([0, 3, 1])] == [0, 0, 1]
+    front = queue.front()
+    assert (queue.texts, len(front)) == (5, 5)
+    queue.take([front[0], front[3], front[1]])
     assert [entry.index for entry in queue.front()] == [2, 1]
     assert queue.texts == 2
-    queue.take([0, 1])
-    assert (queue.texts, bool(queue)) == (0, False)
+    queue.take(queue.front())
+    assert (queue.texts, bool(queue), queue.round) == (0, False, 0)
 
 
-def test_a_text_in_several_windows_counts_once_per_window(make_job: MakeJob) -> None:
-    queue, job = RequestQueue(), make_job()
+def test_a_text_in_several_windows_counts_once_per_window(
+    queue: RequestQueue, make_job: MakeJob
+) -> None:
+    job = make_job()
     queue.add(job)
-    (arrived,) = queue.pop_arrivals()
-    queue.enter(arrived, [Tokens([1])] * 4)
+    (part,) = queue.pop_parts()
+    queue.enter(part, [Tokens([1])] * 4, 4)
     assert queue.texts == 4
     leave(queue, job)
-    assert queue.texts == 0
+    assert (queue.texts, queue.round) == (0, 0)
 
 
-def test_cancelled_requests_are_counted_out_at_once_and_never_taken(make_job: MakeJob) -> None:
-    queue, left, kept, early = RequestQueue(), make_job(5), make_job(), make_job(2)
+def test_a_short_request_waits_for_one_slice_of_each_long_one(
+    queue: RequestQueue, make_job: MakeJob
+) -> None:
+    long, longer, short = make_job(1000), make_job(1000), make_job(2)
+    put(queue, long, longer, length=10)
+    for _ in range(35):
+        turn(queue)
+    put(queue, short, length=10)
+    assert queue.round == 2 * SLICE + 20
+    order = [turn(queue) for _ in range(22)]
+    assert order.count(short) == 2
+    assert order.index(short) * 10 <= 2 * SLICE
+
+
+@given(lengths=st.lists(st.integers(1, 250), min_size=2, max_size=5))
+def test_requests_have_equal_shares_of_tokens_however_long_their_texts(lengths: list[int]) -> None:
+    loop, queue = asyncio.new_event_loop(), RequestQueue(SLICE, 512)
+    jobs = [Job(Texts(["a"] * 400), loop.create_future(), loop) for _ in lengths]
+    for job, length in zip(jobs, lengths, strict=True):
+        put(queue, job, length=length)
+    sent = dict.fromkeys(jobs, 0)
+    for _ in range(200):
+        job = turn(queue)
+        sent[job] += lengths[jobs.index(job)]
+    assert max(sent.values()) - min(sent.values()) <= SLICE + 2 * max(lengths)
+    loop.close()
+
+
+def test_what_a_request_sends_beyond_its_turn_counts_in_its_next_ones(
+    queue: RequestQueue, make_job: MakeJob
+) -> None:
+    first, second = make_job(100), make_job(100)
+    put(queue, first, second, length=10)
+    riders = [entry for entry in queue.front() if entry.job is second][:30]
+    queue.take([queue.front()[0], *riders])
+    order = [turn(queue) for _ in range(40)]
+    assert order.count(first) >= 30
+
+
+def test_a_request_that_was_alone_owes_nothing(queue: RequestQueue, make_job: MakeJob) -> None:
+    alone, late = make_job(1000), make_job(1000)
+    put(queue, alone, length=10)
+    for _ in range(500):
+        turn(queue)
+    put(queue, late, length=10)
+    order = [turn(queue) for _ in range(40)]
+    assert order.count(alone) >= 18
+
+
+def test_a_text_longer_than_a_slice_has_its_turn(queue: RequestQueue, make_job: MakeJob) -> None:
+    long, short = make_job(2), make_job(20)
+    put(queue, long, length=5 * SLICE)
+    put(queue, short, length=50)
+    order = [turn(queue) for _ in range(22)]
+    assert 8 <= order.index(long) <= 12
+    assert not queue
+
+
+def test_requests_are_tokenised_in_turns_and_in_slices(
+    queue: RequestQueue, make_job: MakeJob
+) -> None:
+    text = "a" * (TURN_CHARACTERS // 2 - 1)
+    long, other, short = make_job(100), make_job(3), make_job()
+    long.request = Texts([text] * 100, ["b"] * 100)
+    other.request = Texts([text] * 3)
+    for job in (long, other, short):
+        queue.add(job)
+    parts = queue.pop_parts()
+    assert [(part.job, part.first, part.texts) for part in parts] == [
+        *((long, 0, 2), (other, 0, 2), (short, 0, 1)),
+        *((long, 2, 2), (other, 2, 1), (long, 4, 2)),
+    ]
+    assert parts[3].request == Texts([text] * 2, ["b"] * 2, first=2)
+    more = queue.pop_parts()
+    assert {part.job for part in more} == {long}
+    assert sum(part.texts for part in more) * len(text) <= CALL_CHARACTERS
+    assert queue.has_unread
+
+
+def test_a_text_longer_than_a_slice_is_tokenised_alone_and_after_shorter_ones(
+    queue: RequestQueue, make_job: MakeJob
+) -> None:
+    long, longer, short = make_job(), make_job(2), make_job()
+    long.request = Texts(["a" * 20 * TURN_CHARACTERS], stride=1)
+    longer.request = Texts(["a" * 30 * TURN_CHARACTERS] * 2, stride=1)
+    for job in (long, longer, short):
+        queue.add(job)
+    calls = []
+    while parts := queue.pop_parts():
+        calls.append([part.job for part in parts])
+    assert calls == [[short], [long], [longer], [longer]]
+
+
+def test_a_text_that_is_cut_counts_as_what_is_read_of_it(
+    queue: RequestQueue, make_job: MakeJob
+) -> None:
+    cut, short = make_job(3), make_job()
+    cut.request = Texts(["a" * 10**6] * 3)
+    queue.add(cut)
+    queue.add(short)
+    calls = []
+    while parts := queue.pop_parts():
+        calls.append([part.job for part in parts])
+    assert calls == [[short, cut], [cut], [cut]]
+
+
+def test_cancelled_requests_are_counted_out_at_once_and_never_taken(
+    queue: RequestQueue, make_job: MakeJob
+) -> None:
+    left, kept, early = make_job(5), make_job(), make_job(2)
     put(queue, left, kept)
     leave(queue, left)
     queue.add(early)
     leave(queue, early)
     assert queue.texts == 1
-    assert queue.pop_arrivals() == []
+    assert queue.pop_parts() == []
     assert [entry.job for entry in queue.front()] == [kept]
     leave(queue, kept)
     assert queue.front() == []
-    assert (queue.texts, bool(queue)) == (0, False)
+    assert (queue.texts, bool(queue), queue.round) == (0, False, 0)
 
 
 def test_a_request_that_is_cancelled_while_it_is_tokenised_does_not_count(
-    make_job: MakeJob,
+    queue: RequestQueue, make_job: MakeJob
 ) -> None:
-    queue, job = RequestQueue(), make_job()
+    job = make_job()
     queue.add(job)
-    (arrived,) = queue.pop_arrivals()
+    (part,) = queue.pop_parts()
     leave(queue, job)
-    queue.enter(arrived, [Tokens([1])])
-    assert queue.texts == 0
+    queue.enter(part, [Tokens([1])], 1)
+    assert (queue.texts, queue.round) == (0, 0)
     assert queue.front() == []
 
 
-def test_cancelled_requests_behind_one_that_stays_take_no_memory(make_job: MakeJob) -> None:
-    queue = RequestQueue()
-    put(queue, make_job())
-    for _ in range(50 * LOOK_AHEAD):
-        job = make_job()
-        put(queue, job)
-        leave(queue, job)
-    assert queue.texts == 1
-    assert len(queue.take(range(len(queue.front())))) == 1
-    assert len(queue._waiting) <= LOOK_AHEAD + 1
+def test_the_front_has_texts_of_many_requests(queue: RequestQueue, make_job: MakeJob) -> None:
+    put(queue, make_job(1000), make_job(1000), *[make_job() for _ in range(10)])
+    front = queue.front()
+    assert len({entry.job for entry in front}) == 12
+    assert len(front) <= LOOK_AHEAD
 
 
-def test_a_jobs_rows_are_in_the_order_of_its_texts(make_job: MakeJob) -> None:
-    queue, job = RequestQueue(), make_job(2)
-    put(queue, job)
-    assert job.add_row(1, np.array([1.0])) is None
-    rows = job.add_row(0, np.array([0.0]))
+def test_a_jobs_rows_are_in_the_order_of_its_texts(queue: RequestQueue, make_job: MakeJob) -> None:
+    job = make_job(4)
+    job.request = Texts(["a" * TURN_CHARACTERS] * 4)
+    queue.add(job)
+    for part in reversed(queue.pop_parts()):
+        queue.enter(part, [Tokens([part.first, 0]), Tokens([part.first, 1])], 4)
+    rows = None
+    for entry in queue.front():
+        assert rows is None
+        rows = job.add_row(entry, np.array(entry.tokens.ids))
     assert rows is not None
-    assert rows.tolist() == [[0.0], [1.0]]
+    assert rows.tolist() == [[first, window] for first in range(4) for window in (0, 1)]
 
 
-def test_a_standstill_begins_with_the_first_text_in_an_empty_queue(make_job: MakeJob) -> None:
-    queue, first, second = RequestQueue(), make_job(), make_job()
+def test_a_standstill_begins_with_the_first_text_in_an_empty_queue(
+    queue: RequestQueue, make_job: MakeJob
+) -> None:
+    first, second = make_job(), make_job()
     queue.last_taken -= 100
     queue.add(first)
     assert queue.last_taken == first.since
@@ -120,12 +253,13 @@ def test_a_standstill_begins_with_the_first_text_in_an_empty_queue(make_job: Mak
     assert queue.last_taken == first.since
 
 
-def test_the_service_time_is_an_average_over_texts_that_forgets() -> None:
+def test_the_service_time_is_an_average_over_tokens_that_forgets() -> None:
     average = ServiceTime()
     assert average.seconds == 0
-    average.add(texts=1, seconds=0.1)
-    average.add(texts=9, seconds=0.1)
-    assert average.seconds == pytest.approx(0.02, rel=0.05)
+    average.add(texts=1, tokens=10, seconds=0.1)
+    average.add(texts=9, tokens=90, seconds=0.1)
+    assert average.seconds == pytest.approx(0.002, rel=0.05)
+    assert average.tokens == pytest.approx(10)
     for _ in range(200):
-        average.add(texts=1, seconds=0.01)
-    assert average.seconds == pytest.approx(0.01, rel=0.1)
+        average.add(texts=1, tokens=10, seconds=0.01)
+    assert average.seconds == pytest.approx(0.001, rel=0.1)

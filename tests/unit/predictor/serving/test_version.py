@@ -12,7 +12,7 @@ import onnx
 import pytest
 from prometheus_client import REGISTRY
 
-from predictor.errors import InvalidRequestError
+from predictor.errors import InvalidRequestError, TooLargeError
 from predictor.protocol.messages import Request
 from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts
@@ -80,6 +80,14 @@ def test_a_text_that_is_too_long_is_an_invalid_request(served: Model) -> None:
     body = {"instances": ["good", "good " * 100], "parameters": {"truncation": False}}
     with pytest.raises(InvalidRequestError, match=complaint):
         asyncio.run(served.current.predict(body))
+
+
+def test_a_text_that_must_be_read_to_a_distant_end_is_too_large(served: Model) -> None:
+    with pytest.raises(TooLargeError, match="600000 characters and must be read to its end"):
+        ask(served, texts("good", "x" * 600_000))
+    with pytest.raises(TooLargeError, match="600000 characters"):
+        asyncio.run(served.current.answer(Texts(["x" * 600_000]), Parameters()))
+    assert ask(served, texts("good", "x " * 300_000)).outputs
 
 
 def test_tensors_that_the_graph_refuses_are_an_invalid_request(served: Model) -> None:

@@ -12,10 +12,13 @@ from prometheus_client import REGISTRY
 
 from predictor.errors import (
     ClientGoneError,
+    DeadlineError,
     InvalidRequestError,
     NotReadyError,
     OverloadedError,
+    PendingBytesError,
     RequestError,
+    StoppingError,
     UnknownModelError,
 )
 from predictor.telemetry.requests import (
@@ -84,6 +87,15 @@ def test_names_that_clients_invent_share_one_series() -> None:
         (REST_V2, None, "200", None),
         (REST_V2, InvalidRequestError("x"), "400", "invalid_request"),
         (REST_V2, NotReadyError("x"), "503", "not_ready"),
+        (REST_V2, OverloadedError("x", 1), "429", "overloaded"),
+        (REST_V2, PendingBytesError("x"), "429", "pending_bytes"),
+        (REST_V2, DeadlineError(), "429", "deadline"),
+        (REST_V2, StoppingError(), "503", "stopping"),
+        (GRPC_V2, OverloadedError("x", 1), "RESOURCE_EXHAUSTED", "overloaded"),
+        (GRPC_V2, PendingBytesError("x"), "RESOURCE_EXHAUSTED", "pending_bytes"),
+        (GRPC_V2, DeadlineError(), "DEADLINE_EXCEEDED", "deadline"),
+        (GRPC_V2, NotReadyError("x"), "UNAVAILABLE", "not_ready"),
+        (GRPC_V2, StoppingError(), "UNAVAILABLE", "stopping"),
         (REST_V1, RuntimeError("x"), "500", "internal"),
         (REST_V1, RequestError("x"), "500", "internal"),
         (REST_V2, asyncio.CancelledError(), "499", "cancelled"),
@@ -150,7 +162,7 @@ def test_a_log_line_holds_times_and_no_texts(caplog: pytest.LogCaptureFixture) -
         "run_seconds": pytest.approx(0.005),
         "inferences": 1,
     }
-    assert (refused["status"], refused["error"]) == ("503", "overloaded")
+    assert (refused["status"], refused["error"]) == ("429", "overloaded")
 
 
 def test_a_timeline_spans_several_inferences() -> None:

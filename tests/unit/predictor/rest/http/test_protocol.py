@@ -87,7 +87,7 @@ def test_a_refused_request_skips_the_application_and_keeps_its_connection() -> N
     app = App()
     received = talk(app, post("/full"), post("/a"), post("/full"), post("/b", "Connection: close"))
     assert app.asked == ["/a", "/b"]
-    assert received.count(b"HTTP/1.1 503 ") == 2
+    assert received.count(b"HTTP/1.1 429 ") == 2
     assert received.count(b"retry-after: 7\r\n") == 2
     assert received.count(b'{"error":"full"}') == 2
     assert received.count(f"\r\n\r\n{len(BODY)}".encode()) == 2, (
@@ -100,7 +100,7 @@ def test_a_refused_request_skips_the_application_and_keeps_its_connection() -> N
 )
 def test_a_refused_request_closes_its_connection_if_the_client_asks(request_: bytes) -> None:
     received = talk(App(), request_)
-    assert received.startswith(b"HTTP/1.1 503 ")
+    assert received.startswith(b"HTTP/1.1 429 ")
     assert b"connection: close\r\n" in received
     assert received.endswith(b'{"error":"full"}')
 

@@ -10,7 +10,7 @@ from predictor.rest.http.response import json_reply, refusal
 
 def test_a_refusal_has_the_protocols_form_and_says_when_to_retry() -> None:
     full = refusal(OverloadedError("the queue is full", retry_after=3))
-    assert (full.status, full.body) == (503, b'{"error":"the queue is full"}')
+    assert (full.status, full.body) == (429, b'{"error":"the queue is full"}')
     assert (b"retry-after", b"3") in full.headers
     wrong = refusal(InvalidRequestError("no"))
     assert (wrong.status, wrong.headers) == (400, json_reply({}).headers)
