@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,7 +31,8 @@ def publish_for_ever(store: Store) -> None:
     count = 0
     while True:
         count += 1
-        weights = random.Random(count).randbytes(50_000)
+        # Small, so that a fast writer does not fill the disk.
+        weights = random.Random(count).randbytes(5_000)
         publish_fake(store, with_weights(weights), key=f"{count:064}")
 
 
@@ -71,12 +73,14 @@ def cut_power(tmp_path: Path, moments: int, *, syncs: bool) -> Iterator[list[str
         try:
             for _ in range(moments):
                 time.sleep(chance.uniform(0.005, 0.06))
+                assert not syncs or os.waitpid(writer, os.WNOHANG) == (0, 0), "the writer failed"
                 os.kill(writer, signal.SIGSTOP)
                 yield _after_cut(disk, tmp_path)
                 os.kill(writer, signal.SIGCONT)
         finally:
-            os.kill(writer, signal.SIGKILL)
-            os.waitpid(writer, 0)
+            with suppress(ProcessLookupError):
+                os.kill(writer, signal.SIGKILL)
+                os.waitpid(writer, 0)
 
 
 def _after_cut(disk: Disk, tmp_path: Path) -> list[str]:
