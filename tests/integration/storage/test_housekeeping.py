@@ -250,17 +250,20 @@ def test_a_collection_killed_at_random_moments_leaves_whole_versions(
     attempt = copied(store, "timed")
     start = time.perf_counter()
     os.waitpid(collect_in_child(attempt), 0)
-    duration = time.perf_counter() - start
+    latest = time.perf_counter() - start
     moments = random.Random(7)
     killed = 0
-    for number in range(KILLS):
-        attempt = copied(store, f"attempt-{number}")
+    while killed < KILLS:
+        attempt = copied(store, f"attempt-{killed}")
         child = collect_in_child(attempt)
-        time.sleep(moments.uniform(0, duration))
+        time.sleep(moments.uniform(0, latest))
         os.kill(child, signal.SIGKILL)
-        killed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL:
+            killed += 1
+        else:
+            latest *= 0.9  # it ended first: the machine was slower when it was timed
         assert_whole(attempt, versions[-1])
-    assert killed > KILLS // 2
+        shutil.rmtree(attempt.root)
 
 
 def _publish(root: Path, writer: int, until: float) -> None:
