@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from unittest import mock
 
@@ -29,10 +30,11 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def documented(prepared_classifier: Path, log: Path) -> Iterator[Predictor]:
     """A server with Swagger UI, which a variable asks for, and a log of JSON."""
-    with (
-        mock.patch.dict(os.environ, {"WARMSTART_ENABLE_DOCS_URL": "true"}),
-        predictor(prepared_classifier, log, "--variant=fp32", "--log_format=json") as running,
-    ):
+    flags = ("--variant=fp32", "--log_format=json")
+    with ExitStack() as stack:
+        # For this start only: the servers that other tests share may start later.
+        with mock.patch.dict(os.environ, {"WARMSTART_ENABLE_DOCS_URL": "true"}):
+            running = stack.enter_context(predictor(prepared_classifier, log, *flags))
         yield running
 
 
