@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-IMAGE_BYTES = 64 << 20
+IMAGE_BYTES = 32 << 20
 # Only fsync writes to the disk: no commit by timer, no flush on a rename.
 HARSH = "noauto_da_alloc,data=writeback,commit=3600"
 
