@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
+# After these the writer publishes the same again, so that it does not fill the disk.
+VERSIONS = 200
+
 
 def publish_for_ever(store: Store) -> None:
     count = 0
     while True:
-        count += 1
-        # Small, so that a fast writer does not fill the disk.
+        count = count % VERSIONS + 1
         weights = random.Random(count).randbytes(5_000)
         publish_fake(store, with_weights(weights), key=f"{count:064}")
 
