@@ -65,7 +65,7 @@ class StartPlan(msgspec.Struct, frozen=True, tag=True):
     variant: str
 
     def run(self) -> dict[str, float]:
-        """Return the seconds of each phase in a fresh process; errors as :meth:`LoopPlan.run`."""
+        """Return each phase's seconds in a fresh process; raises as :meth:`LoopPlan.run` does."""
         return run_child("benchmarks.bare", self, dict[str, float], VARIABLES)
 
 

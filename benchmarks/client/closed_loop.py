@@ -47,7 +47,7 @@ class Recorder:
         self._first_error = self._first_error or what
 
     async def measure(self) -> Outcome:
-        """Load the server during the warm-up and the window.
+        """Send requests during the warm-up and the window.
 
         At the end, wait for the answers that are still to come: a server that still works on
         abandoned requests would slow down the next one.

@@ -76,7 +76,7 @@ class FloodPlan(msgspec.Struct, frozen=True, tag=True):
     connections: int
 
     def run(self) -> FloodOutcome:
-        """Run the loop in a process of its own; errors as :meth:`Plan.run`."""
+        """Run the loop in a process of its own; raises as :meth:`Plan.run` does."""
         return run_child("benchmarks.client", self, FloodOutcome)
 
 

@@ -94,7 +94,7 @@ def grouped(samples: Iterable[T], key: Value) -> dict[Any, list[T]]:
 
 
 def medians(samples: Iterable[Any], key: Value, value: Value) -> tuple[list[Any], list[float]]:
-    """The keys of samples in order, and for each the median of a value, to fit or to draw."""
+    """Return the keys of samples in order, and the median of a value for each key."""
     groups = sorted(grouped(samples, key).items())
     found = [(each, s.median) for each, same in groups if (s := summarize(same, value))]
     return [each for each, _ in found], [middle for _, middle in found]

@@ -42,7 +42,7 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class BareStart(msgspec.Struct, frozen=True):
-    """``InferenceSession()`` or our ``load()`` of a variant, in a process that does nothing else.
+    """Time ``InferenceSession()``, or our ``load()`` of a variant, in a process of its own.
 
     ``seconds`` are those of its phases.
     """

@@ -112,6 +112,8 @@ def _compile(arguments: argparse.Namespace) -> None:
 
 def _submit(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     models = read_request(parser, arguments)
+    if arguments.canary and not arguments.rollout:
+        raise FlagError("--canary is for --rollout: name the InferenceService as well")
     if arguments.rollout and len(models) > 1:
         raise FlagError("--rollout is for one model: submit each model with its own service")
     cluster = _cluster(arguments)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from tqdm import tqdm
 
 from pipeline.preparation.progress import Lines
-from storage_init.base.progress_lines import RUNNING
+from storage_init.base.logs import RUNNING
 from storage_init.base.space import used_bytes
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from pipeline.workspace import evidence
 from pipeline.workspace.evidence import Evaluation
 from pipeline.workspace.workspace import Workspace
 from storage_init.base.errors import WarmstartError
-from storage_init.base.progress_lines import FAILED
+from storage_init.base.logs import FAILED
 from storage_init.store.layout import Store
 
 if TYPE_CHECKING:

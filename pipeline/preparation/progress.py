@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pipeline.preparation import process
 from pipeline.workspace.records import STEPS, StepRecord
 from storage_init.base.errors import WarmstartError
-from storage_init.base.progress_lines import DONE, RUNNING
+from storage_init.base.logs import DONE, RUNNING
 from storage_init.base.sizes import size
 from storage_init.sources.transfer import progress as fetching
 

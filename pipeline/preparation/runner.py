@@ -22,7 +22,7 @@ from pipeline.workspace import records
 from pipeline.workspace.records import STEPS, StepRecord
 from pipeline.workspace.workspace import Workspace
 from storage_init import sources
-from storage_init.base.progress_lines import DONE
+from storage_init.base.logs import DONE
 from storage_init.base.variables import SIGN_KEY
 from storage_init.format import signing
 from storage_init.format.package import SIGNATURE_FILE, check_name

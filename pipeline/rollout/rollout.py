@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+from pipeline.rollout.objects import CANARY, Canary, ServiceError
 from pipeline.rollout.replay import ReplayError, replay, served_version
-from pipeline.rollout.service import CANARY, Canary, ServiceError
 from storage_init.base.errors import WarmstartError
 from storage_init.store.pins import pin, unpin
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.rollout.replay import Address, Replayed
-    from pipeline.rollout.service import Service, State
+    from pipeline.rollout.service import Service
     from storage_init.store.layout import Store
 
 POLL_SECONDS = 1.0
-# A Service may send requests to pods of before for as long as this after they have left.
+# A Service may still route requests to the old pods for this long after they have left.
 SETTLE_SECONDS = 15.0
 
 
@@ -60,18 +60,19 @@ class Rollout:
     ) -> None:
         self._service, self._store, self._plan, self._say = service, store, plan, say
         self._owner = f"{service.namespace}.{service.name}"
+        # What this run read or wrote last: a change by anybody else ends it.
+        self._state = service.read()
 
     def run(self) -> None:
         """Point the service at the version, prove it, and promote it.
 
         Raises:
-            ServiceError: the service cannot be changed; it is as it was.
+            ServiceError: the service cannot be changed, or somebody else changed it meanwhile.
             StoreError: the store has no such version, or cannot be written.
             RolloutError: the version failed, and the old one was put back.
         """
-        plan, service = self._plan, self._service
+        plan, service, state = self._plan, self._service, self._state
         folder = self._store.resolve(plan.name, plan.version)
-        state = service.read()
         if plan.canary and not service.splits_traffic():
             raise ServiceError(
                 f"{service} has no HTTPRoute, so a canary would get no requests: set "
@@ -85,25 +86,28 @@ class Rollout:
         pin(self._store, plan.name, plan.version, candidate)
         try:
             if plan.canary and state.version != plan.version:
-                state = self._try_canary(state, old, folder)
-            state = service.name_version(plan.version, old, state)
+                self._try_canary(old, folder)
+            self._name(plan.version, old)
             self._say(f"{service} names {plan.version}")
             self._wait(plan.version)
             self._replay(folder)
         except _FailureError as failure:
             self._put_back(old, str(failure))
-        service.name_version(plan.version, None, service.read())
+        self._name(plan.version)
         pin(self._store, plan.name, plan.version, self._owner)
         unpin(self._store, plan.name, candidate)
-        self._say(
-            f"promoted: {service} serves {plan.version}" + (f", before it {old}" if old else "")
-        )
+        before = f", before it {old}" if old else ""
+        self._say(f"promoted: {service} serves {plan.version}{before}")
 
-    def _try_canary(self, state: State, old: str | None, folder: Path) -> State:
-        plan, service = self._plan, self._service
-        canary = Canary(plan.version, plan.canary)
-        # The stable pods stay at what they serve, even if `current` has moved since.
-        state = service.name_version(old, old, state, canary)
+    def _name(
+        self, version: str | None, previous: str | None = None, canary: Canary | None = None
+    ) -> None:
+        self._state = self._service.name_version(version, previous, self._state, canary)
+
+    def _try_canary(self, old: str | None, folder: Path) -> None:
+        plan = self._plan
+        # The stable pods keep the version that they serve, even if `current` has moved since.
+        self._name(old, old, Canary(plan.version, plan.canary))
         self._say(f"canary of {plan.version} gets {plan.canary} % of the requests")
         self._wait(plan.version, CANARY)
         self._replay(folder, CANARY)
@@ -111,21 +115,18 @@ class Rollout:
         while time.monotonic() < deadline:
             self._fail_if_ended()
             time.sleep(POLL_SECONDS)
-        return state
 
     def _wait(self, version: str, deployment: str = "") -> None:
         deadline = time.monotonic() + self._plan.timeout
-        while True:
-            pods = self._service.pods(version, deployment)
-            if pods is not None and pods.done:
-                self._say(f"{pods.available} pods of {version} are ready")
-                return
-            self._fail_if_ended()
+        while not ((pods := self._service.pods(version, deployment)) and pods.done):
+            if version == self._plan.version:
+                self._fail_if_ended()
             if time.monotonic() > deadline:
                 raise _FailureError(
-                    f"not ready after {self._plan.timeout:g} s ({pods or 'no pods yet'})"
+                    f"not ready after {self._plan.timeout:g} s: {pods or 'no pods yet'}"
                 )
             time.sleep(POLL_SECONDS)
+        self._say(f"{pods.available} pods of {version} are ready")
 
     def _fail_if_ended(self) -> None:
         if ended := self._service.failures(self._plan.version):
@@ -138,34 +139,23 @@ class Rollout:
             time.sleep(POLL_SECONDS)
         self._say(f"self-test of {done.texts} texts holds, off by {done.distance:.2g}")
 
-    def _put_back(self, old: str | None, reason: str) -> None:
+    def _put_back(self, old: str | None, reason: str) -> NoReturn:
         service, plan = self._service, self._plan
+        failed = f"{plan.version} failed ({reason})"
         if old is None:
-            raise RolloutError(
-                f"{plan.version} failed ({reason}); there is no other version to put back"
-            )
-        self._say(f"{plan.version} failed: {reason}")
-        service.name_version(old, None, service.read())
+            raise RolloutError(f"{failed}; there is no other version to put back")
+        self._say(failed)
+        self._name(old)
         try:
-            self._wait_for_old(old)
+            self._wait(old)
         except _FailureError as failure:
-            raise RolloutError(
-                f"{plan.version} failed ({reason}); {service} names {old} again, whose pods are "
-                f"{failure}"
-            ) from failure
+            raise RolloutError(f"{failed}; {service} names {old} again: {failure}") from failure
         unpin(self._store, plan.name, f"{self._owner}.rollout")
-        raise RolloutError(f"{plan.version} failed ({reason}); {service} serves {old} as before")
-
-    def _wait_for_old(self, old: str) -> None:
-        deadline = time.monotonic() + self._plan.timeout
-        while not ((pods := self._service.pods(old)) and pods.done):
-            if time.monotonic() > deadline:
-                raise _FailureError(f"not ready after {self._plan.timeout:g} s ({pods})")
-            time.sleep(POLL_SECONDS)
+        raise RolloutError(f"{failed}; {service} serves {old} as before")
 
 
 def _replayed(address: Address, folder: Path, deadline: float) -> Replayed | None:
-    """Replay; None if it may still hold later, because pods of before have just left."""
+    """Replay once; return None if a retry may succeed, because old pods may still answer."""
     try:
         return replay(address, folder)
     except ReplayError as error:

@@ -9,71 +9,39 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import requests
 
+from pipeline.rollout.objects import (
+    PREVIOUS,
+    VERSION_VARIABLE,
+    Canary,
+    Pods,
+    ServiceError,
+    State,
+    canary_spec,
+    failures_of,
+    named_version,
+    pods_of,
+    state_of,
+)
 from pipeline.rollout.replay import Address
-from storage_init.base.errors import WarmstartError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KSERVE = "serving.kserve.io/v1beta1"
-VERSION_VARIABLE = "WARMSTART_MODEL_VERSION"
-# The version to put back, kept in the cluster while a rollout is under way.
-PREVIOUS = "warmstart.dev/previous-version"
 FIELD_MANAGER = "warmstart-rollout"
-CONTAINER = "kserve-container"
-CANARY = "canary"
 # Set in every pod.
 INSIDE = "KUBERNETES_SERVICE_HOST"
 # KServe writes the status of a service often, and each write changes its resource version.
 WRITE_ATTEMPTS = 10
 
 
-class ServiceError(WarmstartError):
-    """The cluster refuses, or the InferenceService is not one that a rollout can change."""
-
-
 class ConflictError(ServiceError):
     """Somebody else changed the version at the same time, or owns the variable."""
-
-
-@dataclass(frozen=True)
-class State:
-    """What an InferenceService names.
-
-    ``version`` is None where its pods serve the store's ``current``. ``previous`` is what an
-    unfinished rollout would put back.
-    """
-
-    version: str | None
-    previous: str | None
-
-
-@dataclass(frozen=True)
-class Canary:
-    """A second Deployment of one pod that gets ``percent`` of the requests."""
-
-    version: str
-    percent: int
-
-
-@dataclass(frozen=True)
-class Pods:
-    """The pods of one Deployment: how many it wants, has of its newest form, has available."""
-
-    wanted: int
-    updated: int
-    available: int
-    total: int
-
-    @property
-    def done(self) -> bool:
-        """Whether all pods are of the newest form and available."""
-        return self.updated == self.available == self.total == self.wanted
 
 
 class Service:
@@ -151,17 +119,7 @@ class Service:
                 found = deployments.get(name=name, namespace=self.namespace).to_dict()
             except NotFoundError:
                 return None
-        status = found.get("status") or {}
-        if _named(found["spec"]["template"]["spec"]) != version:
-            return None
-        if status.get("observedGeneration", 0) < found["metadata"]["generation"]:
-            return None
-        return Pods(
-            wanted=found["spec"]["replicas"],
-            updated=status.get("updatedReplicas", 0),
-            available=status.get("availableReplicas", 0),
-            total=status.get("replicas", 0),
-        )
+        return pods_of(found, version)
 
     def deployment(self, part: str = "") -> str:
         """The name that KServe gives to a predictor's Deployment and Service."""
@@ -189,13 +147,7 @@ class Service:
         with self._readable_errors():
             resource = self._cluster.resources.get(api_version="v1", kind="Pod")
             pods = resource.get(namespace=self.namespace, label_selector=selector).to_dict()
-        return [
-            _last_words(status)
-            for pod in pods["items"]
-            if _named(pod["spec"]) == version
-            for status in (pod.get("status") or {}).get("containerStatuses") or []
-            if status["name"] == CONTAINER and _ended(status).get("exitCode")
-        ]
+        return [why for pod in pods["items"] for why in failures_of(pod, version)]
 
     def splits_traffic(self) -> bool:
         """Whether KServe writes the service's route by the Gateway API, which a canary needs."""
@@ -219,22 +171,10 @@ class Service:
         return found
 
     def _state(self, found: dict[str, Any]) -> State:
-        predictor = found["spec"]["predictor"]
-        mode = (found.get("status") or {}).get("deploymentMode", "Standard")
-        if "model" not in predictor:
-            raise ServiceError(
-                f"{self} has no spec.predictor.model, where a version can be named: a model that "
-                "is in the image is rolled out by the image's tag"
-            )
-        if mode != "Standard":
-            raise ServiceError(
-                f"{self} runs in mode {mode}: name the version in its manifest, where Knative "
-                "makes a revision of it (component canary-knative)"
-            )
-        return State(
-            version=_value(predictor["model"]),
-            previous=(found["metadata"].get("annotations") or {}).get(PREVIOUS),
-        )
+        try:
+            return state_of(found)
+        except ServiceError as error:
+            raise ServiceError(f"{self}: {error}") from error
 
     def _write(
         self,
@@ -256,14 +196,14 @@ class Service:
             metadata["annotations"] = {PREVIOUS: previous}
         spec: dict[str, Any] = {}
         if version is not None:
-            spec["predictor"] = {"model": {"env": [_variable(version)]}}
+            spec["predictor"] = named_version(version)
         if canary is not None:
-            spec["canary"] = [_canary(model, canary)]
-        body = {"apiVersion": KSERVE, "kind": "InferenceService", "metadata": metadata}
+            spec["canary"] = [canary_spec(model, canary)]
+        kind = {"apiVersion": KSERVE, "kind": "InferenceService"}
         with self._readable_errors():
             try:
                 self._services.server_side_apply(
-                    body={**body, "spec": spec}, field_manager=FIELD_MANAGER
+                    body={**kind, "metadata": metadata, "spec": spec}, field_manager=FIELD_MANAGER
                 )
             except Conflict as error:
                 # The other kind of conflict: the object has changed since it was read.
@@ -291,53 +231,8 @@ class Service:
             raise ServiceError(f"the cluster does not answer: {error}") from error
 
 
-def _canary(model: dict[str, Any], canary: Canary) -> dict[str, Any]:
-    # KServe replaces the whole list of variables by a canary's.
-    others = [v for v in model.get("env") or [] if v["name"] != VERSION_VARIABLE]
-    return {
-        "trafficPercent": canary.percent,
-        "predictor": {
-            "name": CANARY,
-            "minReplicas": 1,
-            "model": {
-                "name": CONTAINER,
-                "modelFormat": model["modelFormat"],
-                "env": [*others, _variable(canary.version)],
-            },
-        },
-    }
-
-
-def _variable(version: str) -> dict[str, str]:
-    return {"name": VERSION_VARIABLE, "value": version}
-
-
-def _value(container: dict[str, Any]) -> str | None:
-    variables = {v["name"]: v.get("value") for v in container.get("env") or []}
-    return variables.get(VERSION_VARIABLE)
-
-
-def _named(pod: dict[str, Any]) -> str | None:
-    """The version that a pod's spec names."""
-    return next((_value(c) for c in pod["containers"] if c["name"] == CONTAINER), None)
-
-
-def _ended(status: dict[str, Any]) -> dict[str, Any]:
-    now, before = status.get("state") or {}, status.get("lastState") or {}
-    ended: dict[str, Any] = now.get("terminated") or before.get("terminated") or {}
-    return ended
-
-
-def _last_words(status: dict[str, Any]) -> str:
-    ended = _ended(status)
-    lines = (ended.get("message") or "").strip().splitlines()
-    return lines[-1] if lines else f"{ended.get('reason')} (exit status {ended['exitCode']})"
-
-
 def _message(error: Any) -> str:
     """What the API server said."""
-    import msgspec
-
     try:
         return str(msgspec.json.decode(error.body)["message"])
     except (msgspec.MsgspecError, KeyError, TypeError):

@@ -67,7 +67,7 @@ class Batcher:
 
     @property
     def longest_step(self) -> float:
-        """Seconds since a lane began what it is at; infinite if a lane has ended."""
+        """Seconds of the longest current step of a lane; infinite if a lane has ended."""
         if not self._stopping and not all(thread.is_alive() for thread in self._threads):
             return math.inf
         return max(lane.step_seconds for lane in self._lanes)
@@ -137,7 +137,7 @@ class Batcher:
             time.sleep(RETRY_SECONDS)
 
     def _finish_queue(self, lane: Lane) -> bool:
-        """Run what comes until the end; False if the lane failed, and has told its requests."""
+        """Run batches until the end; return False if the lane failed and answered its requests."""
         try:
             while batch := self._next(lane):
                 self._run(lane, batch)

@@ -1,4 +1,4 @@
-"""A request in the queue or in the lanes, its parts, and the way of its rows to its client."""
+"""A request in the queue or in the lanes: its parts, its rows, and their delivery."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Job:
     """A request in the queue or in the lanes, and its rows so far.
 
     Attributes:
-        texts: its texts.
-        sliced: texts that a lane has tokenised, or is tokenising.
-        unread: texts that have no tokens yet.
-        waiting: texts that no lane has taken.
-        tokens: tokens so far, of all windows.
-        cost: tokens that no lane has taken, estimated for texts without tokens.
-        entries: texts with tokens that no lane has taken.
-        reading: characters that it may still have tokenised in its turn.
-        closed: nobody waits for its rows.
-        credit: tokens that it may still send to the lanes in its turn; below 0 if it was ahead.
+        texts: how many texts it has.
+        sliced: how many texts a lane has tokenised or is tokenising.
+        unread: how many texts have no tokens yet.
+        waiting: how many texts no lane has taken.
+        tokens: the tokens of its texts so far, windows included.
+        cost: the tokens that no lane has taken, estimated for texts without tokens.
+        entries: the tokenised texts that no lane has taken.
+        credit: the tokens that it may still send in its turn; negative after it sent too many.
+        reading: the characters that may still be tokenised in its turn.
+        closed: whether nobody waits for its rows any more.
     """
 
     request: Texts | Sequence[Tokens]
@@ -54,7 +54,7 @@ class Job:
     _missing: int = 0
 
     def enter(self, part: Part, texts: Sequence[Tokens], tokens: int) -> None:
-        """Add the tokens of some of its texts, or of their windows; ``tokens`` in all."""
+        """Add a part's tokenised texts, or their windows; ``tokens`` is their number of tokens."""
         rows: list[Rows | None] = [None] * len(texts)
         self._parts[part.first] = rows
         self._missing += len(texts)
@@ -63,7 +63,7 @@ class Job:
         self.entries += [Entry(each, self, rows, index) for index, each in enumerate(texts)]
 
     def add_row(self, entry: Entry, row: Rows) -> Rows | None:
-        """Add a text's row; returns all of them, [N, D], once none is missing."""
+        """Add a text's row; return all rows, [N, D], when the last one arrives."""
         entry.rows[entry.index] = row
         self._missing -= 1
         if self._missing or self.unread:
@@ -86,7 +86,7 @@ class Entry:
 
 @dataclass(eq=False, slots=True)
 class Part:
-    """So many texts of a job, which are tokenised in one call; ``first``: index of the first."""
+    """Consecutive texts of a job that are tokenised in one call; ``first`` is the first index."""
 
     job: Job
     request: Texts | Sequence[Tokens]
@@ -96,9 +96,9 @@ class Part:
 
 @dataclass(eq=False, slots=True)
 class Lane:
-    """What a lane has in hand: jobs, since when, and the tokens that it runs; 0 if nothing.
+    """A lane's current step: its jobs, when it began, and the tokens that it runs.
 
-    ``failing``: since when it has failed without a success.
+    ``since`` is 0 between steps. ``failing`` is when the lane began to fail without a success.
     """
 
     jobs: Sequence[Job] = ()
@@ -108,26 +108,26 @@ class Lane:
 
     @property
     def step_seconds(self) -> float:
-        """Seconds since it began what it is at."""
+        """Seconds since the current step began; 0 between steps."""
         began = self.failing or self.since
         return time.perf_counter() - began if began else 0.0
 
     def begin(self, jobs: Sequence[Job], tokens: int = 0) -> None:
-        """Note that it begins to tokenise or to run texts of these jobs."""
+        """Begin a step: tokenise or run texts of these jobs."""
         self.jobs, self.since, self.tokens = jobs, time.perf_counter(), tokens
 
     def rest(self) -> None:
-        """Note that it waits for work."""
+        """Wait for work."""
         self.jobs, self.since, self.tokens, self.failing = (), 0.0, 0, 0.0
 
     def fail(self) -> None:
-        """Note that what it was at failed."""
+        """End the current step with a failure."""
         self.failing = self.failing or self.since or time.perf_counter()
         self.jobs, self.since, self.tokens = (), 0.0, 0
 
 
 def outcome_of(entry: Entry, result: Rows | Exception) -> tuple[Job, Rows | Exception] | None:
-    """A job and its rows or its error, None while rows are missing."""
+    """Return a job with its rows or its error; None while rows are missing."""
     if isinstance(result, Exception):
         return entry.job, result
     rows = entry.job.add_row(entry, result)
@@ -135,7 +135,7 @@ def outcome_of(entry: Entry, result: Rows | Exception) -> tuple[Job, Rows | Exce
 
 
 def deliver(outcomes: Sequence[tuple[Job, Rows | Exception]]) -> None:
-    """Hand outcomes from a lane's thread to the event loops, with one wake-up per loop."""
+    """Hand outcomes from a lane's thread to the event loops, with one wake-up for each loop."""
     for loop in {job.loop for job, _ in outcomes}:
         mine = [(job.future, outcome) for job, outcome in outcomes if job.loop is loop]
         try:

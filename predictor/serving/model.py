@@ -49,7 +49,7 @@ class Model:
 
     @property
     def live(self) -> bool:
-        """Whether no lane of the version that answers is stuck."""
+        """Whether every lane of the current version makes progress."""
         return self._current is None or self._current.live
 
     @property

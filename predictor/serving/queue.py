@@ -1,9 +1,9 @@
 """The queue of requests that wait for a lane, each with its fair share.
 
-Requests take turns. In its turn a request sends texts worth ``slice_tokens`` tokens to the lanes;
-what it does not use, or uses beyond its turn, counts in its next ones. So a short request waits for
-a slice of each other request at most, however long they are. Texts are tokenised in slices and in
-turns, too. Not thread-safe: the batcher's lock guards it.
+Requests take turns. In its turn a request sends about ``slice_tokens`` tokens to the lanes; the
+difference counts in its later turns. So a short request waits for at most one slice of every other
+request, however long those are. Texts are tokenised in turns, too. Not thread-safe: the batcher's
+lock guards it.
 
 Source: Shreedhar and Varghese, "Efficient Fair Queuing using Deficit Round Robin" (1995).
 """
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from predictor.protocol.types import Tokens
 
-# Weight of an inference in the average after the next one; about the last thirty count.
+# How much an inference still weighs after the next one; about the last thirty count.
 FADING = 0.97
-# Characters that a request has tokenised in its turn, and those of one call.
+# Characters tokenised for one request in its turn, and in one call.
 TURN_CHARACTERS = 8 * 1024
 CALL_CHARACTERS = 32 * 1024
 # Characters of a token, to estimate a text's tokens before it is tokenised.
@@ -58,15 +58,15 @@ class ServiceTime:
 
 
 class RequestQueue:
-    """Jobs that have texts without tokens, and those that have texts with tokens.
+    """The jobs whose texts wait for a tokenizer or for a lane.
 
     Args:
         slice_tokens: tokens that a job may send to the lanes in its turn.
-        most: tokens of a text at most.
+        most: the largest number of tokens of a text.
 
-    ``texts``: how many wait. ``round``: tokens that all jobs together send in their next turns.
-    ``last_taken``: when a lane last took texts from the queue, or when the first text of the queue
-    arrived if that was later; by ``time.perf_counter()``.
+    ``texts``: how many texts wait. ``round``: tokens that all jobs together send in their next
+    turns. ``last_taken``: when a lane last took texts, or when the first waiting text arrived if
+    that was later; by ``time.perf_counter()``.
     """
 
     def __init__(self, slice_tokens: int, most: int) -> None:
@@ -101,7 +101,7 @@ class RequestQueue:
         self._unread[job] = None
 
     def pop_parts(self) -> list[Part]:
-        """The texts to tokenise next, in one call."""
+        """Return the texts to tokenise next, in one call."""
         parts: list[Part] = []
         characters = 0
         while self._unread and characters < CALL_CHARACTERS:
@@ -124,7 +124,7 @@ class RequestQueue:
         return parts
 
     def enter(self, part: Part, texts: Sequence[Tokens], tokens: int) -> None:
-        """Add the tokens of the texts of a part, or of their windows; ``tokens`` in all."""
+        """Add a part's tokenised texts, or their windows; ``tokens`` is their number of tokens."""
         job = part.job
         if job.closed or job.future.done():
             return
@@ -140,7 +140,7 @@ class RequestQueue:
             self._ready[job] = None
 
     def front(self) -> list[Entry]:
-        """The text whose turn it is, then those that may share its inference."""
+        """Return the text whose turn it is, then those that may share its inference."""
         if not self._ready:
             return []
         each = -(-LOOK_AHEAD // len(self._ready))
@@ -180,7 +180,7 @@ class RequestQueue:
             self._current = None
 
     def _next_turn(self) -> Job:
-        """The job whose turn it is, first in the order of turns."""
+        """Move the job whose turn it is to the front, and return it."""
         while True:
             job = next(iter(self._ready))
             if job is not self._current:
@@ -213,7 +213,7 @@ class RequestQueue:
         return tokens
 
     def _part(self, job: Job) -> tuple[Part, int]:
-        """The texts that a job may have tokenised now, and the number of their characters."""
+        """Take the texts of a job that may be tokenised now; return them and their characters."""
         request, first, spent = job.request, job.sliced, 0
         if isinstance(request, Texts):
             while job.sliced < job.texts:
@@ -229,7 +229,7 @@ class RequestQueue:
         return Part(job, request, first, job.sliced - first), spent
 
     def _characters(self, request: Texts | Sequence[Tokens], place: int) -> int:
-        """The characters of a text that are read; of one that is cut, twice its room at most."""
+        """How many characters of a text are read: of one that is cut, the beginning."""
         if not isinstance(request, Texts):
             return 0
         length = len(request.texts[place])

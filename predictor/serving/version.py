@@ -165,7 +165,7 @@ class ModelVersion:
     async def _run(
         self, request: Texts | Sequence[Tokens], texts: int, deadline: float | None
     ) -> tuple[Rows, int]:
-        """The rows of a request, and the number of its tokens."""
+        """Return a request's rows and the number of its tokens."""
         self._admission.admit(texts, deadline)
         try:
             return await self._batcher.run_counting(request, deadline)

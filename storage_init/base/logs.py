@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LogFormat = Literal["text", "json"]
+# Marks at the start of the lines that the pipeline prints and the storage initializer reads.
+RUNNING, DONE, FAILED = "▸", "✓", "✗"
+# The last line of a failed run starts with this.
+ERROR = "error: "
 
 
 class _Formatter(logging.Formatter):

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 from storage_init import sources
 from storage_init.base import variables
 from storage_init.base.errors import SourceError, WarmstartError
-from storage_init.base.logs import event, timed
-from storage_init.base.progress_lines import DONE, ERROR, RUNNING
+from storage_init.base.logs import DONE, ERROR, RUNNING, event, timed
 from storage_init.base.uris import shown
 from storage_init.format.package import TOKENIZER_FILE
 from storage_init.raw.hf_config import read_facts

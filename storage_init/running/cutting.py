@@ -61,8 +61,9 @@ def cuts_of(tokenizer: tokenizers.Tokenizer) -> re.Pattern[str] | None:
     splits = _splits(_steps(tokenizer.pre_tokenizer, "pretokenizers"))
     if not (splits and all(map(_is_local, steps)) and _is_exact(tokenizer.model)):
         return None
+    inside = _inside_added_tokens(tokenizer)
     space, punctuation = (
-        "".join(re.escape(each) for each in found if not _in_added_tokens(tokenizer, each))
+        "".join(re.escape(each) for each in found if not inside & _forms(tokenizer, each))
         for found in (
             [each for each in _SPACE if _normalized(tokenizer, f"a{each}a") in splits],
             [each for each in _PUNCTUATION if "punctuation" in splits]
@@ -151,13 +152,18 @@ def _stays_punctuation(tokenizer: tokenizers.Tokenizer, character: str) -> bool:
     return len(found) == 3 and found[1] in _PUNCTUATION and found[0] == found[2] == "a"
 
 
-def _in_added_tokens(tokenizer: tokenizers.Tokenizer, character: str) -> bool:
-    """Whether an added token has the character after one that may be part of a word."""
+def _inside_added_tokens(tokenizer: tokenizers.Tokenizer) -> set[str]:
+    """The characters that follow one that may be part of a word, in any added token."""
     contents = [added.content for added in tokenizer.get_added_tokens_decoder().values()]
-    normalized = _normalized(tokenizer, f"a{character}a").strip("a")
-    return any(
-        after in (character, normalized) and not (before.isspace() or before in string.punctuation)
+    return {
+        after
         for content in contents
         for text in (content, _normalized(tokenizer, content))
         for before, after in pairwise(text)
-    )
+        if not (before.isspace() or before in string.punctuation)
+    }
+
+
+def _forms(tokenizer: tokenizers.Tokenizer, character: str) -> set[str]:
+    """A character, and what it becomes between letters."""
+    return {character, _normalized(tokenizer, f"a{character}a").strip("a")}

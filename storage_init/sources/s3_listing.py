@@ -26,7 +26,7 @@ from storage_init.sources.transfer.remote import RemoteFile
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# kserve-storage's variables for the fields of STORAGE_CONFIG.
+# The variables that kserve-storage reads for each field of STORAGE_CONFIG.
 SPEC = {
     "endpoint_url": "AWS_ENDPOINT_URL",
     "access_key_id": "AWS_ACCESS_KEY_ID",
@@ -52,7 +52,7 @@ class ElsewhereError(Exception):
 
 @dataclass(frozen=True)
 class PlainSettings:
-    """An endpoint that takes path-style requests; ``keys`` are None if anybody may read.
+    """An endpoint that takes path-style requests; ``keys`` is None for anonymous access.
 
     ``timeouts``: seconds to connect and to read. ``certificates``: a file with the certificates to
     trust, or None for certifi's.

@@ -143,7 +143,7 @@ def _sha256(session: Session, file: RemoteFile) -> str:
 def _get(session: Session, url: str, headers: Mapping[str, str]) -> Iterator[Response]:
     """Send a GET request and follow redirects.
 
-    Each host gets its own headers only, and every URL must be encrypted.
+    A host receives only its own headers, and every URL must use TLS.
     """
     first = url
     for _ in range(MAX_REDIRECTS + 1):

@@ -22,8 +22,7 @@ from storage_init.store.layout import Store
 from storage_init.store.output import documents
 from storage_init.store.output.show import describe
 from storage_init.store.output.stats import stats
-from storage_init.store.signatures import sign_version
-from storage_init.store.verification import verify_versions
+from storage_init.store.verification import sign_version, verify_versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

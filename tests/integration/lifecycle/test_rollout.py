@@ -14,9 +14,10 @@ import requests
 
 from pipeline.recipe.recipe import Recipe
 from pipeline.rollout import rollout
+from pipeline.rollout.objects import Canary, Pods, ServiceError, State
 from pipeline.rollout.replay import Address
 from pipeline.rollout.rollout import Plan, Rollout, RolloutError
-from pipeline.rollout.service import Canary, Pods, Service, ServiceError, State
+from pipeline.rollout.service import ConflictError, Service
 from storage_init.base.errors import StoreError
 from storage_init.format.reading import read_package
 from storage_init.store.layout import Store
@@ -39,6 +40,7 @@ class StandIn:
 
     Attributes:
         failing: why pods of the version asked for end.
+        rival: what somebody else names while this rollout waits for its pods.
         gateway: whether a canary would get requests.
     """
 
@@ -47,6 +49,7 @@ class StandIn:
     failing: str = ""
     gateway: bool = False
     ready: bool = True
+    rival: str | None = None
     log: list[tuple[str | None, str | None, int]] = field(default_factory=list)
     namespace: str = "models"
     name: str = "m"
@@ -57,12 +60,15 @@ class StandIn:
     def name_version(
         self, version: str | None, previous: str | None, seen: State, canary: Canary | None = None
     ) -> State:
-        assert seen == self.state
+        if seen != self.state:
+            raise ConflictError(f"{self.name} was changed meanwhile")
         self.log.append((version, previous, canary.percent if canary else 0))
         self.state = State(version, previous)
         return self.state
 
     def pods(self, version: str, deployment: str = "") -> Pods | None:  # noqa: ARG002
+        if self.rival:
+            self.state = State(self.rival, self.state.version)
         if self.failing and version != OLD:
             return None
         return Pods(2, 2, 2 if self.ready else 1, 2)
@@ -171,6 +177,17 @@ def test_a_run_that_was_killed_is_finished_with_the_version_it_would_have_put_ba
     with pytest.raises(RolloutError, match=f"serves {served} as before|names {served} again"):
         run(service, store, Plan("m", other, timeout=0.05))
     assert service.state == State(served, None)
+
+
+@pytest.mark.parametrize("failing", ["", "self-test failed"])
+def test_what_another_rollout_names_meanwhile_is_left_alone(
+    server: Predictor, store: Store, served: str, failing: str
+) -> None:
+    service = StandIn(server, State(OLD, None), failing=failing, rival="f" * 16)
+    with pytest.raises(ConflictError, match="changed meanwhile"):
+        run(service, store, Plan("m", served, timeout=0.05))
+    assert service.log == [(served, OLD, 0)]
+    assert service.state.version == "f" * 16
 
 
 def test_without_another_version_the_failing_one_stays_and_the_error_says_so(

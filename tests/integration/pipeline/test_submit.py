@@ -205,6 +205,7 @@ def test_mistakes_are_one_clear_line(
         (["--cron=daily"], "'daily' is no cron expression"),
         (["--create-pvc=20Gi"], "--create-pvc and --storage-class belong together"),
         (["--variants=fp64"], "fp64"),
+        (["--canary=10"], "--canary is for --rollout"),
     ):
         assert submit(cluster, *MODEL, *flags) == 1
         said = capsys.readouterr().err

@@ -16,7 +16,7 @@ from storage_init.format.package import SIGNATURE_FILE
 from storage_init.format.signing import SIGN_VARIABLE, check_signature
 from storage_init.format.verify import verify
 from storage_init.store.layout import Store
-from storage_init.store.signatures import sign_version
+from storage_init.store.verification import sign_version
 from tests.support.machine.interrupt import BROKEN, FINISHED, SUCCEEDED, die, run_in_child
 from tests.support.models.keys import KeyPair, key_pair, needs_signing
 from tests.unit.storage_init.fakes import publish_fake

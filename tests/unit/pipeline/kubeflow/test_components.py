@@ -13,7 +13,7 @@ from kfp import dsl
 from pipeline.kubeflow import components, outcome, run_folder
 from pipeline.kubeflow.run_folder import RunFolderError, RunIdentity
 from pipeline.recipe.recipe import Recipe
-from pipeline.rollout.service import ServiceError
+from pipeline.rollout.objects import ServiceError
 from pipeline.steps.evaluate import evaluate
 from pipeline.workspace import evidence
 from pipeline.workspace.evidence import Evaluation

@@ -49,7 +49,7 @@ def meanwhile(
 def test_a_version_that_becomes_current_during_its_removal_is_put_back(
     store: Store, four: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The collection looks at the second newest first.
+    # The collector examines the second newest version first.
     meanwhile(monkeypatch, lambda: set_current(store, four[2]))
     outcomes = collect(store, EAGER)
     assert (actions(outcomes)[four[2]], reasons(outcomes)[four[2]]) == ("keep", "became current")
