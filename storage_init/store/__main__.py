@@ -14,7 +14,8 @@ import msgspec
 from storage_init.base import sizes
 from storage_init.base.errors import SigningKeyError, StoreError, WarmstartError
 from storage_init.base.variables import SIGN_KEY, VERIFY_KEY
-from storage_init.format.reading import read_package
+from storage_init.format import measurements
+from storage_init.format.reading import read_description, read_package
 from storage_init.store import inventory
 from storage_init.store.gc.collect import collect
 from storage_init.store.gc.retention import Policy
@@ -71,9 +72,10 @@ def _list(store: Store, arguments: argparse.Namespace) -> int:
 
 
 def _show(store: Store, arguments: argparse.Namespace) -> int:
-    name, version = arguments.model
-    folder = store.resolve(name, version)
-    package, _ = read_package(folder)
+    name, typed = arguments.model
+    folder = store.resolve(name, store.complete(name, typed))
+    package, digest = read_package(folder)
+    measured = measurements.read(folder, package, digest)
     survey = inventory.survey(store, name, folder.name)
     age = time.time() - survey.published
     document = {
@@ -82,14 +84,16 @@ def _show(store: Store, arguments: argparse.Namespace) -> int:
         "current": survey.current,
         "signed": survey.signed,
         "age_seconds": round(age, 3),
-        "package": package,
+        "package": msgspec.Raw(read_description(folder)),
+        "measurements": measured,
     }
-    _print(arguments, document, describe(package, survey, age))
+    _print(arguments, document, describe(package, measured, survey, age))
     return FINE
 
 
 def _verify(store: Store, arguments: argparse.Namespace) -> int:
     name, version = arguments.model or (None, None)
+    version = name and store.complete(name, version)
     found = []
     for verified in verify_versions(store, name, version, arguments.key or VERIFY_KEY.read()):
         found.append(verified)
@@ -109,8 +113,8 @@ def _sign(store: Store, arguments: argparse.Namespace) -> int:
     key = arguments.key or SIGN_KEY.read()
     if key is None:
         raise SigningKeyError(f"name a private key with --key, or in {SIGN_KEY.name}")
-    name, version = arguments.model
-    folder = sign_version(store, name, version, key)
+    name, typed = arguments.model
+    folder = sign_version(store, name, store.complete(name, typed), key)
     document = {"store": str(store.root), "model": name, "version": folder.name}
     _print(arguments, document, f"signed  {name}@{folder.name}")
     return FINE

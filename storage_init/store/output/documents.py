@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from storage_init.base.sizes import age, size, table
-from storage_init.format.package import name_of
+from storage_init.format.tasks import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from storage_init.store.verification import Verified
 
 NOTHING = "-"
+# Digits of a version or key in a table; the commands take a version by its first digits.
+SHORT = 12
 MODEL_COLUMNS = ("model", "versions", "broken", "current", "size", "on disk", "hits", "misses")
 
 
@@ -45,12 +47,12 @@ def list_table(documents: Sequence[dict[str, Any]]) -> str:
         (
             "*" if version["current"] else "",
             version["model"],
-            version["version"],
+            version["version"][:SHORT],
             "BROKEN" if version["problems"] else version["task"],
             ",".join(version["variants"] or [NOTHING]),
             size(version["bytes"]),
             age(version["age_seconds"]),
-            (version["key"] or NOTHING)[:12],
+            (version["key"] or NOTHING)[:SHORT],
             "yes" if version["signed"] else "no",
         )
         for version in documents
@@ -81,7 +83,12 @@ def stats_table(stats: StoreStats) -> str:
     ]
     rows = [
         (
-            *(model.model, str(model.versions), str(model.broken), model.current or NOTHING),
+            *(
+                model.model,
+                str(model.versions),
+                str(model.broken),
+                (model.current or NOTHING)[:SHORT],
+            ),
             *(size(model.bytes), size(model.disk_bytes), str(model.hits), str(model.misses)),
         )
         for model in stats.models
@@ -123,4 +130,4 @@ def _short(outcome: Outcome) -> str:
     if outcome.kind in ("version", "staging"):
         return outcome.name
     folder, _, key = outcome.name.rpartition("/")
-    return f"{folder}/{key[:12]}…"
+    return f"{folder}/{key[:SHORT]}…"

@@ -13,11 +13,10 @@ from storage_init.format.package import (
     Package,
     Requires,
     Source,
-    Speed,
     Tensor,
-    TextClassification,
     Variant,
 )
+from storage_init.format.tasks import TextClassification
 from storage_init.store.publish import publish
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ FILES = {
         "fp32/model.onnx.data",
         "int8/model.onnx",
         "int8/model.onnx.data",
-        "report.html",
+        "evidence.json",
         "selftest.npz",
         "tokenizer.json",
     )
@@ -103,6 +102,5 @@ def _variant(name: str, requires: Requires) -> Variant:
         requires=requires,
         closeness=Closeness(texts=8, worst_logit_difference=0.01, label_agreement=1.0),
         batch_sensitivity=BatchSensitivity(largest_move=0.0),
-        speed=Speed(cpu="a CPU", alone_ms=1.5, batched_ms=1.0, batch=16),
         tolerance=0.05,
     )
