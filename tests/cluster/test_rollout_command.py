@@ -9,7 +9,6 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
 from storage_init.format.package import PACKAGE_FILE, SELFTEST_FILE, SUMS_FILE
