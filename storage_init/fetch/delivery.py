@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import WarmstartError
+from storage_init.base.files import link_files
 from storage_init.base.logs import event, timed
 from storage_init.base.space import check_free
-from storage_init.fetch.hardlinks import link_files
 from storage_init.fetch.placing import PLACING, place
 from storage_init.format import signing
 from storage_init.format.reading import read_package, read_signature

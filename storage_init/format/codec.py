@@ -8,12 +8,14 @@ from contextlib import suppress
 import msgspec
 
 from storage_init.base.errors import PackageError
+from storage_init.base.places import place_of
 from storage_init.format.package import (
     FORMAT_VERSION,
     PACKAGE_FILE,
     FileEntry,
     ModelName,
     Package,
+    Source,
 )
 
 READABLE = (2, FORMAT_VERSION)
@@ -104,6 +106,14 @@ def version_of(content: bytes) -> str:
         if _HEADERS.decode(content).format_version == 2:
             return digest(content)[:FORMAT_2_DIGITS]
     return digest(content)
+
+
+def key_of(source: Source, recipe_digest: str, format_version: int = FORMAT_VERSION) -> str:
+    """Return the key of a preparation: packages with equal keys are interchangeable."""
+    # Two servers, or two queries to one, may give the same ETag to different files.
+    place = f"{place_of(source.uri)}\n" if source.revision.startswith("etag:") else ""
+    parts = f"{format_version}\n{place}{source.revision}\n{recipe_digest}\n"
+    return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def first_sum(content: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""``python -m storage_init.store list|show|verify|sign|stats|gc STORE``."""
+"""``python -m storage_init.store list|show|verify|sign|migrate|stats|gc STORE``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from storage_init.base.variables import SIGN_KEY, VERIFY_KEY
 from storage_init.format import measurements
 from storage_init.format.reading import read_description, read_package
 from storage_init.store import inventory
+from storage_init.store.conversion.migrate import migrate
 from storage_init.store.gc.collect import collect
 from storage_init.store.gc.retention import Policy
 from storage_init.store.layout import Store
@@ -134,6 +135,16 @@ def _gc(store: Store, arguments: argparse.Namespace) -> int:
     return PROBLEMS if any(outcome.action == "fail" for outcome in outcomes) else FINE
 
 
+def _migrate(store: Store, arguments: argparse.Namespace) -> int:
+    found = []
+    for migrated in migrate(store, arguments.key or SIGN_KEY.read()):
+        found.append(migrated)
+        if not arguments.json:
+            print(documents.migration_line(migrated), flush=True)
+    _print(arguments, {"store": str(store.root), "versions": found})
+    return PROBLEMS if any(migrated.problem for migrated in found) else FINE
+
+
 def _print(arguments: argparse.Namespace, document: Any, *lines: str) -> None:
     """Print the document with ``--json``, else the lines."""
     if arguments.json:
@@ -168,6 +179,9 @@ def _parser() -> argparse.ArgumentParser:
     sign = command("sign", _sign, "check every file of a version, then sign it")
     sign.add_argument("model", **model)
     sign.add_argument("--key", **key, help=f"private EC key, PEM ({SIGN_KEY.name})")
+    migration = "turn versions of format 2 into format 3, while pods read them; deletes nothing"
+    migrating = command("migrate", _migrate, migration)
+    migrating.add_argument("--key", **key, help=f"private EC key to sign with ({SIGN_KEY.name})")
     command("stats", _stats, "count bytes, versions, hits and misses by model, and leftovers")
     gc = command("gc", _gc, "remove leftovers and old versions that nobody reads")
     gc.add_argument("--keep", type=_count, default=2, metavar="N", help="newest versions to keep")

@@ -10,6 +10,7 @@ from storage_init.format.tasks import name_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from storage_init.store.conversion.migrate import Migrated
     from storage_init.store.gc.collect import Outcome
     from storage_init.store.inventory import Version
     from storage_init.store.output.stats import StoreStats
@@ -73,6 +74,17 @@ def verify_lines(found: Verified) -> str:
         f"{size(found.bytes)}  {found.seconds:.3f} s  {found.megabytes_per_second:.0f} MB/s"
     )
     return "\n".join([line, *(f"        {problem}" for problem in found.problems)])
+
+
+def migration_line(found: Migrated) -> str:
+    """Return a line for a version of format 2, and one for each service that still names it."""
+    what = f"{found.model}@{found.version}"
+    if found.problem:
+        return f"left alone  {what}: {found.problem}"
+    moved = ", ".join(found.moved) or "nothing more to move"
+    lines = [f"migrated  {what} to {found.new} ({moved})"]
+    lines += [f"          {owner} has pinned the old one: roll it out" for owner in found.pins]
+    return "\n".join(lines)
 
 
 def stats_table(stats: StoreStats) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from storage_init.base.files import list_files
@@ -66,6 +67,14 @@ def fake_package(files: list[FileEntry], *, name: str = NAME, key: str = KEY) ->
 def entries() -> list[FileEntry]:
     """Return the entries of ``FILES``, with digests that are only well-formed."""
     return [FileEntry(path=path, size=len(FILES[path]), sha256="b" * 64) for path in sorted(FILES)]
+
+
+def entries_of(files: Mapping[str, bytes]) -> list[FileEntry]:
+    """Return the entries of these files with their digests."""
+    return [
+        FileEntry(path=path, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+        for path, content in sorted(files.items())
+    ]
 
 
 def with_weights(weights: bytes) -> dict[str, bytes]:
