@@ -198,11 +198,12 @@ def link_files(source: Path, paths: Iterable[str], destination: Path) -> Counter
     for path in paths:
         target = destination / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        methods[_link(source / path, target)] += 1
+        methods[link_file(source / path, target)] += 1
     return methods
 
 
-def _link(source: Path, target: Path) -> LinkMethod:
+def link_file(source: Path, target: Path) -> LinkMethod:
+    """Link or copy one file; return how."""
     try:
         os.link(source, target)
     except OSError as error:

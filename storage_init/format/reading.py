@@ -66,6 +66,16 @@ def read_package(folder: Path) -> tuple[Package, str]:
     return found.package, found.version
 
 
+def listed(folder: Path) -> list[str]:
+    """Return the files of a prepared model in a folder; those that it may lack only if there.
+
+    Other files in the folder (a hub's ``.gitattributes``, a model card) are not part of the model.
+    """
+    package, _ = read_package(folder)
+    optional = {SIGNATURE_FILE, *package.uncovered}
+    return [p for p in package.members if p not in optional or (folder / p).is_file()]
+
+
 def describe(folder: Path) -> Description:
     """Read a folder's ``package.json`` and check its digest.
 

@@ -1,4 +1,4 @@
-"""``python -m storage_init.store list|show|verify|sign|migrate|stats|gc STORE``."""
+"""``python -m storage_init.store COMMAND STORE``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from storage_init.base.variables import SIGN_KEY, VERIFY_KEY
 from storage_init.format import measurements
 from storage_init.format.reading import read_description, read_package
 from storage_init.store import inventory
+from storage_init.store.conversion import oci
 from storage_init.store.conversion.migrate import migrate
 from storage_init.store.gc.collect import collect
 from storage_init.store.gc.retention import Policy
@@ -145,6 +146,23 @@ def _migrate(store: Store, arguments: argparse.Namespace) -> int:
     return PROBLEMS if any(migrated.problem for migrated in found) else FINE
 
 
+def _export(store: Store, arguments: argparse.Namespace) -> int:
+    name, typed = arguments.model
+    folder = store.resolve(name, store.complete(name, typed))
+    digest = oci.export(folder, arguments.layout)
+    document = {"model": name, "version": folder.name, "manifest": digest}
+    _print(arguments, document, f"exported  {name}@{folder.name} to {arguments.layout} as {digest}")
+    return FINE
+
+
+def _import(store: Store, arguments: argparse.Namespace) -> int:
+    name, _ = arguments.model
+    folder = oci.import_(store, name, arguments.layout)
+    document = {"model": name, "version": folder.name}
+    _print(arguments, document, f"imported  {name}@{folder.name}")
+    return FINE
+
+
 def _print(arguments: argparse.Namespace, document: Any, *lines: str) -> None:
     """Print the document with ``--json``, else the lines."""
     if arguments.json:
@@ -182,6 +200,11 @@ def _parser() -> argparse.ArgumentParser:
     migration = "turn versions of format 2 into format 3, while pods read them; deletes nothing"
     migrating = command("migrate", _migrate, migration)
     migrating.add_argument("--key", **key, help=f"private EC key to sign with ({SIGN_KEY.name})")
+    exporting = command("export-oci", _export, "write a version as an OCI artifact")
+    importing = command("import-oci", _import, "add the version of an OCI image layout")
+    for moving in (exporting, importing):
+        moving.add_argument("model", **model)
+        moving.add_argument("layout", type=Path, metavar="LAYOUT", help="folder of an image layout")
     command("stats", _stats, "count bytes, versions, hits and misses by model, and leftovers")
     gc = command("gc", _gc, "remove leftovers and old versions that nobody reads")
     gc.add_argument("--keep", type=_count, default=2, metavar="N", help="newest versions to keep")

@@ -55,16 +55,6 @@ def needed(
     return [path for path in package.members if path in set(paths)]
 
 
-def listed(folder: Path) -> list[str]:
-    """Return the files of a prepared model in a folder; those that it may lack only if there.
-
-    Other files in the folder (a hub's ``.gitattributes``, a model card) are not part of the model.
-    """
-    package, _ = read_package(folder)
-    optional = {SIGNATURE_FILE, *package.uncovered}
-    return [p for p in package.members if p not in optional or (folder / p).is_file()]
-
-
 def is_substitute(paths: Collection[str], chosen: Iterable[str]) -> bool:
     """Return whether a graph was chosen though the raw repository has safetensors."""
     if descriptions(paths):

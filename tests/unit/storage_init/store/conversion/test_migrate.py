@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.base.files import list_files
+from storage_init.base.files import list_files, swap
 from storage_init.format import measurements
 from storage_init.format.codec import key_of
 from storage_init.format.reading import read_package
@@ -108,8 +108,8 @@ def test_a_migration_that_dies_is_finished_by_the_next(
 def test_current_that_a_publisher_moves_meanwhile_stays_where_it_was_moved(
     store: Store, old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = migration.swap
-    published = []
+    real = swap
+    published: list[Path] = []
 
     def overtaken(one: Path, other: Path) -> bool:
         if other.name == "current" and not published:
