@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,7 +56,7 @@ def test_skopeo_copies_an_artifact_without_changing_it(
         pytest.skip("skopeo is not installed (Debian's package of that name)")
     copied, back = tmp_path / "copied", tmp_path / "back"
     names = (f"oci:{layout}:{published.name}", f"dir:{copied}", f"oci:{back}")
-    for source, target in zip(names, names[1:], strict=False):
+    for source, target in pairwise(names):
         command = [skopeo, "--insecure-policy", "copy", "--preserve-digests", source, target]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
