@@ -171,6 +171,12 @@ class Settings:
         "seconds that an inference may take; if one takes longer, the process is no longer live",
         SECONDS,
     )
+    max_receive_seconds: float = _setting(
+        30.0,
+        "seconds that the head and the body of a REST request may take to arrive; a slower sender "
+        "gets 408 and its connection is closed",
+        SECONDS,
+    )
     drain_seconds: float = _setting(
         0.5,
         "after SIGTERM, seconds to serve as before but report not ready, while the cluster stops "

@@ -87,6 +87,7 @@ class ModelVersion:
             StoppedError: the version was stopped before.
         """
         loaded, engine = self.loaded, self.loaded.engine
+        decode.check_id(request)
         if decode.is_text(request):
             texts = decode.decode_texts(request, engine.task.inputs)
             outputs = await self._outputs(texts, request.parameters, deadline)

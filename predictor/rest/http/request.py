@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # The client's own header, and Envoy's (so Istio's and Knative's) for the time it will wait.
 TIMEOUT_HEADERS = (b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms")
+# No client waits longer, and no clock has a problem with it.
+LONGEST_TIMEOUT_MS = 24 * 3600 * 1000
 # Most answers come sooner and need no watch.
 WATCH_AFTER_SECONDS = 0.02
 
@@ -106,7 +108,7 @@ def deadline_of(headers: Headers) -> float | None:
     Raises:
         InvalidRequestError: a header is not a number of milliseconds.
     """
-    soonest: int | None = None
+    soonest: float | None = None
     for name in TIMEOUT_HEADERS:
         value = headers.get(name)
         if value is None:
@@ -116,7 +118,8 @@ def deadline_of(headers: Headers) -> float | None:
                 f"the header {name.decode()} must be a whole number of milliseconds, "
                 f"not {value.decode('latin-1')!r}"
             )
-        soonest = int(value) if soonest is None else min(soonest, int(value))
+        # Python's int refuses more than 4,300 digits; a float becomes infinite.
+        soonest = min(float(value), LONGEST_TIMEOUT_MS if soonest is None else soonest)
     return None if soonest is None else time.perf_counter() + soonest / 1000
 
 

@@ -120,7 +120,8 @@ def encode(answer: Answer, encoding: Encoding) -> tuple[bytes, list[tuple[bytes,
 def _end_of_json(body: bytes, json_length: str | None) -> int:
     if json_length is None:
         return len(body)
-    if not json_length.isdecimal() or int(json_length) > len(body):
+    # A float may have any number of digits.
+    if not json_length.isdecimal() or float(json_length) > len(body):
         raise InvalidRequestError(
             f"Inference-Header-Content-Length is {json_length}, but the body has {len(body)} bytes"
         )
