@@ -160,6 +160,11 @@ class Settings:
     max_queue_texts: int = _setting(
         4096, "texts that may wait; a request that exceeds them is refused", at_least(1)
     )
+    max_queue_tokens: int = _setting(
+        1024 * 1024,
+        "tokens of all requests in flight, estimated; a request that exceeds them is refused",
+        at_least(1),
+    )
     max_queue_seconds: float = _setting(
         5.0,
         "seconds that a request may be expected to wait; one that would wait longer is refused at "

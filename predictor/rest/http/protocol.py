@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from predictor.rest.http.response import Reply
-    from predictor.serving.in_flight import InFlight
+    from predictor.serving.server_state import InFlight
 
 
 class RefusingProtocol(HttpToolsProtocol):

@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 from predictor.errors import OverloadedError
 from predictor.rest.http.protocol import RefusingProtocol
 from predictor.rest.http.response import Reply, refusal
-from predictor.serving.in_flight import InFlight
+from predictor.serving.server_state import InFlight
 
 if TYPE_CHECKING:
     from predictor.rest.http.request import Receive, Scope, Send
