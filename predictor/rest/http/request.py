@@ -27,6 +27,8 @@ T = TypeVar("T")
 TIMEOUT_HEADERS = (b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms")
 # No client waits longer, and no clock has a problem with it.
 LONGEST_TIMEOUT_MS = 24 * 3600 * 1000
+# The length of the JSON before binary tensors. Source: Triton's "Binary Tensor Data Extension".
+BINARY_HEADER = b"inference-header-content-length"
 # Most answers come sooner and need no watch.
 WATCH_AFTER_SECONDS = 0.02
 
@@ -57,7 +59,8 @@ class Client:
         """The whole body; from then on the task is cancelled when the client leaves.
 
         Raises:
-            TooLargeError: the body is too long, or its announced length is.
+            TooLargeError: the body is too long, its announced length is, or its JSON would take too
+                much memory.
             PendingBytesError: with it the server would hold too many bytes.
             ClientGoneError: the client left before the body was complete.
         """
@@ -80,7 +83,11 @@ class Client:
         self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(WATCH_AFTER_SECONDS, self._start_watching)
-        return b"".join(parts)
+        body = b"".join(parts)
+        json_length = self.headers.get(BINARY_HEADER, b"")
+        head = body[: int(json_length)] if json_length.isdigit() and len(json_length) < 9 else body
+        self._held += self._bodies.hold_decoded(head)
+        return body
 
     def close(self) -> None:
         """Stop watching and release the body, once the answer is there."""

@@ -16,7 +16,7 @@ from predictor.errors import InvalidRequestError
 from predictor.protocol import raw_tensors
 from predictor.protocol.messages import Answer, InputTensor, Request, datatype_of
 from predictor.protocol.parameters import Parameters
-from predictor.rest.http.request import decode_json
+from predictor.rest.http.request import BINARY_HEADER, decode_json
 from predictor.rest.http.response import JSON
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T")
-BINARY_HEADER = b"inference-header-content-length"
 
 
 # Optional fields may be null, as in KServe's own server.
