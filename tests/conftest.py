@@ -35,6 +35,10 @@ hypothesis.settings.register_profile("any-machine", deadline=None)
 hypothesis.settings.load_profile("any-machine")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak-seconds", default="120", help="how long test_soak.py runs")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """In CI, fail the run where a test is skipped that may not be."""
     config.pluginmanager.register(SkipReport())
