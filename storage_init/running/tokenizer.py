@@ -115,6 +115,15 @@ class Tokenizer:
         self.check_readable(pair)
         return self._first(text, max(self.max_length, self._count(pair))), pair
 
+    def cut_after(self, text: str, start: int) -> int:
+        """The first place from ``start`` on where a text can be cut, its end if there is none.
+
+        The tokens on both sides are those of the whole text, but for a first word, which some
+        tokenizers treat otherwise.
+        """
+        cut = self._cuts.search(text, start) if self._cuts and start < len(text) else None
+        return len(text) if cut is None else cut.start()
+
     def check_readable(self, text: str) -> None:
         """Check whether a text may be read to its end.
 

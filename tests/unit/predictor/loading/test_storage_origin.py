@@ -20,7 +20,11 @@ def test_a_version_in_a_store_comes_from_the_store(prepared_classifier: Path) ->
 
 @pytest.mark.parametrize(
     ("place", "origin"),
-    [("/export/models/m/versions/0123456789abcdef", "store"), ("/export/models/m", "copied")],
+    [
+        ("/export/models/m/versions/0123456789abcdef", "store"),
+        ("/export/models/m", "copied"),
+        ("/versions/0123456789abcdef", "copied"),
+    ],
 )
 def test_the_path_in_the_volume_of_a_mounted_folder_counts(
     prepared_classifier: Path,

@@ -199,7 +199,7 @@ def test_entities_agree_with_transformers_for_other_tokenizers(other: Path, stra
     texts = sentences(50, longest=14, seed=6)
     rows = np.empty(len(texts), dtype=np.object_)
     for index, encoding in enumerate(tokenizer.encode_aligned(texts)):
-        (window,) = windows.split(encoding, index, stride=None, paired=False)
+        (window,) = windows.split(encoding, index, 128, stride=None, paired=False)
         with torch.inference_mode():
             logits = reference.model(torch.tensor(window.ids[None])).logits[0].numpy()
         rows[index] = TokenRows(Tokens(window.ids, window=window), logits)
