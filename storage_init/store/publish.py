@@ -148,6 +148,7 @@ def put_in_place(store: Store, staged: Path, target: Path) -> None:
             # A version's name is the digest of its content, so the target has the same bytes.
             if is_whole(target):
                 _bring_signature(staged, target)
+                _bring_measurements(staged, target)
                 break
             if attempt == RACES_WITH_GC - 1 or (target.exists() and not target.is_dir()):
                 raise
@@ -185,6 +186,13 @@ def _bring_signature(staged: Path, target: Path) -> None:
         with suppress(OSError):
             (staged / SIGNATURE_FILE).replace(signature)
             fsync(target)
+
+
+def _bring_measurements(staged: Path, target: Path) -> None:
+    """Give an existing version the measurements of its staged copy: they are the newer ones."""
+    for name in UNCOVERED:
+        with suppress(OSError):
+            (staged / name).replace(target / name)
 
 
 def _make_current(store: Store, package: Package, version: str, *, supersede: bool) -> str:
