@@ -12,8 +12,9 @@ from typing import Any
 
 from benchmarks.harness.requests import TextMaker
 from pipeline.workspace.disk import fp32_bytes
-from storage_init.format.package import TOKENIZER_FILE, Package, TextEmbedding
+from storage_init.format.package import TOKENIZER_FILE, Package
 from storage_init.format.reading import read_package
+from storage_init.format.tasks import TextEmbedding
 from storage_init.running.tokenizer import Tokenizer
 from storage_init.store.layout import Store
 

@@ -39,8 +39,10 @@ def _one_worker(text: str) -> int:
 
 
 def _version(text: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{16}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a version, which has 16 hex digits")
+    if not re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{16}", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a version, which has 64 hex digits (16 in format 2)"
+        )
     return text
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import tokenizers
 
 from storage_init.base.errors import PackageError
-from storage_init.format.package import FillMask, QuestionAnswering, TokenClassification
+from storage_init.format.tasks import FillMask, QuestionAnswering, TokenClassification
 from storage_init.running.cutting import cuts_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from storage_init.format.package import Task
+    from storage_init.format.tasks import Task
 
 TOKENIZER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 # Characters of a text that are read at once at most; tokenising takes about 90 bytes for each.

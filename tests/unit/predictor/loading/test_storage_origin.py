@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from predictor.loading.storage_origin import origin_of
-from storage_init.fetch.hardlinks import link_files
+from storage_init.base.files import link_files
 
 if TYPE_CHECKING:
     from pathlib import Path

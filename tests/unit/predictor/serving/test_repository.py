@@ -63,7 +63,7 @@ def make(folder: Path) -> Iterator[Make]:
 
 def change(folder: Path) -> None:
     """Make another version of a package, which answers the same."""
-    (folder / "report.html").write_text("another one")
+    (folder / "evidence.json").write_text("another one")
     describe_again(folder)
 
 

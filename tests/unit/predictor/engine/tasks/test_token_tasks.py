@@ -19,8 +19,9 @@ from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts, TokenRows, Tokens, values_of
 from predictor.settings import Settings
 from storage_init.base.errors import PackageError
-from storage_init.format.package import SELFTEST_FILE, FillMask, TokenClassification
+from storage_init.format.package import SELFTEST_FILE
 from storage_init.format.selftest import SelfTest
+from storage_init.format.tasks import FillMask, TokenClassification
 from storage_init.running.tokenizer import Tokenizer
 from tests.support.models.engines import rows_of, tokens_of
 from tests.support.models.exports import export_onnx

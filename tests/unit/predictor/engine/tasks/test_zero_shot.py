@@ -12,7 +12,7 @@ from predictor.engine.tasks.zero_shot import find_entailment
 from predictor.errors import InvalidRequestError, TooLargeError
 from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts
-from storage_init.format.package import TextClassification
+from storage_init.format.tasks import TextClassification
 
 NLI = ["contradiction", "neutral", "ENTAILMENT"]
 TASK = task_for(TextClassification(labels=NLI, activation="softmax"))
