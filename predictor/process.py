@@ -38,6 +38,12 @@ def trim() -> None:
         malloc_trim(0)
 
 
+def clean_up() -> None:
+    """After large requests, collect their garbage, which refused ones leave, and trim the heap."""
+    gc.collect()
+    trim()
+
+
 def release_memory() -> None:
     """After an unload, collect frozen objects that are garbage now and trim the heap."""
     gc.unfreeze()

@@ -72,4 +72,4 @@ class ServerState:
     def _trim_soon(self) -> None:
         """Give back the memory of large requests once their last objects are gone."""
         loop = asyncio.get_running_loop()
-        loop.call_later(TRIM_AFTER_SECONDS, loop.run_in_executor, None, process.trim)
+        loop.call_later(TRIM_AFTER_SECONDS, loop.run_in_executor, None, process.clean_up)
