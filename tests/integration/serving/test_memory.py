@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 MB = 2**20
-# The manifests' limit, and docs/capacity.md's for two models of a few megabytes and hostile clients.
+# The manifests' limit, and docs/capacity.md's for two small models and hostile clients.
 LIMITS = {"manifests": 1024 * MB, "capacity": int(1.25 * (85e6 + 3 * 64 * MB + 2 * 4e6))}
 AT_ONCE = 100
 BODY = 8 * MB - 1000
