@@ -79,7 +79,11 @@ def limited(
         command = limit.command(command_line(models, "m", port, free_port(), *flags))
         with started(command, log) as child:
             wait_until_ready(child, port, "/v2/health/ready", "the predictor", log, 120)
-            yield f"http://127.0.0.1:{port}", child, limit
+            url = f"http://127.0.0.1:{port}"
+            # What connections and threads keep is not a request's.
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                list(pool.map(_short, [url] * AT_ONCE))
+            yield url, child, limit
 
 
 @pytest.mark.parametrize("kind", WORST)
@@ -115,16 +119,18 @@ def _status(url: str, body: bytes) -> int:
 
 
 def _short(url: str) -> Any:
-    answer = httpx.post(f"{url}/v2/models/classifier/infer", json=text_request(["good"]))
+    answer = httpx.post(
+        f"{url}/v2/models/classifier/infer", json=text_request(["good"]), timeout=SECONDS
+    )
     assert answer.status_code == httpx.codes.OK
     return answer
 
 
 def _settled(url: str, pid: int, before: int) -> int:
-    """The memory once it is back, or after a few seconds."""
-    for _ in range(50):
+    """The memory once it is back, or after half a minute."""
+    for _ in range(60):
         _short(url)
         if (now := anonymous_bytes(pid)) <= 1.2 * before:
             break
-        time.sleep(0.1)
+        time.sleep(0.5)
     return now
