@@ -49,6 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         logs.configure(cast("logs.LogFormat", variables.LOG_FORMAT.read()))
         shared = _shared_store()
+        if len(pairs) > 2 and variables.VERIFICATION_DIGEST.read():
+            raise WarmstartError(
+                f"{variables.VERIFICATION_DIGEST.name} is the digest of one model, and there are "
+                f"{len(pairs) // 2}: start an initializer for each"
+            )
         signing.check_keys()
         for uri, destination in zip(pairs[::2], pairs[1::2], strict=True):
             initialize(uri, Path(destination), shared)

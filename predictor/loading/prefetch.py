@@ -6,6 +6,7 @@ memory, so both happen while Python imports the rest.
 
 from __future__ import annotations
 
+import logging
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from predictor.errors import NoVariantError
 from predictor.loading.variants import Runtime, choose
-from storage_init.base.errors import VerificationError
+from storage_init.base.errors import DigestError, VerificationError
 from storage_init.base.files import leads_by_name
 from storage_init.format.reading import is_package, read_package
 from storage_init.format.signing import check_signature
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 # What is known of ONNX Runtime before it is imported. Its version only decides whether a variant's
 # packed graph is used, and all files of a variant are checked anyway.
 UNIMPORTED = Runtime("", providers.not_installed)
+log = logging.getLogger(__name__)
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -100,8 +103,9 @@ def prefetch(settings: Settings) -> Prefetched:
         folder = folder.resolve()
     if not is_package(folder):
         check_signature(folder, settings.verify_key)
+        _check_plain(folder, settings)
         return Prefetched(folder, settings, phases)
-    package, version = phases.time("read", read_package, folder)
+    package, version = phases.time("read", _read_expected, folder, settings)
     entries, key = _foreseen_files(package, settings), settings.verify_key
     pool = ThreadPoolExecutor(2, thread_name_prefix="verify")
     problems = pool.submit(phases.time, "verify", _problems, folder, entries, settings)
@@ -114,6 +118,26 @@ def prefetch(settings: Settings) -> Prefetched:
     checking = {entry.path for entry in entries}
     prepared = Prepared(package, version, checking, problems, signature)
     return Prefetched(folder, settings, phases, prepared)
+
+
+def _read_expected(folder: Path, settings: Settings) -> tuple[Package, str]:
+    """Read a description; refuse it, or only warn, if its digest is not the expected one."""
+    try:
+        return read_package(folder, settings.verification_digest)
+    except DigestError as error:
+        if settings.verification_mode == "enforce":
+            raise
+        log.warning("%s. Serving it, because of --verification_mode=warn", error)
+        return read_package(folder)
+
+
+def _check_plain(folder: Path, settings: Settings) -> None:
+    if settings.verification_digest is None:
+        return
+    error = f"{folder} is not a prepared model: --verification_digest needs one"
+    if settings.verification_mode == "enforce":
+        raise DigestError(f"{error}. Prepare it with: python -m pipeline run")
+    log.warning("%s. Serving it, because of --verification_mode=warn", error)
 
 
 def _foreseen_files(package: Package, settings: Settings) -> list[FileEntry]:

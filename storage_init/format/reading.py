@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from storage_init.base.errors import PackageError, VerificationError
+from storage_init.base.errors import DigestError, PackageError, VerificationError
 from storage_init.format.package import (
     DIGEST_FILE,
     MAX_PACKAGE_BYTES,
@@ -13,6 +13,7 @@ from storage_init.format.package import (
     PACKAGE_FILE,
     SIGNATURE_FILE,
     decode,
+    digest,
     digest_line,
     version_of,
 )
@@ -28,14 +29,22 @@ def is_package(folder: Path) -> bool:
     return (folder / PACKAGE_FILE).exists() or (folder / DIGEST_FILE).exists()
 
 
-def read_package(folder: Path) -> tuple[Package, str]:
+def read_package(folder: Path, expected: str | None = None) -> tuple[Package, str]:
     """Read a folder's ``package.json`` and check its digest; return the package and its version.
 
+    ``expected``: the hex SHA-256 that ``package.json`` must have before it is decoded.
+
     Raises:
+        DigestError: it does not have the expected digest.
         PackageError: it is missing, too large, malformed, or of another format version.
         VerificationError: its digest is not the one in ``package.json.sha256``.
     """
     content = read_description(folder)
+    if expected and digest(content) != expected:
+        raise DigestError(
+            f"{folder} is refused: expected digest sha256:{expected}, but its {PACKAGE_FILE} has "
+            f"sha256:{digest(content)}"
+        )
     return decode(content, str(folder / PACKAGE_FILE)), version_of(content)
 
 

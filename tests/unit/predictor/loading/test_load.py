@@ -212,7 +212,7 @@ def test_a_variant_that_is_passed_over_is_logged_with_the_reason(
     requires = Requires(cpu_any_of=["nobody-has-this"])
     spare = msgspec.structs.replace(spare, speed=speed, requires=requires)
     package = msgspec.structs.replace(package, variants=[fp32, spare])
-    monkeypatch.setattr("predictor.loading.prefetch.read_package", lambda _: (package, "0" * 16))
+    monkeypatch.setattr("predictor.loading.prefetch.read_package", lambda *_: (package, "0" * 16))
     with caplog.at_level(logging.INFO, logger="predictor.loading.load"):
         assert load(Settings(model_dir=folder)).variant == "fp32"
     (record,) = (r for r in caplog.records if r.getMessage() == "variant passed over")
