@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from storage_init.base import logs, variables
 from storage_init.base.errors import WarmstartError
+from storage_init.base.files import share_with_group
 from storage_init.base.uris import shown
 from storage_init.fetch.initializer import initialize
 from storage_init.fetch.shared_store import SharedStore
@@ -72,6 +73,7 @@ def _shared_store() -> SharedStore | None:
     recheck, unreachable = variables.RECHECK_SECONDS.read(), variables.UNREACHABLE.read()
     if root is None:
         return None
+    share_with_group(root)
     return SharedStore(
         Store(root),
         stale_seconds=stale,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import WarmstartError
+from storage_init.base.files import stale_is_missing
 from storage_init.base.logs import event, timed
 from storage_init.base.space import check_free
 from storage_init.fetch.hardlinks import link_files
@@ -43,6 +44,7 @@ class Delivery:
             event(log, "already there and whole", version=self.version.name)
 
 
+@stale_is_missing()
 def stage(
     version: Path,
     incoming: Path,

@@ -142,6 +142,7 @@ class SharedStore:
                     event(log, "another pod is fetching it: waiting", uri=shown(source.uri))
                 waiting = True
                 time.sleep(self.poll_seconds)
+                watcher.look_again(self.store.root / FETCHED)
                 continue
             with lease.held(lambda: self._progress(source)):
                 try:
@@ -165,8 +166,7 @@ class SharedStore:
         with suppress(OSError):
             folder = (self.store.root / FETCHED / key).resolve(strict=True)
             if (folder / PACKAGE_FILE).is_file():
-                with suppress(OSError):  # garbage collection keeps recently used versions
-                    os.utime(folder)
+                _note_use(folder)
                 return folder
         return None
 
@@ -212,6 +212,20 @@ class SharedStore:
         from storage_init.fetch import preparing
 
         return changed(self.store, source_key(source, preparing.usable_weights()))
+
+
+def _note_use(folder: Path) -> None:
+    """Make a version young, because gc keeps recently used versions."""
+    try:
+        os.utime(folder)
+    except PermissionError:
+        log.warning(
+            "%s: its use cannot be noted, so gc may collect it: user %d may not write the folder. "
+            "Give the pods of a store one fsGroup",
+            *(folder, os.geteuid()),
+        )
+    except OSError:
+        pass  # a store that is mounted read-only, or a collector that was faster
 
 
 def source_key(source: Source, made_from: Weights = "safetensors") -> str:

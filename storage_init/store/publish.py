@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import PackageError
-from storage_init.base.files import FOLDER_MODE, exchange, fsync, list_files, make_folder
+from storage_init.base.files import (
+    exchange,
+    folder_mode,
+    fsync,
+    list_files,
+    make_folder,
+    stale_is_missing,
+)
 from storage_init.base.hashing import sha256_file
 from storage_init.base.variables import SIGN_KEY, VERIFY_KEY
 from storage_init.format import package as packages
@@ -128,21 +135,21 @@ def _describe(
     return package, content
 
 
-def _seal(folder: Path) -> None:
-    """Set the modes, then sync every file and folder to disk, the innermost first."""
+def _seal(folder: Path, mode: int) -> None:
+    """Set the modes, ``mode`` for folders, then sync everything to disk, the innermost first."""
     for root, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(root) / name
             path.chmod(FILE_MODE)
             fsync(path)
-        Path(root).chmod(FOLDER_MODE)
+        Path(root).chmod(mode)
         fsync(Path(root))
 
 
 def put_in_place(store: Store, staged: Path, target: Path) -> None:
     """Move a described folder to the place of its version, unless a whole one is there."""
-    _seal(staged)
     make_folder(target.parent)
+    _seal(staged, folder_mode(target.parent))
     for attempt in range(RACES_WITH_GC):
         try:
             staged.rename(target)
@@ -155,7 +162,7 @@ def put_in_place(store: Store, staged: Path, target: Path) -> None:
             if attempt == RACES_WITH_GC - 1 or (target.exists() and not target.is_dir()):
                 raise
             # If the target is gone, a collector has taken it away: try again.
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError), stale_is_missing():
                 _set_aside(store, staged, target)
                 break
     fsync(target.parent)

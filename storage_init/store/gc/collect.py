@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 from storage_init.base import sizes
 from storage_init.base.errors import StoreError
-from storage_init.base.files import children, freed, last_change
+from storage_init.base.files import children, freed, last_change, stale_is_missing
 from storage_init.store import counters, inventory, resolutions
 from storage_init.store.gc.readers import readers_of
 from storage_init.store.gc.retention import decide
 from storage_init.store.gc.trash import left_behind, trash
-from storage_init.store.layout import LEASES
+from storage_init.store.layout import FETCHED, LEASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,8 +99,9 @@ class _Collector:
         done += [self._remove_key(link) for link in links]
         for path in resolutions.useless(self.store, links):
             done.append(self._remove_old("record", path, "leads to no version"))
-        for entry in children(self.store.root / LEASES):
-            done.append(self._remove_old("lease", Path(entry.path), "its holder is dead"))
+        for entry in (*children(self.store.root / LEASES), *children(self.store.root / FETCHED)):
+            if not entry.is_symlink():  # a link is a key
+                done.append(self._remove_old("lease", Path(entry.path), "its holder is dead"))
         staged = [item for item in inventory.staged(self.store) if item.path != self.scratch]
         done += [self._collect_staged(item) for item in staged]
         return [outcome for outcome in done if outcome is not None]
@@ -183,7 +184,8 @@ class _Collector:
         if self.own is None:
             return outcome
         try:
-            hindrance = act(self.own)
+            with stale_is_missing():
+                hindrance = act(self.own)
         except FileNotFoundError:
             return None
         except OSError as error:
