@@ -100,7 +100,8 @@ def children(folder: Path | str) -> list[os.DirEntry[str]]:
 
 
 def _stats(folder: Path) -> Iterator[os.stat_result]:
-    for entry in entries(folder):
+    # A link may lead to a folder, which is not part of it.
+    for entry in () if folder.is_symlink() else entries(folder):
         with suppress(OSError):
             yield entry.stat(follow_symlinks=False)
 

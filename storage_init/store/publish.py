@@ -35,6 +35,7 @@ from storage_init.format.package import (
 )
 from storage_init.format.verify import is_whole
 from storage_init.store.layout import STAGING, Store, readable_errors, swap_link
+from storage_init.store.pins import holding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,12 +85,14 @@ def publish(
     with readable_errors(store):
         package, content = _describe(staged, describe)
         version = _add_description(staged, content)
-        first = None if supersede else store.find(package.name, package.key)
-        if first is None or first.name == version:
-            put_in_place(store, staged, store.version_folder(package.name, version))
-        else:
-            version = first.name
-        version = _make_current(store, package, version, supersede=supersede)
+        with holding(store, package.name) as hold:
+            first = None if supersede else store.find(package.name, package.key)
+            if first is None or first.name == version or not hold(first.name):
+                hold(version)
+                put_in_place(store, staged, store.version_folder(package.name, version))
+            else:
+                version = first.name
+            version = _make_current(store, package, version, None if supersede else hold)
     return store.version_folder(package.name, version)
 
 
@@ -197,8 +200,12 @@ def _bring_signature(staged: Path, target: Path) -> None:
             fsync(target)
 
 
-def _make_current(store: Store, package: Package, version: str, *, supersede: bool) -> str:
+def _make_current(
+    store: Store, package: Package, version: str, hold: Callable[[str], bool] | None
+) -> str:
     """Make a version ``current``, then give it its key; return the version that has the key now.
+
+    ``hold`` keeps the version of another writer from gc; None if ``version`` supersedes that one.
 
     In this order, a publisher that dies between the two steps leaves no key of a version that
     never became ``current``.
@@ -206,7 +213,7 @@ def _make_current(store: Store, package: Package, version: str, *, supersede: bo
     current, former = store.model_folder(package.name) / "current", store.current(package.name)
     swap_link(store, current, f"versions/{version}")
     try:
-        owner = _claim_key(store, package, version, supersede=supersede)
+        owner = _claim_key(store, package, version, hold)
     except OSError:
         with suppress(OSError):
             _restore(store, current, version, former)
@@ -225,7 +232,9 @@ def _restore(store: Store, current: Path, version: str, former: str | None) -> N
             current.unlink()
 
 
-def _claim_key(store: Store, package: Package, version: str, *, supersede: bool) -> str:
+def _claim_key(
+    store: Store, package: Package, version: str, hold: Callable[[str], bool] | None
+) -> str:
     """Give ``version`` its key; if another writer was first, return theirs.
 
     The other version stays until gc removes it: a service may have pinned it meanwhile.
@@ -236,9 +245,8 @@ def _claim_key(store: Store, package: Package, version: str, *, supersede: bool)
         link.symlink_to(f"../versions/{version}")
     except FileExistsError:
         first = store.find(package.name, package.key)
-        if first is None or supersede:  # None: the key names a version that was removed
-            swap_link(store, link, f"../versions/{version}")
-        else:
+        if hold and first and hold(first.name):
             return first.name
+        swap_link(store, link, f"../versions/{version}")  # the key's version was removed
     fsync(link.parent)
     return version
