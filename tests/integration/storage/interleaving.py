@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,14 +34,16 @@ from tests.unit.storage_init.fakes import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
-    from collections.abc import Callable, Iterator, Mapping
 
 SOURCE = Source(uri="hf://acme/bert", revision="c" * 40)
 PATHS = ("fp32/model.onnx", "int8/model.onnx", "selftest.npz", "tokenizer.json")
 # The versions by their weights, and the key of each; 0 to 3 are there at first, and 3 is current.
 KEYS = {"0": "a", "1": "b", "2": "c", "3": "d", "new": "e", "rival": "e", "other": "b"}
 STALE_SECONDS = 0.5
+
+Actors = dict[str, Callable[[], None]]
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,8 @@ class World:
         return self.template.names[mark]
 
     def publisher(self, mark: str, *, supersede: bool = False) -> Callable[[], None]:
-        """Publish these weights, staged already, with their key."""
-        staged = self.root / STAGING / f"publish-{mark}-{len(self.targets)}-{os.urandom(4).hex()}"
+        """Publish these files, staged already, with their key."""
+        staged = self.root / STAGING / f"publish-{mark}"
         write_files(staged, small_files(mark))
         key = KEYS[mark]
 
@@ -216,19 +219,18 @@ class World:
         return Snapshot({(s.st_dev, s.st_ino): Process(1, "server") for s in stats})
 
 
-def run(
-    made: Template,
-    scenario: Callable[[World], dict[str, Callable[[], None]]],
-    plan: Plan,
-    root: Path,
-) -> Run:
-    """Run a scenario after a plan; errors tell how to repeat it.
+Scenario = Callable[[World], Actors]
+
+
+def run(made: Template, scenario: Scenario, root: Path, plan: Plan | None) -> Run:
+    """Run a scenario after a plan, by default one actor after the other.
 
     Raises:
-        AssertionError: something did not hold.
+        AssertionError: something did not hold; the message has the plan.
     """
     world = World(made, root)
-    turns = Run(scenario(world), plan, world.look)
+    actors = scenario(world)
+    turns = Run(actors, plan or Plan(tuple(range(len(actors)))), world.look)
     try:
         with _simulated(world):
             turns.go()
