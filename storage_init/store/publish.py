@@ -206,9 +206,7 @@ def _make_current(
     """Make a version ``current``, then give it its key; return the version that has the key now.
 
     ``hold`` keeps the version of another writer from gc; None if ``version`` supersedes that one.
-
-    In this order, a publisher that dies between the two steps leaves no key of a version that
-    never became ``current``.
+    In this order, a publisher that dies between both leaves no key of what never was ``current``.
     """
     current, former = store.model_folder(package.name) / "current", store.current(package.name)
     swap_link(store, current, f"versions/{version}")
