@@ -21,10 +21,10 @@ from storage_init.base.errors import (
 from storage_init.base.logs import event, timed
 from storage_init.base.uris import shown
 from storage_init.base.variables import VERIFICATION_DIGEST, VERIFICATION_MODE
+from storage_init.fetch.admission import ANY, Admission
 from storage_init.fetch.delivery import Delivery, stage, verify_logged
 from storage_init.fetch.placing import place
 from storage_init.fetch.revision_check import RevisionCheck
-from storage_init.format.admission import ANY, Admission
 from storage_init.format.reading import is_package
 from storage_init.store import counters
 from storage_init.store.layout import is_model

@@ -32,8 +32,8 @@ from storage_init.base.logs import event, timed
 from storage_init.base.places import label_of, place_of, shelf_of
 from storage_init.base.uris import shown
 from storage_init.base.variables import LEASE_SECONDS
+from storage_init.fetch.admission import ANY, Admission
 from storage_init.fetch.inheriting import changed, own_folder
-from storage_init.format.admission import ANY, Admission
 from storage_init.format.package import PACKAGE_FILE, Source
 from storage_init.format.reading import is_package
 from storage_init.format.verify import is_whole, verify

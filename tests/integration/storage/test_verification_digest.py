@@ -77,7 +77,7 @@ def test_another_model_is_refused_before_its_weights_are_fetched(
     done = pods.run(1, "hf://acme/bert")
     found = sha256(package / PACKAGE_FILE)
     assert_refused(done, "hf://acme/bert is refused", f"sha256:{OTHER}", f"sha256:{found}")
-    assert server.downloads() <= {"package.json", "package.json.sha256"}
+    assert server.downloads() <= {"package.json", "SHA256SUMS"}
     assert list_files(pods.destination(1)) == set()
 
 

@@ -10,8 +10,8 @@ from predictor.errors import UnsupportedModelError
 from predictor.loading.load import load
 from predictor.settings import Settings
 from storage_init.base.errors import DigestError, PackageError, VerificationError
-from storage_init.format import package as packages
-from storage_init.format.package import PACKAGE_FILE
+from storage_init.format import codec
+from storage_init.format.package import PACKAGE_FILE, SUMS_FILE
 from storage_init.format.selftest import SelfTest
 from storage_init.format.signing import sign
 from storage_init.running.session import open_session
@@ -45,7 +45,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def digest_of(folder: Path) -> str:
-    return packages.digest((folder / PACKAGE_FILE).read_bytes())
+    return codec.digest((folder / PACKAGE_FILE).read_bytes())
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_another_whole_model_is_refused_by_its_digest(hostile: Path, parsed: lis
 def test_the_description_is_not_decoded_before_its_digest_holds(hostile: Path) -> None:
     folder, content = hostile, b"[" * 1000
     (folder / PACKAGE_FILE).write_bytes(content)
-    (folder / packages.DIGEST_FILE).write_bytes(packages.digest_line(content))
+    (folder / SUMS_FILE).write_bytes(codec.first_sum(content))
     with pytest.raises(PackageError):
         load(Settings(model_dir=folder))
     with pytest.raises(DigestError):
