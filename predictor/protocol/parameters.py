@@ -93,6 +93,21 @@ class Parameters:
         return listed
 
 
+def refuse_unsupported(tensor: str, parameters: Mapping[str, Any]) -> None:
+    """Refuse what would be wrong to ignore in the parameters of an input or output.
+
+    Raises:
+        InvalidRequestError: the client wants shared memory, or Triton's classification.
+    """
+    if "shared_memory_region" in parameters:
+        raise InvalidRequestError(f"{tensor}: this server has no shared memory, send the data")
+    if parameters.get("classification"):
+        raise InvalidRequestError(
+            f"{tensor}: this server has no classification of outputs; a classifier's outputs are "
+            "label, score and probabilities, with parameter top_k"
+        )
+
+
 def _list(value: Any) -> list[Any]:
     if isinstance(value, str):
         try:

@@ -20,7 +20,7 @@ from predictor.errors import (
 )
 from predictor.rest.http.request import Client
 from predictor.rest.inference import v2
-from predictor.rest.inference.openai import refusal_at
+from predictor.rest.inference.errors import refusal_at
 from predictor.rest.overload import Shedding
 from predictor.rest.router import Router
 from predictor.rest.routes import routes
@@ -46,7 +46,7 @@ class RestApp:
     def __init__(self, state: ServerState, others: ASGIApp) -> None:
         self._state = state
         self._others = others
-        self._router = Router(routes(docs=state.settings.enable_docs_url))
+        self._router = Router(routes(state.settings))
         self.shedding = Shedding(state, self._router)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +69,7 @@ class RestApp:
                 return
             reply = await self._reply(scope, client)
         except RequestError as error:
-            reply = refusal_at(scope["path"], error)
+            reply = refusal_at(self._router, scope["path"], error)
         except ClientGoneError:
             return
         except asyncio.CancelledError:
@@ -78,10 +78,12 @@ class RestApp:
             if not self._state.in_flight.rejecting:
                 raise
             # The server cancels requests that did not end within its grace period.
-            reply = refusal_at(scope["path"], StoppingError())
+            reply = refusal_at(self._router, scope["path"], StoppingError())
         except Exception as error:
             log.exception("%s failed", scope["path"])
-            reply = refusal_at(scope["path"], RequestError(f"the request failed: {error}"))
+            reply = refusal_at(
+                self._router, scope["path"], RequestError(f"the request failed: {error}")
+            )
         finally:
             client.close()
         await send(
@@ -103,7 +105,7 @@ class RestApp:
         if route.method == ("GET" if method == "HEAD" else method):
             return await route.handler(self._state, client, **fields)
         error = WrongMethodError(f"{path} takes {route.allowed}, not {method}")
-        reply = refusal_at(path, error)
+        reply = refusal_at(self._router, path, error)
         return replace(reply, headers=[*reply.headers, (b"allow", route.allowed.encode())])
 
     def _is_cloud_event(self, scope: Scope, headers: Headers) -> bool:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from predictor.engine.tasks.base import Task
+    from predictor.errors import RequestError
     from predictor.rest.http.response import Reply
 
     Handler = Callable[..., Awaitable[Reply]]
+    ErrorForm = Callable[[RequestError], dict[str, Any]]
 
+# A path with this beginning belongs to OpenAI's clients, whether or not there is such a route.
+OPENAI_PREFIX = "/openai/"
 # Results are cached for so many paths: a server has few, but clients invent others.
 KNOWN_PATHS = 256
 # A field of a template: {name}, or {name:pattern}.
@@ -31,6 +35,8 @@ class Route:
         handler: called with the server's state, the client and the fields.
         protocol: of a request that waits in a model's queue, as the metrics name it.
         task: of the model that answers, where the path does not name the model.
+        error_form: an error as the body that the route's clients read.
+        request: the type of the body, where it says all about the answer.
     """
 
     method: str
@@ -38,6 +44,8 @@ class Route:
     handler: Handler
     protocol: str = ""
     task: type[Task] | None = None
+    error_form: ErrorForm | None = None
+    request: type | None = None
 
     @property
     def allowed(self) -> str:

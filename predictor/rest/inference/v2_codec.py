@@ -15,7 +15,7 @@ import orjson
 from predictor.errors import InvalidRequestError
 from predictor.protocol import raw_tensors
 from predictor.protocol.messages import Answer, InputTensor, Request, datatype_of
-from predictor.protocol.parameters import Parameters
+from predictor.protocol.parameters import Parameters, refuse_unsupported
 from predictor.rest.http.request import decode_json
 from predictor.rest.http.response import JSON
 
@@ -80,9 +80,12 @@ def decode(body: bytes, json_length: str | None) -> tuple[Request, Encoding]:
     head = memoryview(body)[:end] if end != len(body) else body
     parsed = decode_json(head, _Body, "a V2 inference request")
     binary = _Binary(memoryview(body)[end:])
+    parameters, outputs = parsed.parameters or {}, parsed.outputs or []
+    for each in (*parsed.inputs, *outputs):
+        if each.parameters:
+            refuse_unsupported(each.name, each.parameters)
     inputs = [_tensor(each, binary) for each in parsed.inputs]
     binary.check_used()
-    parameters, outputs = parsed.parameters or {}, parsed.outputs or []
     request = Request(
         inputs, Parameters.parse(parameters), [output.name for output in outputs], parsed.id or ""
     )

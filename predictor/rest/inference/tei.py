@@ -1,0 +1,304 @@
+"""The routes of text-embeddings-inference (TEI): embeddings, predictions, similarity and tokens.
+
+Its reranking is in ``rerank``. Long texts are cut by default, as TEI does (``--auto-truncate``).
+Source: text-embeddings-inference, ``router/src/http``.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+
+from predictor.engine.tasks.text_classification import TextClassificationTask
+from predictor.engine.tasks.text_embedding import TextEmbeddingTask
+from predictor.engine.tasks.text_ranking import TextRankingTask
+from predictor.errors import InvalidRequestError, NotReadyError, TooLargeError
+from predictor.protocol.metadata import server_metadata
+from predictor.protocol.parameters import Parameters
+from predictor.protocol.types import Texts
+from predictor.rest.http.request import decode_json
+from predictor.rest.http.response import Reply, json_reply
+from predictor.rest.inference.task_requests import TaskRequest, only_model, texts_or_ids
+from predictor.telemetry.requests import REST_TEI
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from predictor.engine.engine import Engine
+    from predictor.engine.tasks.base import Task
+    from predictor.protocol.types import Tokens
+    from predictor.rest.http.request import Client
+    from predictor.serving.server_state import ServerState
+    from predictor.serving.version import InferenceResult
+    from storage_init.running.tokenizer import Tokenizer
+
+    Token = dict[str, Any]
+
+Direction = Literal["Right", "right"]
+# Characters, or ids, of one request to tokenise or to decode: a token in JSON is 50 times as long.
+MAX_TOKENIZED = 64 * 1024
+# More than a model has.
+ALL_LABELS = 2**31
+
+
+class EmbedRequest(TaskRequest):
+    title = "an embed request"
+    protocol = REST_TEI
+    task = TextEmbeddingTask
+    task_name = "text-embedding"
+
+    inputs_: str | list[str | int | list[int]] = msgspec.field(name="inputs")
+    truncate: bool | None = None
+    truncation_direction: Direction | None = None
+    prompt_name: str | None = None
+    normalize: bool | None = None
+    dimensions: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+    def parameters(self, _: Engine) -> Parameters:
+        given = {"prompt_name": self.prompt_name, "dimensions": self.dimensions}
+        return Parameters.parse({**given, "normalize": self.normalize is not False})
+
+    def inputs(self, engine: Engine) -> Texts | Sequence[Tokens]:
+        return texts_or_ids(self.inputs_, engine, truncate=self.truncate is not False)
+
+    def response(self, result: InferenceResult) -> Any:
+        return result.outputs["embedding"]
+
+
+class Sentences(msgspec.Struct):
+    """A sentence, and those to compare it with."""
+
+    source_sentence: str
+    sentences: list[str]
+
+    def texts(self, *, truncate: bool) -> Texts:
+        """All of them, the first one first."""
+        if not self.sentences:
+            raise InvalidRequestError('"sentences" may not be empty')
+        return Texts([self.source_sentence, *self.sentences], truncate=truncate)
+
+
+class SimilarityParameters(msgspec.Struct):
+    truncate: bool | None = None
+    truncation_direction: Direction | None = None
+    prompt_name: str | None = None
+
+
+class SimilarityRequest(TaskRequest):
+    title = "a similarity request"
+    protocol = REST_TEI
+    task = TextEmbeddingTask
+    task_name = "text-embedding"
+
+    inputs_: Sentences = msgspec.field(name="inputs")
+    parameters_: SimilarityParameters | None = msgspec.field(default=None, name="parameters")
+
+    def parameters(self, _: Engine) -> Parameters:
+        given = self.parameters_ or SimilarityParameters()
+        return Parameters.parse({"prompt_name": given.prompt_name, "normalize": True})
+
+    def inputs(self, _: Engine) -> Texts:
+        given = self.parameters_ or SimilarityParameters()
+        return self.inputs_.texts(truncate=given.truncate is not False)
+
+    def response(self, result: InferenceResult) -> Any:
+        return similarities(result)
+
+
+class PredictRequest(TaskRequest):
+    """A text, a pair as a list of two, or a list of such lists."""
+
+    title = "a predict request"
+    protocol = REST_TEI
+    task = TextClassificationTask
+    task_name = "text-classification"
+
+    inputs_: str | list[str | list[str]] = msgspec.field(name="inputs")
+    truncate: bool | None = None
+    truncation_direction: Direction | None = None
+    raw_scores: bool | None = None
+
+    def parameters(self, _: Engine) -> Parameters:
+        raw = {"function_to_apply": "none"} if self.raw_scores else {}
+        return Parameters.parse({"top_k": ALL_LABELS, **raw})
+
+    def inputs(self, _: Engine) -> Texts:
+        rows = self.inputs_ if self._several else [self.inputs_]
+        sequences = [[row] if isinstance(row, str) else row for row in rows]
+        sizes = {len(each) for each in sequences}
+        if sizes not in ({1}, {2}) or not all(isinstance(t, str) for s in sequences for t in s):
+            raise InvalidRequestError(
+                'each of "inputs" must be a text or a pair of texts, all of one kind'
+            )
+        firsts, seconds = [each[0] for each in sequences], [each[-1] for each in sequences]
+        return Texts(firsts, seconds if sizes == {2} else None, self.truncate is not False)
+
+    def response(self, result: InferenceResult) -> Any:
+        predictions = labelled(result)
+        return predictions if self._several else predictions[0]
+
+    @property
+    def _several(self) -> bool:
+        return isinstance(self.inputs_, list) and not isinstance((self.inputs_ or [[]])[0], str)
+
+
+class TokenizeRequest(msgspec.Struct):
+    inputs: str | list[str]
+    add_special_tokens: bool | None = None
+    prompt_name: str | None = None
+
+
+class DecodeRequest(msgspec.Struct):
+    ids: list[int | list[int]]
+    skip_special_tokens: bool | None = None
+
+
+async def tokenize(state: ServerState, client: Client, name: str | None = None) -> Reply:
+    with state.recorder.begin(name or "", REST_TEI, client.headers) as recording:
+        deadline = client.deadline
+        asked = decode_json(await client.body(), TokenizeRequest, "a tokenize request")
+        model = only_model(state.models, name)
+        recording.about(model.name)
+        texts = [asked.inputs] if isinstance(asked.inputs, str) else asked.inputs
+        _check_size(sum(map(len, texts)), "characters")
+        engine = model.loaded.engine
+        prompt = Parameters.parse({"prompt_name": asked.prompt_name})
+        texts = list(engine.task.preprocess(Texts(texts), prompt).texts) if texts else []
+        special = asked.add_special_tokens is not False
+
+        def work() -> list[list[Token]]:
+            return [_tokens(engine.tokenizer, text, special=special) for text in texts]
+
+        tokens = await model.current.run_beside(work, deadline)
+        recording.answered()
+        return json_reply(tokens)
+
+
+async def decode(state: ServerState, client: Client, name: str | None = None) -> Reply:
+    with state.recorder.begin(name or "", REST_TEI, client.headers) as recording:
+        deadline = client.deadline
+        asked = decode_json(await client.body(), DecodeRequest, "a decode request")
+        model = only_model(state.models, name)
+        recording.about(model.name)
+        flat = [each for each in asked.ids if isinstance(each, int)]
+        rows = [each for each in asked.ids if isinstance(each, list)]
+        if bool(flat) == bool(rows):
+            raise InvalidRequestError('"ids" must be a list of ids, or of lists of ids')
+        rows = rows or [flat]
+        _check_size(sum(map(len, rows)), "ids")
+        tokenizer, skip = model.loaded.engine.tokenizer, asked.skip_special_tokens is not False
+        most = tokenizer.vocabulary_size
+        if not all(0 <= each < most for row in rows for each in row):
+            raise InvalidRequestError(f'"ids" must lie between 0 and {most - 1}')
+
+        def work() -> list[str]:
+            return list(tokenizer.model.decode_batch(rows, skip_special_tokens=skip))
+
+        texts = await model.current.run_beside(work, deadline)
+        recording.answered()
+        return json_reply(texts)
+
+
+async def embed_all(state: ServerState, client: Client, name: str | None = None) -> Reply:
+    only_model(state.models, name)
+    await client.body()
+    raise InvalidRequestError("the models here give one vector for each text, none for each token")
+
+
+async def embed_sparse(state: ServerState, client: Client, name: str | None = None) -> Reply:
+    only_model(state.models, name)
+    await client.body()
+    raise InvalidRequestError("no model here gives sparse vectors (SPLADE)")
+
+
+async def health(state: ServerState, _: Client, name: str | None = None) -> Reply:
+    if name is None:
+        ready, what = state.models.ready, "a model"
+    else:
+        ready, what = state.models.find(name).ready, name
+    if not ready:
+        raise NotReadyError(what)
+    return Reply(b"", headers=[])
+
+
+async def info(state: ServerState, _: Client, name: str | None = None) -> Reply:
+    model = only_model(state.models, name)
+    loaded, settings = model.loaded, model.settings
+    return json_reply(
+        {
+            "model_id": model.name,
+            "model_sha": loaded.version,
+            "model_dtype": loaded.variant,
+            "served_model_name": model.name,
+            "model_type": _kind(loaded.engine.task),
+            "max_concurrent_requests": settings.max_queue_texts,
+            "max_input_length": loaded.engine.tokenizer.max_length,
+            "max_batch_tokens": settings.max_batch_tokens,
+            "max_batch_requests": None,
+            "max_client_batch_size": settings.max_request_texts,
+            "auto_truncate": True,
+            "tokenization_workers": settings.lanes,
+            "version": server_metadata()["version"],
+            "sha": None,
+            "docker_label": None,
+        }
+    )
+
+
+def similarities(result: InferenceResult) -> Any:
+    """The cosines of the first text's vector with the others'."""
+    first, *others = result.outputs["embedding"]
+    return np.array(others) @ first
+
+
+def labelled(result: InferenceResult) -> list[list[dict[str, Any]]]:
+    """For each text its labels with their scores, best first."""
+    both = zip(result.outputs["label"], result.outputs["score"], strict=True)
+    return [
+        [
+            {"label": label.decode(), "score": float(score)}
+            for label, score in zip(labels, scores, strict=True)
+        ]
+        for labels, scores in both
+    ]
+
+
+def _kind(task: Task) -> dict[str, Any]:
+    if isinstance(task, TextEmbeddingTask):
+        return {"embedding": {"pooling": task.pooling}}
+    labels = task.labels if isinstance(task, TextClassificationTask) else []
+    classes = {
+        "id2label": {str(index): label for index, label in enumerate(labels)},
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
+    return {"reranker" if isinstance(task, TextRankingTask) else "classifier": classes}
+
+
+def _check_size(count: int, what: str) -> None:
+    if not count:
+        raise InvalidRequestError(f"there are no {what}")
+    if count > MAX_TOKENIZED:
+        raise TooLargeError(f"{count} {what} are more than the {MAX_TOKENIZED} of one request")
+
+
+def _tokens(tokenizer: Tokenizer, text: str, *, special: bool) -> list[Token]:
+    """All tokens of a text; places are bytes of it, as TEI counts them."""
+    encoding = tokenizer.model.encode(text, add_special_tokens=False)
+    places = list(accumulate((len(character.encode()) for character in text), initial=0))
+    made = [
+        {"id": id_, "text": text[a:b], "special": False, "start": places[a], "stop": places[b]}
+        for part in (encoding, *encoding.overflowing)
+        for id_, (a, b) in zip(part.ids, part.offsets, strict=True)
+    ]
+    if not special:
+        return made
+    first, last = ([_special(tokenizer, id_) for id_ in ids] for ids in tokenizer.frame)
+    return [*first, *made, *last]
+
+
+def _special(tokenizer: Tokenizer, id_: int) -> Token:
+    text = tokenizer.model.id_to_token(id_)
+    return {"id": id_, "text": text, "special": True, "start": None, "stop": None}
