@@ -69,7 +69,7 @@ class RestApp:
                 return
             reply = await self._reply(scope, client)
         except RequestError as error:
-            reply = refusal_at(self._router, scope["path"], error)
+            reply = refusal_at(self._router, scope, error)
         except ClientGoneError:
             return
         except asyncio.CancelledError:
@@ -78,7 +78,7 @@ class RestApp:
             if not self._state.in_flight.rejecting:
                 raise
             # The server cancels requests that did not end within its grace period.
-            reply = refusal_at(self._router, scope["path"], StoppingError())
+            reply = refusal_at(self._router, scope, StoppingError())
         except Exception as error:
             log.exception("%s failed", scope["path"])
             reply = refusal_at(
@@ -97,16 +97,17 @@ class RestApp:
 
     async def _reply(self, scope: Scope, client: Client) -> Reply:
         path, method = scope["path"], scope["method"]
-        match = self._router.find(path)
+        match = self._router.find(path, method)
         if match is None:
             raise UnknownPathError(path)
         route, fields = match
         # The HTTP server leaves out the body of the answer to a HEAD request.
         if route.method == ("GET" if method == "HEAD" else method):
             return await route.handler(self._state, client, **fields)
-        error = WrongMethodError(f"{path} takes {route.allowed}, not {method}")
-        reply = refusal_at(self._router, path, error)
-        return replace(reply, headers=[*reply.headers, (b"allow", route.allowed.encode())])
+        allowed = self._router.allowed(path)
+        error = WrongMethodError(f"{path} takes {allowed}, not {method}")
+        reply = refusal_at(self._router, scope, error)
+        return replace(reply, headers=[*reply.headers, (b"allow", allowed.encode())])
 
     def _is_cloud_event(self, scope: Scope, headers: Headers) -> bool:
         """Whether a request is a CloudEvent, in either of its HTTP forms."""
@@ -115,7 +116,7 @@ class RestApp:
             or headers.get(b"content-type", b"").startswith(b"application/cloudevents")
         ):
             return False
-        match = self._router.find(scope["path"])
+        match = self._router.find(scope["path"], scope["method"])
         return match is not None and match.route.handler in (v2.predict, v2.explain)
 
 

@@ -37,7 +37,7 @@ class Shedding:
         """The refusal of a request that would wait too long; None if it may go on."""
         if scope["method"] != "POST" or self._state.in_flight.draining:
             return None
-        match = self._router.find(scope["path"])
+        match = self._router.find(scope["path"], scope["method"])
         if match is None or not match.route.protocol:
             return None
         models = self._models(match)
@@ -54,7 +54,7 @@ class Shedding:
                 self._let_in(name)
             return None
         self._state.recorder.refuse(name, match.route.protocol, scope["headers"], error)
-        return refusal_at(self._router, scope["path"], error)
+        return refusal_at(self._router, scope, error)
 
     def _models(self, match: Match) -> list[Model]:
         """The models that may answer a request."""

@@ -78,13 +78,23 @@ class Router:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = routes
-        self.find: Callable[[str], Match | None] = lru_cache(KNOWN_PATHS)(self._find)
-        self._fixed = {r.template: Match(r, {}) for r in routes if "{" not in r.template}
+        self.find: Callable[[str, str], Match | None] = lru_cache(KNOWN_PATHS)(self._find)
+        self._fixed: dict[str, list[Route]] = {}
+        for route in routes:
+            if "{" not in route.template:
+                self._fixed.setdefault(route.template, []).append(route)
         self._patterns: list[tuple[re.Pattern[str], Route]] = []
 
-    def _find(self, path: str) -> Match | None:
-        if path in self._fixed:
-            return self._fixed[path]
+    def allowed(self, path: str) -> str:
+        """The ``Allow`` header of a path that has a route."""
+        of_both = (self.find(path, method) for method in ("GET", "POST"))
+        return ", ".join(dict.fromkeys(match.route.allowed for match in of_both if match))
+
+    def _find(self, path: str, method: str) -> Match | None:
+        """The route of a path with this method, or one of its routes with another method."""
+        method = "GET" if method == "HEAD" else method
+        if same := self._fixed.get(path):
+            return Match(next((r for r in same if r.method == method), same[0]), {})
         if not self._patterns:
             # Compiled at the first request, so that a start does not wait for it.
             fielded = [route for route in self.routes if "{" in route.template]

@@ -8,7 +8,7 @@ from predictor.engine.tasks.base import Task
 from predictor.rest import repository, server_info, triton
 from predictor.rest.http.response import json_reply
 from predictor.rest.inference import errors, hugging_face, openai, tei, v2
-from predictor.rest.inference.cohere import EmbedRequest, EmbedV2Request
+from predictor.rest.inference.cohere import CohereEmbedRequest, CohereEmbedV2Request
 from predictor.rest.inference.openai import EmbeddingsRequest
 from predictor.rest.inference.rerank import InfinityRerankRequest, RerankRequest
 from predictor.rest.inference.task_requests import asking
@@ -130,8 +130,8 @@ _APIS = {
         _task("/rerank", RerankRequest, errors.tei),
     ],
     "cohere": [
-        _task("/v1/embed", EmbedRequest, errors.cohere),
-        _task("/v2/embed", EmbedV2Request, errors.cohere),
+        _task("/v1/embed", CohereEmbedRequest, errors.cohere),
+        _task("/v2/embed", CohereEmbedV2Request, errors.cohere),
     ],
     "tei": [*_tei(""), *_tei("/models/{name}")],
 }

@@ -6,7 +6,7 @@ Source: Cohere's API reference, "Embed API (v1)" and "Embed API (v2)".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import uuid4
 
 import msgspec
@@ -16,7 +16,7 @@ from predictor.errors import InvalidRequestError
 from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts
 from predictor.rest.inference.openai import Dimensions, base64_of
-from predictor.rest.inference.task_requests import TaskRequest, prompt_for
+from predictor.rest.inference.task_requests import Strings, TaskRequest, prompt_for
 from predictor.telemetry.requests import REST_COHERE
 
 if TYPE_CHECKING:
@@ -25,17 +25,19 @@ if TYPE_CHECKING:
     from predictor.engine.engine import Engine
     from predictor.serving.version import InferenceResult
 
+Kinds = Annotated[list[Literal["float", "base64"]], msgspec.Meta(min_length=1)]
 
-class _Text(msgspec.Struct):
+
+class CohereText(msgspec.Struct):
     text: str
     type: Literal["text"] = "text"
 
 
-class _Input(msgspec.Struct):
-    content: list[_Text]
+class CohereInput(msgspec.Struct):
+    content: list[CohereText]
 
 
-class EmbedRequest(TaskRequest):
+class CohereEmbedRequest(TaskRequest):
     """A request of the first version; without ``embedding_types`` it gets plain lists."""
 
     title = "an embed request"
@@ -43,10 +45,10 @@ class EmbedRequest(TaskRequest):
     task = TextEmbeddingTask
     task_name = "text-embedding"
 
-    texts: list[str] | None = None
-    inputs_: list[_Input] | None = msgspec.field(default=None, name="inputs")
+    texts: Strings | None = None
+    inputs_: list[CohereInput] | None = msgspec.field(default=None, name="inputs")
     input_type: str | None = None
-    embedding_types: list[Literal["float", "base64"]] | None = None
+    embedding_types: Kinds | None = None
     output_dimension: Dimensions | None = None
     truncate: Literal["NONE", "END"] | None = None
 
@@ -87,7 +89,7 @@ class EmbedRequest(TaskRequest):
         return texts
 
 
-class EmbedV2Request(EmbedRequest):
+class CohereEmbedV2Request(CohereEmbedRequest):
     """A request of the second version, which gets its vectors by type."""
 
     def _kinds(self) -> Sequence[str]:

@@ -18,12 +18,13 @@ from predictor.engine.tasks.text_ranking import TextRankingTask
 from predictor.protocol import v1
 from predictor.protocol.parameters import Parameters
 from predictor.rest.inference.rerank import RerankRequest
-from predictor.rest.inference.task_requests import TaskRequest, answer, only_model
+from predictor.rest.inference.task_requests import Input, TaskRequest, answer, only_model
 from predictor.rest.inference.tei import (
     ALL_LABELS,
     EmbedRequest,
     PredictRequest,
     Sentences,
+    Sequences,
     labelled,
     similarities,
 )
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 class FeaturesRequest(EmbedRequest):
     """Texts to embed, or a sentence and those to compare it with."""
 
-    inputs_: str | list[str | int | list[int]] | Sentences = msgspec.field(name="inputs")
+    inputs_: Input | Sentences = msgspec.field(name="inputs")
 
     def inputs(self, engine: Engine) -> Texts | Sequence[Tokens]:
         if isinstance(self.inputs_, Sentences):
@@ -82,7 +83,7 @@ class PipelineRequest(TaskRequest):
 class ClassificationRequest(PredictRequest):
     """A request of either kind of client; with ``candidate_labels`` it is zero-shot."""
 
-    inputs_: str | list[str | list[str]] = msgspec.field(name="inputs")
+    inputs_: Sequences = msgspec.field(name="inputs")
     parameters_: dict[str, Any] | None = msgspec.field(default=None, name="parameters")
 
     def parameters(self, engine: Engine) -> Parameters:

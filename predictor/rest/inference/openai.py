@@ -15,7 +15,7 @@ import msgspec
 from predictor.engine.tasks.text_embedding import TextEmbeddingTask
 from predictor.protocol.parameters import Parameters
 from predictor.rest.http.response import Reply, json_reply
-from predictor.rest.inference.task_requests import TaskRequest, prompt_for, texts_or_ids
+from predictor.rest.inference.task_requests import Input, TaskRequest, prompt_for, texts_or_ids
 from predictor.telemetry.requests import REST_OPENAI
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class EmbeddingsRequest(TaskRequest):
     task = TextEmbeddingTask
     task_name = "text-embedding"
 
-    input: str | list[str | int | list[int]]
+    input: Input
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Dimensions | None = None
     output_dimension: Dimensions | None = None

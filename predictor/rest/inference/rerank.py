@@ -20,7 +20,7 @@ from predictor.errors import InvalidRequestError
 from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts
 from predictor.rest.inference.openai import usage
-from predictor.rest.inference.task_requests import TaskRequest
+from predictor.rest.inference.task_requests import Strings, TaskRequest
 from predictor.telemetry.requests import REST_RERANK
 
 if TYPE_CHECKING:
@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class _Document(msgspec.Struct):
+class RerankDocument(msgspec.Struct):
     text: str
+
+
+Documents = Annotated[list[str | RerankDocument], msgspec.Meta(min_length=1)]
 
 
 class RerankRequest(TaskRequest):
@@ -44,8 +47,8 @@ class RerankRequest(TaskRequest):
     document_form: ClassVar[Any] = staticmethod(lambda text: {"text": text})
 
     query: str
-    documents: list[str | _Document] | None = None
-    texts: list[str] | None = None
+    documents: Documents | None = None
+    texts: Strings | None = None
     top_n: Count | None = None
     top_k: Count | None = None
     return_documents: bool | None = None
@@ -69,8 +72,6 @@ class RerankRequest(TaskRequest):
 
     def inputs(self, _: Engine) -> Texts:
         documents = self.listed
-        if not documents:
-            raise InvalidRequestError("there are no documents to rank")
         truncate = self.truncate is not False and self.truncation is not False
         return Texts([self.query] * len(documents), documents, truncate)
 

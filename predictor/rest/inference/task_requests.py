@@ -7,7 +7,7 @@ task.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
 
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from predictor.serving.server_state import ServerState
     from predictor.serving.version import InferenceResult
 
+Strings = Annotated[list[str], msgspec.Meta(min_length=1)]
+Ids = Annotated[list[int], msgspec.Meta(min_length=1)]
+# A text, texts, the token ids of a text, or those of several texts.
+Input = str | Annotated[list[str | int | Ids], msgspec.Meta(min_length=1)]
 # What clients call the two sides of a search: Cohere, Voyage, Jina, and models' own prompts.
 INPUT_TYPES = (
     ("query", "search_query", "retrieval.query"),
@@ -139,7 +143,8 @@ def model_for(models: Repository, name: str | None, kind: type[TaskRequest]) -> 
         UnknownModelError: there is no model of that name.
     """
     if name is None:
-        return _only(models, kind.task, kind.task_name, 'name the model in "model"')
+        several = f'name the model in "model": {{}} are for {kind.task_name}'
+        return _only(models, kind.task, several, f"no model here is for {kind.task_name}")
     model = models.find(name)
     if not isinstance(model.loaded.engine.task, kind.task):
         raise InvalidRequestError(f"{name} is not a model for {kind.task_name}")
@@ -155,21 +160,21 @@ def only_model(models: Repository, name: str | None) -> Model:
         UnknownModelError: there is no model of that name.
     """
     if name is None:
-        return _only(models, Task, "this", "name the model in the path, /models/NAME/…")
+        several = "name the model in the path, /models/NAME/…: there are {}"
+        return _only(models, Task, several, "there is no model here")
     model = models.find(name)
     if not model.is_loaded:
         raise NotReadyError(name)
     return model
 
 
-def _only(models: Repository, task: type[Task], title: str, advice: str) -> Model:
+def _only(models: Repository, task: type[Task], several: str, none: str) -> Model:
     found = models_for(models, task)
     if len(found) == 1:
         return found[0]
     if found:
-        names = ", ".join(model.name for model in found)
-        raise InvalidRequestError(f"{advice}: {names} are for {title}")
+        raise InvalidRequestError(several.format(", ".join(model.name for model in found)))
     for model in models.values():
         if not model.ready:
             raise NotReadyError(model.name)
-    raise InvalidRequestError(f"no model here is for {title}")
+    raise InvalidRequestError(none)

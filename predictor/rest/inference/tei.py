@@ -21,7 +21,14 @@ from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts
 from predictor.rest.http.request import decode_json
 from predictor.rest.http.response import Reply, json_reply
-from predictor.rest.inference.task_requests import TaskRequest, only_model, texts_or_ids
+from predictor.rest.inference.task_requests import (
+    Ids,
+    Input,
+    Strings,
+    TaskRequest,
+    only_model,
+    texts_or_ids,
+)
 from predictor.telemetry.requests import REST_TEI
 
 if TYPE_CHECKING:
@@ -37,6 +44,9 @@ if TYPE_CHECKING:
 
     Token = dict[str, Any]
 
+# A text, a pair as a list of two, or a list of such lists.
+Pair = Annotated[list[str], msgspec.Meta(min_length=1, max_length=2)]
+Sequences = str | Annotated[list[str | Pair], msgspec.Meta(min_length=1)]
 Direction = Literal["Right", "right"]
 # Characters, or ids, of one request to tokenise or to decode: a token in JSON is 50 times as long.
 MAX_TOKENIZED = 64 * 1024
@@ -50,7 +60,7 @@ class EmbedRequest(TaskRequest):
     task = TextEmbeddingTask
     task_name = "text-embedding"
 
-    inputs_: str | list[str | int | list[int]] = msgspec.field(name="inputs")
+    inputs_: Input = msgspec.field(name="inputs")
     truncate: bool | None = None
     truncation_direction: Direction | None = None
     prompt_name: str | None = None
@@ -72,12 +82,10 @@ class Sentences(msgspec.Struct):
     """A sentence, and those to compare it with."""
 
     source_sentence: str
-    sentences: list[str]
+    sentences: Strings
 
     def texts(self, *, truncate: bool) -> Texts:
         """All of them, the first one first."""
-        if not self.sentences:
-            raise InvalidRequestError('"sentences" may not be empty')
         return Texts([self.source_sentence, *self.sentences], truncate=truncate)
 
 
@@ -116,7 +124,7 @@ class PredictRequest(TaskRequest):
     task = TextClassificationTask
     task_name = "text-classification"
 
-    inputs_: str | list[str | list[str]] = msgspec.field(name="inputs")
+    inputs_: Sequences = msgspec.field(name="inputs")
     truncate: bool | None = None
     truncation_direction: Direction | None = None
     raw_scores: bool | None = None
@@ -146,13 +154,13 @@ class PredictRequest(TaskRequest):
 
 
 class TokenizeRequest(msgspec.Struct):
-    inputs: str | list[str]
+    inputs: str | Strings
     add_special_tokens: bool | None = None
     prompt_name: str | None = None
 
 
 class DecodeRequest(msgspec.Struct):
-    ids: list[int | list[int]]
+    ids: Annotated[list[int | Ids], msgspec.Meta(min_length=1)]
     skip_special_tokens: bool | None = None
 
 

@@ -196,8 +196,13 @@ def _flat(each: _Input, decoders: tuple[msgspec.json.Decoder[list[T]], Any], kin
 
 
 def _encoding(parameters: dict[str, Any], outputs: list[_Output]) -> Encoding:
-    default = parameters.get("binary_data_output") is True
-    others = (o for o in outputs if (o.parameters or {}).get("binary_data", default) is not default)
+    default = Parameters(given=parameters).flag("binary_data_output", default=False)
+
+    def is_other(output: _Output) -> bool:
+        asked = Parameters(given=output.parameters or {}).flag("binary_data", default=default)
+        return asked is not default
+
+    others = filter(is_other, outputs)
     return Encoding(default, frozenset(output.name for output in others))
 
 
