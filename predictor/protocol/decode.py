@@ -116,17 +116,17 @@ def decode_token_ids(rows: Sequence[Sequence[int]], engine: TensorModel) -> list
     first, last = engine.tokenizer.frame
     made = []
     for row in rows:
-        try:
-            ids = np.array(row, dtype=np.int64)
-        except OverflowError as error:
-            raise InvalidRequestError(f"a token id is beyond INT64 ({error})") from error
-        _check_arrays({"input_ids": ids[None], "attention_mask": np.ones_like(ids)[None]}, engine)
         if row[: len(first)] != first or row[len(row) - len(last) :] != last:
             raise InvalidRequestError(
                 "these token ids are not of this model's tokenizer, whose texts begin with "
                 f"{first} and end with {last}: send texts (LangChain: "
                 "check_embedding_ctx_length=False)"
             )
+        try:
+            ids = np.array(row, dtype=np.int64)
+        except OverflowError as error:
+            raise InvalidRequestError(f"a token id is beyond INT64 ({error})") from error
+        _check_arrays({"input_ids": ids[None], "attention_mask": np.ones_like(ids)[None]}, engine)
         made.append(Tokens(ids))
     return made
 
