@@ -81,9 +81,8 @@ class RestApp:
             reply = refusal_at(self._router, scope, StoppingError())
         except Exception as error:
             log.exception("%s failed", scope["path"])
-            reply = refusal_at(
-                self._router, scope["path"], RequestError(f"the request failed: {error}")
-            )
+            failed = RequestError(f"the request failed: {error}")
+            reply = refusal_at(self._router, scope, failed)
         finally:
             client.close()
         await send(

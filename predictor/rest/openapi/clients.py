@@ -91,7 +91,7 @@ _PREDICT: dict[str, Any] = {
     "texts": {"inputs": [[FILM], [BOOK]]},
     "pair": {"inputs": [FILM, BOOK], "raw_scores": True},
 }
-_KINDS: dict[type[TaskRequest], Described] = {
+KINDS: dict[type[TaskRequest], Described] = {
     openai.EmbeddingsRequest: Described(
         "Embeddings (OpenAI)",
         EMBEDDINGS,
@@ -130,8 +130,8 @@ _KINDS: dict[type[TaskRequest], Described] = {
 
 def components() -> dict[str, Schema]:
     """The schemas of the parts of requests."""
-    _, found = msgspec.json.schema_components([*_KINDS], ref_template=_REFERENCE)
-    parts = found.keys() - {kind.__name__ for kind in _KINDS}
+    _, found = msgspec.json.schema_components([*KINDS], ref_template=_REFERENCE)
+    parts = found.keys() - {kind.__name__ for kind in KINDS}
     return {name: found[name] for name in parts} | {"ranking": RANKING}
 
 
@@ -150,7 +150,7 @@ def client_operation(
         parameters: the schema of the property of that name, where the type leaves it open.
         named: whether the path names the model.
     """
-    described = _KINDS[kind]
+    described = KINDS[kind]
     _, found = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
     form = found[kind.__name__]
     properties = form["properties"] | dict(described.properties)
