@@ -36,7 +36,7 @@ class Route:
         protocol: of a request that waits in a model's queue, as the metrics name it.
         task: of the model that answers, where the path does not name the model.
         error_form: an error as the body that the route's clients read.
-        request: the type of the body, where it says all about the answer.
+        request: the type of the body (a TaskRequest), where it says all about the answer.
     """
 
     method: str
@@ -45,7 +45,7 @@ class Route:
     protocol: str = ""
     task: type[Task] | None = None
     error_form: ErrorForm | None = None
-    request: type | None = None
+    request: Any = None
 
     @property
     def allowed(self) -> str:

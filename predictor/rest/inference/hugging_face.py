@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 class FeaturesRequest(EmbedRequest):
     """Texts to embed, or a sentence and those to compare it with."""
 
-    inputs_: Input | Sentences = msgspec.field(name="inputs")
+    inputs_: Input | Sentences = msgspec.field(name="inputs")  # type: ignore[assignment]
 
     def inputs(self, engine: Engine) -> Texts | Sequence[Tokens]:
         if isinstance(self.inputs_, Sentences):

@@ -168,7 +168,7 @@ def only_model(models: Repository, name: str | None) -> Model:
     return model
 
 
-def _only(models: Repository, task: type[Task], several: str, none: str) -> Model:
+def _only(models: Repository, task: type, several: str, none: str) -> Model:
     found = models_for(models, task)
     if len(found) == 1:
         return found[0]

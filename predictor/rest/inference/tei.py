@@ -134,8 +134,8 @@ class PredictRequest(TaskRequest):
         return Parameters.parse({"top_k": ALL_LABELS, **raw})
 
     def inputs(self, _: Engine) -> Texts:
-        rows = self.inputs_ if self._several else [self.inputs_]
-        sequences = [[row] if isinstance(row, str) else row for row in rows]
+        rows: Any = self.inputs_ if self._several else [self.inputs_]
+        sequences: list[list[Any]] = [[row] if isinstance(row, str) else row for row in rows]
         sizes = {len(each) for each in sequences}
         if sizes not in ({1}, {2}) or not all(isinstance(t, str) for s in sequences for t in s):
             raise InvalidRequestError(

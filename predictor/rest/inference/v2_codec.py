@@ -81,7 +81,8 @@ def decode(body: bytes, json_length: str | None) -> tuple[Request, Encoding]:
     parsed = decode_json(head, _Body, "a V2 inference request")
     binary = _Binary(memoryview(body)[end:])
     parameters, outputs = parsed.parameters or {}, parsed.outputs or []
-    for each in (*parsed.inputs, *outputs):
+    named: list[_Input | _Output] = [*parsed.inputs, *outputs]
+    for each in named:
         if each.parameters:
             refuse_unsupported(each.name, each.parameters)
     inputs = [_tensor(each, binary) for each in parsed.inputs]

@@ -65,8 +65,12 @@ class Described(NamedTuple):
 
 def _one_of_both(first: str, second: str) -> Schema:
     """One of two properties is an array, the other null or absent."""
-    pairs = ((first, second), (second, first))
-    return any_of(*(obj(one, **{one: "array", other: NULL}) for one, other in pairs))
+    return any_of(
+        *(
+            obj(one) | {"properties": {one: {"type": "array"}, other: NULL}}
+            for one, other in ((first, second), (second, first))
+        )
+    )
 
 
 _RERANK = Described(

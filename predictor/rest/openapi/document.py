@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from predictor.engine.engine import Engine
     from predictor.rest.openapi.schema import Schema
-    from predictor.rest.router import Route
+    from predictor.rest.router import ErrorForm, Route
     from predictor.serving.model import Model
 
     Operations = dict[str, Operation]
@@ -59,7 +59,7 @@ SCHEMAS = {
         outputs=[OUTPUT],
     ),
 }
-ERRORS = {
+ERRORS: dict[ErrorForm | None, str] = {
     errors.openai: "openai_error",
     errors.cohere: "cohere_error",
     errors.tei: "tei_error",

@@ -102,8 +102,10 @@ def _instance(texts: TextInputs) -> Schema:
     names = texts.names
     if texts.both:
         return obj(*names, **dict.fromkeys(names, "string"))
-    pair = {texts.second: nullable("string")} if texts.second else {"text_pair": NULL}
-    return any_of("string", obj(names[0], **{names[0]: "string", **pair}))
+    pair: dict[str, Form] = {texts.second or "text_pair": NULL}
+    if texts.second:
+        pair = {texts.second: nullable("string")}
+    return any_of("string", obj(names[0], **{names[0]: "string"}, **pair))
 
 
 def _predict(name: str, texts: TextInputs, requests: TaskRequests) -> Operation:

@@ -109,8 +109,9 @@ class Operation:
     def described(self, method: str, error: Schema, tag: str) -> Schema:
         """The operation in the document; ``error`` is the form of a refusal."""
         # A model or a server that is not ready says so in the form of an answer.
-        refuses = self.answer is None or method == "POST" or not self.media_type
-        not_ready = error if refuses else schema(self.answer)
+        not_ready = error
+        if self.answer is not None and self.media_type and method != "POST":
+            not_ready = schema(self.answer)
         responses = {
             status: _response(REFUSALS[status], not_ready if status == "503" else error)
             for status in self.refusals
