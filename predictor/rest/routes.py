@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from predictor.engine.tasks.base import Task
 from predictor.rest import repository, server_info, triton
 from predictor.rest.http.response import json_reply
-from predictor.rest.inference import errors, hugging_face, openai, tei, v2
+from predictor.rest.inference import errors, hugging_face, openai, tei, tokens, v2
 from predictor.rest.inference.cohere import CohereEmbedRequest, CohereEmbedV2Request
 from predictor.rest.inference.openai import EmbeddingsRequest
 from predictor.rest.inference.rerank import InfinityRerankRequest, RerankRequest
@@ -54,8 +54,8 @@ def _tei(prefix: str) -> list[Route]:
         Route("GET", f"{prefix}/health", tei.health, error_form=form),
         Route("GET", f"{prefix}/info", tei.info, error_form=form),
         post("" if prefix else "/", hugging_face.by_task),
-        post("/tokenize", tei.tokenize),
-        post("/decode", tei.decode),
+        post("/tokenize", tokens.tokenize),
+        post("/decode", tokens.decode),
         post("/embed_all", tei.embed_all),
         post("/embed_sparse", tei.embed_sparse),
         _task(f"{prefix}/embed", tei.EmbedRequest, form),

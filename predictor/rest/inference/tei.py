@@ -1,12 +1,11 @@
-"""The routes of text-embeddings-inference (TEI): embeddings, predictions, similarity and tokens.
+"""The routes of text-embeddings-inference (TEI): embeddings, predictions and similarity.
 
-Its reranking is in ``rerank``. Long texts are cut by default, as TEI does (``--auto-truncate``).
+Its reranking is in ``rerank``, its tokens are in ``tokens``. Long texts are cut by default, as TEI does (``--auto-truncate``).
 Source: text-embeddings-inference, ``router/src/http``.
 """
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -15,14 +14,12 @@ import numpy as np
 from predictor.engine.tasks.text_classification import TextClassificationTask
 from predictor.engine.tasks.text_embedding import TextEmbeddingTask
 from predictor.engine.tasks.text_ranking import TextRankingTask
-from predictor.errors import InvalidRequestError, NotReadyError, TooLargeError
+from predictor.errors import InvalidRequestError, NotReadyError
 from predictor.protocol.metadata import server_metadata
 from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts
-from predictor.rest.http.request import decode_json
 from predictor.rest.http.response import Reply, json_reply
 from predictor.rest.inference.task_requests import (
-    Ids,
     Input,
     Strings,
     TaskRequest,
@@ -40,16 +37,11 @@ if TYPE_CHECKING:
     from predictor.rest.http.request import Client
     from predictor.serving.server_state import ServerState
     from predictor.serving.version import InferenceResult
-    from storage_init.running.tokenizer import Tokenizer
-
-    Token = dict[str, Any]
 
 # A text, a pair as a list of two, or a list of such lists.
 Pair = Annotated[list[str], msgspec.Meta(min_length=1, max_length=2)]
 Sequences = str | Annotated[list[str | Pair], msgspec.Meta(min_length=1)]
 Direction = Literal["Right", "right"]
-# Characters, or ids, of one request to tokenise or to decode: a token in JSON is 50 times as long.
-MAX_TOKENIZED = 64 * 1024
 # More than a model has.
 ALL_LABELS = 2**31
 
@@ -153,63 +145,6 @@ class PredictRequest(TaskRequest):
         return isinstance(self.inputs_, list) and not isinstance((self.inputs_ or [[]])[0], str)
 
 
-class TokenizeRequest(msgspec.Struct):
-    inputs: str | Strings
-    add_special_tokens: bool | None = None
-    prompt_name: str | None = None
-
-
-class DecodeRequest(msgspec.Struct):
-    ids: Annotated[list[int | Ids], msgspec.Meta(min_length=1)]
-    skip_special_tokens: bool | None = None
-
-
-async def tokenize(state: ServerState, client: Client, name: str | None = None) -> Reply:
-    with state.recorder.begin(name or "", REST_TEI, client.headers) as recording:
-        deadline = client.deadline
-        asked = decode_json(await client.body(), TokenizeRequest, "a tokenize request")
-        model = only_model(state.models, name)
-        recording.about(model.name)
-        texts = [asked.inputs] if isinstance(asked.inputs, str) else asked.inputs
-        _check_size(sum(map(len, texts)), "characters")
-        engine = model.loaded.engine
-        prompt = Parameters.parse({"prompt_name": asked.prompt_name})
-        texts = list(engine.task.preprocess(Texts(texts), prompt).texts) if texts else []
-        special = asked.add_special_tokens is not False
-
-        def work() -> list[list[Token]]:
-            return [_tokens(engine.tokenizer, text, special=special) for text in texts]
-
-        tokens = await model.current.run_beside(work, deadline)
-        recording.answered()
-        return json_reply(tokens)
-
-
-async def decode(state: ServerState, client: Client, name: str | None = None) -> Reply:
-    with state.recorder.begin(name or "", REST_TEI, client.headers) as recording:
-        deadline = client.deadline
-        asked = decode_json(await client.body(), DecodeRequest, "a decode request")
-        model = only_model(state.models, name)
-        recording.about(model.name)
-        flat = [each for each in asked.ids if isinstance(each, int)]
-        rows = [each for each in asked.ids if isinstance(each, list)]
-        if bool(flat) == bool(rows):
-            raise InvalidRequestError('"ids" must be a list of ids, or of lists of ids')
-        rows = rows or [flat]
-        _check_size(sum(map(len, rows)), "ids")
-        tokenizer, skip = model.loaded.engine.tokenizer, asked.skip_special_tokens is not False
-        most = tokenizer.vocabulary_size
-        if not all(0 <= each < most for row in rows for each in row):
-            raise InvalidRequestError(f'"ids" must lie between 0 and {most - 1}')
-
-        def work() -> list[str]:
-            return list(tokenizer.model.decode_batch(rows, skip_special_tokens=skip))
-
-        texts = await model.current.run_beside(work, deadline)
-        recording.answered()
-        return json_reply(texts)
-
-
 async def embed_all(state: ServerState, client: Client, name: str | None = None) -> Reply:
     only_model(state.models, name)
     await client.body()
@@ -283,30 +218,3 @@ def _kind(task: Task) -> dict[str, Any]:
         "label2id": {label: index for index, label in enumerate(labels)},
     }
     return {"reranker" if isinstance(task, TextRankingTask) else "classifier": classes}
-
-
-def _check_size(count: int, what: str) -> None:
-    if not count:
-        raise InvalidRequestError(f"there are no {what}")
-    if count > MAX_TOKENIZED:
-        raise TooLargeError(f"{count} {what} are more than the {MAX_TOKENIZED} of one request")
-
-
-def _tokens(tokenizer: Tokenizer, text: str, *, special: bool) -> list[Token]:
-    """All tokens of a text; places are bytes of it, as TEI counts them."""
-    encoding = tokenizer.model.encode(text, add_special_tokens=False)
-    places = list(accumulate((len(character.encode()) for character in text), initial=0))
-    made = [
-        {"id": id_, "text": text[a:b], "special": False, "start": places[a], "stop": places[b]}
-        for part in (encoding, *encoding.overflowing)
-        for id_, (a, b) in zip(part.ids, part.offsets, strict=True)
-    ]
-    if not special:
-        return made
-    first, last = ([_special(tokenizer, id_) for id_ in ids] for ids in tokenizer.frame)
-    return [*first, *made, *last]
-
-
-def _special(tokenizer: Tokenizer, id_: int) -> Token:
-    text = tokenizer.model.id_to_token(id_)
-    return {"id": id_, "text": text, "special": True, "start": None, "stop": None}

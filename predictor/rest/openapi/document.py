@@ -13,7 +13,16 @@ from predictor.protocol.metadata import server_metadata
 from predictor.rest.inference import errors
 from predictor.rest.openapi.clients import LIST, MODEL, client_operation, components
 from predictor.rest.openapi.models import inference
-from predictor.rest.openapi.schema import BODY, Operation, body, enum, nullable, obj, reference
+from predictor.rest.openapi.schema import (
+    BODY,
+    INFERENCE,
+    Operation,
+    body,
+    enum,
+    nullable,
+    obj,
+    reference,
+)
 from predictor.rest.openapi.tokens import health, tokens
 
 if TYPE_CHECKING:
@@ -137,7 +146,8 @@ def _of_server(models: Mapping[str, Model]) -> _Place:
         ((name, engine),) = ready.items()
         clients |= tokens(name, engine) | {"by_task": inference(name, engine)["by_task"]}
     else:
-        clients |= {"health": health()}
+        unnamed = Operation("Ask the only model; here there are several", None, INFERENCE)
+        clients |= {"health": health(), "by_task": unnamed}
     sections = {"server": server, "model repository": {"index": index}, CLIENTS: clients}
     return _Place({}, sections, ready)
 

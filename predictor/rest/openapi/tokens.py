@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from predictor.rest.inference.tei import DecodeRequest, TokenizeRequest
+from predictor.rest.inference.tokens import DecodeRequest, TokenizeRequest
 from predictor.rest.openapi.clients import prompt_names
 from predictor.rest.openapi.schema import INFERENCE, Operation, body, nullable, obj
 from predictor.rest.openapi.tasks import FILM

@@ -98,6 +98,12 @@ def test_tokens_are_those_of_the_model_and_their_places_bytes(app: RestApp) -> N
     assert post(app, "/models/e/decode", ids=[ids, ids[:1]]) == [TEXTS[0], "the"]
 
 
+def test_a_model_of_any_task_tokenises(app: RestApp) -> None:
+    assert post(app, "/models/q/tokenize", inputs="good") == [
+        [*post(app, "/models/e/tokenize", inputs="good")[0]]
+    ]
+
+
 def test_a_long_text_is_tokenised_to_its_end(app: RestApp) -> None:
     (tokens,) = post(app, "/models/e/tokenize", inputs="good " * 1000)
     assert len(tokens) == 1002
@@ -126,6 +132,8 @@ def test_health_and_info_are_there(app: RestApp) -> None:
         ("/models/e/embed_all", {"inputs": "a"}, 400, "one vector for each text"),
         ("/models/e/embed_sparse", {"inputs": "a"}, 400, "sparse"),
         ("/models/e/tokenize", {"inputs": ["a" * 70000]}, 413, "65536"),
+        ("/models/q/tokenize", {"inputs": "a", "prompt_name": "x"}, 400, "only embedders"),
+        ("/models/e/tokenize", {"inputs": "a", "prompt_name": "x"}, 400, "has no prompt 'x'"),
         ("/models/e/decode", {"ids": [1, [2]]}, 400, "a list of ids, or of lists"),
         ("/models/e/decode", {"ids": [10**6]}, 400, "must lie between"),
     ],
