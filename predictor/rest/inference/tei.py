@@ -1,6 +1,7 @@
 """The routes of text-embeddings-inference (TEI): embeddings, predictions and similarity.
 
-Its reranking is in ``rerank``, its tokens are in ``tokens``. Long texts are cut by default, as TEI does (``--auto-truncate``).
+Its reranking is in ``rerank``, its tokens are in ``tokens``. Long texts are cut by default, as TEI
+does (``--auto-truncate``).
 Source: text-embeddings-inference, ``router/src/http``.
 """
 
