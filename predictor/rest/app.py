@@ -69,7 +69,7 @@ class RestApp:
                 return
             reply = await self._reply(scope, client)
         except RequestError as error:
-            reply = refusal_at(self._router, scope, error)
+            reply = self._refusal(scope, error)
         except ClientGoneError:
             return
         except asyncio.CancelledError:
@@ -78,11 +78,11 @@ class RestApp:
             if not self._state.in_flight.rejecting:
                 raise
             # The server cancels requests that did not end within its grace period.
-            reply = refusal_at(self._router, scope, StoppingError())
+            reply = self._refusal(scope, StoppingError())
         except Exception as error:
             log.exception("%s failed", scope["path"])
             failed = RequestError(f"the request failed: {error}")
-            reply = refusal_at(self._router, scope, failed)
+            reply = self._refusal(scope, failed)
         finally:
             client.close()
         await send(
@@ -105,8 +105,12 @@ class RestApp:
             return await route.handler(self._state, client, **fields)
         allowed = self._router.allowed(path)
         error = WrongMethodError(f"{path} takes {allowed}, not {method}")
-        reply = refusal_at(self._router, scope, error)
+        reply = self._refusal(scope, error)
         return replace(reply, headers=[*reply.headers, (b"allow", allowed.encode())])
+
+    def _refusal(self, scope: Scope, error: RequestError) -> Reply:
+        match = self._router.find(scope["path"], scope["method"])
+        return refusal_at(match, scope["path"], error)
 
     def _is_cloud_event(self, scope: Scope, headers: Headers) -> bool:
         """Whether a request is a CloudEvent, in either of its HTTP forms."""

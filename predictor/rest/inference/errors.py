@@ -14,9 +14,8 @@ from predictor.rest.router import OPENAI_PREFIX
 
 if TYPE_CHECKING:
     from predictor.errors import RequestError
-    from predictor.rest.http.request import Scope
     from predictor.rest.http.response import Reply
-    from predictor.rest.router import Router
+    from predictor.rest.router import Match
 
 TEI_TYPES = {413: "Validation", 429: "Overloaded", 503: "Unhealthy"}
 
@@ -38,10 +37,9 @@ def tei(error: RequestError) -> dict[str, Any]:
     return {"error": str(error), "error_type": kind}
 
 
-def refusal_at(router: Router, scope: Scope, error: RequestError) -> Reply:
+def refusal_at(match: Match | None, path: str, error: RequestError) -> Reply:
     """The refusal of a request, in the form of its route's clients."""
-    match = router.find(scope["path"], scope["method"])
     form = match.route.error_form if match else None
-    if match is None and scope["path"].startswith(OPENAI_PREFIX):
+    if match is None and path.startswith(OPENAI_PREFIX):
         form = openai
     return refusal(error, form(error) if form else None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from predictor.errors import InvalidRequestError, NotReadyError
+from predictor.rest.http.request import BINARY_HEADER
 from predictor.rest.http.response import Reply, json_reply
 from predictor.rest.inference import v2_codec
 from predictor.rest.inference.openai import description
@@ -22,7 +23,7 @@ async def infer(state: ServerState, client: Client, name: str, version: str | No
         model = state.models.find(name, version)
         deadline = client.deadline
         model.current.check_queue(deadline)
-        length = client.headers.get(v2_codec.BINARY_HEADER)
+        length = client.headers.get(BINARY_HEADER)
         request, encoding = v2_codec.decode(
             await client.body(), length.decode("latin-1") if length else None
         )
