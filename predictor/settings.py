@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PREFIX = "WARMSTART_"
 AUTO = "auto"
+# What REST serves beside V2, health and metrics.
+APIS = frozenset(("cohere", "openai", "repository", "rerank", "tei", "triton", "v1"))
 
 
 def _one_worker(text: str) -> int:
@@ -47,7 +49,17 @@ def _version(text: str) -> str:
     return text
 
 
+def _apis(text: str) -> frozenset[str]:
+    names = frozenset(filter(None, text.split(",")))
+    if not names <= APIS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} names others than {', '.join(sorted(APIS))}, between commas"
+        )
+    return names
+
+
 _VERSION = Kind("version", _version)
+_APIS = Kind("names between commas", _apis)
 
 
 def _setting(
@@ -102,6 +114,13 @@ class Settings:
     enable_grpc: bool = _setting(True, "serve gRPC as well as REST", FLAG)
     enable_docs_url: bool = _setting(
         False, "serve Swagger UI at /docs, with files of this server only", FLAG
+    )
+    apis: frozenset[str] = _setting(
+        APIS,
+        "interfaces to serve over REST beside V2: V1, model repository, Triton's extensions, and "
+        "those of OpenAI's, Cohere's, rerank and text-embeddings-inference's clients",
+        _APIS,
+        shown=",".join(sorted(APIS)),
     )
     enable_latency_logging: bool = _setting(
         False, "log one line per inference request, with its times and without its texts", FLAG
@@ -171,7 +190,7 @@ class Settings:
         at_least(1),
     )
     max_request_texts: int = _setting(
-        1024, "texts of one request; larger requests are refused", at_least(1)
+        2048, "texts of one request; larger requests are refused", at_least(1)
     )
     max_request_tokens: int = _setting(
         1024 * 1024,
