@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from predictor.errors import NoVariantError
 from predictor.settings import AUTO
+from storage_init.format.package import FULL_PRECISION
 from storage_init.running import host, providers
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
     from predictor.settings import Settings
     from storage_init.format.package import BatchSensitivity, Package, Precision, Requires, Variant
-
-# The variant that a GPU's provider can run: it has all its operators and keeps its answers.
-FULL_PRECISION = "fp32"
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,8 @@ class Choice:
 
     ``graph``: relative to the package; the packed form on the kind of host it was packed for, else
     the portable one. ``may_batch``: whether texts may share an inference. ``passed_over``: for each
-    faster variant, why it does not run here.
+    faster variant, why it does not run here. ``referee``: the full-precision variant that answers
+    texts whose label is not clear.
     """
 
     variant: Variant
@@ -45,6 +44,12 @@ class Choice:
     packed: bool
     may_batch: bool
     passed_over: Mapping[str, str]
+    referee: Variant | None = None
+
+    @property
+    def served(self) -> list[Variant]:
+        """The variants whose files are read."""
+        return [self.variant, *([self.referee] if self.referee else [])]
 
 
 def choose(package: Package, settings: Settings, runtime: Runtime) -> Choice:
@@ -88,9 +93,17 @@ def choose(package: Package, settings: Settings, runtime: Runtime) -> Choice:
                 packed=use_packed,
                 may_batch=may_batch(variant.batch_sensitivity, settings),
                 passed_over=lacking,
+                referee=_referee(package, variant, settings),
             )
     reasons = "; ".join(f"{name}: {why}" for name, why in lacking.items())
     raise NoVariantError(f"no variant of {package.name} runs on this host ({reasons})")
+
+
+def _referee(package: Package, variant: Variant, settings: Settings) -> Variant | None:
+    """The full-precision variant, where the package says when this variant needs it."""
+    if settings.referee == "off" or variant.referee is UNSET:
+        return None
+    return next((each for each in package.variants if each.name == FULL_PRECISION), None)
 
 
 def may_batch(sensitivity: BatchSensitivity, settings: Settings) -> bool:
@@ -121,6 +134,7 @@ def _provider(variant: Variant, settings: Settings) -> str | None:
     own = variant.requires.provider
     if settings.provider in (AUTO, own):
         return own
+    # A GPU's provider has all operators of full precision and keeps its answers.
     on_gpu = settings.provider == providers.CUDA and variant.name == FULL_PRECISION
     return settings.provider if on_gpu else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -29,11 +29,12 @@ def flip_byte(path: Path, position: int = 0) -> None:
     path.write_bytes(content)
 
 
-def describe_again(folder: Path) -> None:
-    """Write ``package.json`` for the present files, so that verification passes."""
+def describe_again(folder: Path, **changes: Any) -> None:
+    """Write ``package.json`` for the present files, with other fields too, and its digest."""
     package, _ = read_package(folder)
     for name in (PACKAGE_FILE, DIGEST_FILE):
         (folder / name).unlink()
-    content = packages.encode(msgspec.structs.replace(package, files=describe_files(folder)))
+    changed = msgspec.structs.replace(package, files=describe_files(folder), **changes)
+    content = packages.encode(changed)
     (folder / PACKAGE_FILE).write_bytes(content)
     (folder / DIGEST_FILE).write_bytes(packages.digest_line(content))
