@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from predictor.errors import NoVariantError
 from predictor.settings import AUTO
@@ -50,6 +50,12 @@ class Choice:
     def served(self) -> list[Variant]:
         """The variants whose files are read."""
         return [self.variant, *([self.referee] if self.referee else [])]
+
+    @property
+    def label_promise(self) -> dict[str, float] | None:
+        """How rarely a label may differ, as the package measured it; None without a referee."""
+        figures = self.variant.referee
+        return None if self.referee is None or figures is UNSET else structs.asdict(figures)
 
 
 def choose(package: Package, settings: Settings, runtime: Runtime) -> Choice:

@@ -10,8 +10,11 @@ import pytest
 
 from predictor.loading.load import LoadedModel, load
 from predictor.protocol.types import Texts
+from predictor.rest.status import status
+from predictor.serving.model import Model
 from predictor.settings import Settings
 from predictor.telemetry.metrics import REFEREE_TEXTS
+from predictor.telemetry.startup import Start
 from storage_init.base.errors import VerificationError
 from storage_init.format.package import Referee
 from storage_init.format.reading import read_package
@@ -108,3 +111,16 @@ def test_the_referees_files_are_verified_too(refereed: Callable[[float], Path]) 
     load(Settings(model_dir=folder, variant="int8", referee="off"))
     with pytest.raises(VerificationError, match=r"fp32/model\.onnx\.data"):
         load(Settings(model_dir=folder, variant="int8"))
+
+
+def test_metadata_and_status_say_what_the_labels_are_worth(
+    refereed: Callable[[float], Path],
+) -> None:
+    model = Model(Settings("m", refereed(UNSURE), variant="int8"))
+    model.load()
+    figures = model.current.label_promise()["properties"]["referee"]
+    assert (figures["bound"], figures["confidence"]) == (0.003, 0.95)
+    shown = status({"m": model}, model.settings, Start())
+    (of_model,) = shown["models"]
+    assert of_model["referee"] == figures
+    model.stop()
