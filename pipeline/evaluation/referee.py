@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from storage_init.format.package import Task
+    from storage_init.format.tasks import Task
 
 # Fewer texts cannot show that labels rarely differ: 3 / n is the bound if none of n differs.
 LEAST_TEXTS = 200

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from predictor.protocol.types import Rows, Tokens
-    from storage_init.format.package import Task
+    from storage_init.format.tasks import Task
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from storage_init.format.package import (
+from storage_init.format.tasks import (
     FillMask,
     QuestionAnswering,
     TextClassification,
@@ -20,7 +20,7 @@ from storage_init.format.package import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from storage_init.format.package import Task
+    from storage_init.format.tasks import Task
 
 
 def has_labels(task: Task) -> bool:

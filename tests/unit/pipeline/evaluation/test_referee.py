@@ -18,12 +18,12 @@ from pipeline.evaluation.referee import (
     pays,
     upper_bound,
 )
-from storage_init.format.package import TextClassification, TextRanking
+from storage_init.format.tasks import TextClassification, TextRanking
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from storage_init.format.package import Task
+    from storage_init.format.tasks import Task
 
 TASK = TextClassification(["no", "yes"], "softmax")
 

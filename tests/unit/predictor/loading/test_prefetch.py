@@ -14,6 +14,7 @@ from predictor.loading.prefetch import UNIMPORTED, Phases, prefetch
 from predictor.loading.variants import Choice, choose
 from predictor.settings import Settings
 from storage_init.base.errors import VerificationError
+from storage_init.format.measurements import NOTHING
 from storage_init.format.verify import check_files
 from tests.support.models.packages import flip_byte, writable_copy
 
@@ -95,7 +96,7 @@ def test_a_phase_that_fails_is_not_recorded() -> None:
 
 
 def fp32_chosen(package: Package) -> Choice:
-    return choose(package, Settings(variant="fp32"), UNIMPORTED)
+    return choose(package, Settings(variant="fp32"), UNIMPORTED, NOTHING)
 
 
 def test_prefetch_imports_neither_numpy_nor_onnxruntime() -> None:

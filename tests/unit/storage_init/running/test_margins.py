@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from storage_init.format.package import (
+from storage_init.format.tasks import (
     FillMask,
     QuestionAnswering,
     TextClassification,
@@ -23,7 +23,7 @@ from storage_init.running.margins import has_labels, lead
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from storage_init.format.package import Task
+    from storage_init.format.tasks import Task
 
 SINGLE = TextClassification(["a", "b", "c"], "softmax")
 SEVERAL = TextClassification(["a", "b", "c"], "sigmoid")
