@@ -122,6 +122,8 @@ def _load_prepared(
     distance = phases.time(
         "selftest", replay_selftest, engine, selftest, package.task, variant, lanes
     )
+    if variant.referee and not choice.referee:
+        event(log, "no referee", model=settings.model_name, setting=settings.referee)
     if choice.referee:
         engine = phases.time("referee", _refereed, engine, choice, prefetched, package, selftest)
     return LoadedModel(

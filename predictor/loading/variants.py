@@ -9,6 +9,7 @@ from msgspec import UNSET, structs
 
 from predictor.errors import NoVariantError
 from predictor.settings import AUTO
+from storage_init.base import memory
 from storage_init.format.package import FULL_PRECISION
 from storage_init.running import host, providers
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from predictor.settings import Settings
     from storage_init.format.measurements import Measurements
     from storage_init.format.package import BatchSensitivity, Package, Precision, Requires, Variant
+
+# What a server takes beside its models, with requests in flight: docs/capacity.md.
+RESERVED_BYTES = 135_000_000
 
 
 @dataclass(frozen=True)
@@ -120,10 +124,20 @@ def _fastest_first(
 
 
 def _referee(package: Package, variant: Variant, settings: Settings) -> Variant | None:
-    """The full-precision variant, where the package says when this variant needs it."""
+    """The full-precision variant, where the package says when this variant needs it.
+
+    None if the container's memory holds only one of them: the kernel would read pages again and
+    again.
+    """
     if settings.referee == "off" or variant.referee is UNSET:
         return None
-    return next((each for each in package.variants if each.name == FULL_PRECISION), None)
+    exact = next((each for each in package.variants if each.name == FULL_PRECISION), None)
+    limit = memory.memory_limit()
+    if exact is None or limit is None:
+        return exact
+    files = package.served_files(variant) + package.served_files(exact)
+    size = sum({entry.path: entry.size for entry in files}.values())
+    return exact if RESERVED_BYTES + size <= limit else None
 
 
 def may_batch(sensitivity: BatchSensitivity, settings: Settings) -> bool:

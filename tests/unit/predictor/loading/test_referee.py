@@ -15,6 +15,7 @@ from predictor.serving.model import Model
 from predictor.settings import Settings
 from predictor.telemetry.metrics import REFEREE_TEXTS
 from predictor.telemetry.startup import Start
+from storage_init.base import memory
 from storage_init.base.errors import VerificationError
 from storage_init.format.package import Referee
 from storage_init.format.reading import read_package
@@ -111,6 +112,18 @@ def test_the_referees_files_are_verified_too(refereed: Callable[[float], Path]) 
     load(Settings(model_dir=folder, variant="int8", referee="off"))
     with pytest.raises(VerificationError, match=r"fp32/model\.onnx\.data"):
         load(Settings(model_dir=folder, variant="int8"))
+
+
+@pytest.mark.parametrize(("limit", "there"), [(None, True), (1 << 30, True), (1 << 27, False)])
+def test_a_container_with_too_little_memory_has_no_referee(
+    refereed: Callable[[float], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int | None,
+    there: bool,
+) -> None:
+    monkeypatch.setattr(memory, "memory_limit", lambda: limit)
+    loaded = load(Settings(model_dir=refereed(UNSURE), variant="int8"))
+    assert (loaded.engine.second_opinion is not None) is there
 
 
 def test_metadata_and_status_say_what_the_labels_are_worth(
