@@ -123,7 +123,7 @@ def measure(work: Path, strict: float | None, say: Callable[[str], None]) -> Qua
 
 
 def _refereed(made: Prepared, logits: dict[str, Logits]) -> tuple[dict[str, Logits], float | None]:
-    """The answers of int8 with fp32 as its referee, and the share of sentences that fp32 answers."""
+    """The answers of int8 with fp32 as its referee, and the share that fp32 answers."""
     (int8,) = (variant for variant in made.package.variants if variant.name == "int8")
     if not int8.referee:
         return {}, None
@@ -132,9 +132,12 @@ def _refereed(made: Prepared, logits: dict[str, Logits]) -> tuple[dict[str, Logi
     def unclear(answers: NDArray[Any]) -> NDArray[np.bool_]:
         return np.array([[lead(task, row[None], row[None]) < margin] for row in answers])
 
-    pairs = zip(logits["int8"], logits["fp32"], strict=True)
-    alone, mixed = (np.where(unclear(fast), exact, fast) for fast, exact in pairs)
-    return {REFEREED: (alone, mixed)}, float(unclear(logits["int8"][0]).mean())
+    (alone, mixed), (exact, exact_mixed) = logits["int8"], logits["fp32"]
+    assert mixed is not None and exact_mixed is not None  # noqa: S101 - both have batches
+    answers = tuple(
+        np.where(unclear(fast), slow, fast) for fast, slow in ((alone, exact), (mixed, exact_mixed))
+    )
+    return {REFEREED: (answers[0], answers[1])}, float(unclear(alone).mean())
 
 
 def _prepare(
