@@ -91,6 +91,17 @@ class Tokenizer:
         size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
         return size
 
+    @cached_property
+    def frame(self) -> tuple[list[int], list[int]]:
+        """The special tokens before and after every text."""
+        encoding = self._tokenizer.encode("a")
+        inside = [
+            place for place, special in enumerate(encoding.special_tokens_mask) if not special
+        ]
+        if not inside:
+            return [], []
+        return encoding.ids[: inside[0]], encoding.ids[inside[-1] + 1 :]
+
     def beginning(self, text: str, pair: str | None = None) -> str | tuple[str, str]:
         """Return as much of a text, or of a pair, as its first ``max_length`` tokens depend on.
 
