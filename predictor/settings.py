@@ -16,6 +16,7 @@ from storage_init.base.variables import (
     KEY_FILE,
     NUMBER,
     SECONDS,
+    SHA256,
     TEXT,
     Kind,
     at_least,
@@ -67,9 +68,15 @@ def _setting(
     kind: Kind[Any] = TEXT,
     choices: Sequence[str] = (),
     shown: str | None = None,
+    kserve: str | None = None,
 ) -> Any:
-    """A field of Settings; ``shown`` is the default in words, where it depends on the host."""
+    """A field of Settings.
+
+    ``shown`` is the default in words, where it depends on the host; ``kserve`` is a variable of
+    KServe's that is read if ours is not set and this one is not empty.
+    """
     metadata = {"help": text, "type": kind, "choices": choices or None, "shown": shown}
+    metadata["kserve"] = kserve
     return field(default=default, metadata=metadata)
 
 
@@ -136,6 +143,19 @@ class Settings:
         "PEM file of a public key: serve only models signed with its private key, and no plain "
         "folder; needs the extra signing, and --verify=all or served",
         KEY_FILE,
+    )
+    verification_digest: str | None = _setting(
+        None,
+        "SHA-256 of the package.json of the only model to serve, whole; nothing is parsed before "
+        "it and the digests that it lists hold",
+        SHA256,
+        kserve="VERIFICATION_DIGEST",
+    )
+    verification_mode: Literal["enforce", "warn"] = _setting(
+        "enforce",
+        "if the model does not have verification_digest: refuse it, or only log it",
+        choices=("enforce", "warn"),
+        kserve="VERIFICATION_MODE",
     )
     warmup_inferences: int = _setting(
         2,
@@ -232,6 +252,12 @@ class Settings:
     )
 
     @property
+    def is_enforcing(self) -> bool:
+        """Whether a model must prove what it is before any of it is parsed."""
+        enforced = self.verification_mode == "enforce" and self.verification_digest is not None
+        return enforced or self.verify_key is not None
+
+    @property
     def folder(self) -> Path:
         """The folder to serve: ``model_dir``, or ``model_version`` beside it in the store."""
         if not self.model_version:
@@ -251,6 +277,9 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
     for item in fields(Settings):
         variable = f"{PREFIX}{item.name.upper()}"
         default = item.default
+        kserve = item.metadata["kserve"]
+        if variable not in environ and environ.get(kserve or ""):
+            variable = kserve
         if variable in environ:
             default = _from_environment(parser, variable, environ[variable], item.metadata)
         parser.add_argument(
@@ -266,6 +295,10 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
     del known.workers
     if known.verify_key and known.verify == "size":
         parser.error("--verify=size excludes --verify_key: a signature covers digests")
+    if known.verification_digest and known.verify == "size":
+        parser.error("--verify=size excludes --verification_digest: it covers digests")
+    if known.verification_digest and known.models_dir:
+        parser.error("--models_dir excludes --verification_digest, which is of one model")
     if known.model_version and known.models_dir:
         parser.error("--models_dir excludes --model_version: its models serve what is current")
     return Settings(**vars(known))

@@ -99,6 +99,8 @@ def _load_prepared(
     variant, lanes = choice.variant, settings.lanes
     for name, why in choice.passed_over.items():
         event(log, "variant passed over", model=settings.model_name, variant=name, why=why)
+    if settings.is_enforcing:  # nothing is parsed before it is known to be what is expected
+        prefetched.verify(prepared, variant)
     with ThreadPoolExecutor(2, thread_name_prefix="load") as pool:
         session = pool.submit(
             phases.time,
@@ -111,8 +113,9 @@ def _load_prepared(
             precision=choice.precision,
         )
         texts = pool.submit(_read_texts, prefetched, package, tokenizers)
-        # First, because a corrupt file explains the errors of the others.
-        prefetched.verify(prepared, variant)
+        if not settings.is_enforcing:
+            # First, because a corrupt file explains the errors of the others.
+            prefetched.verify(prepared, variant)
         selftest, tokenizer = texts.result()
         task = task_for(package.task, tokenizer)
         engine = Engine(session.result(), tokenizer, task, choice.may_batch)

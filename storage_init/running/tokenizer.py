@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from storage_init.format.tasks import Task
 
 TOKENIZER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-# Characters of a text that are read at once at most; tokenising takes about 90 bytes for each.
-MAX_CHARACTERS = 512 * 1024
+# Characters of a text that are read at once at most; each takes about 90 bytes, and up to 2 µs.
+MAX_CHARACTERS = 128 * 1024
 # Characters per token of a text's beginning; English words have about five.
 CHARACTERS_PER_TOKEN = 16
 
