@@ -22,6 +22,8 @@ KIND = ("serving.kserve.io", "v1beta1")
 PLURAL = "inferenceservices"
 NOT_FOUND = 404
 POLL_SECONDS = 0.02
+# The Service of a ready pod leads there a second or so later.
+REACHED_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Applied:
 
     def _answered(self, ask: Ask, service: str, birth: Birth) -> float:
         """When the Service gave its first answer: it learns of a ready pod a little later."""
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + REACHED_SECONDS
         while why := _refused(ask, f"/v2/models/{service}/infer", self.body):
             if time.monotonic() > deadline:
                 raise why
@@ -89,26 +91,23 @@ class Applied:
 
     def _remove(self, pods: Pods) -> None:
         deadline = time.monotonic() + READY_SECONDS
-        while self._deleted() or pods.list().items:
+        while self._custom("delete", pods.service) or pods.list().items:
             if time.monotonic() > deadline:
                 raise ServerFailedError(f"{pods.service} is not removed: kubectl describe it")
             time.sleep(POLL_SECONDS)
 
-    def _deleted(self) -> bool:
-        """Delete the service; False if it is gone."""
+    def _custom(self, verb: str, argument: Any) -> bool:
+        """Create or delete the service; False if it is not there."""
+        custom = client.CustomObjectsApi(self.api.api_client)
         try:
-            self._custom("delete", self.document["metadata"]["name"])
+            getattr(custom, f"{verb}_namespaced_custom_object")(
+                *KIND, self.namespace, PLURAL, argument
+            )
         except ApiException as error:
-            if error.status != NOT_FOUND:
-                raise
-            return False
+            if error.status == NOT_FOUND:
+                return False
+            raise ServerFailedError(f"{self.name}: {verb} is refused: {error.body}") from error
         return True
-
-    def _custom(self, verb: str, argument: Any) -> None:
-        call = getattr(
-            client.CustomObjectsApi(self.api.api_client), f"{verb}_namespaced_custom_object"
-        )
-        call(*KIND, self.namespace, PLURAL, argument)
 
 
 def _refused(ask: Ask, path: str, body: Any) -> ServerFailedError | None:
