@@ -34,6 +34,11 @@ def kubeflow(store: ModelStore) -> Iterator[Kubeflow]:
         yield made
 
 
+def is_running(pod: Any, container: str) -> bool:
+    statuses = pod.status.container_statuses or []
+    return any(each.name == container and each.state.running for each in statuses)
+
+
 def id_of(started: subprocess.CompletedProcess[str]) -> str:
     """The id at the end of the address that ``submit`` prints."""
     assert started.returncode == 0, started.stderr
@@ -113,16 +118,16 @@ def test_a_claim_is_made_once_and_found_by_the_second_run(
             api.delete_namespaced_persistent_volume_claim(kubeflow.claim, options.kfp_namespace)
 
 
-def test_kfps_retry_continues_from_the_step_whose_pod_was_lost(
+def test_kfps_retry_continues_from_the_step_that_was_killed(
     kubeflow: Kubeflow, classifier: Path
 ) -> None:
     where = kubeflow.offer(classifier, NAME)
     run = id_of(kubeflow.submit(f"--source={where}", f"--name={NAME}", ONE, wait=False))
 
-    def running() -> list[Any]:
-        return [pod for pod in kubeflow.pods(run, "export") if pod.status.phase == "Running"]
+    def works() -> list[Any]:
+        return [pod for pod in kubeflow.pods(run, "export") if is_running(pod, "main")]
 
-    kubeflow.kill(wait_for(running, SECONDS, "the step `export` runs")[0])
+    kubeflow.kill(wait_for(works, SECONDS, "the step `export` runs")[0])
     wait_for(lambda: kubeflow.state(run) == "FAILED", SECONDS, "the run fails")
     assert kubeflow.versions(NAME) == set()
     kubeflow.retry(run)

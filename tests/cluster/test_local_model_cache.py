@@ -48,8 +48,7 @@ def test_a_service_applied_together_with_its_cache_waits_for_the_download(
     service.wait_until_ready(READY_SECONDS)
     assert service.container().restart_count == 0
     assert service.infer()
-    mounted = {volume.persistent_volume_claim for volume in service.pods[0].spec.volumes}
-    assert any(mounted)
+    assert any(volume.persistent_volume_claim for volume in service.pods[0].spec.volumes)
 
 
 def cache(namespace: Space, hub: ClusterHub, uri: str) -> list[Document]:

@@ -53,6 +53,7 @@ FILL = """
 import msgspec, shutil, sys
 from pathlib import Path
 from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE
+from storage_init.format.reading import read_package
 from storage_init.store.layout import Store
 from storage_init.store.publish import publish
 

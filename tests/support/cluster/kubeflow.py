@@ -75,9 +75,9 @@ class Kubeflow:
         return [pod for pod in found if _executes(pod, step)]
 
     def kill(self, pod: Any) -> None:
-        """Take a pod away at once, as a lost node does."""
-        where = ("-n", self._namespace, "pod", pod.metadata.name)
-        self.store.space.cluster.kubectl("delete", *where, "--grace-period=0", "--force")
+        """Kill all processes of a step but for Argo's own, which says so, as when memory is out."""
+        where = ("-n", self._namespace, pod.metadata.name, "-c", "main")
+        self.store.space.cluster.tried("exec", *where, "--", "sh", "-c", "kill -9 -1")
 
     def forget(self) -> None:
         """Delete the runs whose pods have the claim; else neither it nor its volume can go."""
