@@ -43,7 +43,7 @@ def test_a_service_applied_together_with_its_cache_waits_for_the_download(
         service["spec"]["predictor"]["minReplicas"] = 1
         service["spec"]["predictor"]["model"]["storageUri"] = uri
 
-    namespace.apply(*cache(namespace, hub, uri))
+    apply_cache(namespace, hub, uri)
     service = deploy(namespace, CACHE, use_the_cache)
     service.wait_until_ready(READY_SECONDS)
     assert service.container().restart_count == 0
@@ -51,21 +51,30 @@ def test_a_service_applied_together_with_its_cache_waits_for_the_download(
     assert any(volume.persistent_volume_claim for volume in service.pods[0].spec.volumes)
 
 
-def cache(namespace: Space, hub: ClusterHub, uri: str) -> list[Document]:
-    """The component's cluster-scoped objects, under the namespace's name and for its URI alone."""
+def apply_cache(namespace: Space, hub: ClusterHub, uri: str) -> None:
+    """The component's cluster-scoped objects, under the namespace's name and for its URI alone.
+
+    The namespace owns the cache and the cache the others, because a cache whose node group is gone
+    is never removed.
+    """
     documents = render(CACHE)
     group: Any = of_kind(documents, "LocalModelNodeGroup")[0]
-    (made,) = of_kind(documents, "LocalModelCache")
+    (cache,) = of_kind(documents, "LocalModelCache")
     containers = of_kind(documents, "ClusterStorageContainer")
     (download,) = (c for c in containers if c["spec"]["workloadType"] == "localModelDownloadJob")
+    cache["metadata"] = {"name": namespace.name, "ownerReferences": [namespace.owner]}
+    cache["spec"] |= {"sourceModelUri": uri, "nodeGroups": [namespace.name]}
+    del cache["spec"]["serviceAccountName"]
     terms = group["spec"]["persistentVolumeSpec"]["nodeAffinity"]["required"]["nodeSelectorTerms"]
     # Any node of the cache's, in whatever region.
     terms[0]["matchExpressions"] = terms[0]["matchExpressions"][:1]
-    made["spec"] |= {"sourceModelUri": uri, "nodeGroups": [namespace.name]}
-    del made["spec"]["serviceAccountName"]
     download["spec"]["supportedUriFormats"] = [{"prefix": uri}]
     download["spec"]["container"]["env"].append({"name": "HF_ENDPOINT", "value": hub.url})
     use_image(download["spec"]["container"], namespace.cluster.options)
-    for document in (group, made, download):
-        document["metadata"] = {"name": namespace.name, "ownerReferences": [namespace.owner]}
-    return [download, group, made]
+    namespace.apply(cache)
+    where = ("get", "localmodelcache", namespace.name, "-o", "jsonpath={.metadata.uid}")
+    owner = {"apiVersion": cache["apiVersion"], "kind": cache["kind"], "name": namespace.name}
+    owner["uid"] = namespace.cluster.kubectl(*where)
+    for document in (group, download):
+        document["metadata"] = {"name": namespace.name, "ownerReferences": [owner]}
+    namespace.apply(group, download)
