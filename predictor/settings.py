@@ -16,6 +16,7 @@ from storage_init.base.variables import (
     KEY_FILE,
     NUMBER,
     SECONDS,
+    SHA256,
     TEXT,
     Kind,
     at_least,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 PREFIX = "WARMSTART_"
 AUTO = "auto"
+# What REST serves beside V2, health and metrics.
+APIS = frozenset(("cohere", "openai", "repository", "rerank", "tei", "triton", "v1"))
 
 
 def _one_worker(text: str) -> int:
@@ -39,12 +42,24 @@ def _one_worker(text: str) -> int:
 
 
 def _version(text: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{16}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a version, which has 16 hex digits")
+    if not re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{16}", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a version, which has 64 hex digits (16 in format 2)"
+        )
     return text
 
 
+def _apis(text: str) -> frozenset[str]:
+    names = frozenset(filter(None, text.split(",")))
+    if not names <= APIS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} names others than {', '.join(sorted(APIS))}, between commas"
+        )
+    return names
+
+
 _VERSION = Kind("version", _version)
+_APIS = Kind("names between commas", _apis)
 
 
 def _setting(
@@ -53,9 +68,15 @@ def _setting(
     kind: Kind[Any] = TEXT,
     choices: Sequence[str] = (),
     shown: str | None = None,
+    kserve: str | None = None,
 ) -> Any:
-    """A field of Settings; ``shown`` is the default in words, where it depends on the host."""
+    """A field of Settings.
+
+    ``shown`` is the default in words, where it depends on the host; ``kserve`` is a variable of
+    KServe's that is read if ours is not set and this one is not empty.
+    """
     metadata = {"help": text, "type": kind, "choices": choices or None, "shown": shown}
+    metadata["kserve"] = kserve
     return field(default=default, metadata=metadata)
 
 
@@ -94,6 +115,13 @@ class Settings:
     enable_docs_url: bool = _setting(
         False, "serve Swagger UI at /docs, with files of this server only", FLAG
     )
+    apis: frozenset[str] = _setting(
+        APIS,
+        "interfaces to serve over REST beside V2: V1, model repository, Triton's extensions, and "
+        "those of OpenAI's, Cohere's, rerank and text-embeddings-inference's clients",
+        _APIS,
+        shown=",".join(sorted(APIS)),
+    )
     enable_latency_logging: bool = _setting(
         False, "log one line per inference request, with its times and without its texts", FLAG
     )
@@ -115,6 +143,19 @@ class Settings:
         "PEM file of a public key: serve only models signed with its private key, and no plain "
         "folder; needs the extra signing, and --verify=all or served",
         KEY_FILE,
+    )
+    verification_digest: str | None = _setting(
+        None,
+        "SHA-256 of the package.json of the only model to serve, whole; nothing is parsed before "
+        "it and the digests that it lists hold",
+        SHA256,
+        kserve="VERIFICATION_DIGEST",
+    )
+    verification_mode: Literal["enforce", "warn"] = _setting(
+        "enforce",
+        "if the model does not have verification_digest: refuse it, or only log it",
+        choices=("enforce", "warn"),
+        kserve="VERIFICATION_MODE",
     )
     warmup_inferences: int = _setting(
         2,
@@ -149,7 +190,7 @@ class Settings:
         at_least(1),
     )
     max_request_texts: int = _setting(
-        1024, "texts of one request; larger requests are refused", at_least(1)
+        2048, "texts of one request; larger requests are refused", at_least(1)
     )
     max_request_tokens: int = _setting(
         1024 * 1024,
@@ -160,6 +201,11 @@ class Settings:
     max_queue_texts: int = _setting(
         4096, "texts that may wait; a request that exceeds them is refused", at_least(1)
     )
+    max_queue_tokens: int = _setting(
+        1024 * 1024,
+        "tokens of all requests in flight, estimated; a request that exceeds them is refused",
+        at_least(1),
+    )
     max_queue_seconds: float = _setting(
         5.0,
         "seconds that a request may be expected to wait; one that would wait longer is refused at "
@@ -169,6 +215,12 @@ class Settings:
     max_inference_seconds: float = _setting(
         120.0,
         "seconds that an inference may take; if one takes longer, the process is no longer live",
+        SECONDS,
+    )
+    max_receive_seconds: float = _setting(
+        30.0,
+        "seconds that the head and the body of a REST request may take to arrive; a slower sender "
+        "gets 408 and its connection is closed",
         SECONDS,
     )
     drain_seconds: float = _setting(
@@ -200,6 +252,12 @@ class Settings:
     )
 
     @property
+    def is_enforcing(self) -> bool:
+        """Whether a model must prove what it is before any of it is parsed."""
+        enforced = self.verification_mode == "enforce" and self.verification_digest is not None
+        return enforced or self.verify_key is not None
+
+    @property
     def folder(self) -> Path:
         """The folder to serve: ``model_dir``, or ``model_version`` beside it in the store."""
         if not self.model_version:
@@ -219,6 +277,9 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
     for item in fields(Settings):
         variable = f"{PREFIX}{item.name.upper()}"
         default = item.default
+        kserve = item.metadata["kserve"]
+        if variable not in environ and environ.get(kserve or ""):
+            variable = kserve
         if variable in environ:
             default = _from_environment(parser, variable, environ[variable], item.metadata)
         parser.add_argument(
@@ -234,6 +295,10 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
     del known.workers
     if known.verify_key and known.verify == "size":
         parser.error("--verify=size excludes --verify_key: a signature covers digests")
+    if known.verification_digest and known.verify == "size":
+        parser.error("--verify=size excludes --verification_digest: it covers digests")
+    if known.verification_digest and known.models_dir:
+        parser.error("--models_dir excludes --verification_digest, which is of one model")
     if known.model_version and known.models_dir:
         parser.error("--models_dir excludes --model_version: its models serve what is current")
     return Settings(**vars(known))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from storage_init.base import cpus
-from storage_init.format.package import (
+from storage_init.format.tasks import (
     FillMask,
     QuestionAnswering,
     TextClassification,

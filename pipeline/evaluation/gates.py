@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.workspace.evidence import Limit
-from storage_init.format.package import TextEmbedding, TokenTask
+from storage_init.format.tasks import TextEmbedding, TokenTask
 
 if TYPE_CHECKING:
     from pipeline.recipe.limits import EvaluationGate, Gate
     from pipeline.workspace.evidence import LabelScores, OnEvaluationData
-    from storage_init.format.package import Closeness, Task
+    from storage_init.format.package import Closeness
+    from storage_init.format.tasks import Task
 
 
 def on_selftest(task: Task, close: Closeness, gate: Gate) -> list[Limit]:

@@ -9,14 +9,15 @@ from pipeline.evaluation.baseline import Baseline
 from pipeline.graphs.files import GraphError
 from pipeline.workspace import disk
 from pipeline.workspace.workspace import GRAPH
-from storage_init.format.package import TOKENIZER_FILE, name_of
+from storage_init.format.package import TOKENIZER_FILE
+from storage_init.format.tasks import name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.recipe.recipe import Recipe
     from pipeline.workspace.workspace import Workspace
-    from storage_init.format.package import Task
+    from storage_init.format.tasks import Task
     from storage_init.raw.hf_config import ModelFacts
 
 

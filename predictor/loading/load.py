@@ -20,6 +20,7 @@ from predictor.loading.variants import Choice, Runtime, choose
 from predictor.loading.warmup import Warmup, warm_up
 from predictor.settings import AUTO
 from storage_init.base.logs import event
+from storage_init.format.measurements import NOTHING, Measurements
 from storage_init.format.package import SELFTEST_FILE, TOKENIZER_FILE, Package
 from storage_init.format.selftest import SelfTest
 from storage_init.running.providers import CPU
@@ -46,6 +47,7 @@ class LoadedModel:
 
     For a plain ONNX export, ``version`` and ``variant`` are "unprepared" and ``package``,
     ``selftest_distance`` and ``choice`` are None. ``folder``: of its files, links resolved.
+    ``digest``: of its ``package.json``.
     """
 
     engine: Engine
@@ -58,6 +60,8 @@ class LoadedModel:
     folder: Path
     origin: Origin
     choice: Choice | None = None
+    digest: str = ""
+    measured: Measurements = NOTHING
 
 
 def load(
@@ -91,10 +95,12 @@ def _load_prepared(
 ) -> LoadedModel:
     package, folder = prepared.package, prefetched.folder
     settings, phases = prefetched.settings, prefetched.phases
-    choice = choose(package, settings, Runtime(ort.__version__))
+    choice = choose(package, settings, Runtime(ort.__version__), prepared.measured)
     variant, lanes = choice.variant, settings.lanes
     for name, why in choice.passed_over.items():
         event(log, "variant passed over", model=settings.model_name, variant=name, why=why)
+    if settings.is_enforcing:  # nothing is parsed before it is known to be what is expected
+        prefetched.verify(prepared, variant)
     with ThreadPoolExecutor(2, thread_name_prefix="load") as pool:
         session = pool.submit(
             phases.time,
@@ -107,8 +113,9 @@ def _load_prepared(
             precision=choice.precision,
         )
         texts = pool.submit(_read_texts, prefetched, package, tokenizers)
-        # First, because a corrupt file explains the errors of the others.
-        prefetched.verify(prepared, variant)
+        if not settings.is_enforcing:
+            # First, because a corrupt file explains the errors of the others.
+            prefetched.verify(prepared, variant)
         selftest, tokenizer = texts.result()
         task = task_for(package.task, tokenizer)
         engine = Engine(session.result(), tokenizer, task, choice.may_batch)
@@ -126,6 +133,8 @@ def _load_prepared(
         folder,
         origin_of(folder, prepared=True),
         choice,
+        prepared.digest,
+        prepared.measured,
     )
 
 

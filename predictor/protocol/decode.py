@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     Arrays = dict[str, Integers]
 
 PAIR_INPUT = "text_pair"
+# Of a request's id, which the answer repeats.
+MAX_ID_CHARACTERS = 1024
+# Dimensions of a tensor; no model takes more than two.
+MAX_RANK = 8
 
 
 class TensorModel(Protocol):
@@ -49,6 +53,18 @@ def is_text(request: Request) -> bool:
     if len(are_texts) != 1:
         raise InvalidRequestError("a request needs either BYTES texts or INT64 tensors as inputs")
     return are_texts.pop()
+
+
+def check_id(request: Request) -> None:
+    """Check the length of a request's id.
+
+    Raises:
+        InvalidRequestError: it is too long.
+    """
+    if len(request.id) > MAX_ID_CHARACTERS:
+        raise InvalidRequestError(
+            f"the id has {len(request.id)} characters, more than {MAX_ID_CHARACTERS}"
+        )
 
 
 def decode_texts(request: Request, names: TextInputs) -> Texts:
@@ -110,10 +126,18 @@ def decode_token_ids(rows: Sequence[Sequence[int]], engine: TensorModel) -> list
     """Texts that a client has tokenised itself.
 
     Raises:
-        InvalidRequestError: a text has too many ids, or the vocabulary lacks an id.
+        InvalidRequestError: a text has too many ids, or the vocabulary lacks an id, or the ids lack
+            the model's special tokens: then another tokenizer made them.
     """
+    first, last = engine.tokenizer.frame
     made = []
     for row in rows:
+        if row[: len(first)] != first or row[len(row) - len(last) :] != last:
+            raise InvalidRequestError(
+                "these token ids are not of this model's tokenizer, whose texts begin with "
+                f"{first} and end with {last}: send texts (LangChain: "
+                "check_embedding_ctx_length=False)"
+            )
         try:
             ids = np.array(row, dtype=np.int64)
         except OverflowError as error:
@@ -123,16 +147,23 @@ def decode_token_ids(rows: Sequence[Sequence[int]], engine: TensorModel) -> list
     return made
 
 
-def select_outputs(names: Sequence[str], outputs: Mapping[str, NDArray[Any]]) -> Outputs:
+def select_outputs(
+    names: Sequence[str], outputs: Mapping[str, NDArray[Any]], known: Sequence[str]
+) -> Outputs:
     """The outputs that a request names, in its order; all if it names none.
 
+    Args:
+        names: what the request wants; Triton's perf_analyzer names all of the metadata.
+        outputs: the answer's.
+        known: the model's for texts and for tensors; those that the answer lacks are left out.
+
     Raises:
-        InvalidRequestError: there is no output of that name.
+        InvalidRequestError: there is no output of a name, or none of them is in the answer.
     """
     for name in names:
-        if name not in outputs:
+        if name not in outputs and (name not in known or not outputs.keys() & names):
             raise InvalidRequestError(f"unknown output {name}; there are {', '.join(outputs)}")
-    return {name: outputs[name] for name in names or outputs}
+    return {name: outputs[name] for name in names or outputs if name in outputs}
 
 
 def check_count(tensor: InputTensor, count: int) -> None:
@@ -141,9 +172,10 @@ def check_count(tensor: InputTensor, count: int) -> None:
     Raises:
         InvalidRequestError: it has more or fewer.
     """
-    if count != math.prod(tensor.shape) or any(size < 0 for size in tensor.shape):
+    shape = tensor.shape
+    if len(shape) > MAX_RANK or min(shape, default=0) < 0 or count != math.prod(shape):
         raise InvalidRequestError(
-            f"input {tensor.name}: its data does not fit {tensor.datatype} {list(tensor.shape)} "
+            f"input {tensor.name}: its data does not fit {tensor.datatype} {list(shape)} "
             f"(it has {count} values)"
         )
 
@@ -181,6 +213,8 @@ def _check_arrays(arrays: Arrays, engine: TensorModel) -> None:
     mask = arrays["attention_mask"]
     if ((mask != 0) & (mask != 1)).any():
         raise InvalidRequestError("attention_mask must hold 0 and 1 only")
+    if "token_type_ids" in arrays and arrays["token_type_ids"].min() < 0:
+        raise InvalidRequestError("token_type_ids must be 0 or above")
     known = tokenizer.vocabulary_size
     if ids.min() < 0 or ids.max() >= known:
         raise InvalidRequestError(f"input_ids must lie between 0 and {known - 1}")

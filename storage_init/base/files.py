@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import stat
-from contextlib import suppress
+import uuid
+from collections import Counter
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # Every user may look into a published folder.
 FOLDER_MODE = 0o755
+# What the kubelet gives to the folders of a volume with `fsGroup`: their group writes, too.
+SHARED = stat.S_ISGID | stat.S_IWGRP
 # linux/fcntl.h and linux/fs.h
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
+# linux/fs.h: _IOW(0x94, 9, int); shares a file's blocks on Btrfs, XFS and other file systems.
+FICLONE = 0x40049409
+# The errors of a link across devices, and of file systems that do not support or allow links.
+_CANNOT_LINK = {
+    *(errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EMLINK, errno.EROFS),
+}
+
+LinkMethod = Literal["hard link", "reflink", "copy"]
 
 
 @dataclass
@@ -96,7 +110,8 @@ def children(folder: Path | str) -> list[os.DirEntry[str]]:
 
 
 def _stats(folder: Path) -> Iterator[os.stat_result]:
-    for entry in entries(folder):
+    # A link may lead to a folder, which is not part of it.
+    for entry in () if folder.is_symlink() else entries(folder):
         with suppress(OSError):
             yield entry.stat(follow_symlinks=False)
 
@@ -131,6 +146,47 @@ def fsync(path: Path) -> None:
         os.close(handle)
 
 
+def folder_mode(parent: Path) -> int:
+    """Return the mode of a folder below ``parent``: if the parent's group writes, so does its."""
+    mode = parent.stat().st_mode
+    return FOLDER_MODE | (SHARED if mode & SHARED == SHARED else 0)
+
+
+def share_with_group(root: Path) -> None:
+    """Let the group write what this process creates if ``root``, or its first parent, says so.
+
+    For the first lines of a process: it changes the umask.
+    """
+    while not root.exists() and root != root.parent:
+        root = root.parent
+    if folder_mode(root) != FOLDER_MODE:
+        os.umask(os.umask(0) & ~0o070)
+
+
+@contextmanager
+def stale_is_missing() -> Iterator[None]:
+    """Raise ``FileNotFoundError`` where NFS says ESTALE: another machine has removed the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+        text = os.strerror(errno.ENOENT)
+        raise FileNotFoundError(errno.ENOENT, text, error.filename) from error
+
+
+def refresh(folder: Path) -> None:
+    """Make an NFS client forget which names a folder has and lacks, by a change of its own.
+
+    A client asks the server again only after 30 to 60 seconds, or when its own change shows that
+    others have changed the folder, too. Do nothing if the folder cannot be written.
+    """
+    probe = folder / f".look-{uuid.uuid4().hex[:12]}"
+    with suppress(OSError):
+        probe.touch()
+        probe.unlink()
+
+
 def make_folder(folder: Path) -> None:
     """Create a folder and its parents; sync each to disk before creating the next below it."""
     missing = []
@@ -139,8 +195,27 @@ def make_folder(folder: Path) -> None:
         folder = folder.parent
     for new in reversed(missing):
         new.mkdir(exist_ok=True)
-        new.chmod(FOLDER_MODE)
+        new.chmod(folder_mode(new.parent))
         fsync(new.parent)
+
+
+def swap(one: Path, other: Path) -> bool:
+    """Exchange two paths in one step; return False where kernel or file system cannot do it.
+
+    Raises:
+        OSError: for any other reason, above all that one of them does not exist.
+    """
+    import ctypes  # few need it
+
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    if rename(AT_FDCWD, bytes(one), AT_FDCWD, bytes(other), RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(one), None, str(other))
 
 
 def exchange(new: Path, old: Path, aside: Path) -> None:
@@ -151,11 +226,46 @@ def exchange(new: Path, old: Path, aside: Path) -> None:
     Raises:
         FileNotFoundError: there is no ``old``.
     """
-    import ctypes  # few need it
-
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if rename and rename(AT_FDCWD, bytes(new), AT_FDCWD, bytes(old), RENAME_EXCHANGE) == 0:
+    if swap(new, old):
         new.rename(aside)
-        return
-    old.rename(aside)
-    new.rename(old)
+    else:
+        old.rename(aside)
+        new.rename(old)
+
+
+def link_files(source: Path, paths: Iterable[str], destination: Path) -> Counter[LinkMethod]:
+    """Link or copy files below ``source`` to ``destination``; return a count for each method.
+
+    Raises:
+        OSError: the destination cannot be written.
+    """
+    methods: Counter[LinkMethod] = Counter()
+    for path in paths:
+        target = destination / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        methods[link_file(source / path, target)] += 1
+    return methods
+
+
+def link_file(source: Path, target: Path) -> LinkMethod:
+    """Link or copy one file; return how."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _CANNOT_LINK:
+            raise
+    else:
+        return "hard link"
+    if _reflink(source, target):
+        return "reflink"
+    shutil.copyfile(source, target)
+    return "copy"
+
+
+def _reflink(source: Path, target: Path) -> bool:
+    with source.open("rb") as original, target.open("wb") as clone:
+        try:
+            fcntl.ioctl(clone.fileno(), FICLONE, original.fileno())
+        except OSError:
+            return False
+    return True

@@ -13,7 +13,7 @@ import numpy as np
 import tokenizers
 
 from storage_init.base.errors import PackageError
-from storage_init.format.package import FillMask, QuestionAnswering, TokenClassification
+from storage_init.format.tasks import FillMask, QuestionAnswering, TokenClassification
 from storage_init.running.cutting import cuts_of
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from storage_init.format.package import Task
+    from storage_init.format.tasks import Task
 
 TOKENIZER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-# Characters of a text that are read at once at most; tokenising takes about 90 bytes for each.
-MAX_CHARACTERS = 512 * 1024
+# Characters of a text that are read at once at most; each takes about 90 bytes, and up to 2 µs.
+MAX_CHARACTERS = 128 * 1024
 # Characters per token of a text's beginning; English words have about five.
 CHARACTERS_PER_TOKEN = 16
 
@@ -91,6 +91,17 @@ class Tokenizer:
         size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
         return size
 
+    @cached_property
+    def frame(self) -> tuple[list[int], list[int]]:
+        """The special tokens before and after every text."""
+        encoding = self._tokenizer.encode("a")
+        inside = [
+            place for place, special in enumerate(encoding.special_tokens_mask) if not special
+        ]
+        if not inside:
+            return [], []
+        return encoding.ids[: inside[0]], encoding.ids[inside[-1] + 1 :]
+
     def beginning(self, text: str, pair: str | None = None) -> str | tuple[str, str]:
         """Return as much of a text, or of a pair, as its first ``max_length`` tokens depend on.
 
@@ -114,6 +125,15 @@ class Tokenizer:
             return text, self._first(pair, max(self.max_length, self._count(text)))
         self.check_readable(pair)
         return self._first(text, max(self.max_length, self._count(pair))), pair
+
+    def cut_after(self, text: str, start: int) -> int:
+        """The first place from ``start`` on where a text can be cut, its end if there is none.
+
+        The tokens on both sides are those of the whole text, but for a first word, which some
+        tokenizers treat otherwise.
+        """
+        cut = self._cuts.search(text, start) if self._cuts and start < len(text) else None
+        return len(text) if cut is None else cut.start()
 
     def check_readable(self, text: str) -> None:
         """Check whether a text may be read to its end.

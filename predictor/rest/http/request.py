@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from predictor.errors import ClientGoneError, InvalidRequestError
+from predictor.rest.http.encoding import encoding_of, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # The client's own header, and Envoy's (so Istio's and Knative's) for the time it will wait.
 TIMEOUT_HEADERS = (b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms")
+# No client waits longer, and no clock has a problem with it.
+LONGEST_TIMEOUT_MS = 24 * 3600 * 1000
+# The length of the JSON before binary tensors. Source: Triton's "Binary Tensor Data Extension".
+BINARY_HEADER = b"inference-header-content-length"
 # Most answers come sooner and need no watch.
 WATCH_AFTER_SECONDS = 0.02
 
@@ -55,10 +60,14 @@ class Client:
         """The whole body; from then on the task is cancelled when the client leaves.
 
         Raises:
-            TooLargeError: the body is too long, or its announced length is.
+            TooLargeError: the body is too long, its announced length is, or its JSON would take too
+                much memory.
             PendingBytesError: with it the server would hold too many bytes.
+            EncodingError: the server does not decode its Content-Encoding.
+            InvalidRequestError: it is not what its Content-Encoding says.
             ClientGoneError: the client left before the body was complete.
         """
+        encoding = encoding_of(self.headers)
         length = self.headers.get(b"content-length", b"")
         # The HTTP parser refuses a length that is not a number.
         if length.isdigit():
@@ -75,9 +84,30 @@ class Client:
             self._held += len(part)
             parts.append(part)
             more = message.get("more_body", False)
+        body = b"".join(parts)
+        if encoding is not None:
+            body = await self._decoded(body, encoding)
         self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(WATCH_AFTER_SECONDS, self._start_watching)
+        json_length = self.headers.get(BINARY_HEADER, b"")
+        head = body[: int(json_length)] if json_length.isdigit() and len(json_length) < 9 else body
+        self._held += self._bodies.hold_decoded(head)
+        return body
+
+    async def _decoded(self, body: bytes, encoding: bytes) -> bytes:
+        """The body without its encoding, within the limits of any body."""
+        encoded, made, parts = len(body), 0, []
+        for piece in pieces(body, encoding):
+            self._bodies.check(made, len(piece))
+            self._bodies.held += len(piece)
+            self._held += len(piece)
+            made += len(piece)
+            parts.append(piece)
+            # Other requests have their turn between two pieces.
+            await asyncio.sleep(0)
+        self._bodies.held -= encoded
+        self._held -= encoded
         return b"".join(parts)
 
     def close(self) -> None:
@@ -106,7 +136,7 @@ def deadline_of(headers: Headers) -> float | None:
     Raises:
         InvalidRequestError: a header is not a number of milliseconds.
     """
-    soonest: int | None = None
+    soonest: float | None = None
     for name in TIMEOUT_HEADERS:
         value = headers.get(name)
         if value is None:
@@ -116,7 +146,8 @@ def deadline_of(headers: Headers) -> float | None:
                 f"the header {name.decode()} must be a whole number of milliseconds, "
                 f"not {value.decode('latin-1')!r}"
             )
-        soonest = int(value) if soonest is None else min(soonest, int(value))
+        # Python's int refuses more than 4,300 digits; a float becomes infinite.
+        soonest = min(float(value), LONGEST_TIMEOUT_MS if soonest is None else soonest)
     return None if soonest is None else time.perf_counter() + soonest / 1000
 
 

@@ -15,8 +15,8 @@ import orjson
 from predictor.errors import InvalidRequestError
 from predictor.protocol import raw_tensors
 from predictor.protocol.messages import Answer, InputTensor, Request, datatype_of
-from predictor.protocol.parameters import Parameters
-from predictor.rest.http.request import decode_json
+from predictor.protocol.parameters import Parameters, refuse_unsupported
+from predictor.rest.http.request import BINARY_HEADER, decode_json
 from predictor.rest.http.response import JSON
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T")
-BINARY_HEADER = b"inference-header-content-length"
 
 
 # Optional fields may be null, as in KServe's own server.
@@ -80,9 +79,13 @@ def decode(body: bytes, json_length: str | None) -> tuple[Request, Encoding]:
     head = memoryview(body)[:end] if end != len(body) else body
     parsed = decode_json(head, _Body, "a V2 inference request")
     binary = _Binary(memoryview(body)[end:])
+    parameters, outputs = parsed.parameters or {}, parsed.outputs or []
+    named: list[_Input | _Output] = [*parsed.inputs, *outputs]
+    for each in named:
+        if each.parameters:
+            refuse_unsupported(each.name, each.parameters)
     inputs = [_tensor(each, binary) for each in parsed.inputs]
     binary.check_used()
-    parameters, outputs = parsed.parameters or {}, parsed.outputs or []
     request = Request(
         inputs, Parameters.parse(parameters), [output.name for output in outputs], parsed.id or ""
     )
@@ -120,7 +123,8 @@ def encode(answer: Answer, encoding: Encoding) -> tuple[bytes, list[tuple[bytes,
 def _end_of_json(body: bytes, json_length: str | None) -> int:
     if json_length is None:
         return len(body)
-    if not json_length.isdecimal() or int(json_length) > len(body):
+    # A float may have any number of digits.
+    if not json_length.isdecimal() or float(json_length) > len(body):
         raise InvalidRequestError(
             f"Inference-Header-Content-Length is {json_length}, but the body has {len(body)} bytes"
         )
@@ -193,8 +197,13 @@ def _flat(each: _Input, decoders: tuple[msgspec.json.Decoder[list[T]], Any], kin
 
 
 def _encoding(parameters: dict[str, Any], outputs: list[_Output]) -> Encoding:
-    default = parameters.get("binary_data_output") is True
-    others = (o for o in outputs if (o.parameters or {}).get("binary_data", default) is not default)
+    default = Parameters(given=parameters).flag("binary_data_output", default=False)
+
+    def is_other(output: _Output) -> bool:
+        asked = Parameters(given=output.parameters or {}).flag("binary_data", default=default)
+        return asked is not default
+
+    others = filter(is_other, outputs)
     return Encoding(default, frozenset(output.name for output in others))
 
 
