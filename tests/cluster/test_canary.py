@@ -91,6 +91,7 @@ def test_with_gateway_api_a_tenth_of_the_requests_is_routed_to_the_canary(servic
     wait_for(lambda: {"90", "10"} <= weights(), PODS_SECONDS, "the canary has its weight", weights)
     if not cluster.options.gateway:
         return  # where the Gateway listens is not known
+    service.wait_until_ready(PODS_SECONDS)
     host = urlsplit(service.object["status"]["url"]).netloc
     with closing(Http(*address(cluster.options.gateway))) as gateway:
 
