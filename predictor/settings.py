@@ -235,6 +235,12 @@ class Settings:
         "pod's terminationGracePeriodSeconds",
         SECONDS,
     )
+    referee: Literal["on", "off"] = _setting(
+        "on",
+        "let fp32 answer the texts whose label a reduced variant leaves unclear, if the package "
+        "says which these are",
+        choices=("on", "off"),
+    )
     max_batch_move: float = _setting(
         0.01,
         "largest difference in probability or cosine distance that sharing an inference may make; "

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
+    from predictor.loading.variants import Choice
     from predictor.settings import Settings
     from storage_init.format.measurements import Measurements
-    from storage_init.format.package import FileEntry, Package, Variant
+    from storage_init.format.package import FileEntry, Package
     from storage_init.format.reading import Description
 
 # What is known of ONNX Runtime before it is imported. Its version only decides whether a variant's
@@ -80,8 +81,8 @@ class Prefetched:
     phases: Phases
     prepared: Prepared | None = None
 
-    def verify(self, prepared: Prepared, variant: Variant) -> None:
-        """Wait for the checks, then check those files of the variant that they left out.
+    def verify(self, prepared: Prepared, choice: Choice) -> None:
+        """Wait for the checks, then check those files of the choice that they left out.
 
         Raises:
             SignatureError: a key is set, and the signature is missing or wrong.
@@ -89,7 +90,7 @@ class Prefetched:
         """
         if prepared.signature:
             prepared.signature.result()
-        served = prepared.package.served_files(variant)
+        served = _served_files(prepared.package, choice)
         more = [entry for entry in served if entry.path not in prepared.checking]
         found = prepared.problems.result() + _problems(self.folder, more, self.settings)
         if found:
@@ -167,9 +168,16 @@ def _foreseen_files(
     if settings.verify == "all":
         return list(package.files)
     try:
-        return package.served_files(choose(package, settings, UNIMPORTED, measured).variant)
+        return _served_files(package, choose(package, settings, UNIMPORTED, measured))
     except NoVariantError:
         return []
+
+
+def _served_files(package: Package, choice: Choice) -> list[FileEntry]:
+    files = {
+        entry.path: entry for variant in choice.served for entry in package.served_files(variant)
+    }
+    return list(files.values())
 
 
 def _problems(folder: Path, entries: list[FileEntry], settings: Settings) -> list[str]:

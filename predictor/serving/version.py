@@ -160,6 +160,12 @@ class ModelVersion:
             "outputs": self.output_types(),
         }
 
+    def label_promise(self) -> dict[str, Any]:
+        """V2 model metadata that only JSON has room for: how rarely a label may differ."""
+        choice = self.loaded.choice
+        promise = choice.label_promise if choice else None
+        return {"properties": {"referee": promise}} if promise else {}
+
     def input_types(self) -> list[dict[str, Any]]:
         """V2 metadata of the texts that a request may bring, then of the tensors."""
         engine = self.loaded.engine

@@ -71,4 +71,5 @@ async def model_ready_v1(state: ServerState, _: Client, name: str) -> Reply:
 async def model_metadata(
     state: ServerState, _: Client, name: str, version: str | None = None
 ) -> Reply:
-    return json_reply(state.models.find(name, version).current.metadata())
+    current = state.models.find(name, version).current
+    return json_reply(current.metadata() | current.label_promise())
