@@ -70,7 +70,9 @@ def cuts_of(tokenizer: tokenizers.Tokenizer) -> re.Pattern[str] | None:
             and [each for each in _PUNCTUATION if _stays_punctuation(tokenizer, each)],
         )
     )
-    parts = [f"(?<=[{_LETTERS}{_ACCENTED}])[{space}]"] if space else []
+    parts = [f"(?<=[{_LETTERS}])[{space}]"] if space else []
+    after_accents = space.replace(re.escape("\n"), "") if _joins_newlines(tokenizer) else space
+    parts += [f"(?<=[{_ACCENTED}])[{after_accents}]"] if after_accents else []
     parts += [f"(?<=[{_LETTERS}])[{punctuation}]"] if punctuation else []
     return re.compile("|".join(parts)) if parts else None
 
@@ -140,6 +142,13 @@ def _splits(pre_tokenizers: list[dict[str, Any]]) -> set[str]:
 def _is_of_words(split: dict[str, Any]) -> bool:
     known = split["pattern"].get("Regex") in _WORD_PATTERNS
     return known and split["behavior"] == "Isolated" and not split["invert"]
+
+
+def _joins_newlines(tokenizer: tokenizers.Tokenizer) -> bool:
+    """Whether an accent that became a character of its own takes the newline after it along."""
+    steps = _steps(tokenizer.pre_tokenizer, "pretokenizers")
+    splits = (step["pattern"].get("Regex", "") for step in steps if step["type"] == "Split")
+    return any(r"[\r\n]*" in pattern for pattern in splits)
 
 
 def _normalized(tokenizer: tokenizers.Tokenizer, text: str) -> str:

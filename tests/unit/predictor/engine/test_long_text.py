@@ -42,6 +42,7 @@ def columns(window: Window) -> list[Any]:
 @pytest.mark.parametrize("name", [*NAMES, *OTHERS])
 @given(text=TEXTS, paired=st.booleans(), stride=st.integers(0, 9), characters=st.integers(1, 9))
 @settings(max_examples=100)
+@example("ù\n" * 3, False, 2, 2)
 @example("a film, the film. a  film\tthe\nfilm! a 漢字 film", True, 2, 3)
 def test_pieces_have_the_windows_of_the_whole(
     name: str, text: str, paired: bool, stride: int, characters: int
