@@ -52,7 +52,7 @@ for path in Path(sys.argv[1]).rglob("*"):
 FILL = """
 import msgspec, shutil, sys
 from pathlib import Path
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE
+from storage_init.format.package import PACKAGE_FILE, SUMS_FILE
 from storage_init.format.reading import read_package
 from storage_init.store.layout import Store
 from storage_init.store.publish import publish
@@ -64,7 +64,7 @@ for number in range(int(sys.argv[3])):
         named = msgspec.structs.replace(package, name=f"model-{number}", key=key * 64)
         with store.staging() as staged:
             shutil.copytree(folder, staged, dirs_exist_ok=True)
-            for name in (PACKAGE_FILE, DIGEST_FILE):
+            for name in (PACKAGE_FILE, SUMS_FILE):
                 (staged / name).unlink()
             publish(store, staged, lambda files: named)
 """
