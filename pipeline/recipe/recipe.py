@@ -135,6 +135,10 @@ class Recipe(Section, frozen=True):
     weights: Annotated[Weights, Meta(description="what to start from if the source has both")] = (
         "safetensors"
     )
+    accept_unknown: Annotated[
+        tuple[str, ...],
+        Meta(description="settings of the source to leave out though they may change its answers"),
+    ] = ()
     opset: Annotated[int, Meta(ge=18, description="ONNX opset of the export")] = 18
     variants: Annotated[
         tuple[VariantName, ...], Meta(min_length=1, description="variants to make")

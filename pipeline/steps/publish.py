@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 CPU = "CPUExecutionProvider"
 TOOLS = ("warmstart", "onnx", "onnxruntime", "tokenizers")
-TORCH_TOOLS = ("optimum-onnx", "torch", "transformers")
+# Those that made the baseline and the export.
+TORCH_TOOLS = ("sentence-transformers", "torch", "transformers")
 OPENVINO_TOOL = "onnxruntime-ep-openvino"
 DATATYPES: dict[str, Literal["INT64", "INT32", "FP32", "FP16"]] = {
     "tensor(int64)": "INT64",
