@@ -13,7 +13,7 @@ ANY: Final = None
 # The values with which a key is known, or ANY.
 Keys = dict[str, "tuple[object, ...] | None"]
 
-_NOTHING = (None, {}, [])
+_NOTHING: Final[tuple[object, ...]] = (None, {}, [])
 _TEXT = "text"
 
 
@@ -41,7 +41,7 @@ TRANSFORMER: Keys = {
     **dict.fromkeys(("model_kwargs", "processor_kwargs", "config_kwargs"), _NOTHING),
 }
 
-_FLAGS = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens")
+_FLAGS: tuple[str, ...] = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens")
 _FLAGS += ("weightedmean_tokens", "lasttoken")
 POOLING: Keys = {
     "embedding_dimension": ANY,

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 from tests.architectures.vocabularies import (
     MAX_LENGTH,
     byte_level,
+    decoders,
     modernberts,
     unigram,
     wordpiece,
-)
-from tests.architectures.vocabularies import (
-    decoders as _decoders,
 )
 
 if TYPE_CHECKING:
@@ -91,6 +89,7 @@ _deberta = byte_level("DebertaTokenizerFast", _BERT, ("[MASK]",))
 _xlm_roberta = unigram("XLMRobertaTokenizerFast", _ROBERTA, *_DOUBLE, last=("<mask>",))
 _debertas = unigram("DebertaV2TokenizerFast", _BERT, *_APART, last=("[MASK]",))
 _bert = wordpiece("BertTokenizerFast")
+_decoder = decoders()
 
 ARCHITECTURES = [
     Architecture("MiniLM", "bert", _bert, trained=_minilm),
@@ -183,7 +182,7 @@ ARCHITECTURES = [
     Architecture("XLM", "xlm", _bert, _XLM),
     Architecture("FlauBERT", "flaubert", _bert, _XLM),
     Architecture("ESM", "esm", _bert, {"position_embedding_type": "rotary"}),
-    Architecture("EuroBERT", "eurobert", _decoders(), {"num_key_value_heads": 2}),
+    Architecture("EuroBERT", "eurobert", _decoder, {"num_key_value_heads": 2}),
     Architecture("NomicBERT", "nomic_bert", _bert),
     Architecture("jina-embeddings-v3", "jina_embeddings_v3", _xlm_roberta, _COUNTED),
     Architecture("GTE", "gte", _xlm_roberta, {"pad_token_id": 1}),
@@ -192,14 +191,14 @@ ARCHITECTURES = [
     Architecture(
         "Qwen3",
         "qwen3",
-        _decoders(),
+        _decoder,
         {"num_key_value_heads": 2, "head_dim": 8},
         pooling="lasttoken",
     ),
     Architecture(
         "EmbeddingGemma",
         "gemma3_text",
-        _decoders(),
+        _decoder,
         {
             "num_key_value_heads": 2,
             "head_dim": 8,
