@@ -42,7 +42,7 @@ TRANSFORMER: Keys = {
 }
 
 _FLAGS: tuple[str, ...] = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens")
-_FLAGS += ("weightedmean_tokens", "lasttoken")
+_FLAGS = (*_FLAGS, "weightedmean_tokens", "lasttoken")
 POOLING: Keys = {
     "embedding_dimension": ANY,
     "word_embedding_dimension": ANY,

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from storage_init.running.tokenizer import Tokenizer
 
 # Files of which transformers reads a tokenizer; without one, it makes one of nothing.
-FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
-FILES += ("vocab.txt", "vocab.json", "bpe.codes", "tekken.json", "spm.model", "source.spm")
+FILES = (
+    *("tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
+    *("vocab.txt", "vocab.json", "bpe.codes", "tekken.json", "spm.model", "source.spm"),
+)
 SHOWN = 40
 
 

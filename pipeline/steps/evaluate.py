@@ -70,7 +70,8 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
     failures = {name: result.measured.failure for name, result in results.items()}
     rejected |= {name: why for name, why in failures.items() if why}
     if broken:
-        rejected |= dict.fromkeys(recipe.variants, "fp32 failed") | {"fp32": broken}
+        rejected = {name: "fp32 failed" for name in recipe.variants if name != "fp32"}
+        rejected["fp32"] = broken
     passed = {name: result for name, result in results.items() if name not in rejected}
     accepted = [_variant(workspace, recipe, result, times[name]) for name, result in passed.items()]
     entries = [

@@ -147,7 +147,7 @@ def other(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         library = Library(models.Unigram())
         library.pre_tokenizer = pre_tokenizers.Metaspace()
         library.decoder = decoders.Metaspace()
-        trainer = trainers.UnigramTrainer(
+        trainer: Any = trainers.UnigramTrainer(
             vocab_size=120, special_tokens=special, unk_token="<unk>", show_progress=False
         )
     else:
