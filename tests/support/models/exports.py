@@ -10,11 +10,14 @@ from storage_init.raw.hf_config import read_facts
 from tests.support.models.cache import digest, made_once
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-NAMES = ("input_ids", "attention_mask", "token_type_ids")
-# Folders that say how an embedder pools.
-SENTENCE_FILES = ("1_Pooling",)
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+BY_TEXT = {0: "batch_size"}
+BY_TOKEN = BY_TEXT | {1: "sequence_length"}
+# The folder that says how an embedder pools.
+POOLING = "1_Pooling"
 
 
 def exported(model: Path, *, opset: int = 18, library: str = "transformers") -> Path:
@@ -36,46 +39,58 @@ def export_onnx(model: Path, folder: Path, **settings: Any) -> Path:
 
 def _export(model: Path, folder: Path, opset: int, library: str) -> None:
     import torch
-    from sentence_transformers import SentenceTransformer
-
-    from pipeline.original.heads import head_of
 
     folder.mkdir(parents=True, exist_ok=True)
     for path in model.glob("*.json"):
         shutil.copyfile(path, folder / path.name)
-    for name in SENTENCE_FILES:
-        if (model / name).is_dir():
-            shutil.copytree(model / name, folder / name)
-    pooled = library == "sentence_transformers"
-    if pooled:
-        whole: Any = SentenceTransformer(str(model), device="cpu")
-        names, outputs = NAMES[:2], ("token_embeddings", "sentence_embedding")
-        forward = whole.forward
-        whole.forward = lambda *tensors: tuple(
-            forward(dict(zip(names, tensors, strict=True)))[name] for name in outputs
-        )
-    else:
-        head = head_of(model, read_facts(model).task)
-        whole, names, outputs = head.load(model, attn_implementation="eager"), NAMES, head.outputs
-        forward = whole.forward
-        whole.forward = lambda *tensors: tuple(
-            forward(**dict(zip(names, tensors, strict=True)))[name] for name in outputs
-        )
-    sizes = {0: "batch_size", 1: "sequence_length"}
-    varying = dict.fromkeys((*names, *outputs), sizes)
+    if (model / POOLING).is_dir():
+        shutil.copytree(model / POOLING, folder / POOLING)
+    traced, inputs, outputs = (_pooling if library == "sentence_transformers" else _plain)(model)
+    varying = dict.fromkeys((*inputs, *outputs), BY_TOKEN)
     if not isinstance(read_facts(model).task, TokenTask):
-        varying["logits"] = {0: "batch_size"}
-    varying["sentence_embedding"] = {0: "batch_size"}
+        varying |= dict.fromkeys(("logits", "sentence_embedding"), BY_TEXT)
     torch.onnx.export(
-        whole.eval(),
-        tuple(torch.ones((2, 8), dtype=torch.int64) for _ in names),
+        traced.eval(),
+        tuple(torch.ones((2, 8), dtype=torch.int64) for _ in inputs),
         str(folder / "model.onnx"),
-        input_names=[*names],
+        input_names=[*inputs],
         output_names=[*outputs],
-        dynamic_axes={name: varying[name] for name in (*names, *outputs)},
+        dynamic_axes={name: varying[name] for name in (*inputs, *outputs)},
         opset_version=opset,
         dynamo=False,
     )
+
+
+def _plain(model: Path) -> tuple[Any, Sequence[str], Sequence[str]]:
+    """The model with tensors for arguments and results, and the names of both."""
+    from pipeline.original.heads import head_of
+
+    head = head_of(model, read_facts(model).task)
+    whole = head.load(model, attn_implementation="eager")
+    forward = whole.forward
+
+    def answer(*tensors: Any) -> tuple[Any, ...]:
+        found = forward(**dict(zip(INPUTS, tensors, strict=True)))
+        return tuple(found[name] for name in head.outputs)
+
+    whole.forward = answer
+    return whole, INPUTS, head.outputs
+
+
+def _pooling(model: Path) -> tuple[Any, Sequence[str], Sequence[str]]:
+    """The same of an embedder in sentence-transformers, which pools by itself."""
+    from sentence_transformers import SentenceTransformer
+
+    whole: Any = SentenceTransformer(str(model), device="cpu")
+    forward, inputs = whole.forward, INPUTS[:2]
+    outputs = ("token_embeddings", "sentence_embedding")
+
+    def answer(*tensors: Any) -> tuple[Any, ...]:
+        found = forward(dict(zip(inputs, tensors, strict=True)))
+        return tuple(found[name] for name in outputs)
+
+    whole.forward = answer
+    return whole, inputs, outputs
 
 
 def move_weights_out(folder: Path) -> Path:
