@@ -59,6 +59,7 @@ def open_original(folder: Path, facts: ModelFacts) -> Original:
         GraphError: transformers does not know the model, or it answers another question.
     """
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     if isinstance(facts.task, TextEmbedding):
         return _Embedder(folder, facts)
     if isinstance(facts.task, TextRanking):

@@ -50,7 +50,9 @@ def check_settings(folder: Path, accepted: Collection[str] = ()) -> None:
         )
     config = read_json(folder / "config.json", dict[str, Any]) or {}
     if (kind := config.get("model_type")) in UNTRACEABLE:
-        raise SourceError(f"{kind} cannot be exported to ONNX: its graph would not run")
+        raise SourceError(
+            f"{kind} cannot be exported to ONNX: PyTorch makes no graph of it that runs"
+        )
     for path, stated, known in _stated(folder, config):
         for key, value in stated.items():
             if key not in accepted:
