@@ -1,15 +1,17 @@
-"""Watches how a model masks its attention while it is traced."""
+"""What holds while a model is traced: its masks are watched, and its sizes stay sizes."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import torch
 from transformers.masking_utils import (
     ALL_MASK_ATTENTION_FUNCTIONS,
     bidirectional_mask_function,
     eager_mask,
 )
+from transformers.models.deberta import modeling_deberta
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,3 +36,19 @@ def watched_masks() -> Iterator[list[bool]]:
         yield plain
     finally:
         del ALL_MASK_ATTENTION_FUNCTIONS["eager"]
+
+
+@torch.jit.script
+def _span(query: torch.Tensor, key: torch.Tensor, most: int) -> torch.Tensor:
+    return torch.tensor(min(max(query.size(-2), key.size(-2)), most))
+
+
+@contextmanager
+def sizes_kept() -> Iterator[None]:
+    """Let DeBERTa compute its span of positions from the text: the tracer would keep a number."""
+    known = modeling_deberta.compute_attention_span
+    modeling_deberta.compute_attention_span = _span
+    try:
+        yield
+    finally:
+        modeling_deberta.compute_attention_span = known
