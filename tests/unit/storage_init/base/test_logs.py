@@ -106,7 +106,10 @@ def test_a_timed_block_logs_its_seconds_and_its_fields(capsys: pytest.CaptureFix
     assert 0 <= line["seconds"] < 5
 
 
-def test_the_hubs_client_does_not_log_addresses(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("client", ["httpx", "httpx2"])
+def test_the_hubs_client_does_not_log_addresses(
+    client: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     logs.configure()
-    logging.getLogger("httpx").info("HTTP Request: GET https://cdn/file?X-Amz-Signature=secret")
+    logging.getLogger(client).info("HTTP Request: GET https://cdn/file?X-Amz-Signature=secret")
     assert capsys.readouterr().err == ""
