@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.evaluation.baseline import Baseline
 from pipeline.evaluation.examples import selftest_examples
 from pipeline.graphs.files import GraphError
+from pipeline.graphs.optimization.attention_facts import AttentionFacts
 from pipeline.recipe.eval_data import EvalDataError
 from pipeline.recipe.reading import RecipeError
 from pipeline.workspace import disk
@@ -49,6 +50,7 @@ def _take(graph: Path, workspace: Workspace, facts: ModelFacts) -> str:
         raise GraphError(f"{facts.model_type} has no fast tokenizer ({TOKENIZER_FILE})")
     target, stated = workspace.exported / GRAPH, workspace.states_pooling
     opset = import_onnx(graph, target, facts.task, pooling_is_stated=stated)
+    AttentionFacts.stated(workspace.source).save(workspace.exported)
     shutil.copyfile(tokenizer, workspace.exported / TOKENIZER_FILE)
     return f"already ONNX: {graph.relative_to(workspace.source)}, opset {opset}"
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+
+from storage_init.raw.sentence_config import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FILE: Final = "attention.json"
+# Settings of models whose tokens see their neighbours alone.
+_WINDOWS = ("sliding_window", "local_attention", "attention_window")
 
 
 class AttentionFacts(msgspec.Struct, frozen=True):
@@ -33,6 +37,17 @@ class AttentionFacts(msgspec.Struct, frozen=True):
         """Read the facts beside a graph; without any, it is of unknown origin."""
         path = folder / FILE
         return msgspec.json.decode(path.read_bytes(), type=cls) if path.exists() else UNKNOWN
+
+    @classmethod
+    def stated(cls, source: Path) -> AttentionFacts:
+        """What a configuration states of the attention in a graph that somebody else exported."""
+        config = read_json(source / "config.json", dict[str, Any]) or {}
+        heads = config.get("num_attention_heads", config.get("n_heads"))
+        width = config.get("hidden_size", config.get("dim"))
+        if not isinstance(heads, int) or not isinstance(width, int):
+            return UNKNOWN
+        plain = not any(config.get(name) for name in _WINDOWS)
+        return cls(heads, width, plain_masks=plain, lowest_mask=False)
 
 
 UNKNOWN: Final = AttentionFacts(lowest_mask=False)
