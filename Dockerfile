@@ -23,6 +23,11 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv /opt/installer && python -m venv --without-pip /opt/venv
 ENV PATH=/opt/installer/bin:$PATH
+# kserve wants psutil < 6, which has no wheel for arm64. This stage is not shipped.
+# hadolint ignore=DL3008
+RUN if [ "$(uname -m)" = aarch64 ]; then apt-get update \
+    && apt-get install -y --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*; fi
 COPY --from=project /project /project
 WORKDIR /project
 # It writes down what an environment holds, as CycloneDX; here, because it reads other environments.

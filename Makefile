@@ -19,12 +19,19 @@ VARIANTS ?= fp32,int8
 PREPARED ?=
 PUSH ?=
 PUSH_ARGS ?=
+# linux/amd64,linux/arm64 makes one image for both; others than this machine's need binfmt and QEMU.
+PLATFORMS ?=
 # The first engine that works: docker needs its daemon.
 ENGINE ?= $(shell for each in docker buildah podman; do \
 	$$each info >/dev/null 2>&1 && echo $$each && break; done)
 RUNNER ?= $(if $(filter buildah,$(ENGINE)),podman,$(ENGINE))
 BUILD = $(ENGINE) $(if $(filter buildah,$(ENGINE)),bud --layers,build)
 BUILD_ARGS ?=
+comma := ,
+# docker's tag holds several platforms; buildah and podman need a manifest, which would grow.
+MANIFEST = $(if $(PLATFORMS),$(filter-out docker,$(ENGINE)))
+PUSHED = $(if $(MANIFEST),$(ENGINE) manifest push --all $(PUSH_ARGS) $(TAG) docker://$(PUSH)/$(TAG),$\
+	$(ENGINE) tag $(TAG) $(PUSH)/$(TAG) && $(ENGINE) push $(PUSH_ARGS) $(PUSH)/$(TAG))
 # A prepared model needs no pipeline; buildah 1.28 builds its stages all the same.
 WITHOUT_PIPELINE = .cache/Dockerfile.prepared
 PREPARING = ^FROM .* AS (pipeline-dependencies|pipeline|preparing|prepared)$$
@@ -123,14 +130,17 @@ image:
 		"holds a model: name it, MODEL=hf://owner/name or PREPARED=folder" >&2; exit 1; }
 	$(if $(PREPARED),@mkdir -p .cache && awk '/^FROM /{skip = 0} /$(PREPARING)/{skip = 1} !skip' \
 		Dockerfile >$(WITHOUT_PIPELINE))
-	$(BUILD) --target $(TARGET) -t $(TAG) $(if $(PREPARED),--file $(WITHOUT_PIPELINE)) \
+	$(if $(MANIFEST),-$(ENGINE) manifest rm $(TAG) 2>/dev/null)
+	$(BUILD) --target $(TARGET) $(if $(PLATFORMS),--platform $(PLATFORMS)) \
+		$(if $(MANIFEST),--manifest,-t) $(TAG) $(if $(PREPARED),--file $(WITHOUT_PIPELINE)) \
 		--build-arg VERSION=$(lastword $(subst :, ,$(TAG))) \
 		--build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null || echo unknown) \
 		$(if $(MODEL),--build-arg MODEL=$(MODEL) --build-arg VARIANTS=$(VARIANTS)) \
 		$(if $(NAME),--build-arg MODEL_NAME=$(NAME)) \
 		$(if $(PREPARED),--build-context prepared=$(abspath $(PREPARED))) $(BUILD_ARGS) .
-	$(RUN) $(TRY_$(TARGET))
-	$(if $(PUSH),$(ENGINE) tag $(TAG) $(PUSH)/$(TAG) && $(ENGINE) push $(PUSH_ARGS) $(PUSH)/$(TAG))
+	$(if $(PLATFORMS),$(foreach each,$(subst $(comma), ,$(PLATFORMS)),\
+		$(RUN) --platform $(each) $(TRY_$(TARGET)) &&) true,$(RUN) $(TRY_$(TARGET)))
+	$(if $(PUSH),$(PUSHED))
 
 images:
 	$(foreach each,predictor storage-init pipeline,$(MAKE) image TARGET=$(each) &&) true

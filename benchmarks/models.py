@@ -13,8 +13,9 @@ from typing import Any
 from benchmarks.harness.requests import TextMaker
 from pipeline.workspace.disk import fp32_bytes
 from pipeline.workspace.workspace import GRAPH
-from storage_init.format.package import TOKENIZER_FILE, Package, TextEmbedding
+from storage_init.format.package import TOKENIZER_FILE, Package
 from storage_init.format.reading import read_package
+from storage_init.format.tasks import TextEmbedding
 from storage_init.running.tokenizer import Tokenizer
 from storage_init.store.layout import Store
 
@@ -29,6 +30,8 @@ BERT_SHAPES = {
 # By size; DistilBERT-base has 67 M parameters.
 GROWTH = ("minilm-shaped", DISTILBERT, "bert-base", "bert-large")
 OPSET = 18
+# MiniLM's shape, to answer questions.
+READER = "minilm-reader"
 MODELS = (MINILM, *GROWTH)
 
 
@@ -94,7 +97,7 @@ def prepare_source(source: Path, name: str, store: Path, flags: Sequence[str] = 
 
 
 def source_of(name: str, work: Path) -> Path:
-    """The Hugging Face folder of one of ``MODELS``, made if it is missing."""
+    """The Hugging Face folder of one of ``MODELS`` or of ``READER``, made if it is missing."""
     if name == MINILM:
         return _minilm()
     folder = work / name
@@ -104,7 +107,7 @@ def source_of(name: str, work: Path) -> Path:
 
 
 def _make(name: str, folder: Path) -> None:
-    """Save a classifier of a known shape; speed does not depend on what its weights are."""
+    """Save a model of a known shape; speed does not depend on what its weights are."""
     import torch
     import transformers
 
@@ -119,7 +122,13 @@ def _make(name: str, folder: Path) -> None:
         # BERT's tokenizer would make token types, which DistilBERT refuses.
         tokenizer = transformers.DistilBertTokenizerFast
     else:
-        layers, hidden, heads = BERT_SHAPES[name]
+        is_reader = name == READER
+        layers, hidden, heads = BERT_SHAPES["minilm-shaped" if is_reader else name]
+        kind = (
+            transformers.BertForQuestionAnswering
+            if is_reader
+            else transformers.BertForSequenceClassification
+        )
         config = transformers.BertConfig(
             num_hidden_layers=layers,
             hidden_size=hidden,
@@ -127,7 +136,7 @@ def _make(name: str, folder: Path) -> None:
             intermediate_size=4 * hidden,
             **labels,
         )
-        model = transformers.BertForSequenceClassification(config)
+        model = kind(config)
         tokenizer = transformers.BertTokenizerFast
     model.save_pretrained(folder)
     # MiniLM's vocabulary is BERT's uncased one.

@@ -61,7 +61,11 @@ def _serve(settings: Settings, start: Start) -> int:
     from predictor.server import serve
 
     start.mark("server_imported")
-    code = serve(settings, loads, start, tokenizers)
+    code = 1
+    try:
+        code = serve(settings, loads, start, tokenizers)
+    except WarmstartError as error:
+        log.error("%s", error)
     if loads:
         # Python would wait for its threads, but a load that hangs on its storage never ends.
         logging.shutdown()

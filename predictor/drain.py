@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-    from predictor.serving.in_flight import InFlight
+    from predictor.serving.server_state import InFlight
 
 # A request that was sent before the end arrives within this time.
 QUIET_SECONDS = 0.2

@@ -6,6 +6,9 @@ from typing import ClassVar
 
 from storage_init.base.errors import WarmstartError
 
+# Characters of what a client is told at most.
+MESSAGE_CHARACTERS = 1000
+
 
 class NoVariantError(WarmstartError):
     """No variant of the package runs on this host."""
@@ -37,6 +40,11 @@ class RequestError(WarmstartError):
     status: ClassVar[int] = 500
     grpc_code: ClassVar[str] = "INTERNAL"
     retry_after: int | None = None
+
+    def __init__(self, message: str) -> None:
+        # It may quote what a client sent, of any length; gRPC's headers have room for 8 KiB.
+        cut = len(message) > MESSAGE_CHARACTERS
+        super().__init__(message[:MESSAGE_CHARACTERS] + "…" if cut else message)
 
 
 class InvalidRequestError(RequestError):
@@ -90,6 +98,16 @@ class TooLargeError(RequestError):
 
     status = 413
     grpc_code = "INVALID_ARGUMENT"
+
+
+class SlowSenderError(RequestError):
+    """A request took too long to arrive."""
+
+    status = 408
+    grpc_code = "DEADLINE_EXCEEDED"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the request did not arrive within {seconds:g} s (--max_receive_seconds)")
 
 
 class OverloadedError(RequestError):

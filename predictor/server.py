@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from predictor.loading.load import LoadedModel
     from predictor.loading.tokenizer_cache import TokenizerCache
-    from predictor.serving.in_flight import InFlight
     from predictor.serving.repository import Loads
     from predictor.settings import Settings
     from predictor.telemetry.startup import Start
@@ -89,7 +88,7 @@ async def _serve(
     )
     state = ServerState(models, recorder, start)
     metrics.PENDING_BYTES.set_function(lambda: state.bodies.held)
-    http = _http_server(RestApp(state, KServeApp(settings, models.values())), state.in_flight)
+    http = _http_server(RestApp(state, KServeApp(settings, models.values())), state)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -116,8 +115,12 @@ async def _serve(
     return code
 
 
-def _http_server(app: RestApp, in_flight: InFlight) -> _HttpServer:
-    protocol: Any = partial(RefusingProtocol, in_flight=in_flight)
+def _http_server(app: RestApp, state: ServerState) -> _HttpServer:
+    protocol: Any = partial(
+        RefusingProtocol,
+        in_flight=state.in_flight,
+        receive_seconds=state.settings.max_receive_seconds,
+    )
     return _HttpServer(
         uvicorn.Config(
             app,

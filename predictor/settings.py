@@ -39,8 +39,10 @@ def _one_worker(text: str) -> int:
 
 
 def _version(text: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{16}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a version, which has 16 hex digits")
+    if not re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{16}", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a version, which has 64 hex digits (16 in format 2)"
+        )
     return text
 
 
@@ -160,6 +162,11 @@ class Settings:
     max_queue_texts: int = _setting(
         4096, "texts that may wait; a request that exceeds them is refused", at_least(1)
     )
+    max_queue_tokens: int = _setting(
+        1024 * 1024,
+        "tokens of all requests in flight, estimated; a request that exceeds them is refused",
+        at_least(1),
+    )
     max_queue_seconds: float = _setting(
         5.0,
         "seconds that a request may be expected to wait; one that would wait longer is refused at "
@@ -169,6 +176,12 @@ class Settings:
     max_inference_seconds: float = _setting(
         120.0,
         "seconds that an inference may take; if one takes longer, the process is no longer live",
+        SECONDS,
+    )
+    max_receive_seconds: float = _setting(
+        30.0,
+        "seconds that the head and the body of a REST request may take to arrive; a slower sender "
+        "gets 408 and its connection is closed",
         SECONDS,
     )
     drain_seconds: float = _setting(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from tests.support.machine.documents import summary
@@ -27,6 +28,15 @@ from tests.support.models.prepare import prepared
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+# No test depends on the machine's speed.
+hypothesis.settings.register_profile("any-machine", deadline=None)
+hypothesis.settings.load_profile("any-machine")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak-seconds", default="120", help="how long test_soak.py runs")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -67,10 +67,14 @@ def _choose(plan: LoopPlan | StartPlan) -> tuple[Package, Choice]:
 
     from predictor.loading.variants import Runtime, choose
     from predictor.settings import Settings
+    from storage_init.format import measurements
     from storage_init.format.reading import read_package
 
-    package, _ = read_package(Path(plan.folder))
-    return package, choose(package, Settings(variant=plan.variant), Runtime(ort.__version__))
+    folder = Path(plan.folder)
+    package, version = read_package(folder)
+    measured = measurements.read(folder, package, version)
+    settings, runtime = Settings(variant=plan.variant), Runtime(ort.__version__)
+    return package, choose(package, settings, runtime, measured)
 
 
 def _open(plan: LoopPlan | StartPlan, choice: Choice, lanes: int) -> ort.InferenceSession:

@@ -126,8 +126,10 @@ class Running:
 
 
 @contextmanager
-def launch(server: Server, logs: Path) -> Iterator[Running]:
+def launch(server: Server, logs: Path, root: Path = ROOT) -> Iterator[Running]:
     """Start a server with its output in ``logs``, and stop it when the block ends.
+
+    ``root``: where its modules are; another commit's checkout to compare with.
 
     Raises:
         ServerFailedError: it did not become ready.
@@ -137,7 +139,7 @@ def launch(server: Server, logs: Path) -> Iterator[Running]:
     command = [sys.executable, "-m", server.module, f"--model_name={MODEL}", *ports, *server.flags]
     log = logs / (re.sub(r"[^\w.-]+", "-", server.name) + ".log")
     start = time.perf_counter()
-    with started(command, log, cwd=ROOT) as child:
+    with started(command, log, cwd=root) as child:
         process = psutil.Process(child.pid)
         try:
             wait_until_ready(child, http_port, server.ready_path, server.name, log, READY_SECONDS)

@@ -85,9 +85,8 @@ class Subject:
 
     @property
     def int8(self) -> Variant | None:
-        """The fastest 8-bit variant, if any."""
-        small = [variant for variant in self.variants if variant.name.startswith("int8")]
-        return min(small, key=lambda variant: variant.speed.batched_ms, default=None)
+        """The 8-bit variant, if there is one."""
+        return next((each for each in self.variants if each.name == "int8"), None)
 
     def names(self) -> dict[str, Any]:
         """The fields of :class:`Names`."""

@@ -12,7 +12,7 @@ from pipeline.workspace.records import STEPS
 from storage_init import sources
 from storage_init.base.sizes import size
 from storage_init.base.uris import shown
-from storage_init.format.package import check_name
+from storage_init.format.codec import check_name
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -65,9 +65,10 @@ def _rollout(arguments: argparse.Namespace) -> None:
     from storage_init.store.layout import Store
 
     store = Store(arguments.store)
+    version = store.complete(arguments.name, arguments.version)
     plan = Plan(
         name=arguments.name,
-        version=store.resolve(arguments.name, arguments.version).name,
+        version=store.resolve(arguments.name, version).name,
         canary=arguments.canary,
         soak=arguments.soak,
         timeout=arguments.timeout,

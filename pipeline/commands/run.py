@@ -20,6 +20,7 @@ from storage_init import sources
 from storage_init.base.errors import WarmstartError
 from storage_init.base.sizes import size, table
 from storage_init.base.uris import shown
+from storage_init.format import measurements
 from storage_init.format.package import Source
 from storage_init.format.reading import read_package
 from storage_init.store.layout import Store
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from pipeline.recipe.models import Model
     from pipeline.workspace.records import StepRecord
+    from storage_init.format.measurements import Speed
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -121,12 +123,12 @@ def summarize(folder: Path, steps: Sequence[StepRecord] = ()) -> str:
         PackageError: the description in ``folder`` cannot be read.
     """
     package, version = read_package(folder)
+    measured = measurements.read(folder, package, version)
     variants = [
         (
             variant.name,
             size(sum(entry.size for entry in package.files if variant.owns(entry.path))),
-            f"{variant.speed.alone_ms:.2f} ms",
-            f"{variant.speed.batched_ms:.2f} ms",
+            *_milliseconds(measured.speed(variant.name)),
             f"{describe(variant.closeness)} of {variant.closeness.texts} texts",
         )
         for variant in package.variants
@@ -139,3 +141,9 @@ def summarize(folder: Path, steps: Sequence[StepRecord] = ()) -> str:
     revision = package.source.revision[:12]
     parts.append(f"{package.name}, version {version} of {shown(package.source.uri)} at {revision}")
     return "\n\n".join(parts)
+
+
+def _milliseconds(speed: Speed | None) -> tuple[str, str]:
+    if speed is None:
+        return "-", "-"
+    return f"{speed.alone_ms:.2f} ms", f"{speed.batched_ms:.2f} ms"

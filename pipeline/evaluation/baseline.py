@@ -17,14 +17,9 @@ from pipeline.evaluation.examples import (
 )
 from pipeline.graphs.files import GraphError
 from pipeline.recipe.eval_data import read_examples
-from storage_init.format.package import (
-    BatchSensitivity,
-    FillMask,
-    QuestionAnswering,
-    TextEmbedding,
-    TextRanking,
-)
+from storage_init.format.package import BatchSensitivity
 from storage_init.format.selftest import SelfTest
+from storage_init.format.tasks import FillMask, QuestionAnswering, TextEmbedding, TextRanking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +35,8 @@ if TYPE_CHECKING:
     from pipeline.recipe.recipe import Example, Recipe
     from pipeline.workspace.evidence import Limit, OnEvaluationData, WorstExample
     from pipeline.workspace.workspace import Workspace
-    from storage_init.format.package import Closeness, Task
+    from storage_init.format.package import Closeness
+    from storage_init.format.tasks import Task
     from storage_init.raw.hf_config import ModelFacts
     from storage_init.running.tokenizer import Tokenizer
 

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.graphs.files import GraphError
 from pipeline.graphs.optimization.dense import apply, read_layers
 from pipeline.graphs.outputs import HIDDEN, SENTENCE_EMBEDDING, choose
-from storage_init.format.package import TextEmbedding
+from storage_init.format.tasks import TextEmbedding
 from storage_init.running.pooling import normalized, pool
 from storage_init.running.session import SPAN_OUTPUTS, input_names, open_session
 from storage_init.running.tokenizer import places_of

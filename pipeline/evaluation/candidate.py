@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pipeline.graphs.files import GraphError
-from pipeline.workspace.evidence import ShapeTime
-from storage_init.base import cpus
-from storage_init.format.package import Speed
+from storage_init.format.measurements import ShapeTime, Speed
 from storage_init.running.session import input_names, open_session, run_rows
 
 if TYPE_CHECKING:
@@ -127,12 +125,7 @@ def speed(times: Sequence[ShapeTime], bench: Bench) -> Speed:
         statistics.fmean(shape.ms for shape in times if shape.texts == texts)
         for texts in (1, bench.batch)
     )
-    return Speed(
-        cpu=cpus.cpu_model(),
-        alone_ms=round(alone, 3),
-        batched_ms=round(batched, 3),
-        batch=bench.batch,
-    )
+    return Speed(round(alone, 3), round(batched, 3), bench.batch)
 
 
 def _of_length(encoding: tokenizers.Encoding, tokens: int) -> tokenizers.Encoding:

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pipeline.workspace.evidence import finite
-from storage_init.format.package import (
-    BatchSensitivity,
-    Closeness,
+from storage_init.format.package import BatchSensitivity, Closeness
+from storage_init.format.selftest import distances
+from storage_init.format.tasks import (
     QuestionAnswering,
     Task,
     TextClassification,
     TextEmbedding,
     TextRanking,
 )
-from storage_init.format.selftest import distances
 from storage_init.running.activations import probabilities
 
 if TYPE_CHECKING:

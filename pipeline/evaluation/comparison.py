@@ -11,14 +11,14 @@ import numpy as np
 from pipeline.evaluation import closeness, metrics
 from pipeline.evaluation.closeness import text_distances
 from pipeline.workspace.evidence import Answer, LabelScores, OnEvaluationData, WorstExample, finite
-from storage_init.format.package import (
-    BatchSensitivity,
+from storage_init.format.package import BatchSensitivity
+from storage_init.format.selftest import distances
+from storage_init.format.tasks import (
     QuestionAnswering,
     TextClassification,
     TextEmbedding,
     TextRanking,
 )
-from storage_init.format.selftest import distances
 from storage_init.running.activations import probabilities
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipeline.recipe.recipe import Example
-    from storage_init.format.package import Task
+    from storage_init.format.tasks import Task
 
 SHOWN = 5
 

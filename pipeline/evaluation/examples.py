@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.original.texts import SAMPLES, long_texts
 from pipeline.recipe.reading import RecipeError
-from storage_init.format.package import FillMask, QuestionAnswering, TextRanking
+from storage_init.format.tasks import FillMask, QuestionAnswering, TextRanking
 from storage_init.running.tokenizer import places_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import tokenizers
 
     from pipeline.recipe.recipe import Example
-    from storage_init.format.package import Task
+    from storage_init.format.tasks import Task
     from storage_init.running.tokenizer import Feeds, Places, Tokenizer
 
 # The question for a context, or the query for a document, that comes without its own.

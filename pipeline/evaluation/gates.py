@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.workspace.evidence import Limit
-from storage_init.format.package import TextEmbedding, TokenTask
+from storage_init.format.tasks import TextEmbedding, TokenTask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipeline.recipe.limits import EvaluationGate, Gate
     from pipeline.workspace.evidence import LabelScores, OnEvaluationData
-    from storage_init.format.package import Closeness, Task
+    from storage_init.format.package import Closeness
+    from storage_init.format.tasks import Task
 
 FP32_TOLERANCE = 1e-4
 

@@ -17,7 +17,7 @@ from storage_init.running.tokenizer import TOKENIZER_INPUTS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage_init.format.package import Task
+    from storage_init.format.tasks import Task
 
 # Quantised operators of ONNX and of ONNX Runtime.
 QUANTIZED = re.compile(r"^Q[A-Z]|[Qq]uantize|Integer|NBits|Bnb4")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from pipeline.graphs.files import GraphError
-from storage_init.format.package import QuestionAnswering, TextEmbedding, TokenTask
+from storage_init.format.tasks import QuestionAnswering, TextEmbedding, TokenTask
 from storage_init.running.session import SPAN_OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from storage_init.format.package import Task
+    from storage_init.format.tasks import Task
 
 LOGITS: Final = "logits"
 # sentence-transformers' names for states [N, L, D] and vectors [N, D].

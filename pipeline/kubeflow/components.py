@@ -22,7 +22,7 @@ def snapshot(source: str, name: str, recipe: str, store: str, run: str, force: b
     from pipeline.kubeflow import outcome
     from pipeline.preparation.runner import find_prepared
     from storage_init import sources
-    from storage_init.format.package import check_name
+    from storage_init.format.codec import check_name
 
     with outcome.component(source, name, recipe, store, run) as step:
         check_name(name)

@@ -147,6 +147,7 @@ def log_evaluation(
 ) -> None:
     """Log each variant's measures, and the fastest one's confusion matrix if there are labels."""
     evaluation = msgspec.json.decode(work.evaluation.read_bytes(), type=Evaluation)
+    speeds = {name: found.speed for name, found in evaluation.measured.variants.items()}
     for variant in evaluation.accepted:
         close = variant.closeness
         measures = {
@@ -154,15 +155,15 @@ def log_evaluation(
             "worst probability difference": close.worst_probability_difference,
             "label agreement": close.label_agreement,
             "batch sensitivity": variant.batch_sensitivity.largest_move,
-            "ms a text alone": variant.speed.alone_ms,
-            "ms a text in a batch": variant.speed.batched_ms,
+            "ms a text alone": speeds[variant.name].alone_ms,
+            "ms a text in a batch": speeds[variant.name].batched_ms,
         }
         for measure, value in measures.items():
             if value is not None:
                 metrics.log_metric(f"{variant.name} {measure}", value)
     metrics.log_metric("variants rejected", float(len(evaluation.rejected)))
     found = evidence.read(work.evidence)
-    fastest = min(evaluation.accepted, key=lambda variant: variant.speed.alone_ms)
+    fastest = min(evaluation.accepted, key=lambda variant: speeds[variant.name].alone_ms)
     measured = found.variant(fastest.name).on_evaluation_data
     if measured is not None and measured.scores is not None:
         confusion.log_confusion_matrix(found.labels, measured.scores.confusion)

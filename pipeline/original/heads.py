@@ -9,7 +9,7 @@ import transformers
 
 from pipeline.graphs.files import GraphError
 from pipeline.graphs.outputs import HIDDEN, LOGITS
-from storage_init.format.package import (
+from storage_init.format.tasks import (
     FillMask,
     QuestionAnswering,
     Task,

@@ -13,7 +13,7 @@ import transformers
 from pipeline.graphs.files import GraphError
 from pipeline.original.heads import head_of
 from storage_init.base import cpus
-from storage_init.format.package import (
+from storage_init.format.tasks import (
     FillMask,
     QuestionAnswering,
     TextEmbedding,

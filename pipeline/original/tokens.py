@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.graphs.files import GraphError
 from pipeline.original.texts import long_texts, tokenizer_texts
-from storage_init.format.package import QuestionAnswering, TextClassification, TextRanking
+from storage_init.format.tasks import QuestionAnswering, TextClassification, TextRanking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

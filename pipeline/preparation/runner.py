@@ -25,7 +25,8 @@ from storage_init import sources
 from storage_init.base.logs import DONE
 from storage_init.base.variables import SIGN_KEY
 from storage_init.format import signing
-from storage_init.format.package import SIGNATURE_FILE, check_name
+from storage_init.format.codec import check_name
+from storage_init.format.package import SIGNATURE_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pipeline.recipe.reading import RecipeError, read_text
-from storage_init.format.package import TextClassification
+from storage_init.format.tasks import TextClassification
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.recipe.recipe import EvalData, Example
-    from storage_init.format.package import Task
+    from storage_init.format.tasks import Task
 
 FIELDS = ("text", "text_pair", "label")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}

@@ -17,8 +17,8 @@ from pipeline.recipe import reading
 from pipeline.recipe.limits import Bf16Gate, Gate, QuantizedGate, Section
 from pipeline.recipe.reading import RecipeError
 from storage_init.base.hashing import sha256_file
-from storage_init.base.places import place_of
-from storage_init.format.package import FORMAT_VERSION, Precision, Requires, Sha256, Source
+from storage_init.format.codec import key_of
+from storage_init.format.package import Precision, Requires, Sha256, Source
 from storage_init.raw.hf_config import TaskName
 from storage_init.running import host
 from storage_init.running.providers import OPENVINO
@@ -204,10 +204,7 @@ class Recipe(Section, frozen=True):
 
     def key(self, source: Source) -> str:
         """The key of a preparation of ``source``: packages with equal keys are interchangeable."""
-        # Two servers, or two queries to one, may give the same ETag to different files.
-        place = f"{place_of(source.uri)}\n" if source.revision.startswith("etag:") else ""
-        parts = f"{FORMAT_VERSION}\n{place}{source.revision}\n{self.digest}\n"
-        return hashlib.sha256(parts.encode()).hexdigest()
+        return key_of(source, self.digest)
 
     def with_eval_data(self, path: Path, sha256: str | None = None) -> Recipe:
         """The recipe with a file of evaluation data, pinned to the file's content.

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from storage_init.format.measurements import Memory
+
 if TYPE_CHECKING:
     from storage_init.running.tokenizer import Feeds
 
@@ -20,15 +22,8 @@ STATUS = Path("/proc/self/status")
 TIMEOUT_SECONDS = 300
 
 
-class Footprint(msgspec.Struct, frozen=True):
-    """Bytes above an idle process: ``private`` memory, and ``shared`` memory mapped from files."""
-
-    private: int
-    shared: int
-
-
-def measure(graph: Path, feeds: Feeds) -> Footprint | None:
-    """The footprint of a process that ran ``feeds`` once; None where it cannot be measured."""
+def measure(graph: Path, feeds: Feeds) -> Memory | None:
+    """Memory of a process that ran ``feeds`` once; None where it cannot be measured."""
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.report.footprint", str(graph)],
         input=msgspec.json.encode({name: array.tolist() for name, array in feeds.items()}),
@@ -38,19 +33,19 @@ def measure(graph: Path, feeds: Feeds) -> Footprint | None:
         check=False,
     )
     try:
-        return msgspec.json.decode(done.stdout, type=Footprint)
+        return msgspec.json.decode(done.stdout, type=Memory)
     except msgspec.MsgspecError:
         return None
 
 
-def _resident() -> Footprint:
+def _resident() -> Memory:
     status = STATUS.read_text()
 
     def read(name: str) -> int:
         found = re.search(rf"{name}:\s+(\d+) kB", status)
         return int(found[1]) * 1024 if found else 0
 
-    return Footprint(read("RssAnon"), read("RssFile") + read("RssShmem"))
+    return Memory(read("RssAnon"), read("RssFile") + read("RssShmem"))
 
 
 def _main(graph: str) -> None:
@@ -64,7 +59,7 @@ def _main(graph: str) -> None:
     session = open_session(Path(graph))
     run_answer(session, feeds)
     after = _resident()
-    grown = Footprint(max(after.private - before.private, 0), max(after.shared - before.shared, 0))
+    grown = Memory(max(after.private - before.private, 0), max(after.shared - before.shared, 0))
     sys.stdout.write(msgspec.json.encode(grown).decode())
 
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from storage_init.base.sizes import size
-from storage_init.format.package import name_of
+from storage_init.format.tasks import name_of
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from pipeline.report.footprint import Footprint
-    from pipeline.workspace.records import StepRecord
+    from storage_init.format.measurements import Measurements
     from storage_init.format.package import Package, Variant
 
 TEMPLATE = "report.html.jinja"
@@ -32,21 +31,22 @@ class Findings:
     """The content of a page besides the package's description.
 
     ``sizes`` are bytes of each variant's files, ``rejected`` the reasons of unpublished variants,
-    ``operators`` counts the nodes of the fp32 graph, ``footprints`` are those that were measured,
-    and ``evidence`` is ``evidence.json``, if there is one.
+    ``operators`` counts the nodes of the fp32 graph, ``measured`` is ``measurements.json``, and
+    ``evidence`` is ``evidence.json``, if there is one.
     """
 
     sizes: Mapping[str, int]
     rejected: Mapping[str, str]
     operators: Counter[str]
-    steps: Sequence[StepRecord]
-    footprints: Mapping[str, Footprint]
+    measured: Measurements
     evidence: Mapping[str, Any] | None = None
 
 
 def render(package: Package, findings: Findings) -> str:
     """The page as HTML; every text and name that comes from elsewhere is escaped."""
-    variants = package.variants
+    measured = findings.measured.variants
+    speeds = {name: found.speed for name, found in measured.items()}
+    memory = {name: found.memory for name, found in measured.items() if found.memory}
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.report", "."),
         autoescape=True,
@@ -60,10 +60,14 @@ def render(package: Package, findings: Findings) -> str:
         size=size,
         needs=_needs,
         size_rows=[_row(name, size(total), total) for name, total in findings.sizes.items()],
-        speed_rows=[_row(v.name, f"{v.speed.alone_ms:.2f}", v.speed.alone_ms) for v in variants],
+        speeds=speeds,
+        speed_rows=[
+            _row(each.name, f"{speeds[each.name].alone_ms:.2f}", speeds[each.name].alone_ms)
+            for each in package.variants
+        ],
         memory_rows=[
             _row(name, f"{size(it.private)} + {size(it.shared)}", it.private, it.shared)
-            for name, it in findings.footprints.items()
+            for name, it in memory.items()
         ],
         operators=_operators(findings.operators),
         fused_sentence=_fused_sentence(findings.operators),

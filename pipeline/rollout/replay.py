@@ -15,15 +15,10 @@ import numpy as np
 import requests
 
 from storage_init.base.errors import WarmstartError
-from storage_init.format.package import (
-    SELFTEST_FILE,
-    TOKENIZER_FILE,
-    FillMask,
-    QuestionAnswering,
-    TokenClassification,
-)
+from storage_init.format.package import SELFTEST_FILE, TOKENIZER_FILE
 from storage_init.format.reading import read_package
 from storage_init.format.selftest import SelfTest, distances
+from storage_init.format.tasks import FillMask, QuestionAnswering, TokenClassification
 from storage_init.running.session import SPAN_OUTPUTS
 from storage_init.running.tokenizer import Tokenizer, cut_of
 
@@ -33,7 +28,8 @@ if TYPE_CHECKING:
     import tokenizers
     from numpy.typing import NDArray
 
-    from storage_init.format.package import Package, Task
+    from storage_init.format.package import Package
+    from storage_init.format.tasks import Task
 
 REQUEST_SECONDS = 30.0
 

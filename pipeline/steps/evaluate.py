@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,16 +16,17 @@ from pipeline.workspace import evidence
 from pipeline.workspace.evidence import EvalDataFacts, Evaluation, Evidence, VariantEvidence
 from storage_init.base import cpus
 from storage_init.base.errors import WarmstartError
-from storage_init.format.package import Packed, Variant, name_of
+from storage_init.format.measurements import Measurements, VariantMeasurements
+from storage_init.format.package import Packed, Variant
+from storage_init.format.tasks import name_of
 from storage_init.running import host
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pipeline.evaluation.baseline import Measured
     from pipeline.recipe.recipe import Recipe, VariantName
-    from pipeline.workspace.evidence import LayerSearch, ShapeTime
+    from pipeline.workspace.evidence import LayerSearch
     from pipeline.workspace.workspace import Workspace
+    from storage_init.format.measurements import ShapeTime
 
 
 class EvaluationError(WarmstartError):
@@ -73,10 +73,9 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
         rejected = {name: "fp32 failed" for name in recipe.variants if name != "fp32"}
         rejected["fp32"] = broken
     passed = {name: result for name, result in results.items() if name not in rejected}
-    accepted = [_variant(workspace, recipe, result, times[name]) for name, result in passed.items()]
+    accepted = [_variant(workspace, recipe, result) for result in passed.values()]
     entries = [
-        _entry(workspace, name, rejected.get(name), results.get(name), times.get(name, []))
-        for name in recipe.variants
+        _entry(workspace, name, rejected.get(name), results.get(name)) for name in recipe.variants
     ]
     evidence.write(_evidence(recipe, baseline, entries), workspace.evidence)
     if broken:
@@ -85,7 +84,8 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
         )
     if not accepted:
         raise EvaluationError(f"no variant is close enough to the original ({_list(rejected)})")
-    workspace.evaluation.write_bytes(msgspec.json.encode(Evaluation(accepted, rejected)))
+    evaluation = Evaluation(accepted, rejected, _measurements(recipe, times))
+    workspace.evaluation.write_bytes(msgspec.json.encode(evaluation))
     layer_search.forget(workspace)
     said: dict[str, str] = {name: _describe(result) for name, result in passed.items()}
     return _list(said | {name: f"REJECTED, {why}" for name, why in rejected.items()})
@@ -109,9 +109,15 @@ def _measure(
     return _Result(candidate, measured, found)
 
 
-def _variant(
-    workspace: Workspace, recipe: Recipe, result: _Result, times: Sequence[ShapeTime]
-) -> Variant:
+def _measurements(recipe: Recipe, times: dict[str, list[ShapeTime]]) -> Measurements:
+    variants = {
+        name: VariantMeasurements(speed(taken, recipe.bench), taken)
+        for name, taken in times.items()
+    }
+    return Measurements(cpu=cpus.cpu_model(), cpus=cpus.usable_cpus(), variants=variants)
+
+
+def _variant(workspace: Workspace, recipe: Recipe, result: _Result) -> Variant:
     name, measured = result.candidate.name, result.measured
     return Variant(
         name=name,
@@ -119,7 +125,6 @@ def _variant(
         requires=recipe.requires(name),
         closeness=measured.closeness,
         batch_sensitivity=measured.batch_sensitivity,
-        speed=speed(times, recipe.bench),
         tolerance=measured.tolerance,
         packed=_packed(workspace, recipe, name),
         precision=recipe.precision(name) or msgspec.UNSET,
@@ -142,7 +147,6 @@ def _entry(
     name: VariantName,
     reason: str | None,
     result: _Result | None,
-    times: list[ShapeTime],
 ) -> VariantEvidence:
     if result is None:
         return VariantEvidence(name, accepted=False, reason=reason)
@@ -157,7 +161,6 @@ def _entry(
         batch_sensitivity=measured.batch_sensitivity,
         on_evaluation_data=measured.on_evaluation_data,
         worst=measured.worst,
-        times=times,
         search=result.search,
         size=sum(path.stat().st_size for path in folder.iterdir()),
     )
@@ -168,11 +171,10 @@ def _evidence(recipe: Recipe, baseline: Baseline, entries: list[VariantEvidence]
     facts = None
     if used is not None and data.path is not None and data.sha256 is not None:
         texts = len(used.texts) // 2 if used.paired else len(used.texts)
-        facts = EvalDataFacts(Path(data.path).name, data.sha256, texts, used.labels is not None)
+        facts = EvalDataFacts(data.sha256, texts, used.labels is not None)
     return Evidence(
         task=name_of(baseline.task),
         labels=getattr(baseline.task, "labels", []),
-        cpu=cpus.cpu_model(),
         selftest_texts=len(baseline.selftest.texts),
         eval_data=facts,
         original=used.scores if used is not None else None,

@@ -13,7 +13,8 @@ from pipeline.recipe.eval_data import EvalDataError
 from pipeline.recipe.reading import RecipeError
 from pipeline.workspace import disk
 from pipeline.workspace.workspace import GRAPH
-from storage_init.format.package import TOKENIZER_FILE, name_of
+from storage_init.format.package import TOKENIZER_FILE
+from storage_init.format.tasks import name_of
 
 if TYPE_CHECKING:
     from pathlib import Path

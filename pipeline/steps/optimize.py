@@ -13,7 +13,7 @@ from pipeline.graphs.optimization.first_token import compute_first_token_only
 from pipeline.graphs.optimization.fusing import fuse, mask_by_token, take_shapes_from_ids
 from pipeline.graphs.optimization.pooling import add_pooling, is_pooled
 from pipeline.workspace.workspace import GRAPH
-from storage_init.format.package import TextEmbedding, TokenTask
+from storage_init.format.tasks import TextEmbedding, TokenTask
 
 if TYPE_CHECKING:
     from pipeline.recipe.recipe import Recipe

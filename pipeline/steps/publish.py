@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
@@ -16,8 +17,12 @@ from pipeline.report.footprint import measure
 from pipeline.report.report import Findings, render
 from pipeline.workspace import records
 from pipeline.workspace.evidence import Evaluation
+from storage_init.base.places import address_of
+from storage_init.format import codec, measurements
+from storage_init.format.measurements import Memory, StepMeasurements
 from storage_init.format.package import (
     EVIDENCE_FILE,
+    MEASUREMENTS_FILE,
     REPORT_FILE,
     SELFTEST_FILE,
     TOKENIZER_FILE,
@@ -27,7 +32,6 @@ from storage_init.format.package import (
 )
 from storage_init.running.providers import OPENVINO
 from storage_init.running.session import open_session
-from storage_init.store.publish import describe_file
 from storage_init.store.publish import publish as publish_to
 
 if TYPE_CHECKING:
@@ -36,8 +40,8 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
     from pipeline.recipe.recipe import Recipe
-    from pipeline.report.footprint import Footprint
     from pipeline.workspace.workspace import Workspace
+    from storage_init.format.measurements import Measurements
     from storage_init.format.package import Variant
     from storage_init.store.layout import Store
 
@@ -45,6 +49,8 @@ CPU = "CPUExecutionProvider"
 TOOLS = ("warmstart", "onnx", "onnxruntime", "tokenizers")
 # Those that made the baseline and the export.
 TORCH_TOOLS = ("sentence-transformers", "torch", "transformers")
+# Which variant to try first on a host where none was measured: the one with the smallest weights.
+PREFERENCE = ("int8", "bf16-openvino", "fp32")
 OPENVINO_TOOL = "onnxruntime-ep-openvino"
 DATATYPES: dict[str, Literal["INT64", "INT32", "FP32", "FP16"]] = {
     "tensor(int64)": "INT64",
@@ -77,20 +83,21 @@ def publish(
             name=name,
             key=recipe.key(source),
             task=facts.task,
-            source=source,
+            source=msgspec.structs.replace(source, uri=address_of(source.uri)),
             recipe_digest=recipe.digest,
             tools={tool: metadata.version(tool) for tool in tools},
             limits=facts.limits,
             pad_token_id=facts.pad_token_id,
             inputs=[_tensor(node) for node in session.get_inputs()],
             outputs=[_tensor(node) for node in session.get_outputs()],
-            variants=evaluation.accepted,
+            variants=sorted(evaluation.accepted, key=lambda each: PREFERENCE.index(each.name)),
             files=files,
         )
-        page = render(package, _findings(workspace, recipe, package, evaluation))
+        measured = _measurements(workspace, recipe, package, evaluation)
+        (staged / MEASUREMENTS_FILE).write_bytes(measurements.encode(measured))
+        page = render(package, _findings(workspace, package, evaluation, measured))
         (staged / REPORT_FILE).write_text(page, encoding="utf-8")
-        described = [*files, describe_file(staged, REPORT_FILE)]
-        return msgspec.structs.replace(package, files=sorted(described, key=lambda f: f.path))
+        return package
 
     with store.staging() as staged:
         shutil.copyfile(workspace.exported / TOKENIZER_FILE, staged / TOKENIZER_FILE)
@@ -102,11 +109,10 @@ def publish(
 
 
 def _findings(
-    workspace: Workspace, recipe: Recipe, package: Package, evaluation: Evaluation
+    workspace: Workspace, package: Package, evaluation: Evaluation, measured: Measurements
 ) -> Findings:
     """Collect the content of the report besides the package's description."""
     graph = onnx.load(str(workspace.graph("fp32")), load_external_data=False).graph
-    steps = (records.read(workspace.root, step, recipe) for step in records.STEPS)
     return Findings(
         sizes={
             variant.name: sum(file.size for file in package.files if variant.owns(file.path))
@@ -114,13 +120,34 @@ def _findings(
         },
         rejected=evaluation.rejected,
         operators=Counter(node.op_type for node in graph.node),
-        steps=[record for record in steps if record],
-        footprints=_footprints(workspace, recipe, package),
+        measured=measured,
         evidence=msgspec.json.decode(workspace.evidence.read_bytes()),
     )
 
 
-def _footprints(workspace: Workspace, recipe: Recipe, package: Package) -> dict[str, Footprint]:
+def _measurements(
+    workspace: Workspace, recipe: Recipe, package: Package, evaluation: Evaluation
+) -> Measurements:
+    """Add memory, steps and time to the speeds that the evaluation took."""
+    steps = (records.read(workspace.root, step, recipe) for step in records.STEPS)
+    memory = _memory(workspace, recipe, package)
+    return msgspec.structs.replace(
+        evaluation.measured,
+        package=codec.digest(codec.encode(package)),
+        prepared=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        variants={
+            name: msgspec.structs.replace(taken, memory=memory.get(name))
+            for name, taken in evaluation.measured.variants.items()
+        },
+        steps=[
+            StepMeasurements(done.step, done.seconds, done.peak_bytes, done.detail)
+            for done in steps
+            if done
+        ],
+    )
+
+
+def _memory(workspace: Workspace, recipe: Recipe, package: Package) -> dict[str, Memory]:
     """Measure the variants of the CPU provider, in the form that this host would load."""
     tokenizer = workspace.open_tokenizer(workspace.facts(recipe))
     encodings = tokenizer.encode_batch(selftest_examples(package.task, recipe.selftest_texts))
@@ -130,11 +157,11 @@ def _footprints(workspace: Workspace, recipe: Recipe, package: Package) -> dict[
         packed = workspace.packed_graph(variant.name)
         return packed if packed.exists() else workspace.graph(variant.name)
 
-    measured = [variant for variant in package.variants if variant.requires.provider == CPU]
+    runnable = [variant for variant in package.variants if variant.requires.provider == CPU]
     with ThreadPoolExecutor() as pool:
-        found = pool.map(lambda variant: measure(graph(variant), feeds), measured)
-        pairs = zip(measured, found, strict=True)
-        return {variant.name: footprint for variant, footprint in pairs if footprint}
+        found = pool.map(lambda variant: measure(graph(variant), feeds), runnable)
+        pairs = zip(runnable, found, strict=True)
+        return {variant.name: memory for variant, memory in pairs if memory}
 
 
 def _tensor(node: ort.NodeArg) -> Tensor:

@@ -12,7 +12,7 @@ from pipeline.recipe.eval_data import read_examples
 from storage_init import sources
 from storage_init.base.errors import SourceError
 from storage_init.base.uris import shown
-from storage_init.format.package import name_of
+from storage_init.format.tasks import name_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,7 +1,8 @@
 """The evidence of a preparation: what was measured of every variant, also of rejected ones.
 
 It is ``evidence.json`` in the workspace and in the package; ``package.json`` repeats only what a
-predictor needs. Fields called ``original`` hold the baseline, the original model's answers.
+predictor needs. Times are not in it: equal preparations have equal evidence. Fields called
+``original`` hold the baseline, the original model's answers.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from storage_init.format.measurements import Measurements
 from storage_init.format.package import BatchSensitivity, Closeness, Sha256, Variant
 
 if TYPE_CHECKING:
@@ -132,14 +134,6 @@ class LayerSearch(_Record, frozen=True):
     excluded: list[str]
 
 
-class ShapeTime(_Record, frozen=True):
-    """Median milliseconds per text for a batch of ``texts`` of ``tokens`` tokens, on one thread."""
-
-    tokens: int
-    texts: int
-    ms: float
-
-
 class VariantEvidence(_Record, frozen=True):
     """All about one variant; one that this host could not run has a ``reason`` but no figures."""
 
@@ -151,15 +145,13 @@ class VariantEvidence(_Record, frozen=True):
     batch_sensitivity: BatchSensitivity | None = None
     on_evaluation_data: OnEvaluationData | None = None
     worst: list[WorstExample] = []
-    times: list[ShapeTime] = []
     search: LayerSearch | None = None
     size: int | None = None
 
 
 class EvalDataFacts(_Record, frozen=True):
-    """Identifies the evaluation data; ``texts`` is their number."""
+    """Identifies the evaluation data by content, as a recipe does; ``texts`` is their number."""
 
-    file: str
     sha256: Sha256
     texts: int
     labelled: bool
@@ -171,7 +163,6 @@ class Evidence(_Record, frozen=True, kw_only=True):
     format_version: Literal[1] = 1
     task: str
     labels: list[str] = []
-    cpu: str
     selftest_texts: int
     eval_data: EvalDataFacts | None = None
     original: LabelScores | None = None
@@ -183,10 +174,11 @@ class Evidence(_Record, frozen=True, kw_only=True):
 
 
 class Evaluation(msgspec.Struct, frozen=True):
-    """The variants that passed their gates, and why the others did not."""
+    """The variants that passed their gates, why the others did not, and the times of all."""
 
     accepted: list[Variant]
     rejected: dict[str, str]
+    measured: Measurements
 
 
 def write(evidence: Evidence, path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from predictor.engine import windows
+from predictor.engine.long_text import LongText
 from predictor.protocol.types import Texts, TokenRows, Tokens
 from storage_init.running.session import input_names, run_answer
 from storage_init.running.tokenizer import Feeds, TextTooLongError, Tokenizer
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from predictor.engine.tasks.base import Task
-    from predictor.protocol.types import Rows
+    from predictor.protocol.types import Rows, Window
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,23 @@ class Engine:
             self._tokens(request, [next(encodings) for _ in request.texts]) for request in requests
         ]
 
+    def long_text(self, request: Texts) -> LongText:
+        """Reads the one text of a request, or the second text of its pair, in pieces."""
+        return LongText(self.tokenizer, request)
+
+    def tokens_of(self, window: Window) -> Tokens:
+        """A window as the graph takes it."""
+        return Tokens(
+            window.ids,
+            window.types if self._takes_types else None,
+            window=window,
+            row_indices=self.task.row_indices(window.ids),
+        )
+
+    @cached_property
+    def _takes_types(self) -> bool:
+        return "token_type_ids" in self.inputs
+
     def _readable(self, request: Texts) -> Sequence[str | tuple[str, str]]:
         """What must be read of each text: all of it for windows, else its beginning."""
         tokenizer, pairs = self.tokenizer, request.pairs
@@ -78,19 +96,15 @@ class Engine:
                 self.tokenizer.refuse_cut(encodings, request.first)
             except TextTooLongError as error:
                 return error
-        typed = "token_type_ids" in self.inputs
         if not self.task.per_token:
-            return [Tokens(e.ids, e.type_ids if typed else None) for e in encodings]
-        paired = request.pairs is not None
+            return [Tokens(e.ids, e.type_ids if self._takes_types else None) for e in encodings]
+        length, paired = self.tokenizer.max_length, request.pairs is not None
         return [
-            Tokens(
-                window.ids,
-                window.types if typed else None,
-                window=window,
-                row_indices=self.task.row_indices(window.ids),
-            )
+            self.tokens_of(window)
             for text, encoding in enumerate(encodings, request.first)
-            for window in windows.split(encoding, text, stride=request.stride, paired=paired)
+            for window in windows.split(
+                encoding, text, length, stride=request.stride, paired=paired
+            )
         ]
 
     def run(self, batch: Sequence[Tokens]) -> Rows:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import kserve
+from fastapi import HTTPException
+from grpc import StatusCode
+from grpc_interceptor.exceptions import GrpcException
 from kserve import InferRequest, InferResponse
 from kserve.errors import InvalidInput, ModelNotReady
 
-from predictor.errors import InvalidRequestError, NotReadyError
+from predictor.errors import InvalidRequestError, NotReadyError, RequestError
 from predictor.kserve_model import codec as kserve_codec
 from predictor.model_metrics import MODELS
 from predictor.serving.model import Model
@@ -68,10 +71,12 @@ class PreparedModel(kserve.Model):
         """Answer a V2 or V1 request; the event loop only waits.
 
         Raises:
-            InvalidInput: the request cannot be answered; says why.
+            InvalidInput: the request is wrong; says why.
             ModelNotReady: the model is not loaded.
+            HTTPException: another error, with the status that our own routes give it.
+            GrpcException: the same over gRPC.
         """
-        with _kserve_errors():
+        with _kserve_errors(over_grpc=isinstance(payload, InferRequest) and payload.from_grpc):
             if not isinstance(payload, InferRequest):
                 return await self._served.current.predict(payload)
             answer = await self._served.current.infer(kserve_codec.decode(payload))
@@ -91,11 +96,17 @@ def _own_model(settings: Settings) -> Model:
 
 
 @contextmanager
-def _kserve_errors() -> Iterator[None]:
-    """Raise the errors that KServe's routes know instead of ours."""
+def _kserve_errors(*, over_grpc: bool = False) -> Iterator[None]:
+    """Raise errors that KServe's server turns into our statuses and codes."""
     try:
         yield
-    except InvalidRequestError as error:
-        raise InvalidInput(str(error)) from error
-    except NotReadyError as error:
-        raise ModelNotReady(error.name) from error
+    except RequestError as error:
+        if over_grpc:
+            raise GrpcException(str(error), StatusCode[error.grpc_code]) from error
+        if isinstance(error, InvalidRequestError):
+            raise InvalidInput(str(error)) from error
+        if isinstance(error, NotReadyError):
+            raise ModelNotReady(error.name) from error
+        after = error.retry_after
+        headers = None if after is None else {"Retry-After": str(after)}
+        raise HTTPException(error.status, str(error), headers) from error

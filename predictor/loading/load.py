@@ -20,6 +20,7 @@ from predictor.loading.variants import Choice, Runtime, choose
 from predictor.loading.warmup import Warmup, warm_up
 from predictor.settings import AUTO
 from storage_init.base.logs import event
+from storage_init.format.measurements import NOTHING, Measurements
 from storage_init.format.package import SELFTEST_FILE, TOKENIZER_FILE, Package
 from storage_init.format.selftest import SelfTest
 from storage_init.running.providers import CPU
@@ -46,6 +47,7 @@ class LoadedModel:
 
     For a plain ONNX export, ``version`` and ``variant`` are "unprepared" and ``package``,
     ``selftest_distance`` and ``choice`` are None. ``folder``: of its files, links resolved.
+    ``digest``: of its ``package.json``.
     """
 
     engine: Engine
@@ -58,6 +60,8 @@ class LoadedModel:
     folder: Path
     origin: Origin
     choice: Choice | None = None
+    digest: str = ""
+    measured: Measurements = NOTHING
 
 
 def load(
@@ -91,7 +95,7 @@ def _load_prepared(
 ) -> LoadedModel:
     package, folder = prepared.package, prefetched.folder
     settings, phases = prefetched.settings, prefetched.phases
-    choice = choose(package, settings, Runtime(ort.__version__))
+    choice = choose(package, settings, Runtime(ort.__version__), prepared.measured)
     variant, lanes = choice.variant, settings.lanes
     for name, why in choice.passed_over.items():
         event(log, "variant passed over", model=settings.model_name, variant=name, why=why)
@@ -126,6 +130,8 @@ def _load_prepared(
         folder,
         origin_of(folder, prepared=True),
         choice,
+        prepared.digest,
+        prepared.measured,
     )
 
 

@@ -15,7 +15,8 @@ from predictor.errors import NoVariantError
 from predictor.loading.variants import Runtime, choose
 from storage_init.base.errors import VerificationError
 from storage_init.base.files import leads_by_name
-from storage_init.format.reading import is_package, read_package
+from storage_init.format import measurements
+from storage_init.format.reading import describe, is_package
 from storage_init.format.signing import check_signature
 from storage_init.format.verify import check_files
 from storage_init.running import providers
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from predictor.settings import Settings
+    from storage_init.format.measurements import Measurements
     from storage_init.format.package import FileEntry, Package, Variant
+    from storage_init.format.reading import Description
 
 # What is known of ONNX Runtime before it is imported. Its version only decides whether a variant's
 # packed graph is used, and all files of a variant are checked anyway.
@@ -52,11 +55,14 @@ class Phases:
 class Prepared:
     """A prepared model whose files are being verified.
 
+    ``digest``: of its description, in hex. ``measured``: its measurements, if they are usable.
     ``checking``: paths of the files that are. ``problems``: of those files, once all are checked.
     """
 
     package: Package
     version: str
+    digest: str
+    measured: Measurements
     checking: Collection[str]
     problems: Future[list[str]]
     signature: Future[None] | None
@@ -101,8 +107,9 @@ def prefetch(settings: Settings) -> Prefetched:
     if not is_package(folder):
         check_signature(folder, settings.verify_key)
         return Prefetched(folder, settings, phases)
-    package, version = phases.time("read", read_package, folder)
-    entries, key = _foreseen_files(package, settings), settings.verify_key
+    described, measured = phases.time("read", _read, folder)
+    package, key = described.package, settings.verify_key
+    entries = _foreseen_files(package, settings, measured)
     pool = ThreadPoolExecutor(2, thread_name_prefix="verify")
     problems = pool.submit(phases.time, "verify", _problems, folder, entries, settings)
     signature = None
@@ -112,16 +119,31 @@ def prefetch(settings: Settings) -> Prefetched:
         )
     pool.shutdown(wait=False)
     checking = {entry.path for entry in entries}
-    prepared = Prepared(package, version, checking, problems, signature)
+    prepared = Prepared(
+        package,
+        described.version,
+        described.digest,
+        measured,
+        checking,
+        problems,
+        signature,
+    )
     return Prefetched(folder, settings, phases, prepared)
 
 
-def _foreseen_files(package: Package, settings: Settings) -> list[FileEntry]:
+def _read(folder: Path) -> tuple[Description, Measurements]:
+    described = describe(folder)
+    return described, measurements.read(folder, described.package, described.version)
+
+
+def _foreseen_files(
+    package: Package, settings: Settings, measured: Measurements
+) -> list[FileEntry]:
     """The files to check while the variant is only a guess."""
     if settings.verify == "all":
         return list(package.files)
     try:
-        return package.served_files(choose(package, settings, UNIMPORTED).variant)
+        return package.served_files(choose(package, settings, UNIMPORTED, measured).variant)
     except NoVariantError:
         return []
 

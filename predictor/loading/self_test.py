@@ -13,7 +13,8 @@ from storage_init.format.selftest import SelfTest, distances
 
 if TYPE_CHECKING:
     from predictor.engine.engine import Engine
-    from storage_init.format.package import Task, Variant
+    from storage_init.format.package import Variant
+    from storage_init.format.tasks import Task
 
 
 def replay_selftest(

@@ -20,7 +20,7 @@ def origin_of(folder: Path, *, prepared: bool) -> Origin:
     if not prepared:
         return "unprepared"
     path = _path_in_volume(folder)
-    if path.parent.name == "versions" and path.parents[2].name == "models":
+    if path.parent.name == "versions" and path.parent.parent.parent.name == "models":
         return "store"
     return "linked" if (folder / PACKAGE_FILE).stat().st_nlink > 1 else "copied"
 

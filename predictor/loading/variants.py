@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from predictor.settings import Settings
+    from storage_init.format.measurements import Measurements
     from storage_init.format.package import BatchSensitivity, Package, Precision, Requires, Variant
 
 # The variant that a GPU's provider can run: it has all its operators and keeps its answers.
@@ -47,10 +48,13 @@ class Choice:
     passed_over: Mapping[str, str]
 
 
-def choose(package: Package, settings: Settings, runtime: Runtime) -> Choice:
+def choose(
+    package: Package, settings: Settings, runtime: Runtime, measured: Measurements
+) -> Choice:
     """The variant that the settings name, or else the fastest measured one that runs here.
 
-    Speed is that of batches if texts may share them, else that of one text at a time. The runtime
+    Speed is that of batches if texts may share them, else that of one text at a time. If a variant
+    was not measured, the package's order decides. The runtime
     is asked for a provider only if no faster variant runs without it.
 
     Raises:
@@ -61,12 +65,8 @@ def choose(package: Package, settings: Settings, runtime: Runtime) -> Choice:
         have = ", ".join(variant.name for variant in package.variants)
         raise NoVariantError(f"{package.name} has no variant {settings.variant} (it has {have})")
 
-    def milliseconds(variant: Variant) -> float:
-        batches = may_batch(variant.batch_sensitivity, settings)
-        return variant.speed.batched_ms if batches else variant.speed.alone_ms
-
     lacking: dict[str, str] = {}
-    for variant in sorted(candidates, key=milliseconds):
+    for variant in _fastest_first(candidates, settings, measured):
         provider = _provider(variant, settings)
         if provider is None:
             own = variant.requires.provider
@@ -93,6 +93,20 @@ def choose(package: Package, settings: Settings, runtime: Runtime) -> Choice:
     raise NoVariantError(f"no variant of {package.name} runs on this host ({reasons})")
 
 
+def _fastest_first(
+    variants: list[Variant], settings: Settings, measured: Measurements
+) -> list[Variant]:
+    times: list[float] = []
+    for variant in variants:
+        speed = measured.speed(variant.name)
+        if speed is None:
+            return variants
+        batches = may_batch(variant.batch_sensitivity, settings)
+        times.append(speed.batched_ms if batches else speed.alone_ms)
+    ordered = sorted(zip(times, range(len(variants)), strict=True))
+    return [variants[index] for _, index in ordered]
+
+
 def may_batch(sensitivity: BatchSensitivity, settings: Settings) -> bool:
     """Whether texts may share an inference: their answers stay within the settings' limits."""
     return (
@@ -101,19 +115,25 @@ def may_batch(sensitivity: BatchSensitivity, settings: Settings) -> bool:
     )
 
 
-def why_not(package: Package, choice: Choice) -> dict[str, str]:
+def why_not(package: Package, choice: Choice, measured: Measurements) -> dict[str, str]:
     """For each variant that was not chosen, the reason, by its name."""
-    chosen = choice.variant.speed
+    faster = f"{choice.variant.name} was asked for, or measured faster"
     return {
         variant.name: choice.passed_over.get(
             variant.name,
-            f"{choice.variant.name} was asked for, or measured faster: {chosen.batched_ms:.3g} ms "
-            f"a text in batches and {chosen.alone_ms:.3g} ms alone, this one "
-            f"{variant.speed.batched_ms:.3g} and {variant.speed.alone_ms:.3g}",
+            f"{faster}: {_milliseconds(choice.variant, measured)}, this one "
+            f"{_milliseconds(variant, measured)}",
         )
         for variant in package.variants
         if variant.name != choice.variant.name
     }
+
+
+def _milliseconds(variant: Variant, measured: Measurements) -> str:
+    speed = measured.speed(variant.name)
+    if speed is None:
+        return "was not measured"
+    return f"takes {speed.batched_ms:.3g} ms a text in batches and {speed.alone_ms:.3g} ms alone"
 
 
 def _provider(variant: Variant, settings: Settings) -> str | None:

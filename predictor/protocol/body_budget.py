@@ -1,4 +1,4 @@
-"""Bounds the bytes of request bodies that the server holds at a time."""
+"""Bounds the memory of requests: their bodies, and what their JSON becomes when it is decoded."""
 
 from __future__ import annotations
 
@@ -11,15 +11,43 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class BodyBudget:
-    """Counts a request's body from its arrival until the request is answered.
+# Bytes of CPython's objects: of a value in a list (a pointer and an int), of a string beside its
+# characters, of an empty list, of a small dictionary. Source: sys.getsizeof and the allocator's
+# classes.
+VALUE, STRING, LIST, DICTIONARY = 40, 32, 80, 250
+# First bytes of characters in UTF-8 that make a string take four bytes for each of its characters.
+WIDE = tuple(bytes([first]) for first in range(0xF0, 0xF5))
 
-    Decoded, a body takes about as much memory, so this bounds the memory of all requests. For one
-    event loop.
+
+def decoded_size(body: bytes) -> int:
+    """Bytes that a JSON body takes when it is decoded, at most; counted without decoding it."""
+    lists, dictionaries = body.count(b"["), body.count(b"{")
+    values = body.count(b",") + body.count(b":") + lists + dictionaries
+    return (
+        len(body) * _width(body)
+        + values * VALUE
+        + body.count(b'"') // 2 * STRING
+        + lists * LIST
+        + dictionaries * DICTIONARY
+    )
+
+
+def _width(body: bytes) -> int:
+    """Bytes of memory for a byte of text: a string is as wide as its widest character."""
+    escapes = b"\\u" in body
+    if body.isascii() and not escapes:
+        return 1
+    return 4 if escapes or any(first in body for first in WIDE) else 2
+
+
+class BodyBudget:
+    """Counts a request's body, or what it becomes, from its arrival until it is answered.
+
+    For one event loop.
 
     Args:
         each: bytes of one body at most.
-        total: bytes of all bodies at most; a body that is alone may always have ``each``.
+        total: bytes of all requests at most; a body that is alone may always have ``each``.
 
     ``held``: bytes at this moment, over REST and gRPC.
     """
@@ -43,6 +71,29 @@ class BodyBudget:
                 f"requests with {self.held} bytes are being answered, and {more} more are above "
                 f"{self._total} (--max_pending_bytes)"
             )
+
+    def hold_decoded(self, body: bytes) -> int:
+        """Hold what a JSON body takes beyond its own bytes, before it is decoded; returns it.
+
+        Raises:
+            TooLargeError: that alone is more than all requests may take.
+            PendingBytesError: with it all requests together are too large.
+        """
+        size = decoded_size(body)
+        more = max(0, size - len(body))
+        # Text alone, with a few other values, is as large as its body.
+        if size > self._total and more > len(body):
+            raise TooLargeError(
+                f"decoded, the body's values take about {size} bytes, more than {self._total} "
+                "(--max_pending_bytes); send fewer values, or binary tensors"
+            )
+        if self.held > len(body) and self.held + more > self._total:
+            raise PendingBytesError(
+                f"requests with {self.held} bytes are being answered, and {more} more, which the "
+                f"body takes decoded, are above {self._total} (--max_pending_bytes)"
+            )
+        self.held += more
+        return more
 
     @contextmanager
     def holding(self, size: int) -> Iterator[None]:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     Arrays = dict[str, Integers]
 
 PAIR_INPUT = "text_pair"
+# Of a request's id, which the answer repeats.
+MAX_ID_CHARACTERS = 1024
+# Dimensions of a tensor; no model takes more than two.
+MAX_RANK = 8
 
 
 class TensorModel(Protocol):
@@ -49,6 +53,18 @@ def is_text(request: Request) -> bool:
     if len(are_texts) != 1:
         raise InvalidRequestError("a request needs either BYTES texts or INT64 tensors as inputs")
     return are_texts.pop()
+
+
+def check_id(request: Request) -> None:
+    """Check the length of a request's id.
+
+    Raises:
+        InvalidRequestError: it is too long.
+    """
+    if len(request.id) > MAX_ID_CHARACTERS:
+        raise InvalidRequestError(
+            f"the id has {len(request.id)} characters, more than {MAX_ID_CHARACTERS}"
+        )
 
 
 def decode_texts(request: Request, names: TextInputs) -> Texts:
@@ -141,9 +157,10 @@ def check_count(tensor: InputTensor, count: int) -> None:
     Raises:
         InvalidRequestError: it has more or fewer.
     """
-    if count != math.prod(tensor.shape) or any(size < 0 for size in tensor.shape):
+    shape = tensor.shape
+    if len(shape) > MAX_RANK or min(shape, default=0) < 0 or count != math.prod(shape):
         raise InvalidRequestError(
-            f"input {tensor.name}: its data does not fit {tensor.datatype} {list(tensor.shape)} "
+            f"input {tensor.name}: its data does not fit {tensor.datatype} {list(shape)} "
             f"(it has {count} values)"
         )
 
@@ -181,6 +198,8 @@ def _check_arrays(arrays: Arrays, engine: TensorModel) -> None:
     mask = arrays["attention_mask"]
     if ((mask != 0) & (mask != 1)).any():
         raise InvalidRequestError("attention_mask must hold 0 and 1 only")
+    if "token_type_ids" in arrays and arrays["token_type_ids"].min() < 0:
+        raise InvalidRequestError("token_type_ids must be 0 or above")
     known = tokenizer.vocabulary_size
     if ids.min() < 0 or ids.max() >= known:
         raise InvalidRequestError(f"input_ids must lie between 0 and {known - 1}")

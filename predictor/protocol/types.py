@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# Bytes of a token in UTF-8: about four of English, three of Chinese.
+BYTES_OF_TOKEN = 4
+
 Integers: TypeAlias = "NDArray[np.int64]"
 # Rows [N, D] of N texts, or [N] objects, each a `TokenRows`, where a task works on tokens.
 Rows: TypeAlias = "NDArray[Any]"
@@ -83,6 +86,23 @@ class Texts:
         pairs = None if self.pairs is None else self.pairs[start:end]
         first = self.first + start
         return replace(self, texts=self.texts[start:end], pairs=pairs, first=first)
+
+    def estimate(self, place: int, most: int) -> int:
+        """The tokens of a text, those of all windows included, before it is tokenised.
+
+        ``most``: the largest number of tokens of a text.
+        """
+        tokens = _estimated(self.texts[place])
+        if self.pairs is not None:
+            tokens += _estimated(self.pairs[place])
+        if self.stride is None or tokens <= most:
+            return min(tokens, most)
+        return tokens * most // (most - min(self.stride, most * 3 // 4))
+
+
+def _estimated(text: str) -> int:
+    length = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+    return length // BYTES_OF_TOKEN + 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from predictor.errors import OverloadedError, RequestError
 from predictor.rest.http.request import deadline_of
@@ -16,12 +16,14 @@ from predictor.rest.inference.openai import refusal_at
 from predictor.rest.inference.task_requests import models_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from predictor.rest.http.response import Reply
     from predictor.rest.router import Match, Router
     from predictor.serving.model import Model
     from predictor.serving.server_state import ServerState
+
+    Header = tuple[bytes, bytes]
 
 
 class Shedding:
@@ -33,18 +35,23 @@ class Shedding:
         # Requests by model that were let in and whose tasks have not joined the queue yet.
         self._coming: Counter[str] = Counter()
 
-    def refuse(self, scope: Mapping[str, Any]) -> Reply | None:
+    @property
+    def crowded(self) -> bool:
+        """Whether a request may have to wait for another one."""
+        return any(model.crowded for model in self._state.models.values())
+
+    def refuse(self, method: str, path: str, headers: Sequence[Header]) -> Reply | None:
         """The refusal of a request that would wait too long; None if it may go on."""
-        if scope["method"] != "POST" or self._state.in_flight.draining:
+        if method != "POST" or self._state.in_flight.draining:
             return None
-        match = self._router.find(scope["path"])
+        match = self._router.find(path)
         if match is None or not match.route.protocol:
             return None
         models = self._models(match)
         if not models or not models[0].crowded:
             return None
         try:
-            error = self._overload(models, deadline_of(dict(scope["headers"])))
+            error = self._overload(models, deadline_of(dict(headers)))
         except RequestError:  # The handler refuses it, as it does any other wrong request.
             return None
         # Only the body says which of several models is meant.
@@ -53,8 +60,8 @@ class Shedding:
             if name:
                 self._let_in(name)
             return None
-        self._state.recorder.refuse(name, match.route.protocol, scope["headers"], error)
-        return refusal_at(scope["path"], error)
+        self._state.recorder.refuse(name, match.route.protocol, headers, error)
+        return refusal_at(path, error)
 
     def _models(self, match: Match) -> list[Model]:
         """The models that may answer a request."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from predictor.loading.variants import why_not
 from predictor.protocol.metadata import server_metadata
-from storage_init.format.package import digest_of, name_of
+from storage_init.format.tasks import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,10 +79,10 @@ def _prepared(loaded: LoadedModel, package: Package, choice: Choice) -> dict[str
     return {
         "task": name_of(package.task),
         "source": {"uri": package.source.uri, "revision": package.source.revision},
-        "digest": digest_of(package),
+        "digest": loaded.digest,
         "provider": choice.provider,
         "packed": choice.packed,
-        "other_variants": why_not(package, choice),
+        "other_variants": why_not(package, choice, loaded.measured),
         "selftest": {
             "largest_distance": loaded.selftest_distance,
             "tolerance": choice.variant.tolerance,

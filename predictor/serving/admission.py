@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Share of a request's remaining time that it may be expected to wait. Under overload the queue is
 # always at its limit: with the whole time, every second answer would come too late.
 DEADLINE_SHARE = 0.5
+# An estimate is right within this factor.
+ESTIMATE_ERROR = 2
 # A request with at most this part of the queue's texts may use a quarter more.
 SMALL_PART = 256
 
@@ -56,21 +58,22 @@ class Admission:
                     f"a request would wait about {wait:.2f} s and has {left:.2f} s left", wait
                 )
 
-    def admit(self, texts: int, deadline: float | None = None) -> None:
-        """Check whether a request of so many texts may join the queue now.
+    def admit(self, texts: int, tokens: int, deadline: float | None = None) -> None:
+        """Check whether a request of so many texts and tokens may join the queue now.
 
         An empty queue admits a request that is larger than the queue may be.
 
         Raises:
             TooLargeError: it has too many texts.
             DeadlineError: as :meth:`check`.
-            OverloadedError: as :meth:`check`, or the queue would have too many texts.
+            OverloadedError: as :meth:`check`, or the queue would have too many texts or tokens, or
+                the answer would come after the deadline.
         """
-        settings, waiting = self._settings, self._batcher.waiting
-        room = settings.max_queue_texts
-        if texts * SMALL_PART <= room:
+        settings, waiting, held = self._settings, self._batcher.waiting, self._batcher.held
+        room, room_tokens = settings.max_queue_texts, settings.max_queue_tokens
+        if texts * SMALL_PART <= room and tokens * SMALL_PART <= room_tokens:
             # Bulks alone must not fill the queue: a short request has its turn soon.
-            room += room // 4
+            room, room_tokens = room + room // 4, room_tokens + room_tokens // 4
         if texts > settings.max_request_texts:
             raise TooLargeError(
                 f"{texts} texts are more than the {settings.max_request_texts} of one request "
@@ -81,7 +84,21 @@ class Admission:
                 f"{waiting} texts wait, and {texts} more are above {room} (--max_queue_texts)",
                 self._batcher.expected_wait(),
             )
+        if held and held + tokens > room_tokens:
+            raise _overloaded(
+                f"requests with {held} tokens are being answered, and {tokens} more are above "
+                f"{room_tokens} (--max_queue_tokens)",
+                self._batcher.expected_wait(),
+            )
         self.check(deadline)
+        if deadline is not None:
+            left, end = deadline - time.perf_counter(), self._batcher.expected_end(tokens)
+            if end > ESTIMATE_ERROR * left:
+                raise _overloaded(
+                    f"a request of about {tokens} tokens would take {end:.1f} s and has "
+                    f"{left:.2f} s left",
+                    end,
+                )
 
 
 def _overloaded(why: str, wait: float) -> OverloadedError:

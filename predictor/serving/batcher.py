@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from predictor.errors import LaneError
 from predictor.protocol.types import Texts, Tokens
-from predictor.serving.job import Entry, Job, Lane, Part, deliver, expire, outcome_of
-from predictor.serving.queue import RequestQueue, ServiceTime
-from predictor.serving.scheduler import Limits, take
+from predictor.serving.job import Entry, Job, Lane, Part, deliver, expire, outcome_of, tokens_of
+from predictor.serving.queue import RequestQueue
+from predictor.serving.scheduler import Limits, ServiceTime, take
 from predictor.telemetry.metrics import BatchStats
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Tokens of a slice at least; smaller inferences would divide a turn's share into nothing.
+# Time of a slice, by the last inferences, and its tokens at least.
+SLICE_SECONDS = 0.1
 LEAST_SLICE = 64
 RETRY_SECONDS = 0.05
 
@@ -50,6 +51,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._queue = RequestQueue(max(limits.max_tokens, LEAST_SLICE), limits.max_length)
         self._running_tokens = 0
+        self.held = 0
         self._service_time = ServiceTime()
         self._stopping = False
         self._lanes = [Lane() for _ in range(limits.lanes)]
@@ -71,6 +73,16 @@ class Batcher:
         if not self._stopping and not all(thread.is_alive() for thread in self._threads):
             return math.inf
         return max(lane.step_seconds for lane in self._lanes)
+
+    def estimate(self, request: Texts | Sequence[Tokens]) -> int:
+        """The tokens of a request; as :meth:`RequestQueue.estimate`."""
+        return self._queue.estimate(request)
+
+    def expected_end(self, tokens: int) -> float:
+        """Seconds until a request of so many tokens would be answered, each with a fair share."""
+        queue = self._queue
+        others = min(queue.tokens, queue.jobs * tokens)
+        return (others + tokens) * self._service_time.seconds / self._limits.lanes
 
     def expected_wait(self, coming: int = 0) -> float:
         """Seconds until a lane would take a text of a request that joins the queue now.
@@ -109,6 +121,7 @@ class Batcher:
             if self._stopping:
                 raise StoppedError("the server is stopping")
             self._queue.add(job)
+            self.held += job.size
             self._changed.notify()
         timer = None
         if deadline is not None:
@@ -120,6 +133,7 @@ class Batcher:
                 self._queue.cancel(job)
             raise
         finally:
+            self.held -= job.size
             if timer:
                 timer.cancel()
 
@@ -172,7 +186,7 @@ class Batcher:
                 if not front:
                     continue
                 lengths = [len(entry.tokens) for entry in front]
-                chosen = take(lengths, self._running_tokens, self._limits)
+                chosen = take(lengths, self._running_tokens, self._limits, self._queue.slice_tokens)
                 batch = [front[index] for index in chosen]
                 self._queue.take(batch)
                 lane.begin([entry.job for entry in batch], sum(lengths[i] for i in chosen))
@@ -184,14 +198,12 @@ class Batcher:
     def _tokenize(self, parts: list[Part]) -> list[tuple[Part, Sequence[Tokens], int]]:
         """The tokens of parts of jobs and their number; jobs that fail are answered here."""
         start = time.perf_counter()
-        made = self._tokens_or_errors([p.request for p in parts if isinstance(p.request, Texts)])
+        made = tokens_of(self._engine, parts)
         end = time.perf_counter()
-        tokenized = iter(made)
         ready: list[tuple[Part, Sequence[Tokens], int]] = []
         failed: list[tuple[Job, Exception]] = []
-        for part in parts:
+        for part, tokens in zip(parts, made, strict=True):
             job = part.job
-            tokens = next(tokenized) if isinstance(part.request, Texts) else part.request
             if job.timeline and isinstance(part.request, Texts):
                 job.timeline.tokenize(start, end)
             if isinstance(tokens, Exception):
@@ -211,17 +223,6 @@ class Batcher:
                 self._queue.cancel(job)
         deliver(failed)
 
-    def _tokens_or_errors(self, requests: list[Texts]) -> Sequence[Sequence[Tokens] | Exception]:
-        if not requests:
-            return []
-        try:
-            return self._engine.tokenize(requests)
-        except BaseException as error:  # noqa: BLE001 - no text may end a lane, and Rust may panic
-            if len(requests) == 1:
-                return [error if isinstance(error, Exception) else LaneError(error)]
-        # One request must not fail the others.
-        return [tokens for request in requests for tokens in self._tokens_or_errors([request])]
-
     def _run(self, lane: Lane, batch: list[Entry]) -> None:
         start = time.perf_counter()
         results = self._rows_or_errors(batch)
@@ -234,6 +235,9 @@ class Batcher:
             self._running_tokens -= lane.tokens
             lane.tokens = 0
             self._service_time.add(len(batch), sum(tokens), seconds)
+            a_slice = int(SLICE_SECONDS / max(self._service_time.seconds, 1e-9))
+            most = max(self._limits.max_tokens, LEAST_SLICE)
+            self._queue.slice_tokens = min(max(a_slice, LEAST_SLICE), most)
             done = [each for each in map(outcome_of, batch, results) if each]
         deliver(done)
         if self._observe:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from predictor.errors import DeadlineError
+from predictor.errors import DeadlineError, LaneError
+from predictor.protocol.types import Texts
 from predictor.telemetry.requests import CURRENT, Timeline
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
-    from predictor.protocol.types import Rows, Texts, Tokens
+    from predictor.engine.engine import Engine
+    from predictor.engine.long_text import LongText
+    from predictor.protocol.types import Rows, Tokens
+
+# Characters tokenised for one request in its turn.
+TURN_CHARACTERS = 8 * 1024
 
 
 @dataclass(eq=False, slots=True)
@@ -28,10 +34,16 @@ class Job:
         unread: how many texts have no tokens yet.
         waiting: how many texts no lane has taken.
         tokens: the tokens of its texts so far, windows included.
+        size: the tokens of its texts as estimated when it came.
         cost: the tokens that no lane has taken, estimated for texts without tokens.
+        share: the part of its cost that it sends in its next turn.
+        ahead: the tokens that are ready for a lane or being made, partly estimated.
         entries: the tokenised texts that no lane has taken.
         credit: the tokens that it may still send in its turn; negative after it sent too many.
         reading: the characters that may still be tokenised in its turn.
+        long_text: the text that is being read in pieces, and ``rest`` the tokens of its unread
+            part, estimated, -1 if there is none.
+        has_piece_out: whether a lane reads a piece of it.
         closed: whether nobody waits for its rows any more.
     """
 
@@ -45,22 +57,29 @@ class Job:
     unread: int = 0
     waiting: int = 0
     tokens: int = 0
+    size: int = 0
     cost: int = 0
+    share: int = 0
+    ahead: int = 0
     entries: list[Entry] = field(default_factory=list)
     credit: int = 0
     reading: int = 0
+    long_text: LongText | None = None
+    rest: int = -1
+    has_piece_out: bool = False
     closed: bool = False
     _parts: dict[int, list[Rows | None]] = field(default_factory=dict)
     _missing: int = 0
 
     def enter(self, part: Part, texts: Sequence[Tokens], tokens: int) -> None:
         """Add a part's tokenised texts, or their windows; ``tokens`` is their number of tokens."""
-        rows: list[Rows | None] = [None] * len(texts)
-        self._parts[part.first] = rows
+        rows = self._parts.setdefault(part.first, [])
+        start = len(rows)
+        rows += [None] * len(texts)
         self._missing += len(texts)
-        self.unread -= part.texts
+        self.unread -= part.finished
         self.tokens += tokens
-        self.entries += [Entry(each, self, rows, index) for index, each in enumerate(texts)]
+        self.entries += [Entry(each, self, rows, index) for index, each in enumerate(texts, start)]
 
     def add_row(self, entry: Entry, row: Rows) -> Rows | None:
         """Add a text's row; return all rows, [N, D], when the last one arrives."""
@@ -86,12 +105,28 @@ class Entry:
 
 @dataclass(eq=False, slots=True)
 class Part:
-    """Consecutive texts of a job that are tokenised in one call; ``first`` is the first index."""
+    """Consecutive texts of a job that are tokenised in one call, or a piece of a long one.
+
+    Attributes:
+        first: index of the first text.
+        texts: how many texts it has.
+        estimated: their tokens, or those of the piece, as estimated.
+        is_piece: whether it is a piece of one text.
+        is_last: whether no piece of the text follows.
+    """
 
     job: Job
     request: Texts | Sequence[Tokens]
     first: int
     texts: int
+    estimated: int = 0
+    is_piece: bool = False
+    is_last: bool = True
+
+    @property
+    def finished(self) -> int:
+        """How many texts have all their tokens after this part."""
+        return self.texts if self.is_last else 0
 
 
 @dataclass(eq=False, slots=True)
@@ -124,6 +159,44 @@ class Lane:
         """End the current step with a failure."""
         self.failing = self.failing or self.since or time.perf_counter()
         self.jobs, self.since, self.tokens = (), 0.0, 0
+
+
+def tokens_of(engine: Engine, parts: Sequence[Part]) -> list[Sequence[Tokens] | Exception]:
+    """The tokens of each part, or its error; whole texts share a call of the tokenizer."""
+    texts = [p.request for p in parts if isinstance(p.request, Texts) and not p.is_piece]
+    whole = iter(_tokens_or_errors(engine, texts))
+    return [
+        (_piece_or_error(engine, part) if part.is_piece else next(whole))
+        if isinstance(part.request, Texts)
+        else part.request
+        for part in parts
+    ]
+
+
+def _piece_or_error(engine: Engine, part: Part) -> Sequence[Tokens] | Exception:
+    job = part.job
+    try:
+        if job.long_text is None:
+            job.long_text = engine.long_text(cast("Texts", part.request))
+        windows = job.long_text.read(TURN_CHARACTERS)
+        part.is_last = job.long_text.done
+        return [engine.tokens_of(window) for window in windows]
+    except BaseException as error:  # noqa: BLE001 - no text may end a lane, and Rust may panic
+        return error if isinstance(error, Exception) else LaneError(error)
+
+
+def _tokens_or_errors(
+    engine: Engine, requests: Sequence[Texts]
+) -> Sequence[Sequence[Tokens] | Exception]:
+    if not requests:
+        return []
+    try:
+        return engine.tokenize(requests)
+    except BaseException as error:  # noqa: BLE001 - no text may end a lane, and Rust may panic
+        if len(requests) == 1:
+            return [error if isinstance(error, Exception) else LaneError(error)]
+    # One request must not fail the others.
+    return [tokens for request in requests for tokens in _tokens_or_errors(engine, [request])]
 
 
 def outcome_of(entry: Entry, result: Rows | Exception) -> tuple[Job, Rows | Exception] | None:

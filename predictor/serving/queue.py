@@ -2,8 +2,8 @@
 
 Requests take turns. In its turn a request sends about ``slice_tokens`` tokens to the lanes; the
 difference counts in its later turns. So a short request waits for at most one slice of every other
-request, however long those are. Texts are tokenised in turns, too. Not thread-safe: the batcher's
-lock guards it.
+request, however long those are. Texts are tokenised in turns, too, a long one in pieces, and only
+so far ahead that the lanes have work. Not thread-safe: the batcher's lock guards it.
 
 Source: Shreedhar and Varghese, "Efficient Fair Queuing using Deficit Round Robin" (1995).
 """
@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from predictor.protocol.types import Texts
-from predictor.serving.job import Entry, Job, Part
+from predictor.serving.job import TURN_CHARACTERS, Entry, Job, Part
 from predictor.serving.scheduler import LOOK_AHEAD
 from storage_init.running.tokenizer import CHARACTERS_PER_TOKEN
 
@@ -25,36 +25,10 @@ if TYPE_CHECKING:
 
     from predictor.protocol.types import Tokens
 
-# How much an inference still weighs after the next one; about the last thirty count.
-FADING = 0.97
-# Characters tokenised for one request in its turn, and in one call.
-TURN_CHARACTERS = 8 * 1024
+# Characters tokenised in one call: some 20 ms.
 CALL_CHARACTERS = 32 * 1024
-# Characters of a token, to estimate a text's tokens before it is tokenised.
-CHARACTERS_OF_TOKEN = 4
-
-
-class ServiceTime:
-    """Moving averages over recent inferences: a lane's time per token, and a text's tokens.
-
-    ``seconds``: per token, 0 before the first inference. ``tokens``: per text. Ratios of fading
-    sums, so that an inference counts once for each of its tokens.
-    """
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.tokens = 0.0
-        self._time = 0.0
-        self._tokens = 0.0
-        self._texts = 0.0
-
-    def add(self, texts: int, tokens: int, seconds: float) -> None:
-        """Add an inference of so many texts with so many tokens."""
-        self._time = FADING * self._time + seconds
-        self._tokens = FADING * self._tokens + tokens
-        self._texts = FADING * self._texts + texts
-        self.seconds = self._time / self._tokens
-        self.tokens = self._tokens / self._texts
+# Tokens of a request that are made before a lane takes one; enough to choose equal lengths from.
+READ_AHEAD = 8 * 1024
 
 
 class RequestQueue:
@@ -63,17 +37,22 @@ class RequestQueue:
     Args:
         slice_tokens: tokens that a job may send to the lanes in its turn.
         most: the largest number of tokens of a text.
+        read_ahead: tokens of a job that are made before a lane takes one.
 
     ``texts``: how many texts wait. ``round``: tokens that all jobs together send in their next
-    turns. ``last_taken``: when a lane last took texts, or when the first waiting text arrived if
-    that was later; by ``time.perf_counter()``.
+    turns. ``tokens``: tokens that wait, partly estimated, and ``jobs`` how many jobs they belong
+    to. ``last_taken``: when a lane last took texts, or when the first waiting text arrived if that
+    was later; by ``time.perf_counter()``.
     """
 
-    def __init__(self, slice_tokens: int, most: int) -> None:
+    def __init__(self, slice_tokens: int, most: int, read_ahead: int = READ_AHEAD) -> None:
         self.texts = 0
         self.round = 0
+        self.tokens = 0
+        self.jobs = 0
+        self.slice_tokens = slice_tokens
         self.last_taken = time.perf_counter()
-        self._slice = slice_tokens
+        self._read_ahead = read_ahead
         self._most = most
         self._room = 2 * CHARACTERS_PER_TOKEN * most
         self._unread: OrderedDict[Job, None] = OrderedDict()
@@ -97,8 +76,15 @@ class RequestQueue:
         texts = len(request.texts if isinstance(request, Texts) else request)
         job.texts = job.unread = job.waiting = texts
         self.texts += texts
-        self._set_cost(job, self._estimated(request))
+        job.size = self.estimate(request)
+        self._set_cost(job, job.size)
         self._unread[job] = None
+
+    def estimate(self, request: Texts | Sequence[Tokens]) -> int:
+        """The tokens of a request, right within a factor of two for most languages."""
+        if not isinstance(request, Texts):
+            return sum(map(len, request))
+        return sum(request.estimate(place, self._most) for place in range(len(request.texts)))
 
     def pop_parts(self) -> list[Part]:
         """Return the texts to tokenise next, in one call."""
@@ -111,7 +97,8 @@ class RequestQueue:
                 # Nobody else waits.
                 job.reading = max(job.reading, self._characters(job.request, job.sliced))
             part, length = self._part(job)
-            if job.sliced == job.texts:
+            job.ahead += part.estimated
+            if part.is_piece or job.sliced == job.texts or job.ahead >= self._read_ahead:
                 del self._unread[job]
             else:
                 self._unread.move_to_end(job)
@@ -128,8 +115,16 @@ class RequestQueue:
         job = part.job
         if job.closed or job.future.done():
             return
-        self._set_cost(job, job.cost - self._estimated(part.request) + tokens)
-        more = len(texts) - part.texts
+        job.ahead += tokens - part.estimated
+        job.has_piece_out = False
+        if part.is_piece and part.is_last:
+            # The estimate of the whole text is not needed any more.
+            part.estimated += job.rest
+            job.sliced += 1
+            job.long_text, job.rest = None, -1
+        self._set_cost(job, job.cost - part.estimated + tokens)
+        self._read_on(job)
+        more = len(texts) - part.finished
         if more:
             self.texts += more
             job.waiting += more
@@ -157,11 +152,13 @@ class RequestQueue:
             job, length = entry.job, len(entry.tokens)
             job.entries.remove(entry)
             job.credit -= length
+            job.ahead -= length
             job.waiting -= 1
             self.texts -= 1
             self._set_cost(job, job.cost - length)
             if not job.entries:
                 self._leave_turns(job)
+            self._read_on(job)
         self.last_taken = time.perf_counter()
 
     def cancel(self, job: Job) -> None:
@@ -174,6 +171,12 @@ class RequestQueue:
         self._leave_turns(job)
         self._unread.pop(job, None)
 
+    def _read_on(self, job: Job) -> None:
+        """Have more of a job tokenised once the lanes will need it; one piece at a time."""
+        is_read = job.sliced == job.texts or job.has_piece_out or job.closed
+        if not is_read and job.ahead < self._read_ahead:
+            self._unread.setdefault(job, None)
+
     def _leave_turns(self, job: Job) -> None:
         self._ready.pop(job, None)
         if job is self._current:
@@ -185,7 +188,7 @@ class RequestQueue:
             job = next(iter(self._ready))
             if job is not self._current:
                 self._current = job
-                job.credit += self._slice
+                job.credit += self.slice_tokens
             length = len(job.entries[0].tokens)
             if len(self._ready) == 1:
                 # Nobody else waits, so it owes nothing for what it sends.
@@ -197,36 +200,44 @@ class RequestQueue:
             self._ready.move_to_end(job)
 
     def _set_cost(self, job: Job, cost: int) -> None:
-        most, before = self._slice, job.cost
-        job.cost = cost
-        self.round += (cost if cost < most else most) - (before if before < most else most)
-
-    def _estimated(self, request: Texts | Sequence[Tokens]) -> int:
-        if not isinstance(request, Texts):
-            return sum(map(len, request))
-        # Windows are not cut.
-        most = self._most if request.stride is None else 10**9
-        tokens = 0
-        for place, text in enumerate(request.texts):
-            length = len(text) + (len(request.pairs[place]) if request.pairs else 0)
-            tokens += min(length // CHARACTERS_OF_TOKEN + 2, most)
-        return tokens
+        self.tokens += cost - job.cost
+        self.jobs += (cost > 0) - (job.cost > 0)
+        share = min(cost, self.slice_tokens)
+        self.round += share - job.share
+        job.cost, job.share = cost, share
 
     def _part(self, job: Job) -> tuple[Part, int]:
         """Take the texts of a job that may be tokenised now; return them and their characters."""
-        request, first, spent = job.request, job.sliced, 0
-        if isinstance(request, Texts):
-            while job.sliced < job.texts:
-                length = self._characters(request, job.sliced)
-                if spent + length > job.reading:
-                    break
-                spent += length
-                job.sliced += 1
-            request = request.part(first, job.sliced)
-        else:
+        request, first, spent, estimated = job.request, job.sliced, 0, 0
+        if not isinstance(request, Texts):
             job.sliced = job.texts
+            return Part(job, request, first, job.texts - first, job.cost), 0
+        while job.sliced < job.texts:
+            length = self._characters(request, job.sliced)
+            if request.stride is not None and length > TURN_CHARACTERS:
+                if job.sliced == first:
+                    return self._piece(job, request)
+                break
+            if spent + length > job.reading:
+                break
+            spent += length
+            estimated += request.estimate(job.sliced, self._most)
+            job.sliced += 1
         job.reading -= spent
-        return Part(job, request, first, job.sliced - first), spent
+        texts = request.part(first, job.sliced)
+        return Part(job, texts, first, job.sliced - first, estimated), spent
+
+    def _piece(self, job: Job, request: Texts) -> tuple[Part, int]:
+        """Take the next piece of a long text; its job has no other part until it is read."""
+        first = job.sliced
+        job.reading, job.has_piece_out = 0, True
+        if job.rest < 0:
+            job.rest = request.estimate(first, self._most)
+        pieces = -(-self._characters(request, first) // TURN_CHARACTERS)
+        estimated = min(job.rest, -(-request.estimate(first, self._most) // pieces))
+        job.rest -= estimated
+        one = request.part(first, first + 1)
+        return Part(job, one, first, 1, estimated, is_piece=True, is_last=False), TURN_CHARACTERS
 
     def _characters(self, request: Texts | Sequence[Tokens], place: int) -> int:
         """How many characters of a text are read: of one that is cut, the beginning."""

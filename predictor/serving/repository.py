@@ -75,6 +75,7 @@ class Repository(Mapping[str, Model]):
         self._changes: set[asyncio.Task[Any]] = set()
         self._loader = ThreadPoolExecutor(settings.lanes, thread_name_prefix="load")
         self._stopping = False
+        self._waited_for: set[asyncio.Future[LoadedModel]] = set()
 
     def __getitem__(self, name: str) -> Model:
         return self._models[name]
@@ -110,8 +111,10 @@ class Repository(Mapping[str, Model]):
         return any(m.ready for m in models) and all(m.ready for m in models if m.wanted)
 
     def stop_changes(self) -> None:
-        """Refuse to load and unload from now on."""
+        """Refuse to load and unload from now on; loads in progress get nothing served."""
         self._stopping = True
+        for loading in self._waited_for:
+            loading.cancel()
         self._loader.shutdown(wait=False, cancel_futures=True)
 
     def index(self, *, ready_only: bool = False) -> list[dict[str, str]]:
@@ -166,9 +169,13 @@ class Repository(Mapping[str, Model]):
             try:
                 if model.ready and await self._is_current(model):
                     return
+                if self._stopping:
+                    raise StoppingError
                 if not model.ready:
                     model.begin()
                 replaced = model.serve(await self._loaded(model.settings))
+            except StoppingError:
+                raise
             except Exception as error:
                 raise _refused(model, error) from error
             model.wanted = True
@@ -191,13 +198,30 @@ class Repository(Mapping[str, Model]):
         return version == model.loaded.version
 
     async def _loaded(self, settings: Settings) -> LoadedModel:
+        """Load a model.
+
+        Raises:
+            StoppingError: the server began to stop first; the load remains among the loads that
+                are in progress.
+        """
         future = self._loader.submit(load, settings, None, self._tokenizers)
         in_progress = (settings, future)
         self._loads.append(in_progress)
+        loading = asyncio.wrap_future(future)
+        self._waited_for.add(loading)
         try:
-            return await asyncio.wrap_future(future)
+            loaded = await loading
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
         finally:
-            self._loads.remove(in_progress)
+            self._waited_for.discard(loading)
+            if future.done():
+                self._loads.remove(in_progress)
+        if self._stopping:
+            # A model that becomes ready now would get requests that the server does not take.
+            raise StoppingError
+        return loaded
 
     def _add(self, name: str) -> Model:
         """Add a model that was put into the folder after the start."""
@@ -221,7 +245,7 @@ class Repository(Mapping[str, Model]):
 
 def _row(model: Model) -> dict[str, str]:
     reason = model.reason or ("unloaded" if model.state is State.UNLOADED else "")
-    version = model.loaded.version if model.ready else ""
+    version = model.loaded.version if model.is_loaded else ""
     return {"name": model.name, "version": version, "state": STATES[model.state], "reason": reason}
 
 

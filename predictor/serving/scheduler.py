@@ -1,4 +1,4 @@
-"""Chooses the texts of the next inference by their lengths.
+"""Chooses the texts of the next inference by their lengths, and measures what a token costs.
 
 An inference has a fixed cost (starting kernels, reading weights) and a cost per token, padding
 included. Texts that share an inference save the fixed cost and pay for padding, so they share one
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Texts from the front of the queue that are considered for an inference.
 LOOK_AHEAD = 128
+# How much an inference still weighs after the next one; about the last thirty count.
+FADING = 0.97
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Limits:
         )
 
 
-def take(lengths: Sequence[int], running: int, limits: Limits) -> list[int]:
+def take(lengths: Sequence[int], running: int, limits: Limits, most: int) -> list[int]:
     """The texts of the next inference, as indices into ``lengths``.
 
     The text that has waited longest is always among them. Texts of similar length join it, the
@@ -56,12 +58,14 @@ def take(lengths: Sequence[int], running: int, limits: Limits) -> list[int]:
     Args:
         lengths: tokens of each waiting text in the order of arrival; at least one.
         running: tokens that the other lanes are running.
+        most: tokens of the inference, as ``limits.max_tokens``; the smaller counts.
     """
     if not limits.batches:
         return [0]
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     share = -(-(sum(lengths) + running) // limits.lanes)
     low = high = order.index(0)
+    most = min(most, limits.max_tokens)
     total = lengths[0]
     while True:
         ends = [end for end in (low - 1, high + 1) if 0 <= end < len(order)]
@@ -70,10 +74,33 @@ def take(lengths: Sequence[int], running: int, limits: Limits) -> list[int]:
             longest = lengths[order[last]]
             if (
                 longest - lengths[order[first]] <= limits.max_padding
-                and longest * (last - first + 1) <= limits.max_tokens
+                and longest * (last - first + 1) <= most
                 and total + added <= share
             ):
                 low, high, total = first, last, total + added
                 break
         else:
             return order[low : high + 1]
+
+
+class ServiceTime:
+    """Moving averages over recent inferences: a lane's time per token, and a text's tokens.
+
+    ``seconds``: per token, 0 before the first inference. ``tokens``: per text. Ratios of fading
+    sums, so that an inference counts once for each of its tokens.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.tokens = 0.0
+        self._time = 0.0
+        self._tokens = 0.0
+        self._texts = 0.0
+
+    def add(self, texts: int, tokens: int, seconds: float) -> None:
+        """Add an inference of so many texts with so many tokens."""
+        self._time = FADING * self._time + seconds
+        self._tokens = FADING * self._tokens + tokens
+        self._texts = FADING * self._texts + texts
+        self.seconds = self._time / self._tokens
+        self.tokens = self._tokens / self._texts

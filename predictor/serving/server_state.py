@@ -1,16 +1,44 @@
-"""What REST and gRPC share: the models, and what counts and records their requests."""
+"""What REST and gRPC share: the models, the requests in flight, and what records requests."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from predictor.protocol.body_budget import BodyBudget
-from predictor.serving.in_flight import InFlight
 from predictor.telemetry.requests import RequestRecorder
 from predictor.telemetry.startup import Start
 
 if TYPE_CHECKING:
     from predictor.serving.repository import Repository
+
+
+class InFlight:
+    """The requests in flight, and the connections that have not sent a request yet.
+
+    A request counts from when it was read until its answer was handed over. ``draining``: responses
+    ask clients to reconnect elsewhere. ``rejecting``: new requests are refused.
+    """
+
+    def __init__(self) -> None:
+        self.draining = False
+        self.rejecting = False
+        self.under_way = 0
+        self.idle_connections: set[object] = set()
+        self._last = time.monotonic()
+
+    def begin(self) -> None:
+        """Count a request that was read."""
+        self.under_way += 1
+
+    def end(self) -> None:
+        """Count off a request that was answered, or whose client has left."""
+        self.under_way -= 1
+        self._last = time.monotonic()
+
+    def quiet_for(self, seconds: float) -> bool:
+        """Whether no request is in flight, nor was during the last ``seconds``."""
+        return not self.under_way and time.monotonic() - self._last >= seconds
 
 
 class ServerState:

@@ -87,6 +87,7 @@ class ModelVersion:
             StoppedError: the version was stopped before.
         """
         loaded, engine = self.loaded, self.loaded.engine
+        decode.check_id(request)
         if decode.is_text(request):
             texts = decode.decode_texts(request, engine.task.inputs)
             outputs = await self._outputs(texts, request.parameters, deadline)
@@ -166,7 +167,7 @@ class ModelVersion:
         self, request: Texts | Sequence[Tokens], texts: int, deadline: float | None
     ) -> tuple[Rows, int]:
         """Return a request's rows and the number of its tokens."""
-        self._admission.admit(texts, deadline)
+        self._admission.admit(texts, self._batcher.estimate(request), deadline)
         try:
             return await self._batcher.run_counting(request, deadline)
         except QuestionTooLongError as error:

@@ -10,15 +10,20 @@ from pathlib import Path
 CPUINFO = Path("/proc/cpuinfo")
 CGROUP = Path("/sys/fs/cgroup")
 
+# The line of /proc/cpuinfo that lists the features, by machine. Under emulation the file may
+# describe the host's CPU, whose line has another key.
+FEATURES_LINE = {"x86_64": "flags", "aarch64": "Features"}
+# What every CPU of that machine has.
+BASELINE_FEATURES = {"aarch64": frozenset(["asimd"])}
+
 
 def cpu_features(cpuinfo: Path = CPUINFO) -> frozenset[str]:
     """Return the CPU's features as Linux names them (``avx512_vnni``); empty if unknown."""
+    machine = "aarch64" if platform.machine() == "arm64" else platform.machine()
     for key, value in _cpuinfo_lines(cpuinfo):
-        if key in ("flags", "Features"):
+        if key == FEATURES_LINE.get(machine):
             return frozenset(value.split())
-    if platform.machine() in ("arm64", "aarch64"):
-        return frozenset(["asimd"])
-    return frozenset()
+    return BASELINE_FEATURES.get(machine, frozenset())
 
 
 def cpu_model(cpuinfo: Path = CPUINFO) -> str:

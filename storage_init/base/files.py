@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import stat
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # Every user may look into a published folder.
 FOLDER_MODE = 0o755
 # linux/fcntl.h and linux/fs.h
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
+# linux/fs.h: _IOW(0x94, 9, int); shares a file's blocks on Btrfs, XFS and other file systems.
+FICLONE = 0x40049409
+# The errors of a link across devices, and of file systems that do not support or allow links.
+_CANNOT_LINK = {
+    *(errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EMLINK, errno.EROFS),
+}
+
+LinkMethod = Literal["hard link", "reflink", "copy"]
 
 
 @dataclass
@@ -143,6 +154,25 @@ def make_folder(folder: Path) -> None:
         fsync(new.parent)
 
 
+def swap(one: Path, other: Path) -> bool:
+    """Exchange two paths in one step; return False where kernel or file system cannot do it.
+
+    Raises:
+        OSError: for any other reason, above all that one of them does not exist.
+    """
+    import ctypes  # few need it
+
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    if rename(AT_FDCWD, bytes(one), AT_FDCWD, bytes(other), RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(one), None, str(other))
+
+
 def exchange(new: Path, old: Path, aside: Path) -> None:
     """Put ``new`` in the place of ``old``, and ``old`` in the place of ``aside``.
 
@@ -151,11 +181,46 @@ def exchange(new: Path, old: Path, aside: Path) -> None:
     Raises:
         FileNotFoundError: there is no ``old``.
     """
-    import ctypes  # few need it
-
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if rename and rename(AT_FDCWD, bytes(new), AT_FDCWD, bytes(old), RENAME_EXCHANGE) == 0:
+    if swap(new, old):
         new.rename(aside)
-        return
-    old.rename(aside)
-    new.rename(old)
+    else:
+        old.rename(aside)
+        new.rename(old)
+
+
+def link_files(source: Path, paths: Iterable[str], destination: Path) -> Counter[LinkMethod]:
+    """Link or copy files below ``source`` to ``destination``; return a count for each method.
+
+    Raises:
+        OSError: the destination cannot be written.
+    """
+    methods: Counter[LinkMethod] = Counter()
+    for path in paths:
+        target = destination / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        methods[link_file(source / path, target)] += 1
+    return methods
+
+
+def link_file(source: Path, target: Path) -> LinkMethod:
+    """Link or copy one file; return how."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _CANNOT_LINK:
+            raise
+    else:
+        return "hard link"
+    if _reflink(source, target):
+        return "reflink"
+    shutil.copyfile(source, target)
+    return "copy"
+
+
+def _reflink(source: Path, target: Path) -> bool:
+    with source.open("rb") as original, target.open("wb") as clone:
+        try:
+            fcntl.ioctl(clone.fileno(), FICLONE, original.fileno())
+        except OSError:
+            return False
+    return True

@@ -54,12 +54,12 @@ def endpoints() -> list[str]:
 def place_of(uri: str) -> str:
     """Return the place that a URI leads to, as a text to be hashed."""
     scheme = uri.partition("://")[0]
-    return "\n".join([_address(uri), *(endpoints() if scheme in SERVED else [])])
+    return "\n".join([address_of(uri), *(endpoints() if scheme in SERVED else [])])
 
 
 def label_of(uri: str) -> str:
     """Return a readable name for the model of a URI: the end of its path."""
-    path = shown(_address(uri)).partition("://")[2].rstrip("/")
+    path = shown(address_of(uri)).partition("://")[2].rstrip("/")
     last = "--".join(path.split("/")[-2:])
     return re.sub(r"[^A-Za-z0-9._-]", "-", last).lstrip("._-")[:LABEL_LENGTH] or "model"
 
@@ -72,7 +72,7 @@ def shelf_of(uri: str) -> str:
     return f"{label_of(uri)}+{hashlib.sha256(place_of(uri).encode()).hexdigest()[:16]}"
 
 
-def _address(uri: str) -> str:
+def address_of(uri: str) -> str:
     """Return a URI without its revision, user, fragment and signature."""
     if repository := REPOSITORY.match(uri):
         return repository[0]

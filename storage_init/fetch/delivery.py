@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import WarmstartError
+from storage_init.base.files import link_files
 from storage_init.base.logs import event, timed
 from storage_init.base.space import check_free
-from storage_init.fetch.hardlinks import link_files
 from storage_init.fetch.placing import PLACING, place
 from storage_init.format import signing
-from storage_init.format.reading import read_package, read_signature
+from storage_init.format.reading import listed, read_package, read_signature
 from storage_init.format.verify import check_files, verify
-from storage_init.sources.transfer.selection import listed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from storage_init.base.errors import WarmstartError
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE
+from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, SUMS_FILE
 from storage_init.format.reading import read_package
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PLACING = ".placing"
-_DESCRIPTION = (SIGNATURE_FILE, DIGEST_FILE, PACKAGE_FILE)
+_DESCRIPTION = (SIGNATURE_FILE, DIGEST_FILE, SUMS_FILE, PACKAGE_FILE)
 
 
 def place(incoming: Path, destination: Path) -> None:
@@ -56,7 +56,7 @@ def _package_entries(destination: Path) -> list[str]:
         package, _ = read_package(destination)
     except WarmstartError:
         return []
-    return [entry.path.partition("/")[0] for entry in package.files]
+    return [path.partition("/")[0] for path in package.members]
 
 
 def _remove(path: Path) -> None:

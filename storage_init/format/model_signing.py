@@ -24,7 +24,7 @@ from model_signing._hashing.hashing import Digest
 from storage_init.format.package import SIGNATURE_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 class KnownDigests(hashing.Config):
     """Replaces the library's hashing of a model with digests that are already known.
 
+    ``digests`` are in hex, by path; ``unsigned`` are other files that a signature says nothing of.
     ``used``: the library asked for the digests, which it does once a signature itself is valid.
     """
 
-    def __init__(self, name: str, digests: Mapping[str, str]) -> None:
+    def __init__(self, name: str, digests: Mapping[str, str], unsigned: Sequence[str]) -> None:
         super().__init__()
         # As the official command does it, which leaves the signature out too.
         kind = manifest.SerializationType.from_args(
@@ -44,7 +45,7 @@ class KnownDigests(hashing.Config):
                 "method": "files",
                 "hash_type": "sha256",
                 "allow_symlinks": False,
-                "ignore_paths": [SIGNATURE_FILE],
+                "ignore_paths": [SIGNATURE_FILE, *unsigned],
             }
         )
         items = [

@@ -1,33 +1,36 @@
 """The types of ``package.json``, which describes a prepared model to those who write and read it.
 
-These types are the schema: decoding refuses unknown fields, wrong types and paths that leave the
-package. The file ``package.json.sha256`` holds the description's SHA-256 (in the format of
-``sha256sum``), and the start of that digest is the model's version. A signature may lie beside them
-in ``package.sig`` (see ``storage_init.format.signing``).
+These types are the schema: decoding refuses wrong types and paths that leave the package, and
+ignores unknown fields. The SHA-256 of the description is the model's version. ``SHA256SUMS`` lists
+that digest and those of all files for coreutils. A signature may lie beside them in ``package.sig``
+(see ``storage_init.format.signing``), and ``measurements.json`` and ``report.html``, which the
+version does not cover. ``docs/package-format.md`` is the specification.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Annotated, Literal
 
-import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from storage_init.base.errors import PackageError
+from storage_init.format.tasks import Task
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 PACKAGE_FILE = "package.json"
+SUMS_FILE = "SHA256SUMS"
+# In format 2 instead of SUMS_FILE.
 DIGEST_FILE = "package.json.sha256"
 SIGNATURE_FILE = "package.sig"
 TOKENIZER_FILE = "tokenizer.json"
 SELFTEST_FILE = "selftest.npz"
 REPORT_FILE = "report.html"
 EVIDENCE_FILE = "evidence.json"
+MEASUREMENTS_FILE = "measurements.json"
 # Files for people and their tools; the predictor does not read them.
 FOR_PEOPLE = (REPORT_FILE, EVIDENCE_FILE)
-VERSION_LENGTH = 16
+# Files that hold times and memory, which differ from run to run: the version does not cover them.
+UNCOVERED = (MEASUREMENTS_FILE, REPORT_FILE)
 MAX_PACKAGE_BYTES = 4 << 20
 # A signature names every file and its digest, as the description does, and is base64.
 MAX_SIGNATURE_BYTES = 2 * MAX_PACKAGE_BYTES
@@ -44,11 +47,7 @@ Count = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
-class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An immutable record; decoding refuses fields that this build does not know."""
-
-
-class FileEntry(_Record, frozen=True):
+class FileEntry(Struct, frozen=True):
     """A file of the package; ``path`` is relative to the package's folder, ``size`` is in bytes."""
 
     path: RelativePath
@@ -56,7 +55,7 @@ class FileEntry(_Record, frozen=True):
     sha256: Sha256
 
 
-class Source(_Record, frozen=True):
+class Source(Struct, frozen=True):
     """Where the model came from: the URI as given, and the commit or content digest it led to."""
 
     uri: str
@@ -64,77 +63,10 @@ class Source(_Record, frozen=True):
     license: str | None = None
 
 
-class TextClassification(_Record, frozen=True, tag_field="name", tag="text-classification"):
-    """Logits over ``labels``; ``activation`` turns them into probabilities.
-
-    ``softmax`` is for one label per text, ``sigmoid`` for several, ``none`` for a regression.
-    """
-
-    labels: Annotated[list[str], Meta(min_length=1)]
-    activation: Literal["softmax", "sigmoid", "none"]
-
-
-# The names that sentence-transformers uses.
-Pooling = Literal["mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens"]
-
-
-class TextEmbedding(_Record, frozen=True, tag_field="name", tag="text-embedding"):
-    """One vector of ``dimension`` values per text, pooled over its tokens.
-
-    ``prompts`` are texts to put before a request's texts, by name; a request names one, and
-    ``default_prompt`` is the name for requests that name none.
-    """
-
-    dimension: Annotated[int, Meta(ge=1)]
-    pooling: Pooling
-    normalize: bool
-    # Unset instead of null: descriptions without prompts keep their digest.
-    prompts: dict[str, str] | UnsetType = UNSET
-    default_prompt: str | UnsetType = UNSET
-
-    def __post_init__(self) -> None:
-        if self.default_prompt is not UNSET and self.default_prompt not in (self.prompts or {}):
-            raise ValueError(f"there is no prompt {self.default_prompt}")
-
-
-class TextRanking(_Record, frozen=True, tag_field="name", tag="text-ranking"):
-    """One logit per pair of query and document; ``activation`` turns it into the score."""
-
-    activation: Literal["sigmoid", "none"]
-
-
-class TokenClassification(_Record, frozen=True, tag_field="name", tag="token-classification"):
-    """Logits over ``labels`` for every token."""
-
-    labels: Annotated[list[str], Meta(min_length=1)]
-
-
-class QuestionAnswering(_Record, frozen=True, tag_field="name", tag="question-answering"):
-    """Two logits for every token: one that an answer starts there, one that it ends there.
-
-    ``stride`` is the number of tokens that neighbouring windows over a long context share.
-    """
-
-    stride: Annotated[int, Meta(ge=1)]
-
-
-class FillMask(_Record, frozen=True, tag_field="name", tag="fill-mask"):
-    """Logits over the vocabulary for every token; those at ``mask_token`` are the answer.
-
-    ``clean_up_spaces``: whether to remove spaces before punctuation from decoded text.
-    """
-
-    mask_token: Annotated[str, Meta(min_length=1)]
-    # Unset instead of false, so that descriptions written before this field keep their digest.
-    clean_up_spaces: Literal[True] | UnsetType = UNSET
-
-
-TokenTask = TokenClassification | QuestionAnswering | FillMask
-Task = TextClassification | TextEmbedding | TextRanking | TokenTask
 Precision = Literal["bf16"]
 
 
-class Tensor(_Record, frozen=True):
+class Tensor(Struct, frozen=True):
     """A graph input or output in V2 terms; -1 is a dimension that varies."""
 
     name: str
@@ -142,13 +74,13 @@ class Tensor(_Record, frozen=True):
     shape: list[Annotated[int, Meta(ge=-1)]]
 
 
-class Limits(_Record, frozen=True):
+class Limits(Struct, frozen=True):
     """``max_length`` is the largest number of tokens in a text, special tokens included."""
 
     max_length: Annotated[int, Meta(ge=4)]
 
 
-class Requires(_Record, frozen=True):
+class Requires(Struct, frozen=True):
     """What a host must have to run a graph; an empty or null requirement is always met.
 
     ``provider``: this execution provider of ONNX Runtime. ``cpu_any_of``: at least one of these CPU
@@ -162,7 +94,7 @@ class Requires(_Record, frozen=True):
     onnxruntime: str | None = None
 
 
-class Packed(_Record, frozen=True):
+class Packed(Struct, frozen=True):
     """A second graph of a variant that has the weights in the layout of one CPU's kernels.
 
     The packed weights lie in the variant's own weights file. A host that does not meet
@@ -173,7 +105,7 @@ class Packed(_Record, frozen=True):
     requires: Requires
 
 
-class Closeness(_Record, frozen=True):
+class Closeness(Struct, frozen=True):
     """How close a variant's outputs were to the original model's on the self-test texts.
 
     ``worst_cosine`` is for embeddings. The other fields are for all other tasks: the largest
@@ -189,7 +121,7 @@ class Closeness(_Record, frozen=True):
     label_agreement: Share | None = None
 
 
-class BatchSensitivity(_Record, frozen=True):
+class BatchSensitivity(Struct, frozen=True):
     """How far an answer moves when a text shares a batch with texts of other lengths.
 
     ``largest_move`` is a cosine distance for embeddings and a probability for all other tasks;
@@ -201,20 +133,7 @@ class BatchSensitivity(_Record, frozen=True):
     flipped_labels: Share = 0.0
 
 
-class Speed(_Record, frozen=True):
-    """Mean milliseconds per text on one thread of ``cpu``, over texts of several lengths.
-
-    For ``alone_ms`` every text runs by itself; for ``batched_ms``, ``batch`` texts of one length
-    run together.
-    """
-
-    cpu: str
-    alone_ms: Annotated[float, Meta(gt=0)]
-    batched_ms: Annotated[float, Meta(gt=0)]
-    batch: Annotated[int, Meta(ge=1)]
-
-
-class Variant(_Record, frozen=True):
+class Variant(Struct, frozen=True):
     """One graph of the model, with its weights beside it in ``<graph>.data``.
 
     Variants that differ only in how they run share a graph. ``precision`` is what the provider
@@ -227,7 +146,6 @@ class Variant(_Record, frozen=True):
     requires: Requires
     closeness: Closeness
     batch_sensitivity: BatchSensitivity
-    speed: Speed
     tolerance: Annotated[float, Meta(gt=0)]
     packed: Packed | None = None
     # Unset instead of null: descriptions without a precision keep their digest.
@@ -238,14 +156,18 @@ class Variant(_Record, frozen=True):
         return path.rpartition("/")[0] == self.graph.rpartition("/")[0]
 
 
-class Package(_Record, frozen=True, kw_only=True):
+class Package(Struct, frozen=True, kw_only=True):
     """A prepared model: its task and limits, its source, and every file with size and digest.
 
     ``key`` identifies the source revision and the recipe that the package was made from; two
-    packages with the same key are interchangeable.
+    packages with the same key are interchangeable. ``variants`` are in the order in which a reader
+    without measurements prefers them. ``reader_features`` names what a reader must know beyond
+    this format version; ``annotations`` are for people and tools, and no reader depends on them.
     """
 
-    format_version: Literal[2] = 2
+    format_version: Literal[2, 3] = 3
+    reader_features: list[str] = []
+    annotations: dict[str, str] = {}
     name: ModelName
     key: Sha256
     task: Task
@@ -270,8 +192,25 @@ class Package(_Record, frozen=True, kw_only=True):
         for path in needed:
             if path not in paths:
                 raise ValueError(f"{path} is needed but not listed in files")
-        if reserved := {PACKAGE_FILE, DIGEST_FILE, SIGNATURE_FILE}.intersection(paths):
-            raise ValueError(f"{reserved.pop()} cannot be listed in files")
+        own = self.members[: -len(paths)]
+        if reserved := sorted(set(own).intersection(paths)):
+            raise ValueError(f"{reserved[0]} cannot be listed in files")
+
+    @property
+    def sums_file(self) -> str:
+        """The file beside ``package.json`` that ``sha256sum -c`` reads."""
+        return DIGEST_FILE if self.format_version == 2 else SUMS_FILE
+
+    @property
+    def uncovered(self) -> tuple[str, ...]:
+        """The files that may lie in the folder though the version does not cover them."""
+        return () if self.format_version == 2 else UNCOVERED
+
+    @property
+    def members(self) -> list[str]:
+        """Every path that may be in the package's folder."""
+        own = (PACKAGE_FILE, self.sums_file, SIGNATURE_FILE, *self.uncovered)
+        return [*own, *(entry.path for entry in self.files)]
 
     def served_files(self, variant: Variant) -> list[FileEntry]:
         """Return the files that a predictor reads to serve one variant."""
@@ -281,80 +220,3 @@ class Package(_Record, frozen=True, kw_only=True):
             if variant.owns(entry.path)
             or not (entry.path in FOR_PEOPLE or any(v.owns(entry.path) for v in self.variants))
         ]
-
-
-def name_of(task: Task) -> str:
-    """Return the task's name in ``package.json``."""
-    return str(type(task).__struct_config__.tag)
-
-
-class _Header(msgspec.Struct):
-    """The one field that every format version has."""
-
-    format_version: int
-
-
-# Created at import, in one thread: msgspec crashes if two threads use a type first together.
-_HEADERS = msgspec.json.Decoder(_Header)
-_PACKAGES = msgspec.json.Decoder(Package)
-
-
-def check_name(name: str) -> None:
-    """Refuse a name that is not allowed for a package.
-
-    Raises:
-        PackageError: the name is not allowed; the message says which characters are.
-    """
-    try:
-        msgspec.convert(name, type=ModelName)
-    except msgspec.ValidationError as error:
-        raise PackageError(
-            f"{name!r} is no name for a model: letters, digits, '.', '_' and '-', at most 128, "
-            "the first a letter or digit"
-        ) from error
-
-
-def encode(package: Package) -> bytes:
-    """Return the canonical bytes: equal packages have equal bytes and so equal versions."""
-    compact = msgspec.json.encode(package, order="deterministic")
-    return msgspec.json.format(compact, indent=2) + b"\n"
-
-
-def decode(content: bytes, where: str = PACKAGE_FILE) -> Package:
-    """Parse and check the bytes of a ``package.json``.
-
-    Raises:
-        PackageError: it is malformed or of another format version; the message starts with
-            ``where``.
-    """
-    try:
-        version = _HEADERS.decode(content).format_version
-        if version != FORMAT_VERSION:
-            raise PackageError(
-                f"{where} has format version {version}; this build reads version "
-                f"{FORMAT_VERSION}. Install the warmstart release that wrote it, or prepare the "
-                "model again."
-            )
-        return _PACKAGES.decode(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise PackageError(f"{where} is not a valid package description: {error}") from error
-
-
-def digest(content: bytes) -> str:
-    """Return the hex SHA-256 of the bytes of a ``package.json``."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def digest_of(package: Package) -> str:
-    """Return the hex SHA-256 of the ``package.json`` that a package is published with."""
-    return hashlib.sha256(encode(package)).hexdigest()
-
-
-def version_of(content: bytes) -> str:
-    """Return the version of the package that ``content`` describes: the start of its digest."""
-    return digest(content)[:VERSION_LENGTH]
-
-
-def digest_line(content: bytes) -> bytes:
-    """Return the content of ``package.json.sha256``, which ``sha256sum -c`` reads."""
-    return f"{digest(content)}  {PACKAGE_FILE}\n".encode()

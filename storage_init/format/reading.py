@@ -3,40 +3,92 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from storage_init.base.errors import PackageError, VerificationError
+from storage_init.format import codec
 from storage_init.format.package import (
     DIGEST_FILE,
     MAX_PACKAGE_BYTES,
     MAX_SIGNATURE_BYTES,
     PACKAGE_FILE,
+    SELFTEST_FILE,
     SIGNATURE_FILE,
-    decode,
-    digest_line,
-    version_of,
+    SUMS_FILE,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from storage_init.format.package import Package
 
 
+MARKS = (PACKAGE_FILE, DIGEST_FILE, SUMS_FILE, SELFTEST_FILE)
+
+
+class Description(NamedTuple):
+    """A package with the bytes that describe it."""
+
+    package: Package
+    content: bytes
+
+    @property
+    def version(self) -> str:
+        return codec.version_of(self.content)
+
+    @property
+    def digest(self) -> str:
+        return codec.digest(self.content)
+
+
 def is_package(folder: Path) -> bool:
     """Return whether a folder claims to be a prepared model."""
-    return (folder / PACKAGE_FILE).exists() or (folder / DIGEST_FILE).exists()
+    return claims([name for name in MARKS if (folder / name).exists()])
+
+
+def claims(paths: Collection[str]) -> bool:
+    """Return whether a folder with these files claims to be a prepared model.
+
+    A raw repository may have a ``SHA256SUMS`` of its own, so that alone does not count.
+    """
+    sums = SUMS_FILE in paths and SELFTEST_FILE in paths
+    return sums or PACKAGE_FILE in paths or DIGEST_FILE in paths
 
 
 def read_package(folder: Path) -> tuple[Package, str]:
     """Read a folder's ``package.json`` and check its digest; return the package and its version.
 
     Raises:
-        PackageError: it is missing, too large, malformed, or of another format version.
-        VerificationError: its digest is not the one in ``package.json.sha256``.
+        PackageError, VerificationError: as :func:`describe`.
+    """
+    found = describe(folder)
+    return found.package, found.version
+
+
+def listed(folder: Path) -> list[str]:
+    """Return the files of a prepared model in a folder; those that it may lack only if there.
+
+    Other files in the folder (a hub's ``.gitattributes``, a model card) are not part of the model.
+    """
+    package, _ = read_package(folder)
+    optional = {SIGNATURE_FILE, *package.uncovered}
+    return [p for p in package.members if p not in optional or (folder / p).is_file()]
+
+
+def describe(folder: Path) -> Description:
+    """Read a folder's ``package.json`` and check its digest.
+
+    Raises:
+        PackageError: it is missing, too large, malformed, of another format version, or needs a
+            feature that this build lacks.
+        VerificationError: its digest is not the one in ``SHA256SUMS``.
     """
     content = read_description(folder)
-    return decode(content, str(folder / PACKAGE_FILE)), version_of(content)
+    package = codec.decode(content, str(folder / PACKAGE_FILE))
+    if problems := check_sums(folder, package, content):
+        raise VerificationError(str(folder), problems)
+    return Description(package, content)
 
 
 def read_description(folder: Path) -> bytes:
@@ -44,14 +96,23 @@ def read_description(folder: Path) -> bytes:
 
     Raises:
         PackageError: it is missing or too large.
-        VerificationError: its digest is not the one in ``package.json.sha256``.
+        VerificationError: its digest is not the one in ``SHA256SUMS``.
     """
-    content = _read(folder / PACKAGE_FILE, MAX_PACKAGE_BYTES)
-    if _read(folder / DIGEST_FILE, MAX_PACKAGE_BYTES) != digest_line(content):
-        raise VerificationError(
-            str(folder), [f"{PACKAGE_FILE} does not have the digest in {DIGEST_FILE}"]
-        )
+    content = read_file(folder / PACKAGE_FILE, MAX_PACKAGE_BYTES)
+    name = DIGEST_FILE if os.path.lexists(folder / DIGEST_FILE) else SUMS_FILE
+    if not read_file(folder / name, MAX_PACKAGE_BYTES).startswith(codec.first_sum(content)):
+        raise VerificationError(str(folder), [f"{PACKAGE_FILE} does not have the digest in {name}"])
     return content
+
+
+def check_sums(folder: Path, package: Package, content: bytes) -> list[str]:
+    """Return the problem of the file for ``sha256sum -c`` if it does not list what it should."""
+    try:
+        found = read_file(folder / package.sums_file, MAX_PACKAGE_BYTES)
+    except PackageError:
+        return [f"{package.sums_file} is missing or cannot be read"]
+    right = found == codec.sums(package, content)
+    return [] if right else [f"{package.sums_file} does not list the digests of {PACKAGE_FILE}"]
 
 
 def read_signature(folder: Path) -> bytes | None:
@@ -61,10 +122,15 @@ def read_signature(folder: Path) -> bytes | None:
         PackageError: it is too large or cannot be read.
     """
     path = folder / SIGNATURE_FILE
-    return _read(path, MAX_SIGNATURE_BYTES) if os.path.lexists(path) else None
+    return read_file(path, MAX_SIGNATURE_BYTES) if os.path.lexists(path) else None
 
 
-def _read(path: Path, limit: int) -> bytes:
+def read_file(path: Path, limit: int) -> bytes:
+    """Return a file's content.
+
+    Raises:
+        PackageError: it is larger than ``limit`` bytes or cannot be read.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(limit + 1)

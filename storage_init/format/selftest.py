@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from storage_init.base.errors import PackageError
-from storage_init.format.package import Task, TextEmbedding
+from storage_init.format.tasks import Task, TextEmbedding
 
 if TYPE_CHECKING:
     from pathlib import Path

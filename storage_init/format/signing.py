@@ -1,6 +1,6 @@
 """Signatures of prepared models: OpenSSF model signing with the user's own key pair, offline.
 
-``package.sig`` is a Sigstore bundle over the SHA-256 of every other file of the package. These
+``package.sig`` is a Sigstore bundle over the SHA-256 of every file that the version covers. These
 digests are in ``package.json``, and readers check the files against it anyway, so a signature only
 has to vouch for that description and the weights are not read twice. The official command
 (``model_signing verify key``) reads the signature too.
@@ -16,16 +16,15 @@ import msgspec
 
 from storage_init.base.errors import PackageError, SignatureError, SigningKeyError
 from storage_init.base.variables import SIGN_KEY, VERIFY_KEY
-from storage_init.format import package as packages
-from storage_init.format import reading
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, Package
+from storage_init.format import codec, reading
+from storage_init.format.package import PACKAGE_FILE, SIGNATURE_FILE, Package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from types import ModuleType
 
-    from storage_init.format.model_signing import Signer, Verifier
+    from storage_init.format.model_signing import KnownDigests, Signer, Verifier
 
 SIGN_VARIABLE = SIGN_KEY.name
 VERIFY_VARIABLE = VERIFY_KEY.name
@@ -118,12 +117,11 @@ def check_signature(
     verifier = _verifier(key)
     if not reading.is_package(folder):
         raise SignatureError(where, "it is not a prepared model, so nobody signed it", _SIGN_IT)
-    content = reading.read_description(folder)
-    described = packages.decode(content, str(folder / PACKAGE_FILE))
+    described, content = reading.describe(folder)
     if package not in (None, described):
         raise SignatureError(where, f"{PACKAGE_FILE} changed while it was read", "Start again")
     _check_form(folder, where)
-    digests = _library().KnownDigests(described.name, _digests(described, content))
+    digests = _known_digests(described, content)
     try:
         verifier.verify(digests, folder / SIGNATURE_FILE)
     except Exception as error:
@@ -148,9 +146,8 @@ def sign(folder: Path, key: Path, signature: Path | None = None) -> None:
         OSError: the signature cannot be written.
     """
     signer = _signer(key)
-    content = reading.read_description(folder)
-    described = packages.decode(content, str(folder / PACKAGE_FILE))
-    digests = _library().KnownDigests(described.name, _digests(described, content))
+    described, content = reading.describe(folder)
+    digests = _known_digests(described, content)
     signer.sign(digests, signature or folder / SIGNATURE_FILE)
 
 
@@ -170,13 +167,15 @@ def _check_form(folder: Path, where: str) -> None:
         ) from error
 
 
-def _digests(package: Package, content: bytes) -> dict[str, str]:
-    """Return the hex SHA-256 of every file of a package except the signature, by path."""
-    return {
-        PACKAGE_FILE: packages.digest(content),
-        DIGEST_FILE: packages.digest(packages.digest_line(content)),
+def _known_digests(package: Package, content: bytes) -> KnownDigests:
+    """Return the SHA-256 of every file that a signature covers."""
+    digests = {
+        PACKAGE_FILE: codec.digest(content),
+        package.sums_file: codec.digest(codec.sums(package, content)),
         **{entry.path: entry.sha256 for entry in package.files},
     }
+    known: KnownDigests = _library().KnownDigests(package.name, digests, package.uncovered)
+    return known
 
 
 def _signer(key: Path) -> Signer:

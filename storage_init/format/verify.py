@@ -10,9 +10,7 @@ from storage_init.base.errors import VerificationError, WarmstartError
 from storage_init.base.files import list_files
 from storage_init.base.hashing import sha256_file
 from storage_init.format.package import (
-    DIGEST_FILE,
     MAX_SIGNATURE_BYTES,
-    PACKAGE_FILE,
     SIGNATURE_FILE,
     FileEntry,
     Package,
@@ -61,8 +59,8 @@ def extra_files(folder: Path, package: Package) -> list[str]:
 
     ``storage_init.format.signing`` checks the content of the signature.
     """
-    listed = {entry.path for entry in package.files} | {PACKAGE_FILE, DIGEST_FILE, SIGNATURE_FILE}
-    problems = [f"{path} is not listed" for path in sorted(list_files(folder) - listed)]
+    unlisted = sorted(list_files(folder).difference(package.members))
+    problems = [f"{path} is not listed" for path in unlisted]
     signature = folder / SIGNATURE_FILE
     if signature.is_file() and signature.stat().st_size > MAX_SIGNATURE_BYTES:
         problems.append(f"{SIGNATURE_FILE} is larger than {MAX_SIGNATURE_BYTES} bytes")

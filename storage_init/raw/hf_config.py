@@ -13,9 +13,9 @@ import msgspec
 from msgspec import UNSET
 
 from storage_init.base.errors import SourceError
-from storage_init.format.package import (
+from storage_init.format.package import Limits
+from storage_init.format.tasks import (
     FillMask,
-    Limits,
     QuestionAnswering,
     Task,
     TextClassification,

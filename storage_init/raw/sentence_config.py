@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from storage_init.base.errors import SourceError
-from storage_init.format.package import Pooling, TextEmbedding, TextRanking
+from storage_init.format.tasks import Pooling, TextEmbedding, TextRanking
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ import numpy as np
 import tokenizers
 
 from storage_init.base.errors import PackageError
-from storage_init.format.package import FillMask, QuestionAnswering, TokenClassification
+from storage_init.format.tasks import FillMask, QuestionAnswering, TokenClassification
 from storage_init.running.cutting import cuts_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from storage_init.format.package import Task
+    from storage_init.format.tasks import Task
 
 TOKENIZER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 # Characters of a text that are read at once at most; tokenising takes about 90 bytes for each.
@@ -114,6 +114,15 @@ class Tokenizer:
             return text, self._first(pair, max(self.max_length, self._count(text)))
         self.check_readable(pair)
         return self._first(text, max(self.max_length, self._count(pair))), pair
+
+    def cut_after(self, text: str, start: int) -> int:
+        """The first place from ``start`` on where a text can be cut, its end if there is none.
+
+        The tokens on both sides are those of the whole text, but for a first word, which some
+        tokenizers treat otherwise.
+        """
+        cut = self._cuts.search(text, start) if self._cuts and start < len(text) else None
+        return len(text) if cut is None else cut.start()
 
     def check_readable(self, text: str) -> None:
         """Check whether a text may be read to its end.

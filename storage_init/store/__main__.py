@@ -1,4 +1,4 @@
-"""``python -m storage_init.store list|show|verify|sign|stats|gc STORE``."""
+"""``python -m storage_init.store COMMAND STORE``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ import msgspec
 from storage_init.base import sizes
 from storage_init.base.errors import SigningKeyError, StoreError, WarmstartError
 from storage_init.base.variables import SIGN_KEY, VERIFY_KEY
-from storage_init.format.reading import read_package
+from storage_init.format import measurements
+from storage_init.format.reading import read_description, read_package
 from storage_init.store import inventory
+from storage_init.store.conversion import oci
+from storage_init.store.conversion.migrate import migrate
 from storage_init.store.gc.collect import collect
 from storage_init.store.gc.retention import Policy
 from storage_init.store.layout import Store
@@ -71,9 +74,10 @@ def _list(store: Store, arguments: argparse.Namespace) -> int:
 
 
 def _show(store: Store, arguments: argparse.Namespace) -> int:
-    name, version = arguments.model
-    folder = store.resolve(name, version)
-    package, _ = read_package(folder)
+    name, typed = arguments.model
+    folder = store.resolve(name, store.complete(name, typed))
+    package, digest = read_package(folder)
+    measured = measurements.read(folder, package, digest)
     survey = inventory.survey(store, name, folder.name)
     age = time.time() - survey.published
     document = {
@@ -82,14 +86,16 @@ def _show(store: Store, arguments: argparse.Namespace) -> int:
         "current": survey.current,
         "signed": survey.signed,
         "age_seconds": round(age, 3),
-        "package": package,
+        "package": msgspec.Raw(read_description(folder)),
+        "measurements": measured,
     }
-    _print(arguments, document, describe(package, survey, age))
+    _print(arguments, document, describe(package, measured, survey, age))
     return FINE
 
 
 def _verify(store: Store, arguments: argparse.Namespace) -> int:
     name, version = arguments.model or (None, None)
+    version = name and store.complete(name, version)
     found = []
     for verified in verify_versions(store, name, version, arguments.key or VERIFY_KEY.read()):
         found.append(verified)
@@ -109,8 +115,8 @@ def _sign(store: Store, arguments: argparse.Namespace) -> int:
     key = arguments.key or SIGN_KEY.read()
     if key is None:
         raise SigningKeyError(f"name a private key with --key, or in {SIGN_KEY.name}")
-    name, version = arguments.model
-    folder = sign_version(store, name, version, key)
+    name, typed = arguments.model
+    folder = sign_version(store, name, store.complete(name, typed), key)
     document = {"store": str(store.root), "model": name, "version": folder.name}
     _print(arguments, document, f"signed  {name}@{folder.name}")
     return FINE
@@ -128,6 +134,33 @@ def _gc(store: Store, arguments: argparse.Namespace) -> int:
     document = {"store": str(store.root), "dry_run": arguments.dry_run, "outcomes": outcomes}
     _print(arguments, document, documents.gc_table(outcomes, dry_run=arguments.dry_run))
     return PROBLEMS if any(outcome.action == "fail" for outcome in outcomes) else FINE
+
+
+def _migrate(store: Store, arguments: argparse.Namespace) -> int:
+    found = []
+    for migrated in migrate(store, arguments.key or SIGN_KEY.read()):
+        found.append(migrated)
+        if not arguments.json:
+            print(documents.migration_line(migrated), flush=True)
+    _print(arguments, {"store": str(store.root), "versions": found})
+    return PROBLEMS if any(migrated.problem for migrated in found) else FINE
+
+
+def _export(store: Store, arguments: argparse.Namespace) -> int:
+    name, typed = arguments.model
+    folder = store.resolve(name, store.complete(name, typed))
+    digest = oci.export(folder, arguments.layout)
+    document = {"model": name, "version": folder.name, "manifest": digest}
+    _print(arguments, document, f"exported  {name}@{folder.name} to {arguments.layout} as {digest}")
+    return FINE
+
+
+def _import(store: Store, arguments: argparse.Namespace) -> int:
+    name, _ = arguments.model
+    folder = oci.import_(store, name, arguments.layout)
+    document = {"model": name, "version": folder.name}
+    _print(arguments, document, f"imported  {name}@{folder.name}")
+    return FINE
 
 
 def _print(arguments: argparse.Namespace, document: Any, *lines: str) -> None:
@@ -164,6 +197,14 @@ def _parser() -> argparse.ArgumentParser:
     sign = command("sign", _sign, "check every file of a version, then sign it")
     sign.add_argument("model", **model)
     sign.add_argument("--key", **key, help=f"private EC key, PEM ({SIGN_KEY.name})")
+    migration = "turn versions of format 2 into format 3, while pods read them; deletes nothing"
+    migrating = command("migrate", _migrate, migration)
+    migrating.add_argument("--key", **key, help=f"private EC key to sign with ({SIGN_KEY.name})")
+    exporting = command("export-oci", _export, "write a version as an OCI artifact")
+    importing = command("import-oci", _import, "add the version of an OCI image layout")
+    for moving in (exporting, importing):
+        moving.add_argument("model", **model)
+        moving.add_argument("layout", type=Path, metavar="LAYOUT", help="folder of an image layout")
     command("stats", _stats, "count bytes, versions, hits and misses by model, and leftovers")
     gc = command("gc", _gc, "remove leftovers and old versions that nobody reads")
     gc.add_argument("--keep", type=_count, default=2, metavar="N", help="newest versions to keep")

@@ -6,16 +6,14 @@ from a damaged description, and can use a description that it finds under anothe
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from storage_init.base.errors import PackageError
 from storage_init.base.files import list_files
-from storage_init.format import package as packages
-from storage_init.format.package import DIGEST_FILE, FORMAT_VERSION, MAX_PACKAGE_BYTES, PACKAGE_FILE
+from storage_init.format import codec
+from storage_init.format.package import MAX_PACKAGE_BYTES, PACKAGE_FILE
+from storage_init.format.reading import check_sums
 from storage_init.format.verify import check_files, extra_files
 from storage_init.store.layout import holds
 
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 class Finding:
     """A version's package, or None if its description is damaged, and all problems in words.
 
-    ``foreign``: the description is intact, but this build cannot read its format version.
+    ``foreign``: the description is intact, but needs a later build.
     """
 
     package: Package | None
@@ -43,11 +41,12 @@ def check(folder: Path, model: str, version: str, *, hashes: bool) -> Finding:
     if content is None:
         return Finding(None, problems)
     try:
-        package = packages.decode(content)
+        package = codec.decode(content)
     except PackageError as error:
-        return Finding(None, [*problems, str(error)], foreign=_is_foreign(content))
+        return Finding(None, [*problems, str(error)], foreign=codec.is_foreign(content))
     if not holds(model, package.name):
         problems.append(f"{PACKAGE_FILE} describes model {package.name}, not {model}")
+    problems += check_sums(folder, package, content)
     problems += check_files(folder, package.files, hashes=hashes) + extra_files(folder, package)
     return Finding(package, problems)
 
@@ -56,14 +55,11 @@ def _description(folder: Path, version: str) -> tuple[bytes | None, list[str]]:
     """Return the bytes of the ``package.json`` that names the version, and the problems with it."""
     problems = []
     content, problem = _read(folder / PACKAGE_FILE)
-    if content is None or packages.version_of(content) != version:
+    if content is None or codec.version_of(content) != version:
         problems.append(problem or f"{PACKAGE_FILE} does not have the digest {version}…")
         content = _displaced(folder, version)
     if content is None:
         return None, [f"{problem}; the other files cannot be checked" for problem in problems]
-    line, problem = _read(folder / DIGEST_FILE)
-    if line != packages.digest_line(content):
-        problems.append(problem or f"{DIGEST_FILE} does not hold the digest of {PACKAGE_FILE}")
     return content, problems
 
 
@@ -71,7 +67,7 @@ def _displaced(folder: Path, version: str) -> bytes | None:
     """Return the description if another file has it, as after two files were swapped."""
     for path in sorted(list_files(folder)):
         content, _ = _read(folder / path)
-        if content is not None and packages.version_of(content) == version:
+        if content is not None and codec.version_of(content) == version:
             return content
     return None
 
@@ -88,11 +84,3 @@ def _read(path: Path) -> tuple[bytes | None, str]:
     if len(content) > MAX_PACKAGE_BYTES:
         return None, f"{path.name} is larger than {MAX_PACKAGE_BYTES} bytes"
     return content, ""
-
-
-def _is_foreign(content: bytes) -> bool:
-    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        header = msgspec.json.decode(content)
-        version = header.get("format_version") if isinstance(header, dict) else None
-        return isinstance(version, int) and version != FORMAT_VERSION
-    return False

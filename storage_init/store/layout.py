@@ -73,6 +73,19 @@ class Store:
             raise StoreError(f"{self.root} has no {what} (it has {have})")
         return self.version_folder(name, wanted)
 
+    def complete(self, name: str, typed: str | None) -> str | None:
+        """Return the only version of a model that begins with what a person typed, else that.
+
+        Raises:
+            StoreError: several versions begin so.
+        """
+        if typed is None or not is_model(name):
+            return typed
+        found = [version for version in self.versions(name) if version.startswith(typed)]
+        if len(found) > 1 and typed not in found:
+            raise StoreError(f"{name}@{typed} is not one version: {', '.join(found)} begin so")
+        return found[0] if len(found) == 1 else typed
+
     def model_folder(self, name: str) -> Path:
         return self.root / "models" / name
 

@@ -17,12 +17,11 @@ from storage_init.base.errors import PackageError
 from storage_init.base.files import FOLDER_MODE, exchange, fsync, list_files, make_folder
 from storage_init.base.hashing import sha256_file
 from storage_init.base.variables import SIGN_KEY, VERIFY_KEY
-from storage_init.format import package as packages
-from storage_init.format import reading, signing
+from storage_init.format import codec, reading, signing
 from storage_init.format.package import (
-    DIGEST_FILE,
     PACKAGE_FILE,
     SIGNATURE_FILE,
+    UNCOVERED,
     FileEntry,
     Package,
 )
@@ -41,14 +40,12 @@ log = logging.getLogger(__name__)
 
 
 def describe_files(folder: Path) -> list[FileEntry]:
-    """Return an entry for every file below a folder, in path order."""
-    return [describe_file(folder, path) for path in sorted(list_files(folder))]
-
-
-def describe_file(folder: Path, path: str) -> FileEntry:
-    """Return the entry of one file; ``path`` is relative to ``folder``."""
-    file = folder / path
-    return FileEntry(path=path, size=file.stat().st_size, sha256=sha256_file(file))
+    """Return an entry for every file below a folder that a version covers, in path order."""
+    return [
+        FileEntry(path=path, size=file.stat().st_size, sha256=sha256_file(file))
+        for path in sorted(list_files(folder).difference(UNCOVERED))
+        for file in [folder / path]
+    ]
 
 
 def publish(
@@ -63,7 +60,7 @@ def publish(
     Args:
         store: where to publish; ``staged`` must be below its ``.staging``.
         staged: a folder with all files of the package except ``package.json``; it is moved.
-        describe: returns the package for the entries of those files.
+        describe: returns the package for the entries of those files, and may add measurements.
         supersede: give the key to this version. Otherwise, if another writer has published that
             key first, its version becomes ``current`` and is returned.
 
@@ -76,7 +73,7 @@ def publish(
     """
     with readable_errors(store):
         package, content = _describe(staged, describe)
-        version = _add_description(staged, content)
+        version = _add_description(staged, package, content)
         first = None if supersede else store.find(package.name, package.key)
         if first is None or first.name == version:
             put_in_place(store, staged, store.version_folder(package.name, version))
@@ -103,13 +100,13 @@ def adopt(store: Store, staged: Path, model: str) -> Path:
     return folder
 
 
-def _add_description(staged: Path, content: bytes) -> str:
+def _add_description(staged: Path, package: Package, content: bytes) -> str:
     """Write the description and its signature; return the version."""
     (staged / PACKAGE_FILE).write_bytes(content)
-    (staged / DIGEST_FILE).write_bytes(packages.digest_line(content))
+    (staged / package.sums_file).write_bytes(codec.sums(package, content))
     if key := SIGN_KEY.read():
         signing.sign(staged, key)
-    return packages.version_of(content)
+    return codec.version_of(content)
 
 
 def _describe(
@@ -123,8 +120,8 @@ def _describe(
         package = describe(describe_files(staged))
     except ValueError as error:
         raise PackageError(f"{staged} is not a package: {error}") from error
-    content = packages.encode(package)
-    packages.decode(content)
+    content = codec.encode(package)
+    codec.decode(content)
     return package, content
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from storage_init.base.errors import PackageError, SignatureError, StoreError, VerificationError
 from storage_init.base.files import fsync
-from storage_init.format.package import SIGNATURE_FILE, version_of
+from storage_init.format.codec import version_of
+from storage_init.format.package import SIGNATURE_FILE
 from storage_init.format.reading import read_description
 from storage_init.format.signing import check_signature, sign
 from storage_init.format.verify import verify

@@ -9,24 +9,18 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
-from storage_init.format.package import (
-    DIGEST_FILE,
-    PACKAGE_FILE,
-    SELFTEST_FILE,
-    digest_line,
-    encode,
-)
+from storage_init.format.package import PACKAGE_FILE, SELFTEST_FILE, SUMS_FILE
 from storage_init.format.reading import read_package
 from storage_init.format.selftest import SelfTest
 from storage_init.store.layout import Store
 from storage_init.store.pins import owners
-from storage_init.store.publish import describe_file, publish
+from storage_init.store.publish import publish
 from tests.support.cluster.cluster import wait_for
 from tests.support.cluster.service import Service, deploy
 from tests.support.manifests.render import SERVICE, Setup
+from tests.support.models.packages import write_description
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,13 +44,7 @@ def failing(newer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     test = SelfTest.load(folder / SELFTEST_FILE)
     SelfTest(test.texts, -test.reference - 1, test.rows, test.pairs).save(folder / SELFTEST_FILE)
     package, _ = read_package(folder)
-    files = [
-        describe_file(folder, SELFTEST_FILE) if file.path == SELFTEST_FILE else file
-        for file in package.files
-    ]
-    content = encode(msgspec.structs.replace(package, files=files, key="f" * 64))
-    (folder / PACKAGE_FILE).write_bytes(content)
-    (folder / DIGEST_FILE).write_bytes(digest_line(content))
+    write_description(folder, package, key="f" * 64)
     return folder
 
 
@@ -72,7 +60,7 @@ def local(package: Path, newer: Path, failing: Path, tmp_path: Path) -> Store:
         described, _ = read_package(folder)
         with store.staging() as staged:
             shutil.copytree(folder, staged, dirs_exist_ok=True)
-            for name in (PACKAGE_FILE, DIGEST_FILE):
+            for name in (PACKAGE_FILE, SUMS_FILE):
                 (staged / name).unlink()
             publish(store, staged, partial(_described, described))
     return store

@@ -74,7 +74,7 @@ def test_the_package_says_where_it_came_from(minilm: Path) -> None:
     assert minilm.resolve().name == version
     assert package.limits.max_length == 256
     assert package.source.uri == get_model_path().as_uri()
-    assert [variant.name for variant in package.variants] == ["fp32", "int8"]
+    assert [variant.name for variant in package.variants] == ["int8", "fp32"]
 
 
 async def _ask_rest(running: Predictor, texts: list[str]) -> np.ndarray[Any, Any]:

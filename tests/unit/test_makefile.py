@@ -52,6 +52,24 @@ def test_an_accepted_image_is_pushed() -> None:
     assert made("TAG=acme/m:1") == commands[:-1]
 
 
+def test_several_platforms_make_one_image_that_is_tried_out_on_each() -> None:
+    platforms = "PLATFORMS=linux/amd64,linux/arm64"
+    commands = made("TAG=acme/m:1", "PUSH=example.com", platforms)
+    assert starting(commands, "podman manifest rm acme/m:1")
+    built = "podman build --target predictor --platform linux/amd64,linux/arm64 --manifest acme/m:1"
+    assert starting(commands, built)
+    tried = starting(commands, "podman run ").split(" && ")
+    assert [re.findall("--platform (\\S+)", each) for each in tried[:-1]] == [
+        ["linux/amd64"],
+        ["linux/arm64"],
+    ]
+    assert commands[-1] == "podman manifest push --all acme/m:1 docker://example.com/acme/m:1"
+
+    by_docker = made("ENGINE=docker", "TAG=acme/m:1", "PUSH=example.com", platforms)
+    assert starting(by_docker, built.replace("podman", "docker").replace("--manifest", "-t"))
+    assert by_docker[-1].endswith("docker push example.com/acme/m:1")
+
+
 def test_buildah_builds_what_podman_runs() -> None:
     commands = made("ENGINE=buildah")
     assert starting(commands, "buildah bud --layers --target predictor ")

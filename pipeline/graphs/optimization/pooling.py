@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pipeline.graphs.optimization.dense import Layer
-    from storage_init.format.package import TextEmbedding
+    from storage_init.format.tasks import TextEmbedding
 
 _AXES = """
         pooling_zero_axis = Constant <value = int64[1] {1}> ()

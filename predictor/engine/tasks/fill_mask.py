@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from predictor.protocol.parameters import Parameters
     from predictor.protocol.types import Integers, Outputs, Rows, Texts, TokenRows
-    from storage_init.format.package import FillMask
+    from storage_init.format.tasks import FillMask
     from storage_init.running.tokenizer import Tokenizer
 
 TOP_K = 5

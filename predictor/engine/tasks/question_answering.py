@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from predictor.protocol.parameters import Parameters
     from predictor.protocol.types import Outputs, Rows, Texts, TokenRows, Window
-    from storage_init.format.package import QuestionAnswering
+    from storage_init.format.tasks import QuestionAnswering
     from storage_init.running.tokenizer import Tokenizer
 
 MAX_ANSWER_TOKENS = 15

@@ -10,23 +10,23 @@ from predictor.engine.tasks.text_classification import TextClassificationTask
 from predictor.engine.tasks.text_embedding import TextEmbeddingTask
 from predictor.engine.tasks.text_ranking import TextRankingTask
 from predictor.engine.tasks.token_classification import TokenClassificationTask
-from storage_init.format import package
+from storage_init.format import tasks
 
 if TYPE_CHECKING:
     from predictor.engine.tasks.base import Task
     from storage_init.running.tokenizer import Tokenizer
 
 TASKS: dict[type, Any] = {
-    package.TextClassification: TextClassificationTask,
-    package.TextEmbedding: TextEmbeddingTask,
-    package.TextRanking: TextRankingTask,
-    package.TokenClassification: TokenClassificationTask,
-    package.QuestionAnswering: QuestionAnsweringTask,
-    package.FillMask: FillMaskTask,
+    tasks.TextClassification: TextClassificationTask,
+    tasks.TextEmbedding: TextEmbeddingTask,
+    tasks.TextRanking: TextRankingTask,
+    tasks.TokenClassification: TokenClassificationTask,
+    tasks.QuestionAnswering: QuestionAnsweringTask,
+    tasks.FillMask: FillMaskTask,
 }
 
 
-def task_for(task: package.Task, tokenizer: Tokenizer | None = None) -> Task:
+def task_for(task: tasks.Task, tokenizer: Tokenizer | None = None) -> Task:
     """The task that a package describes; tasks on tokens need the model's ``tokenizer``."""
     found = TASKS[type(task)]
     made: Task = found(task, tokenizer) if found.per_token else found(task)

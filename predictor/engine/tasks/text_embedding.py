@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from predictor.protocol.parameters import Parameters
     from predictor.protocol.types import Outputs, Rows, Texts
-    from storage_init.format.package import TextEmbedding
+    from storage_init.format.tasks import TextEmbedding
 
 
 class TextEmbeddingTask(TextTask):

@@ -19,7 +19,7 @@ from storage_init.running.activations import probabilities
 if TYPE_CHECKING:
     from predictor.protocol.parameters import Parameters
     from predictor.protocol.types import Outputs, Rows, Texts
-    from storage_init.format.package import TextRanking
+    from storage_init.format.tasks import TextRanking
 
 
 class TextRankingTask(TextTask):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from predictor.protocol.parameters import Parameters
     from predictor.protocol.types import Outputs, Rows, Texts, TokenRows
-    from storage_init.format.package import TokenClassification
+    from storage_init.format.tasks import TokenClassification
     from storage_init.running.tokenizer import Tokenizer
 
     Entity = dict[str, Any]

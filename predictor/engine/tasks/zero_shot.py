@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from predictor.errors import InvalidRequestError
+from predictor.errors import InvalidRequestError, TooLargeError
 from storage_init.running.activations import probabilities
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 TEMPLATE = "This example is {}."
 PLACE = "{}"
+# Pairs and characters of a request's hypotheses; more would only be refused later.
+MOST_PAIRS = 1 << 20
+MOST_CHARACTERS = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,19 @@ class ZeroShot:
 
         Raises:
             InvalidRequestError: the texts are pairs already.
+            TooLargeError: there would be too many pairs, or too long ones.
         """
         if texts.pairs is not None:
             raise InvalidRequestError("candidate_labels take single texts, no pairs")
+        pairs = len(texts.texts) * len(self.labels)
+        characters = len(self.template) * len(self.labels) + self.template.count(PLACE) * sum(
+            map(len, self.labels)
+        )
+        if pairs > MOST_PAIRS or characters > MOST_CHARACTERS:
+            raise TooLargeError(
+                f"candidate_labels make {pairs} pairs with hypotheses of {characters} characters; "
+                f"{MOST_PAIRS} and {MOST_CHARACTERS} are the most"
+            )
         hypotheses = [self.template.replace(PLACE, label) for label in self.labels]
         return replace(
             texts,

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # The client's own header, and Envoy's (so Istio's and Knative's) for the time it will wait.
 TIMEOUT_HEADERS = (b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms")
+# No client waits longer, and no clock has a problem with it.
+LONGEST_TIMEOUT_MS = 24 * 3600 * 1000
+# The length of the JSON before binary tensors. Source: Triton's "Binary Tensor Data Extension".
+BINARY_HEADER = b"inference-header-content-length"
 # Most answers come sooner and need no watch.
 WATCH_AFTER_SECONDS = 0.02
 
@@ -55,7 +59,8 @@ class Client:
         """The whole body; from then on the task is cancelled when the client leaves.
 
         Raises:
-            TooLargeError: the body is too long, or its announced length is.
+            TooLargeError: the body is too long, its announced length is, or its JSON would take too
+                much memory.
             PendingBytesError: with it the server would hold too many bytes.
             ClientGoneError: the client left before the body was complete.
         """
@@ -78,7 +83,11 @@ class Client:
         self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(WATCH_AFTER_SECONDS, self._start_watching)
-        return b"".join(parts)
+        body = b"".join(parts)
+        json_length = self.headers.get(BINARY_HEADER, b"")
+        head = body[: int(json_length)] if json_length.isdigit() and len(json_length) < 9 else body
+        self._held += self._bodies.hold_decoded(head)
+        return body
 
     def close(self) -> None:
         """Stop watching and release the body, once the answer is there."""
@@ -106,7 +115,7 @@ def deadline_of(headers: Headers) -> float | None:
     Raises:
         InvalidRequestError: a header is not a number of milliseconds.
     """
-    soonest: int | None = None
+    soonest: float | None = None
     for name in TIMEOUT_HEADERS:
         value = headers.get(name)
         if value is None:
@@ -116,7 +125,8 @@ def deadline_of(headers: Headers) -> float | None:
                 f"the header {name.decode()} must be a whole number of milliseconds, "
                 f"not {value.decode('latin-1')!r}"
             )
-        soonest = int(value) if soonest is None else min(soonest, int(value))
+        # Python's int refuses more than 4,300 digits; a float becomes infinite.
+        soonest = min(float(value), LONGEST_TIMEOUT_MS if soonest is None else soonest)
     return None if soonest is None else time.perf_counter() + soonest / 1000
 
 

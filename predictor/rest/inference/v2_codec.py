@@ -16,7 +16,7 @@ from predictor.errors import InvalidRequestError
 from predictor.protocol import raw_tensors
 from predictor.protocol.messages import Answer, InputTensor, Request, datatype_of
 from predictor.protocol.parameters import Parameters
-from predictor.rest.http.request import decode_json
+from predictor.rest.http.request import BINARY_HEADER, decode_json
 from predictor.rest.http.response import JSON
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T")
-BINARY_HEADER = b"inference-header-content-length"
 
 
 # Optional fields may be null, as in KServe's own server.
@@ -120,7 +119,8 @@ def encode(answer: Answer, encoding: Encoding) -> tuple[bytes, list[tuple[bytes,
 def _end_of_json(body: bytes, json_length: str | None) -> int:
     if json_length is None:
         return len(body)
-    if not json_length.isdecimal() or int(json_length) > len(body):
+    # A float may have any number of digits.
+    if not json_length.isdecimal() or float(json_length) > len(body):
         raise InvalidRequestError(
             f"Inference-Header-Content-Length is {json_length}, but the body has {len(body)} bytes"
         )

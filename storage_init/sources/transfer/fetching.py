@@ -17,7 +17,7 @@ from storage_init.base import space
 from storage_init.base.errors import SourceError, WarmstartError
 from storage_init.base.files import list_files
 from storage_init.base.uris import WORK, check_names, check_no_clash, shown
-from storage_init.format.package import DIGEST_FILE, MAX_SIGNATURE_BYTES, PACKAGE_FILE
+from storage_init.format.package import DIGEST_FILE, MAX_SIGNATURE_BYTES, PACKAGE_FILE, SUMS_FILE
 from storage_init.format.reading import read_package
 from storage_init.sources.transfer import archives
 from storage_init.sources.transfer.failures import explained, retrying
@@ -185,7 +185,7 @@ def _is_whole(file: RemoteFile, folder: Path) -> bool:
 
 def _move(paths: Iterable[str], folder: Path, destination: Path) -> None:
     """Rename files into another folder, ``package.json`` last: it makes a prepared model whole."""
-    last = (DIGEST_FILE, PACKAGE_FILE)
+    last = (DIGEST_FILE, SUMS_FILE, PACKAGE_FILE)
     for path in sorted(paths, key=lambda p: (p in last, p == PACKAGE_FILE)):
         (destination / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).replace(destination / path)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from storage_init.base.errors import SourceError
 from storage_init.base.variables import ALLOW_PICKLES
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE
-from storage_init.format.reading import read_package
+from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, SUMS_FILE
+from storage_init.format.reading import claims, read_package
 from storage_init.raw.onnx_files import USUAL_PLACES
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ NO_WEIGHTS = ("training_args*", "optimizer*", "scheduler*", "rng_state*")
 
 def descriptions(paths: Collection[str]) -> list[str]:
     """Return the paths of a prepared model's description and signature; none for a raw model."""
-    found = [path for path in (PACKAGE_FILE, DIGEST_FILE) if path in paths]
-    return [*found, SIGNATURE_FILE] if found and SIGNATURE_FILE in paths else found
+    if not claims(paths):
+        return []
+    return [p for p in (PACKAGE_FILE, DIGEST_FILE, SUMS_FILE, SIGNATURE_FILE) if p in paths]
 
 
 def needed(
@@ -50,18 +51,8 @@ def needed(
     """
     if not descriptions(paths):
         return select(paths, where, weights)
-    every = set(paths)
-    return [path for path in listed(folder) if path in every]
-
-
-def listed(folder: Path) -> list[str]:
-    """Return the files that a prepared model's description lists, with the description itself.
-
-    Other files in the folder (a hub's ``.gitattributes``, a model card) are not part of the model.
-    """
     package, _ = read_package(folder)
-    signature = [SIGNATURE_FILE] if (folder / SIGNATURE_FILE).is_file() else []
-    return [PACKAGE_FILE, DIGEST_FILE, *signature, *(entry.path for entry in package.files)]
+    return [path for path in package.members if path in set(paths)]
 
 
 def is_substitute(paths: Collection[str], chosen: Iterable[str]) -> bool:

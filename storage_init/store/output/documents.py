@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from storage_init.base.sizes import age, size, table
-from storage_init.format.package import name_of
+from storage_init.format.tasks import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from storage_init.store.conversion.migrate import Migrated
     from storage_init.store.gc.collect import Outcome
     from storage_init.store.inventory import Version
     from storage_init.store.output.stats import StoreStats
     from storage_init.store.verification import Verified
 
 NOTHING = "-"
+# Digits of a version or key in a table; the commands take a version by its first digits.
+SHORT = 12
 MODEL_COLUMNS = ("model", "versions", "broken", "current", "size", "on disk", "hits", "misses")
 
 
@@ -45,12 +48,12 @@ def list_table(documents: Sequence[dict[str, Any]]) -> str:
         (
             "*" if version["current"] else "",
             version["model"],
-            version["version"],
+            version["version"][:SHORT],
             "BROKEN" if version["problems"] else version["task"],
             ",".join(version["variants"] or [NOTHING]),
             size(version["bytes"]),
             age(version["age_seconds"]),
-            (version["key"] or NOTHING)[:12],
+            (version["key"] or NOTHING)[:SHORT],
             "yes" if version["signed"] else "no",
         )
         for version in documents
@@ -73,6 +76,17 @@ def verify_lines(found: Verified) -> str:
     return "\n".join([line, *(f"        {problem}" for problem in found.problems)])
 
 
+def migration_line(found: Migrated) -> str:
+    """Return a line for a version of format 2, and one for each service that still names it."""
+    what = f"{found.model}@{found.version}"
+    if found.problem:
+        return f"left alone  {what}: {found.problem}"
+    moved = ", ".join(found.moved) or "nothing more to move"
+    lines = [f"migrated  {what} to {found.new} ({moved})"]
+    lines += [f"          {owner} has pinned the old one: roll it out" for owner in found.pins]
+    return "\n".join(lines)
+
+
 def stats_table(stats: StoreStats) -> str:
     """Return the store's totals, a line for each model, and what needs attention."""
     lines = [
@@ -81,7 +95,12 @@ def stats_table(stats: StoreStats) -> str:
     ]
     rows = [
         (
-            *(model.model, str(model.versions), str(model.broken), model.current or NOTHING),
+            *(
+                model.model,
+                str(model.versions),
+                str(model.broken),
+                (model.current or NOTHING)[:SHORT],
+            ),
             *(size(model.bytes), size(model.disk_bytes), str(model.hits), str(model.misses)),
         )
         for model in stats.models
@@ -123,4 +142,4 @@ def _short(outcome: Outcome) -> str:
     if outcome.kind in ("version", "staging"):
         return outcome.name
     folder, _, key = outcome.name.rpartition("/")
-    return f"{folder}/{key[:12]}…"
+    return f"{folder}/{key[:SHORT]}…"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from storage_init.base import sizes
-from storage_init.format.package import (
+from storage_init.format.tasks import (
     FillMask,
     QuestionAnswering,
     TextEmbedding,
@@ -14,11 +14,13 @@ from storage_init.format.package import (
 )
 
 if TYPE_CHECKING:
-    from storage_init.format.package import Package, Task, Variant
+    from storage_init.format.measurements import Measurements, Speed
+    from storage_init.format.package import Package, Variant
+    from storage_init.format.tasks import Task
     from storage_init.store.inventory import Version
 
 
-def describe(package: Package, survey: Version, age: float) -> str:
+def describe(package: Package, measured: Measurements, survey: Version, age: float) -> str:
     """Return several lines; ``age`` is in seconds since publication."""
     size = sum(file.size for file in package.files)
     current = " (current)" if survey.current else ""
@@ -30,6 +32,7 @@ def describe(package: Package, survey: Version, age: float) -> str:
         ("licence", package.source.license or "not stated"),
         ("key", package.key),
         ("recipe", package.recipe_digest),
+        ("measured on", measured.cpu or "not measured"),
         ("tools", ", ".join(f"{name} {number}" for name, number in sorted(package.tools.items()))),
         ("max length", f"{package.limits.max_length} tokens"),
         ("inputs", ", ".join(f"{t.name} {t.datatype} {t.shape}" for t in package.inputs)),
@@ -38,8 +41,8 @@ def describe(package: Package, survey: Version, age: float) -> str:
     ]
     width = max(len(name) for name, _ in fields)
     variants = sizes.table(
-        ("variant", "needs", "ms a text", "measured on", "tolerance", "moves in a batch"),
-        [_variant(variant) for variant in package.variants],
+        ("variant", "needs", "ms a text", "tolerance", "moves in a batch"),
+        [_variant(variant, measured.speed(variant.name)) for variant in package.variants],
         right=("ms a text", "tolerance", "moves in a batch"),
     )
     files = sizes.table(
@@ -69,13 +72,12 @@ def task_line(task: Task) -> str:
     return f"text-classification: {listed}, {task.activation}"
 
 
-def _variant(variant: Variant) -> tuple[str, ...]:
+def _variant(variant: Variant, speed: Speed | None) -> tuple[str, ...]:
     cpu = " or ".join(variant.requires.cpu_any_of)
     return (
         variant.name,
         variant.requires.provider + (f" with {cpu}" if cpu else ""),
-        f"{variant.speed.alone_ms:.2f}",
-        variant.speed.cpu,
+        f"{speed.alone_ms:.2f}" if speed else "-",
         f"{variant.tolerance:g}",
         f"{variant.batch_sensitivity.largest_move:g}",
     )

@@ -7,6 +7,7 @@ import http.client
 import json
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ import pytest
 from benchmarks.harness.process import Predictor, launched, predictor
 from tests.support.clients.load import Load, Outcomes
 from tests.support.clients.v2 import outputs_of, text_request
+from tests.support.clients.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,3 +131,23 @@ def test_a_request_that_outlasts_the_grace_period_is_refused(
 def test_a_server_that_was_never_ready_ends_at_once(tmp_path: Path) -> None:
     with launched(tmp_path, tmp_path / "log", "--drain_seconds=60") as running:
         assert running.process.wait(SECONDS) == 1
+
+
+def test_a_load_that_runs_at_the_end_is_refused_and_delays_nothing(
+    prepared_classifier: Path, waiting_folder: Path, tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "m").symlink_to(prepared_classifier)
+    flags = (f"--models_dir={models}", "--variant=fp32", "--drain_seconds=1")
+    with predictor(models, tmp_path / "log", *flags) as running, ThreadPoolExecutor() as pool:
+        (models / "slow").symlink_to(waiting_folder)
+        path = "/v2/repository/models/slow/load"
+        asked = pool.submit(httpx.post, running.url + path, timeout=SECONDS)
+        index = "/v2/repository/index"
+        wait_until(lambda: '"LOADING"' in running.http.post(index).text)
+        running.process.send_signal(signal.SIGTERM)
+        refused = asked.result()
+        assert (refused.status_code, refused.json()) == (503, {"error": "the server is stopping"})
+        assert running.http.get("/v2/health/ready").status_code == 503
+        assert running.process.wait(SECONDS) == 0

@@ -116,6 +116,14 @@ def test_a_taken_port_is_a_clear_error(prepared_classifier: Path, taken: int, fl
     assert "Traceback" not in done.stderr
 
 
+def test_a_taken_port_ends_the_process_although_a_load_hangs(
+    waiting_folder: Path, taken: int
+) -> None:
+    done = run_to_end(waiting_folder, f"--http_port={taken}")
+    assert done.returncode == 1
+    assert f"cannot listen on port {taken}" in done.stderr.splitlines()[-1]
+
+
 def test_two_predictors_never_share_a_grpc_port(prepared_classifier: Path, tmp_path: Path) -> None:
     port = free_port()
     flags = ("--variant=fp32", f"--grpc_port={port}")

@@ -40,7 +40,7 @@ def store(prepared_classifier: Path, multi_label: Path, tmp_path: Path) -> Path:
     writable_copy(prepared_classifier, versions / "one")
     writable_copy(other, versions / "two")
     bad = writable_copy(other, versions / "bad")
-    (bad / "report.html").write_text("a version of its own")
+    (bad / "evidence.json").write_text("a version of its own")
     describe_again(bad)
     flip_byte(bad / "tokenizer.json", position=100)
     point(folder, "one")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-VERSION_OF_STORE = r"models/sentiment/(current|versions/[0-9a-f]{16})"
+VERSION_OF_STORE = r"models/sentiment/(current|versions/([0-9a-f]{64}|[0-9a-f]{16}))"
 
 each_setup = pytest.mark.parametrize("setup", SETUPS, ids=str)
 

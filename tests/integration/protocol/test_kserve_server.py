@@ -8,6 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import httpx
 import numpy as np
 import pytest
@@ -43,9 +44,9 @@ SECONDS = 60
 def ports(
     prepared_classifier: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[int, int]]:
-    http, grpc = free_port(), free_port()
+    http, grpc_port = free_port(), free_port()
     log = tmp_path_factory.mktemp("log") / "server.log"
-    command = [sys.executable, "-c", SERVER, str(prepared_classifier), str(http), str(grpc)]
+    command = [sys.executable, "-c", SERVER, str(prepared_classifier), str(http), str(grpc_port)]
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as child:
         try:
             deadline = time.monotonic() + SECONDS
@@ -53,7 +54,7 @@ def ports(
                 assert child.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.05)
-            yield http, grpc
+            yield http, grpc_port
         finally:
             child.terminate()
             code = child.wait(SECONDS)
@@ -79,7 +80,7 @@ def _probabilities(answer: Any) -> Any:
 
 
 def test_rest_grpc_and_v1_answer_alike(ports: tuple[int, int]) -> None:
-    http, grpc = ports
+    http, grpc_port = ports
     url = f"http://127.0.0.1:{http}"
     body = httpx.post(f"{url}/v2/models/m/infer", json=text_request(TEXTS)).json()
     wanted = outputs_of(body)["probabilities"]
@@ -87,7 +88,7 @@ def test_rest_grpc_and_v1_answer_alike(ports: tuple[int, int]) -> None:
 
     async def ask() -> list[Any]:
         rest = InferenceRESTClient(RESTConfig(protocol="v2"))
-        over_grpc = InferenceGRPCClient(f"127.0.0.1:{grpc}")
+        over_grpc = InferenceGRPCClient(f"127.0.0.1:{grpc_port}")
         answers = [
             await rest.infer(url, _request(binary=False), model_name="m"),
             await rest.infer(url, _request(binary=True), model_name="m"),
@@ -111,3 +112,25 @@ def test_metadata_and_errors_are_ours(ports: tuple[int, int]) -> None:
     refused = httpx.post(f"{url}/infer", json=text_request(TEXTS, top_k=0))
     assert refused.status_code == 400
     assert "top_k must be a whole number from 1 up" in refused.json()["error"]
+
+
+def test_too_many_texts_have_our_own_status_over_rest_and_grpc(ports: tuple[int, int]) -> None:
+    many = ["good"] * 1025
+    url = f"http://127.0.0.1:{ports[0]}/v1/models/m:predict"
+    refused = httpx.post(url, json={"instances": many})
+    assert (refused.status_code, "--max_request_texts" in refused.json()["detail"]) == (413, True)
+
+    async def ask() -> Any:
+        client = InferenceGRPCClient(f"127.0.0.1:{ports[1]}")
+        tensor = InferInput("text", [len(many)], "BYTES")
+        tensor.set_data_from_numpy(np.array(many, dtype=np.object_), binary_data=True)
+        try:
+            await client.infer(InferRequest("m", [tensor]))
+        except grpc.RpcError as error:
+            return error
+        finally:
+            await client.close()
+
+    error = asyncio.run(ask())
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "--max_request_texts" in error.details()

@@ -20,7 +20,8 @@ from predictor.engine.engine import Engine
 from predictor.engine.tasks.registry import task_for
 from predictor.protocol.types import Texts
 from storage_init import sources
-from storage_init.format.package import TOKENIZER_FILE, Pooling
+from storage_init.format.package import TOKENIZER_FILE
+from storage_init.format.tasks import Pooling
 from storage_init.running.session import open_session
 from storage_init.running.tokenizer import Tokenizer
 from tests.support.clients.v2 import answered, text_request

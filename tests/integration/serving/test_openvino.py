@@ -25,6 +25,8 @@ from predictor.errors import NoVariantError
 from predictor.loading.load import load
 from predictor.protocol.types import Texts
 from predictor.settings import Settings
+from storage_init.format import measurements
+from storage_init.format.measurements import read
 from storage_init.format.reading import read_package
 from storage_init.format.verify import verify
 from storage_init.running import host, providers
@@ -33,6 +35,7 @@ from storage_init.store.layout import Store
 from tests.support.machine.cpus import AMD, INTEL, process_on
 from tests.support.models.cache import digest, made_once
 from tests.support.models.engines import rows_of
+from tests.support.models.packages import speeds
 from tests.support.models.prepare import prepare
 
 if TYPE_CHECKING:
@@ -85,7 +88,7 @@ def package(classifier: Path, intel: ProcessPoolExecutor) -> Path:
 
 def test_the_variant_shares_the_files_of_fp32(package: Path) -> None:
     found = verify(package)
-    fp32, bf16 = found.variants
+    bf16, fp32 = found.variants
     assert (fp32.name, bf16.name) == ("fp32", NAME)
     assert fp32.graph == bf16.graph == "fp32/model.onnx"
     assert (bf16.precision, bf16.requires.provider) == ("bf16", OPENVINO)
@@ -168,20 +171,9 @@ class Loaded:
 
 def _load_with_fastest(package: Path, fastest: str) -> Loaded:
     """Load a package in which another variant than the given one is slow."""
-    from predictor.loading import prefetch
-
-    def measured(folder: Path) -> Any:
-        found, version = read_package(folder)
-        variants = [
-            msgspec.structs.replace(
-                variant, speed=msgspec.structs.replace(variant.speed, batched_ms=milliseconds)
-            )
-            for variant in found.variants
-            for milliseconds in [1.0 if variant.name == fastest else 1e6]
-        ]
-        return msgspec.structs.replace(found, variants=variants), version
-
-    vars(prefetch)["read_package"] = measured
+    found, _ = read_package(package)
+    measured = {each.name: 1.0 if each.name == fastest else 1e6 for each in found.variants}
+    vars(measurements)["read"] = lambda *_: speeds(**measured)
     said: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(  # type: ignore[method-assign]
@@ -194,7 +186,7 @@ def _load_with_fastest(package: Path, fastest: str) -> Loaded:
         return Loaded(load(Settings(model_dir=package)).variant, said)
     finally:
         logger.removeHandler(handler)
-        vars(prefetch)["read_package"] = read_package
+        vars(measurements)["read"] = read
 
 
 def test_asked_for_by_name_it_is_refused_with_the_reason(

@@ -12,9 +12,9 @@ from predictor.loading.load import load
 from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts
 from predictor.settings import Settings
-from storage_init.format.package import TextRanking
 from storage_init.format.reading import read_package
 from storage_init.format.selftest import SelfTest
+from storage_init.format.tasks import TextRanking
 from tests.support.clients.v2 import answered, request
 from tests.support.models.engines import rows_of
 from tests.support.models.models import make_reranker, source
@@ -73,7 +73,7 @@ def test_the_package_holds_pairs_and_their_rank_agreement(prepared_reranker: Pat
     package, _ = read_package(prepared_reranker)
     assert package.task == TextRanking(activation="sigmoid")
     assert SelfTest.load(prepared_reranker / "selftest.npz").pairs
-    fp32, int8 = package.variants
+    int8, fp32 = package.variants
     assert fp32.closeness.label_agreement == 1
     assert int8.closeness.label_agreement is not None
     assert 0.85 <= int8.closeness.label_agreement <= 1

@@ -114,7 +114,7 @@ def test_a_prepared_model_of_the_hub_arrives_verified(
     assert " verified " in done.stderr
 
 
-@pytest.mark.parametrize("path", ["int8/model.onnx.data", "package.json", "package.json.sha256"])
+@pytest.mark.parametrize("path", ["int8/model.onnx.data", "package.json", "SHA256SUMS"])
 def test_a_corrupt_prepared_model_of_the_hub_is_refused_by_name(
     server: Hub, prepared: Path, destination: Path, tmp_path: Path, path: str
 ) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from storage_init.base.errors import PackageError, StoreError, VerificationError
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE
+from storage_init.format.package import PACKAGE_FILE, SUMS_FILE
 from storage_init.format.verify import verify
 from storage_init.store.gc.collect import collect
 from storage_init.store.gc.retention import Policy
@@ -106,7 +106,7 @@ def test_a_store_that_is_not_there_is_one_clear_line(store: Store, command: str)
     assert done.stderr == f"{store.root} is not a store: No such file or directory\n"
 
 
-ALL = [*FILES, PACKAGE_FILE, DIGEST_FILE]
+ALL = [*FILES, PACKAGE_FILE, SUMS_FILE]
 
 
 def damage(folder: Path, kind: str, path: str) -> set[str]:

@@ -14,8 +14,8 @@ import pytest
 
 from benchmarks.harness.process import predictor, run_to_end
 from storage_init.base.files import list_files
-from storage_init.format import package as packages
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE, Limits
+from storage_init.format import codec
+from storage_init.format.package import PACKAGE_FILE, SIGNATURE_FILE, SUMS_FILE, Limits
 from storage_init.format.reading import read_package
 from storage_init.format.signing import SIGN_VARIABLE, VERIFY_VARIABLE, check_signature, sign
 from storage_init.format.verify import verify
@@ -69,9 +69,9 @@ def _other_description(folder: Path, _: KeyPair) -> None:
     """Well-formed, and with the digest file that belongs to it."""
     package, _version = read_package(folder)
     shorter = Limits(max_length=package.limits.max_length - 1)
-    content = packages.encode(msgspec.structs.replace(package, limits=shorter))
+    content = codec.encode(msgspec.structs.replace(package, limits=shorter))
     (folder / PACKAGE_FILE).write_bytes(content)
-    (folder / DIGEST_FILE).write_bytes(packages.digest_line(content))
+    (folder / SUMS_FILE).write_bytes(codec.sums(package, content))
 
 
 def _other_weights(folder: Path, _: KeyPair) -> None:
@@ -193,7 +193,7 @@ def test_the_weights_of_what_is_not_signed_are_not_fetched(
             assert_refused(
                 initialize(URI, destination, environment | extra), URI, "it is not signed"
             )
-        assert server.downloads() == {PACKAGE_FILE, DIGEST_FILE}
+        assert server.downloads() == {PACKAGE_FILE, SUMS_FILE}
     assert list((store.root / ".staging").iterdir()) == []
 
 

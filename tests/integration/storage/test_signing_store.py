@@ -56,9 +56,9 @@ def test_sign_refuses_what_is_broken_and_replaces_a_signature(store: Store, keys
     assert store.versions("m") == [version.name]
     assert (version / SIGNATURE_FILE).stat().st_mode & 0o777 == 0o444
 
-    (version / "report.html").unlink()
+    (version / "evidence.json").unlink()
     done = run(*arguments, f"--key={keys.private}")
-    assert (done.returncode, "report.html is missing" in done.stderr) == (1, True)
+    assert (done.returncode, "evidence.json is missing" in done.stderr) == (1, True)
     check_signature(version, other.public)
     assert list((store.root / ".staging").iterdir()) == []
 

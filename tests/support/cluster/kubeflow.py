@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.format.package import Package, decode
+from storage_init.format.codec import decode
 from tests.support.cluster.store import STORE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from storage_init.format.package import Package
     from tests.support.cluster.store import ModelStore
 
 SOURCES = f"{STORE}/sources"

@@ -29,7 +29,7 @@ PUBLISH = """
 import shutil, sys
 from pathlib import Path
 from storage_init.base.errors import WarmstartError
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE
+from storage_init.format.package import PACKAGE_FILE, SUMS_FILE
 from storage_init.format.reading import read_package
 from storage_init.store.layout import Store
 from storage_init.store.publish import publish
@@ -39,7 +39,7 @@ package, version = read_package(Path(sys.argv[2]))
 try:
     with store.staging() as staged:
         shutil.copytree(sys.argv[2], staged, dirs_exist_ok=True)
-        for name in (PACKAGE_FILE, DIGEST_FILE):
+        for name in (PACKAGE_FILE, SUMS_FILE):
             (staged / name).unlink()
         publish(store, staged, lambda files: package)
 except WarmstartError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from predictor.engine.tasks.text_classification import TextClassificationTask
-from storage_init.format.package import TextClassification
+from storage_init.format.tasks import TextClassification
 from tests.support.models.models import LABELS
 
 if TYPE_CHECKING:

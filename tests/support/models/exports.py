@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from storage_init.format.package import TokenTask
+from storage_init.format.tasks import TokenTask
 from storage_init.raw.hf_config import read_facts
 from tests.support.models.cache import digest, made_once
 

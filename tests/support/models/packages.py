@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from storage_init.format import package as packages
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE
+from storage_init.format import codec, measurements
+from storage_init.format.measurements import (
+    NOTHING,
+    Measurements,
+    Speed,
+    VariantMeasurements,
+)
+from storage_init.format.package import MEASUREMENTS_FILE, PACKAGE_FILE, SUMS_FILE
 from storage_init.format.reading import read_package
 from storage_init.store.publish import describe_files
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from storage_init.format.package import Package
 
 
 def writable_copy(package: Path, target: Path) -> Path:
@@ -31,9 +39,29 @@ def flip_byte(path: Path, position: int = 0) -> None:
 
 def describe_again(folder: Path) -> None:
     """Write ``package.json`` for the present files, so that verification passes."""
-    package, _ = read_package(folder)
-    for name in (PACKAGE_FILE, DIGEST_FILE):
-        (folder / name).unlink()
-    content = packages.encode(msgspec.structs.replace(package, files=describe_files(folder)))
+    package, version = read_package(folder)
+    write_description(folder, package, measurements.read(folder, package, version))
+
+
+def write_description(
+    folder: Path, package: Package, measured: Measurements = NOTHING, **changes: Any
+) -> None:
+    """Describe a folder's present files as those of a changed ``package``."""
+    for name in (PACKAGE_FILE, SUMS_FILE, MEASUREMENTS_FILE):
+        (folder / name).unlink(missing_ok=True)
+    package = msgspec.structs.replace(package, files=describe_files(folder), **changes)
+    content = codec.encode(package)
     (folder / PACKAGE_FILE).write_bytes(content)
-    (folder / DIGEST_FILE).write_bytes(packages.digest_line(content))
+    (folder / SUMS_FILE).write_bytes(codec.sums(package, content))
+    measured = msgspec.structs.replace(measured, package=codec.digest(content))
+    (folder / MEASUREMENTS_FILE).write_bytes(measurements.encode(measured))
+
+
+def speeds(**milliseconds: float) -> Measurements:
+    """Measurements of variants that take so long a text alone, and half as long in a batch."""
+    return Measurements(
+        variants={
+            name: VariantMeasurements(Speed(alone_ms=ms, batched_ms=ms / 2, batch=16))
+            for name, ms in milliseconds.items()
+        }
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from storage_init.base.files import list_files
@@ -13,11 +14,10 @@ from storage_init.format.package import (
     Package,
     Requires,
     Source,
-    Speed,
     Tensor,
-    TextClassification,
     Variant,
 )
+from storage_init.format.tasks import TextClassification
 from storage_init.store.publish import publish
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ FILES = {
         "fp32/model.onnx.data",
         "int8/model.onnx",
         "int8/model.onnx.data",
-        "report.html",
+        "evidence.json",
         "selftest.npz",
         "tokenizer.json",
     )
@@ -67,6 +67,14 @@ def fake_package(files: list[FileEntry], *, name: str = NAME, key: str = KEY) ->
 def entries() -> list[FileEntry]:
     """Return the entries of ``FILES``, with digests that are only well-formed."""
     return [FileEntry(path=path, size=len(FILES[path]), sha256="b" * 64) for path in sorted(FILES)]
+
+
+def entries_of(files: Mapping[str, bytes]) -> list[FileEntry]:
+    """Return the entries of these files with their digests."""
+    return [
+        FileEntry(path=path, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+        for path, content in sorted(files.items())
+    ]
 
 
 def with_weights(weights: bytes) -> dict[str, bytes]:
@@ -103,6 +111,5 @@ def _variant(name: str, requires: Requires) -> Variant:
         requires=requires,
         closeness=Closeness(texts=8, worst_logit_difference=0.01, label_agreement=1.0),
         batch_sensitivity=BatchSensitivity(largest_move=0.0),
-        speed=Speed(cpu="a CPU", alone_ms=1.5, batched_ms=1.0, batch=16),
         tolerance=0.05,
     )

@@ -60,7 +60,6 @@ def test_answers_about_tokens_are_compared_token_by_token(
     assert shown == set(LINES) or model == "masked"
     assert [trial.excluded for trial in int8.search.trials] == [1]
     assert int8.search.damages[0].distance > 0
-    assert [time.texts for time in fp32.times] == [1, 1, 16, 16]
 
 
 def test_a_rankers_scores_are_compared_by_their_order(reranker: Path, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import tokenizers
 
 from pipeline.evaluation.baseline_onnx import graph_outputs
 from pipeline.graphs.files import GraphError
-from storage_init.format.package import Limits, TextEmbedding
+from storage_init.format.package import Limits
+from storage_init.format.tasks import TextEmbedding
 from storage_init.raw.hf_config import ModelFacts
 from storage_init.running.tokenizer import Tokenizer
 from tests.unit.pipeline.encoders import GRAPH, WORDS, encoder, table, write

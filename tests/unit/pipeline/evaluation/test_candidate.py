@@ -12,7 +12,7 @@ from pipeline.evaluation.candidate import Candidate, shapes, speed
 from pipeline.evaluation.examples import Batch
 from pipeline.graphs.files import GraphError
 from pipeline.recipe.recipe import Bench
-from pipeline.workspace.evidence import ShapeTime
+from storage_init.format.measurements import ShapeTime
 from storage_init.running.session import open_session
 from tests.unit.pipeline.encoders import write
 

@@ -15,8 +15,8 @@ from pipeline.evaluation.closeness import (
     text_distances,
     tolerance,
 )
-from storage_init.format.package import (
-    Closeness,
+from storage_init.format.package import Closeness
+from storage_init.format.tasks import (
     QuestionAnswering,
     TextClassification,
     TextEmbedding,

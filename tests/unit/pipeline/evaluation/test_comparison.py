@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation.comparison import SHOWN, BaselineAnswers, compare, worst_examples
-from storage_init.format.package import (
+from storage_init.format.tasks import (
     QuestionAnswering,
     TextClassification,
     TextEmbedding,

@@ -17,7 +17,7 @@ from pipeline.evaluation.examples import (
 )
 from pipeline.recipe.reading import RecipeError
 from pipeline.recipe.recipe import DEFAULT_TEXTS
-from storage_init.format.package import (
+from storage_init.format.tasks import (
     FillMask,
     QuestionAnswering,
     Task,

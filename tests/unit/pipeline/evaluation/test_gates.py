@@ -8,9 +8,8 @@ import pytest
 from pipeline.evaluation import gates
 from pipeline.recipe.limits import EvaluationGate, Gate
 from pipeline.workspace.evidence import LabelScores, OnEvaluationData
-from storage_init.format.package import (
-    BatchSensitivity,
-    Closeness,
+from storage_init.format.package import BatchSensitivity, Closeness
+from storage_init.format.tasks import (
     QuestionAnswering,
     Task,
     TextClassification,

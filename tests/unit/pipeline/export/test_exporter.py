@@ -17,7 +17,7 @@ from pipeline.graphs.optimization.attention_facts import AttentionFacts
 from pipeline.graphs.optimization.fusing import fuse
 from pipeline.original.heads import head_of
 from pipeline.workspace.workspace import GRAPH
-from storage_init.format.package import TextEmbedding
+from storage_init.format.tasks import TextEmbedding
 from storage_init.raw.hf_config import read_facts
 from tests.unit.pipeline.encoders import run
 

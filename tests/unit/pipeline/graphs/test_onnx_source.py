@@ -10,14 +10,14 @@ import pytest
 
 from pipeline.graphs.files import GraphError
 from pipeline.graphs.onnx_source import import_onnx
-from storage_init.format.package import QuestionAnswering, TextClassification, TextEmbedding
+from storage_init.format.tasks import QuestionAnswering, TextClassification, TextEmbedding
 from storage_init.running.session import open_session, run_answer
 from tests.unit.pipeline.encoders import GRAPH, encoder, table, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage_init.format.package import Task
+    from storage_init.format.tasks import Task
 
 VECTORS = TextEmbedding(dimension=3, pooling="mean", normalize=False)
 CLASSES = TextClassification(labels=["a", "b", "c"], activation="softmax")

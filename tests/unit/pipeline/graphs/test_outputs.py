@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.graphs.files import GraphError
 from pipeline.graphs.outputs import Ranks, choose
-from storage_init.format.package import (
+from storage_init.format.tasks import (
     FillMask,
     QuestionAnswering,
     Task,

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.recipe.eval_data import EvalDataError, Examples, read_examples
 from pipeline.recipe.recipe import EvalData
-from storage_init.format.package import TextClassification, TextEmbedding
+from storage_init.format.tasks import TextClassification, TextEmbedding
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -32,7 +32,7 @@ def tokenizer(classifier: Path) -> Tokenizer:
 
 def cut(tokenizer: Tokenizer, text: str, stride: int | None) -> list[Window]:
     (encoding,) = tokenizer.encode_aligned([text])
-    return windows.split(encoding, 0, stride=stride, paired=False)
+    return windows.split(encoding, 0, LENGTH, stride=stride, paired=False)
 
 
 @pytest.mark.parametrize("stride", [0, 1, 5, 10])

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from fastapi import HTTPException
+from grpc_interceptor.exceptions import GrpcException
 from kserve import InferInput, InferRequest, InferResponse
 from kserve.errors import InvalidInput, ModelNotReady
 
+from predictor.errors import (
+    DeadlineError,
+    LaneError,
+    OverloadedError,
+    StoppingError,
+    TooLargeError,
+)
 from predictor.kserve_model.model import PreparedModel
 from predictor.settings import Settings
 from storage_init.base.errors import WarmstartError
@@ -18,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from predictor.errors import RequestError
     from predictor.serving.model import Model
 
 
@@ -32,6 +43,37 @@ def own(prepared_classifier: Path) -> Iterator[PreparedModel]:
     model = PreparedModel(Settings("m", prepared_classifier, variant="fp32"))
     yield model
     model.stop()
+
+
+ERRORS = [
+    (TooLargeError("too many"), 413, "INVALID_ARGUMENT", None),
+    (OverloadedError("full", 7), 429, "RESOURCE_EXHAUSTED", "7"),
+    (DeadlineError(), 429, "DEADLINE_EXCEEDED", "1"),
+    (StoppingError(), 503, "UNAVAILABLE", "1"),
+    (LaneError(ValueError("x")), 500, "INTERNAL", None),
+]
+
+
+@pytest.mark.parametrize(("error", "status", "code", "after"), ERRORS)
+def test_an_error_has_the_status_of_our_own_routes(
+    error: RequestError, status: int, code: str, after: str | None
+) -> None:
+    async def infer(_: Any) -> Any:
+        raise error
+
+    served = SimpleNamespace(ready=True, current=SimpleNamespace(infer=infer))
+    model = PreparedModel(Settings("m"), cast("Model", served))
+    with pytest.raises(HTTPException, match=str(error)) as told:
+        ask(model, texts("good"))
+    assert (told.value.status_code, (told.value.headers or {}).get("Retry-After")) == (
+        status,
+        after,
+    )
+    over_grpc = texts("good")
+    over_grpc.from_grpc = True
+    with pytest.raises(GrpcException) as called:
+        ask(model, over_grpc)
+    assert (called.value.status_code.name, called.value.details) == (code, str(error))
 
 
 def texts(*values: str, **parameters: Any) -> InferRequest:

@@ -16,14 +16,18 @@ from predictor.loading.load import LoadedModel, load
 from predictor.protocol.types import Texts
 from predictor.settings import Settings
 from storage_init.base.errors import PackageError, ProviderError, VerificationError, WarmstartError
-from storage_init.format import package as packages
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, BatchSensitivity, Requires
+from storage_init.format.package import PACKAGE_FILE, BatchSensitivity, Requires
 from storage_init.format.reading import read_package
 from storage_init.format.selftest import SelfTest
 from storage_init.running.providers import CPU, CUDA
-from storage_init.store.publish import describe_files
 from tests.support.models.engines import rows_of
-from tests.support.models.packages import describe_again, flip_byte, writable_copy
+from tests.support.models.packages import (
+    describe_again,
+    flip_byte,
+    speeds,
+    writable_copy,
+    write_description,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,26 +40,16 @@ def folder(prepared_classifier: Path, tmp_path: Path) -> Path:
     """A writable copy with fp32 and a second variant "spare", the same on every host."""
     folder = writable_copy(prepared_classifier, tmp_path / "package")
     package, _ = read_package(folder)
-    for variant in package.variants[1:]:
-        shutil.rmtree(folder / variant.name)
-    fp32 = package.variants[0]
+    int8, fp32 = package.variants
+    shutil.rmtree(folder / int8.name)
     shutil.copytree(folder / "fp32", folder / "spare")
-    speed = msgspec.structs.replace(
-        fp32.speed, alone_ms=fp32.speed.alone_ms * 2, batched_ms=fp32.speed.batched_ms * 2
-    )
     spare = msgspec.structs.replace(
         fp32,
         name="spare",
         graph="spare/model.onnx",
-        speed=speed,
         batch_sensitivity=BatchSensitivity(largest_move=0.02, flipped_labels=0.1),
     )
-    for name in (PACKAGE_FILE, DIGEST_FILE):
-        (folder / name).unlink()
-    package = msgspec.structs.replace(package, variants=[fp32, spare], files=describe_files(folder))
-    content = packages.encode(package)
-    (folder / PACKAGE_FILE).write_bytes(content)
-    (folder / DIGEST_FILE).write_bytes(packages.digest_line(content))
+    write_description(folder, package, speeds(fp32=1.0, spare=2.0), variants=[fp32, spare])
     return folder
 
 
@@ -204,15 +198,12 @@ def test_a_missing_provider_is_named_with_the_package_to_install(
 
 
 def test_a_variant_that_is_passed_over_is_logged_with_the_reason(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     package, _ = read_package(folder)
     fp32, spare = package.variants
-    speed = msgspec.structs.replace(spare.speed, alone_ms=1e-3, batched_ms=1e-3)
-    requires = Requires(cpu_any_of=["nobody-has-this"])
-    spare = msgspec.structs.replace(spare, speed=speed, requires=requires)
-    package = msgspec.structs.replace(package, variants=[fp32, spare])
-    monkeypatch.setattr("predictor.loading.prefetch.read_package", lambda _: (package, "0" * 16))
+    spare = msgspec.structs.replace(spare, requires=Requires(cpu_any_of=["nobody-has-this"]))
+    write_description(folder, package, speeds(fp32=2.0, spare=0.1), variants=[fp32, spare])
     with caplog.at_level(logging.INFO, logger="predictor.loading.load"):
         assert load(Settings(model_dir=folder)).variant == "fp32"
     (record,) = (r for r in caplog.records if r.getMessage() == "variant passed over")

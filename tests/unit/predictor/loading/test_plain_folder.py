@@ -10,7 +10,7 @@ import pytest
 from predictor.errors import UnsupportedModelError
 from predictor.loading.plain_folder import check_graph, read_plain_folder
 from storage_init.base.errors import SourceError
-from storage_init.format.package import TextClassification
+from storage_init.format.tasks import TextClassification
 from storage_init.raw.hf_config import read_facts
 from tests.support.models.models import LABELS, make_embedder
 

@@ -14,9 +14,10 @@ from predictor.errors import SelfTestError, WarmupError
 from predictor.loading import warmup as module
 from predictor.loading.self_test import replay_selftest
 from predictor.loading.warmup import warm_up
-from storage_init.format.package import SELFTEST_FILE, TOKENIZER_FILE, TextClassification
+from storage_init.format.package import SELFTEST_FILE, TOKENIZER_FILE
 from storage_init.format.reading import read_package
 from storage_init.format.selftest import SelfTest
+from storage_init.format.tasks import TextClassification
 from storage_init.running.tokenizer import Tokenizer
 from tests.support.models.engines import Watched
 from tests.support.models.models import LABELS
@@ -61,7 +62,7 @@ def selftest(prepared_classifier: Path) -> SelfTest:
 def replay(prepared_classifier: Path) -> Callable[..., float]:
     """Replays a self-test against the fp32 variant."""
     package = read_package(prepared_classifier)[0]
-    fp32 = package.variants[0]
+    fp32 = package.variants[-1]
     assert fp32.tolerance == 1e-3
 
     def replay(engine: Engine, selftest: SelfTest, lanes: int = 1) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from predictor.loading.storage_origin import origin_of
-from storage_init.fetch.hardlinks import link_files
+from storage_init.base.files import link_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,11 @@ def test_a_version_in_a_store_comes_from_the_store(prepared_classifier: Path) ->
 
 @pytest.mark.parametrize(
     ("place", "origin"),
-    [("/export/models/m/versions/0123456789abcdef", "store"), ("/export/models/m", "copied")],
+    [
+        ("/export/models/m/versions/0123456789abcdef", "store"),
+        ("/export/models/m", "copied"),
+        ("/versions/0123456789abcdef", "copied"),
+    ],
 )
 def test_the_path_in_the_volume_of_a_mounted_folder_counts(
     prepared_classifier: Path,

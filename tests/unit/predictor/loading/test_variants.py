@@ -11,24 +11,20 @@ from predictor.errors import NoVariantError
 from predictor.loading.variants import Runtime, choose
 from predictor.settings import Settings
 from storage_init.base import cpus
-from storage_init.format.package import (
-    BatchSensitivity,
-    FileEntry,
-    Package,
-    Packed,
-    Requires,
-    Speed,
-)
+from storage_init.format.package import BatchSensitivity, FileEntry, Package, Packed, Requires
 from storage_init.format.reading import read_package
 from storage_init.running import host
 from storage_init.running.providers import CPU, CUDA, OPENVINO
+from tests.support.models.packages import speeds
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from predictor.loading.variants import Choice
+    from storage_init.format.measurements import Measurements
 
 VNNI = Requires(cpu_any_of=["avx512_vnni", "avx_vnni"])
+MEASURED = speeds(fp32=3.0, int8=2.0, bf16=1.0)
 PACKED = Requires(cpu_exactly=["avx2", "avx_vnni"], onnxruntime="1.32.0")
 
 
@@ -37,6 +33,7 @@ def choice_of(
     *providers: str,
     version: str = "1.32.0",
     asked: list[str] | None = None,
+    measured: Measurements = MEASURED,
     **settings: Any,
 ) -> Choice:
     """The choice where ONNX Runtime has these providers; ``asked`` collects its queries."""
@@ -46,7 +43,7 @@ def choice_of(
             asked.append(provider)
         return None if provider in providers else f"ONNX Runtime here has no {provider}"
 
-    return choose(package, Settings(**settings), Runtime(version, unavailable))
+    return choose(package, Settings(**settings), Runtime(version, unavailable), measured)
 
 
 def change(package: Package, name: str, **fields: Any) -> Package:
@@ -72,14 +69,13 @@ def package(prepared_classifier: Path) -> Package:
     needs = {"fp32": Requires(), "int8": VNNI, "bf16": Requires(provider=OPENVINO)}
     variants = [
         msgspec.structs.replace(
-            real.variants[0],
+            real.variants[-1],
             name=name,
             graph=f"{name}/model.onnx",
             requires=requires,
-            speed=Speed(cpu="a CPU", alone_ms=ms, batched_ms=ms / 2, batch=16),
             packed=None,
         )
-        for (name, requires), ms in zip(needs.items(), (3.0, 2.0, 1.0), strict=True)
+        for name, requires in needs.items()
     ]
     kept = [entry for entry in real.files if "/" not in entry.path]
     graphs = [FileEntry(path=v.graph, size=0, sha256="0" * 64) for v in variants]
@@ -252,11 +248,12 @@ def test_a_provider_is_asked_for_only_where_its_variant_could_be_chosen(
     package = change(
         msgspec.structs.replace(package, variants=[fp32, bf16]),
         "bf16",
-        speed=msgspec.structs.replace(bf16.speed, batched_ms=milliseconds),
         requires=Requires(provider=OPENVINO, cpu_any_of=host.BF16),
     )
     queries: list[str] = []
-    assert choice_of(package, CPU, asked=queries, variant=variant).provider == CPU
+    measured = speeds(fp32=3.0, bf16=2 * milliseconds)
+    choice = choice_of(package, CPU, asked=queries, measured=measured, variant=variant)
+    assert choice.provider == CPU
     assert queries == asked
 
 

@@ -66,6 +66,6 @@ def test_the_wait_ends_when_the_last_file_is_whole(
 def test_a_folder_without_the_description_holds_no_model_yet(
     prepared_classifier: Path, tmp_path: Path
 ) -> None:
-    for last in ("package.json", "package.json.sha256"):
+    for last in ("package.json", "SHA256SUMS"):
         copied(prepared_classifier, tmp_path / last, last)
         assert not holds_model(tmp_path / last)

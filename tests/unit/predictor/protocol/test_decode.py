@@ -57,6 +57,17 @@ def plain(tokens: Tokens) -> tuple[list[int], list[int] | None, list[int] | None
     )
 
 
+def test_an_id_that_the_answer_would_repeat_has_a_limit() -> None:
+    codec.check_id(Request([], Parameters(), id="x" * 1024))
+    with pytest.raises(InvalidRequestError, match="the id has 1025 characters, more than 1024"):
+        codec.check_id(Request([], Parameters(), id="x" * 1025))
+
+
+def test_a_shape_of_many_large_numbers_is_refused_at_once() -> None:
+    with pytest.raises(InvalidRequestError, match="its data does not fit"):
+        decode_texts(text_input(TEXTS, [10**4000] * 10_000))
+
+
 @pytest.mark.parametrize("shape", [[3], [3, 1]], ids=["[N]", "[N, 1]"])
 def test_texts_are_a_row_or_a_column_under_any_name(shape: list[int]) -> None:
     assert decode_texts(text_input(TEXTS, shape, "anything")) == Texts(TEXTS)
@@ -219,6 +230,7 @@ def test_tensors_give_the_rows_of_the_texts_they_come_from(classifier_engine: En
         (tensors([[2] * (MAX_POSITIONS + 1)]), "65 tokens are more than the model's 64"),
         (tensors([[2, 3]], attention_mask=[[1, 2]]), "attention_mask must hold 0 and 1 only"),
         (tensors([[2, 3]], attention_mask=[[1, -1]]), "attention_mask must hold 0 and 1 only"),
+        (tensors([[2, 3]], token_type_ids=[[0, -1]]), "token_type_ids must be 0 or above"),
         (tensors([[2, -1]]), f"input_ids must lie between 0 and {len(VOCABULARY) - 1}"),
         (tensors([[len(VOCABULARY)]]), f"input_ids must lie between 0 and {len(VOCABULARY) - 1}"),
     ],

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from predictor.rest.http.response import Reply
+
 INFER = "/v2/models/m/infer"
 EMBEDDINGS = "/openai/v1/embeddings"
 RERANK = ("/openai/v1/rerank", "/v1/rerank", "/v2/rerank", "/rerank")
@@ -64,11 +66,15 @@ def shedding(model: FakeModel, *, draining: bool = False) -> Shedding:
     return shedding_of(Repository([cast("Model", model)], Settings()), draining=draining)
 
 
+def refusal_of(shed: Shedding, asked: dict[str, Any]) -> Reply | None:
+    return shed.refuse(asked["method"], asked["path"], asked["headers"])
+
+
 def statuses(shed: Shedding, asked: dict[str, Any], times: int = ROOM + 2) -> list[int | None]:
     """The statuses of requests that are read in one step of the loop; None if they go on."""
 
     async def ask() -> list[int | None]:
-        replies = [shed.refuse(asked) for _ in range(times)]
+        replies = [refusal_of(shed, asked) for _ in range(times)]
         return [reply.status if reply else None for reply in replies]
 
     return asyncio.run(ask())
@@ -123,7 +129,7 @@ def test_a_refusal_says_when_to_retry_and_is_counted() -> None:
     shed = shedding(FakeModel())
 
     async def last() -> Any:
-        return [shed.refuse(scope()) for _ in range(ROOM + 1)][-1]
+        return [refusal_of(shed, scope()) for _ in range(ROOM + 1)][-1]
 
     reply = asyncio.run(last())
     assert (b"retry-after", b"7") in reply.headers
@@ -165,15 +171,15 @@ def test_embeddings_are_refused_if_the_only_embedder_is_full(
 ) -> None:
     shed = shedding_of(models)
     fill(monkeypatch, models, m=1)
-    assert shed.refuse(scope(EMBEDDINGS)) is None
+    assert refusal_of(shed, scope(EMBEDDINGS)) is None
     fill(monkeypatch, models, e=3)
     before = counted("e", "rest-openai")
-    reply = shed.refuse(scope(EMBEDDINGS))
+    reply = refusal_of(shed, scope(EMBEDDINGS))
     assert reply is not None
     assert (reply.status, (b"retry-after", b"3") in reply.headers) == (429, True)
     assert b'"type":"rate_limit_error"' in reply.body, "in the form of OpenAI's errors"
     assert counted("e", "rest-openai") == before + 1
-    assert shed.refuse(scope(EMBEDDINGS, "GET")) is None
+    assert refusal_of(shed, scope(EMBEDDINGS, "GET")) is None
 
 
 def test_reranking_is_refused_only_if_every_reranker_is_full(
@@ -181,12 +187,12 @@ def test_reranking_is_refused_only_if_every_reranker_is_full(
 ) -> None:
     shed = shedding_of(models)
     fill(monkeypatch, models, r=3)
-    assert [shed.refuse(scope(path)) for path in RERANK] == [None] * 4
+    assert [refusal_of(shed, scope(path)) for path in RERANK] == [None] * 4
     fill(monkeypatch, models, r=3, twin=2)
     before = counted("", "rest-rerank")
     for path in RERANK:
-        reply = shed.refuse(scope(path))
+        reply = refusal_of(shed, scope(path))
         assert reply is not None
         assert (b"retry-after", b"2") in reply.headers, "the model that has room first"
     assert counted("", "rest-rerank") == before + 4
-    assert shed.refuse(scope(EMBEDDINGS)) is None
+    assert refusal_of(shed, scope(EMBEDDINGS)) is None

@@ -22,9 +22,13 @@ class Queue:
 
     waiting: int = 0
     wait: float = 0.0
+    held: int = 0
 
     def expected_wait(self, coming: int = 0) -> float:
         return self.wait * (1 + coming)
+
+    def expected_end(self, tokens: int) -> float:
+        return tokens / 1000
 
 
 def admission(waiting: int = 0, wait: float = 0.0, request_texts: int = 8) -> Admission:
@@ -37,36 +41,55 @@ def soon(seconds: float) -> float:
 
 
 def test_requests_within_the_limits_are_admitted() -> None:
-    admission().admit(8)
-    admission(waiting=2).admit(8)
-    admission(waiting=9, wait=2.0).admit(1, soon(10))
+    admission().admit(8, 8)
+    admission(waiting=2).admit(8, 8)
+    admission(waiting=9, wait=2.0).admit(1, 1, soon(10))
 
 
 def test_a_request_with_too_many_texts_is_refused_although_the_queue_is_empty() -> None:
     with pytest.raises(TooLargeError, match=r"9 texts are more than the 8 .*--max_request_texts"):
-        admission().admit(9)
+        admission().admit(9, 9)
 
 
 def test_a_queue_with_too_many_texts_is_full() -> None:
     with pytest.raises(OverloadedError, match=r"9 texts wait, .*above 10 \(--max_queue_texts\)"):
-        admission(waiting=9, wait=0.1).admit(2)
+        admission(waiting=9, wait=0.1).admit(2, 2)
 
 
 def test_bulks_leave_room_for_short_requests() -> None:
     settings = Settings(max_queue_texts=1024)
     full = Admission(settings, cast("Batcher", Queue(waiting=1024)))
-    full.admit(4)
+    full.admit(4, 4)
     with pytest.raises(OverloadedError, match=r"1024 texts wait, and 5 more are above 1024 "):
-        full.admit(5)
+        full.admit(5, 5)
     fuller = Admission(settings, cast("Batcher", Queue(waiting=1280)))
     with pytest.raises(OverloadedError, match=r"1280 texts wait, and 1 more are above 1280 "):
-        fuller.admit(1)
+        fuller.admit(1, 1)
 
 
 def test_an_empty_queue_admits_a_request_larger_than_itself() -> None:
-    admission(request_texts=100).admit(100)
+    admission(request_texts=100).admit(100, 100)
     with pytest.raises(OverloadedError):
-        admission(waiting=1, request_texts=100).admit(100)
+        admission(waiting=1, request_texts=100).admit(100, 100)
+
+
+def test_requests_in_flight_with_too_many_tokens_leave_room_for_short_requests_only() -> None:
+    settings = Settings(max_queue_tokens=1024)
+    full = Admission(settings, cast("Batcher", Queue(held=1000)))
+    full.admit(1, 24)
+    with pytest.raises(OverloadedError, match=r"with 1000 tokens .* 25 more are above 1024 \(--ma"):
+        full.admit(1, 25)
+    Admission(settings, cast("Batcher", Queue(held=1270))).admit(1, 4)
+    Admission(settings, cast("Batcher", Queue())).admit(1, 9999)
+
+
+def test_a_bulk_that_cannot_be_answered_before_its_deadline_is_refused_at_once() -> None:
+    queue = admission(request_texts=9999)
+    queue.admit(100, 1500, soon(1))
+    message = r"about 2500 tokens would take 2\.5 s and has \d\.\d\d s left"
+    with pytest.raises(OverloadedError, match=message) as refused:
+        queue.admit(100, 2500, soon(1))
+    assert refused.value.retry_after == 3
 
 
 def test_a_queue_whose_wait_is_too_long_is_full_before_and_after_the_body_is_read() -> None:
@@ -76,7 +99,7 @@ def test_a_queue_whose_wait_is_too_long_is_full_before_and_after_the_body_is_rea
         full.check()
     assert refused.value.retry_after == 4
     with pytest.raises(OverloadedError, match=message):
-        full.admit(1)
+        full.admit(1, 1)
 
 
 def test_a_request_that_would_wait_beyond_its_deadline_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Sequence
 
+    from predictor.protocol.types import Rows
     from predictor.serving.batcher import Batcher
     from storage_init.running.tokenizer import TextTooLongError
 
@@ -116,3 +118,21 @@ def test_a_request_with_too_many_tokens_is_refused_and_runs_no_more(
 
     with running(engine, replace(ONE_LANE, max_request_tokens=140_000)) as batcher:
         asyncio.run(ask(batcher))
+
+
+def test_a_slice_has_no_more_tokens_than_fit_into_its_time() -> None:
+    class Slow(Letters):
+        def run(self, batch: Sequence[Tokens]) -> Rows:
+            time.sleep(0.001 * sum(map(len, batch)))
+            return super().run(batch)
+
+    engine = Slow()
+
+    async def ask(batcher: Batcher) -> None:
+        await batcher.run(Texts(["x" * 50]))
+        await batcher.run(Texts(["x" * 50] * 30))
+
+    with running(engine, replace(ONE_LANE, max_tokens=10_000)) as batcher:
+        asyncio.run(ask(batcher))
+        assert batcher.expected_end(1000) == pytest.approx(1, rel=0.9)
+    assert max(map(len, engine.batches)) <= 2, "a tenth of a second, or less"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predictor.protocol.types import Texts, Tokens
-from predictor.serving.job import Job
-from predictor.serving.queue import CALL_CHARACTERS, TURN_CHARACTERS, RequestQueue, ServiceTime
-from predictor.serving.scheduler import LOOK_AHEAD
+from predictor.serving.job import TURN_CHARACTERS, Job
+from predictor.serving.queue import CALL_CHARACTERS, RequestQueue
+from predictor.serving.scheduler import LOOK_AHEAD, ServiceTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ def make_job() -> Iterator[MakeJob]:
 
 @pytest.fixture
 def queue() -> RequestQueue:
-    return RequestQueue(SLICE, 512)
+    return RequestQueue(SLICE, 512, read_ahead=10**9)
 
 
 def put(queue: RequestQueue, *jobs: Job, length: int = 1) -> None:
@@ -103,7 +103,7 @@ def test_a_short_request_waits_for_one_slice_of_each_long_one(
 
 @given(lengths=st.lists(st.integers(1, 250), min_size=2, max_size=5))
 def test_requests_have_equal_shares_of_tokens_however_long_their_texts(lengths: list[int]) -> None:
-    loop, queue = asyncio.new_event_loop(), RequestQueue(SLICE, 512)
+    loop, queue = asyncio.new_event_loop(), RequestQueue(SLICE, 512, 10**9)
     jobs = [Job(Texts(["a"] * 400), loop.create_future(), loop) for _ in lengths]
     for job, length in zip(jobs, lengths, strict=True):
         put(queue, job, length=length)
@@ -166,18 +166,93 @@ def test_requests_are_tokenised_in_turns_and_in_slices(
     assert queue.has_unread
 
 
-def test_a_text_longer_than_a_slice_is_tokenised_alone_and_after_shorter_ones(
+def test_a_long_text_is_read_in_pieces_one_at_a_time(
     queue: RequestQueue, make_job: MakeJob
 ) -> None:
-    long, longer, short = make_job(), make_job(2), make_job()
-    long.request = Texts(["a" * 20 * TURN_CHARACTERS], stride=1)
-    longer.request = Texts(["a" * 30 * TURN_CHARACTERS] * 2, stride=1)
-    for job in (long, longer, short):
-        queue.add(job)
-    calls = []
-    while parts := queue.pop_parts():
-        calls.append([part.job for part in parts])
-    assert calls == [[short], [long], [longer], [longer]]
+    long, short = make_job(2), make_job(3)
+    long.request = Texts(["a" * 3 * TURN_CHARACTERS, "a"], stride=1)
+    queue.add(long)
+    queue.add(short)
+    first, other = queue.pop_parts()
+    assert (first.job, first.is_piece, other.job) == (long, True, short)
+    assert queue.pop_parts() == [], "its state is in a lane's hands"
+    for last in (False, False, True):
+        first.is_last = last
+        queue.enter(first, [Tokens([1] * 10)] * 100, 1000)
+        first = queue.pop_parts()[0]
+    queue.enter(other, [Tokens([1])] * 3, 3)
+    assert (first.job, first.is_piece, first.first, first.texts) == (long, False, 1, 1)
+    assert queue.tokens == 3000 + 3 + first.estimated
+    queue.enter(first, [Tokens([1])], 1)
+    rows = [long.add_row(e, np.array([9])) for e in queue.front() if e.job is long]
+    assert len(long.entries) == 301
+    assert rows[-1] is None, "not all of them are in front"
+
+
+def test_texts_are_tokenised_only_so_far_ahead_that_lanes_have_work(make_job: MakeJob) -> None:
+    queue, long = RequestQueue(SLICE, 512, read_ahead=50), make_job(100)
+    long.request = Texts(["a" * TURN_CHARACTERS] * 100)
+    put(queue, long, length=512)
+    assert len(long.entries) == 1
+    turns = 0
+    while queue:
+        turn(queue)
+        put(queue, length=512)
+        turns += 1
+        assert len(long.entries) <= 1
+    assert (turns, queue.texts, queue.tokens, queue.jobs) == (100, 0, 0, 0)
+
+
+class Life:
+    """A queue to which jobs come, from which they leave, and whose parts lanes tokenise."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.queue = RequestQueue(SLICE, 64, read_ahead=500)
+        self.loop = loop
+        self.jobs: list[Job] = []
+        self.parts: list[Any] = []
+
+    def add(self, number: int) -> None:
+        texts, stride = ["a" * 30_000, "b", "a" * 9000][: number % 3 + 1], (None, 4)[number % 2]
+        self.jobs.append(Job(Texts(texts, stride=stride), self.loop.create_future(), self.loop))
+        self.queue.add(self.jobs[-1])
+
+    def pop(self, _: int) -> None:
+        self.parts += self.queue.pop_parts()
+
+    def enter(self, number: int) -> None:
+        if self.parts:
+            part = self.parts.pop(number % len(self.parts))
+            part.is_last = not part.is_piece or number % 3 == 0
+            count = 2 if part.is_piece else part.texts
+            self.queue.enter(part, [Tokens([1] * 9)] * count, 9 * count)
+
+    def take(self, number: int) -> None:
+        if front := self.queue.front():
+            self.queue.take(front[: number + 1])
+
+    def cancel(self, number: int) -> None:
+        if self.jobs:
+            leave(self.queue, self.jobs.pop(number % len(self.jobs)))
+
+
+STEPS = st.sampled_from(["add", "pop", "enter", "take", "cancel"])
+
+
+@given(steps=st.lists(st.tuples(STEPS, st.integers(0, 9)), max_size=40))
+def test_whatever_happens_the_counts_return_to_nothing(steps: list[tuple[str, int]]) -> None:
+    loop = asyncio.new_event_loop()
+    life = Life(loop)
+    for name, number in steps:
+        getattr(life, name)(number)
+    for _ in range(1000):
+        life.pop(0)
+        life.enter(0)
+        life.take(0)
+    queue = life.queue
+    assert (queue.texts, queue.tokens, queue.jobs, queue.round) == (0, 0, 0, 0)
+    assert all(job.ahead == 0 and job.unread == 0 for job in life.jobs)
+    loop.close()
 
 
 def test_a_text_that_is_cut_counts_as_what_is_read_of_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from predictor.errors import (
     StoppingError,
     UnknownModelError,
 )
+from predictor.loading.load import load
 from predictor.serving.model import Model, State
 from predictor.serving.repository import Repository
 from predictor.settings import Settings
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from predictor.loading.load import LoadedModel
     from predictor.protocol.messages import Answer
 
     Make = Callable[..., Repository]
@@ -60,7 +63,7 @@ def make(folder: Path) -> Iterator[Make]:
 
 def change(folder: Path) -> None:
     """Make another version of a package, which answers the same."""
-    (folder / "report.html").write_text("another one")
+    (folder / "evidence.json").write_text("another one")
     describe_again(folder)
 
 
@@ -238,3 +241,42 @@ def test_a_server_that_stops_refuses_changes(make: Make) -> None:
     for change_it in (repository.load, repository.unload):
         with pytest.raises(StoppingError):
             asyncio.run(change_it("m"))
+
+
+def test_a_load_that_runs_when_the_server_stops_makes_nothing_ready(
+    make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
+) -> None:
+    repository, entered = make(), threading.Event()
+    model, old = repository["m"], repository["m"].loaded.version
+    change(folder / "m")
+
+    def slow(*given: Any) -> LoadedModel:
+        entered.set()
+        gate.wait()
+        return load(*given)
+
+    monkeypatch.setattr("predictor.serving.repository.load", slow)
+
+    async def stop() -> None:
+        asked = [asyncio.ensure_future(repository.load("m")) for _ in range(2)]
+        await asyncio.to_thread(entered.wait)
+        repository.stop_changes()
+        model.drain()
+        for each in asked:
+            with pytest.raises(StoppingError):
+                await each
+
+    asyncio.run(stop())
+    gate.set()
+    assert (model.state, model.loaded.version) == (State.DRAINING, old)
+    assert states(repository) == {"m": ("UNLOADING", "")}
+
+
+def test_a_version_counts_while_the_server_drains(make: Make) -> None:
+    repository = make()
+    version = repository["m"].loaded.version
+    repository["m"].drain()
+    assert repository.find("m", version).loaded.version == version
+    assert repository.index()[0]["version"] == version
+    with pytest.raises(UnknownModelError, match="m has no version 1"):
+        repository.find("m", "1")

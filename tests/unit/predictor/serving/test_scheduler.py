@@ -27,7 +27,7 @@ ROOMY = Limits(lanes=1, max_tokens=10**6, max_padding=10**6)
 def test_every_text_is_taken_once(lengths: list[int], running: int, limits: Limits) -> None:
     waiting, taken = list(enumerate(lengths)), []
     while waiting:
-        chosen = take([length for _, length in waiting], running, limits)
+        chosen = take([length for _, length in waiting], running, limits, limits.max_tokens)
         assert len(set(chosen)) == len(chosen)
         taken += [waiting[index][0] for index in chosen]
         waiting = [each for index, each in enumerate(waiting) if index not in chosen]
@@ -38,7 +38,7 @@ def test_every_text_is_taken_once(lengths: list[int], running: int, limits: Limi
 def test_an_inference_holds_neighbours_in_length_up_to_the_limits(
     lengths: list[int], running: int, limits: Limits
 ) -> None:
-    taken = take(lengths, running, limits)
+    taken = take(lengths, running, limits, limits.max_tokens)
     assert 0 in taken, "the oldest text is always taken"
     chosen = [lengths[index] for index in taken]
     left = [length for index, length in enumerate(lengths) if index not in taken]
@@ -72,7 +72,7 @@ def test_no_text_waits_for_more_inferences_than_there_were_texts_before_it(
             waiting.append((length, turn + len(waiting)))
         if not waiting:
             break
-        taken = take([length for length, _ in waiting], running, limits)
+        taken = take([length for length, _ in waiting], running, limits, limits.max_tokens)
         waiting = [each for index, each in enumerate(waiting) if index not in taken]
         assert all(deadline > turn for _, deadline in waiting)
 
@@ -94,4 +94,4 @@ def test_no_text_waits_for_more_inferences_than_there_were_texts_before_it(
 def test_examples_of_inferences(
     lengths: list[int], running: int, limits: Limits, taken: list[int]
 ) -> None:
-    assert sorted(take(lengths, running, limits)) == taken
+    assert sorted(take(lengths, running, limits, limits.max_tokens)) == taken

@@ -26,17 +26,29 @@ ARM = "processor\t: 0\nBogoMIPS\t: 243.75\nFeatures\t: fp asimd asimddp\n"
 CPUS = 8
 
 
+XEON = "Intel(R) Xeon(R) Platinum 8370C CPU @ 2.80GHz"
+
+
 @pytest.mark.parametrize(
-    ("text", "features", "name"),
+    ("machine", "text", "features", "name"),
     [
-        (X86, {"fpu", "avx2", "avx512_vnni"}, "Intel(R) Xeon(R) Platinum 8370C CPU @ 2.80GHz"),
-        (ARM, {"fp", "asimd", "asimddp"}, "aarch64"),
+        ("x86_64", X86, {"fpu", "avx2", "avx512_vnni"}, XEON),
+        ("aarch64", ARM, {"fp", "asimd", "asimddp"}, "aarch64"),
+        # An emulated machine sees its host's file.
+        ("aarch64", X86, {"asimd"}, XEON),
+        ("x86_64", ARM, set(), "x86_64"),
     ],
 )
 def test_cpuinfo_has_the_features_and_the_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, features: set[str], name: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    machine: str,
+    text: str,
+    features: set[str],
+    name: str,
 ) -> None:
-    monkeypatch.setattr(platform, "processor", lambda: "aarch64")
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(platform, "processor", lambda: machine)
     path = tmp_path / "cpuinfo"
     path.write_text(text)
     assert cpu_features(path) == features

@@ -38,7 +38,7 @@ def test_a_prepared_model_replaces_what_was_there(
     store: Store, published: Path, destination: Path
 ) -> None:
     write_files(destination / INCOMING, {"int8/half": b"of a killed run"})
-    files = {path: content for path, content in FILES.items() if path != "report.html"}
+    files = {path: content for path, content in FILES.items() if path != "evidence.json"}
     newer = publish_fake(store, files, key="b" * 64)
     for version in (published, published, newer):
         initialize(version.as_uri(), destination)
@@ -55,7 +55,7 @@ def test_a_raw_model_replaces_a_prepared_one(
     assert read_files(destination) == RAW
 
 
-@pytest.mark.parametrize("path", ["int8/model.onnx", "package.json", "package.json.sha256"])
+@pytest.mark.parametrize("path", ["int8/model.onnx", "package.json", "SHA256SUMS"])
 def test_a_damaged_model_is_refused_and_the_destination_stays(
     store: Store, published: Path, destination: Path, path: str
 ) -> None:
@@ -69,7 +69,7 @@ def test_a_damaged_model_is_refused_and_the_destination_stays(
     assert not (destination / INCOMING).exists()
 
 
-@pytest.mark.parametrize("path", ["package.json", "package.json.sha256"])
+@pytest.mark.parametrize("path", ["package.json", "SHA256SUMS"])
 def test_a_prepared_model_without_its_description_is_refused(
     published: Path, tmp_path: Path, destination: Path, path: str
 ) -> None:

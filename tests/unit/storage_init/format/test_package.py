@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -11,9 +12,9 @@ import msgspec
 import pytest
 
 from storage_init.base.errors import PackageError, VerificationError
-from storage_init.format import package as packages
-from storage_init.format import reading
-from storage_init.format.package import FileEntry, Packed, Requires, TextEmbedding
+from storage_init.format import codec, reading
+from storage_init.format.package import MAX_PACKAGE_BYTES, FileEntry, Packed, Requires
+from storage_init.format.tasks import TextEmbedding
 from tests.unit.storage_init.fakes import entries, fake_package
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VALID = fake_package(entries())
-CONTENT = packages.encode(VALID)
+CONTENT = codec.encode(VALID)
 
 Document = dict[str, Any]
 
@@ -35,14 +36,14 @@ def changed(change: Callable[[Document], object]) -> bytes:
 
 def refusal(content: bytes) -> str:
     with pytest.raises(PackageError) as caught:
-        packages.decode(content, "/models/m/package.json")
+        codec.decode(content, "/models/m/package.json")
     return str(caught.value)
 
 
 def test_a_default_prompt_must_be_one_of_the_prompts() -> None:
     embedder = {"name": "text-embedding", "dimension": 8, "pooling": "mean", "normalize": True}
     prompted = {**embedder, "prompts": {"query": "query: "}}
-    task = packages.decode(changed(lambda d: d.update(task=prompted))).task
+    task = codec.decode(changed(lambda d: d.update(task=prompted))).task
     assert isinstance(task, TextEmbedding)
     assert task.prompts == {"query": "query: "}
     message = refusal(changed(lambda d: d.update(task={**prompted, "default_prompt": "other"})))
@@ -50,27 +51,36 @@ def test_a_default_prompt_must_be_one_of_the_prompts() -> None:
 
 
 def test_canonical_bytes_survive_a_round_trip_and_another_order_of_a_mapping() -> None:
-    assert packages.decode(CONTENT) == VALID
+    assert codec.decode(CONTENT) == VALID
     other = msgspec.structs.replace(VALID, tools=dict(reversed(VALID.tools.items())))
-    assert packages.encode(other) == CONTENT
+    assert codec.encode(other) == CONTENT
     assert CONTENT.endswith(b"}\n")
 
 
-def test_the_canonical_bytes_of_format_version_2_stay_as_they_are() -> None:
+def test_the_canonical_bytes_of_format_version_3_stay_as_they_are() -> None:
     # A published version is named by these bytes: if they change, so must FORMAT_VERSION.
-    assert packages.version_of(CONTENT) == "89442a7b6d1035e0"
-
-
-def test_a_version_is_the_start_of_the_digest_in_the_digest_file() -> None:
-    line = packages.digest_line(CONTENT).decode()
-    assert line == f"{packages.digest(CONTENT)}  package.json\n"
-    assert line.startswith(packages.version_of(CONTENT))
-    assert len(packages.version_of(CONTENT)) == packages.VERSION_LENGTH
+    assert codec.version_of(CONTENT) == hashlib.sha256(CONTENT).hexdigest()
+    assert codec.version_of(CONTENT).startswith("46906e0671543d5e")
 
 
 def test_another_format_version_is_refused_with_both_versions() -> None:
-    message = refusal(b'{"format_version": 3, "a field of the future": {}}')
-    assert "/models/m/package.json has format version 3; this build reads version 2" in message
+    message = refusal(b'{"format_version": 4, "a field of the future": {}}')
+    assert (
+        "/models/m/package.json has format version 4; this build reads versions 2 and 3" in message
+    )
+
+
+def test_a_feature_that_this_reader_lacks_is_refused_by_name() -> None:
+    message = refusal(changed(lambda d: d.update(reader_features=["sparse-weights"])))
+    assert "package.json needs a reader with 'sparse-weights', which this build does not" in message
+
+
+def test_unknown_fields_are_ignored_anywhere() -> None:
+    def add(document: Document) -> None:
+        for place in (document, document["source"], document["task"], document["variants"][0]):
+            place["surprise"] = {"a": 1}
+
+    assert codec.decode(changed(add)) == VALID
 
 
 @pytest.mark.parametrize("version", [b"{}", b'{"format_version": "1"}', b'{"format_version": 1.0}'])
@@ -81,8 +91,7 @@ def test_a_package_without_a_proper_format_version_is_refused(version: bytes) ->
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda d: d["source"].update(surprise=1), "`surprise` - at `$.source`"),
-        (lambda d: d["variants"][1]["requires"].update(surprise=1), "`$.variants[1].requires`"),
+        (lambda d: d.update(annotations={"a": 1}), "$.annotations[...]"),
         (lambda d: d.pop("limits"), "limits"),
         (lambda d: d["limits"].update(max_length="9"), "$.limits.max_length"),
         (lambda d: d["limits"].update(max_length=3), "$.limits.max_length"),
@@ -146,7 +155,7 @@ def test_a_packed_graph_must_be_listed_and_is_served_with_its_variant() -> None:
         (lambda d: d["variants"].append(d["variants"][0]), "a variant is listed twice"),
         *(
             (lambda d, path=path: d["files"].append({**d["files"][0], "path": path}), path)
-            for path in ("package.json", "package.json.sha256", "package.sig")
+            for path in ("package.json", "SHA256SUMS", "package.sig", "measurements.json")
         ),
     ],
 )
@@ -165,7 +174,7 @@ def test_a_variant_is_served_from_its_graph_without_files_of_other_variants() ->
     assert package.served_files(shared) == VALID.served_files(fp32)
 
 
-@pytest.mark.parametrize("name", ["package.json", "package.json.sha256"])
+@pytest.mark.parametrize("name", ["package.json", "SHA256SUMS"])
 def test_a_missing_or_huge_description_is_refused_without_reading_it(
     published: Path, name: str
 ) -> None:
@@ -175,18 +184,18 @@ def test_a_missing_or_huge_description_is_refused_without_reading_it(
     assert reading.is_package(published)
     with (published / name).open("wb") as file:
         file.truncate(1 << 40)
-    with pytest.raises(PackageError, match=f"/{name} is larger than {packages.MAX_PACKAGE_BYTES}"):
+    with pytest.raises(PackageError, match=f"/{name} is larger than {MAX_PACKAGE_BYTES}"):
         reading.read_package(published)
 
 
 def test_a_description_of_the_largest_size_is_read(tmp_path: Path) -> None:
-    content = CONTENT + b" " * (packages.MAX_PACKAGE_BYTES - len(CONTENT))
+    content = CONTENT + b" " * (MAX_PACKAGE_BYTES - len(CONTENT))
     (tmp_path / "package.json").write_bytes(content)
-    (tmp_path / "package.json.sha256").write_bytes(packages.digest_line(content))
+    (tmp_path / "SHA256SUMS").write_bytes(codec.sums(VALID, content))
     assert reading.read_package(tmp_path)[0] == VALID
 
 
-@pytest.mark.parametrize("name", ["package.json", "package.json.sha256"])
+@pytest.mark.parametrize("name", ["package.json", "SHA256SUMS"])
 @pytest.mark.parametrize("offset", [0, 17, -1])
 def test_a_flipped_byte_in_the_description_is_found(
     published: Path, name: str, offset: int
@@ -196,7 +205,8 @@ def test_a_flipped_byte_in_the_description_is_found(
     (published / name).unlink()
     (published / name).write_bytes(content)
     with pytest.raises(
-        VerificationError, match=r"package\.json does not have the digest in package\.json\.sha256"
+        VerificationError,
+        match=r"(in SHA256SUMS|SHA256SUMS does not list the digests of .*)$",
     ):
         reading.read_package(published)
 
@@ -204,11 +214,11 @@ def test_a_flipped_byte_in_the_description_is_found(
 def test_several_threads_can_read_their_first_package_at_once() -> None:
     code = """
 import sys, threading
-from storage_init.format import package
+from storage_init.format import codec
 content, ready, read = sys.stdin.buffer.read(), threading.Barrier(8), []
 def run():
     ready.wait()
-    read.append(package.decode(content))
+    read.append(codec.decode(content))
 threads = [threading.Thread(target=run) for _ in range(8)]
 sys.setswitchinterval(1e-6)
 for each in threads: each.start()

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage_init.base.errors import PackageError
-from storage_init.format import package as packages
+from storage_init.format import codec
 from storage_init.format.package import Package
 from tests.unit.storage_init.fakes import entries, fake_package
 
 VALID = fake_package(entries())
-CONTENT = packages.encode(VALID)
+CONTENT = codec.encode(VALID)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -34,7 +34,7 @@ def spliced_bytes(draw: st.DrawFn) -> bytes:
 @given(st.binary(max_size=200) | JSON.map(json.dumps).map(str.encode) | spliced_bytes())
 def test_decoding_any_bytes_gives_a_package_or_a_package_error(content: bytes) -> None:
     try:
-        decoded = packages.decode(content)
+        decoded = codec.decode(content)
     except PackageError:
         return
     assert isinstance(decoded, Package)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from storage_init.base.errors import PackageError
-from storage_init.format.package import TextClassification, TextEmbedding
 from storage_init.format.selftest import Array, SelfTest, distances
+from storage_init.format.tasks import TextClassification, TextEmbedding
 
 if TYPE_CHECKING:
     from collections.abc import Callable

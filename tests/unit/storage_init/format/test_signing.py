@@ -19,12 +19,7 @@ from storage_init.base.errors import (
     VerificationError,
 )
 from storage_init.format import signing
-from storage_init.format.package import (
-    DIGEST_FILE,
-    MAX_SIGNATURE_BYTES,
-    PACKAGE_FILE,
-    SIGNATURE_FILE,
-)
+from storage_init.format.package import MAX_SIGNATURE_BYTES, PACKAGE_FILE, SIGNATURE_FILE, SUMS_FILE
 from storage_init.format.reading import read_package
 from storage_init.format.verify import verify
 from tests.support.models.keys import KeyPair, key_pair, needs_signing
@@ -70,7 +65,7 @@ def test_signing_and_checking_read_only_the_description(
     pair = key_pair(tmp_path, "other-curve", curve)
     folder = tmp_path / "description alone"
     folder.mkdir()
-    for name in (PACKAGE_FILE, DIGEST_FILE):
+    for name in (PACKAGE_FILE, SUMS_FILE):
         (folder / name).write_bytes((published / name).read_bytes())
     signing.sign(folder, pair.private)
     signing.check_signature(folder, pair.public, package=read_package(published)[0])
@@ -134,7 +129,7 @@ def test_a_description_that_changed_after_the_caller_read_it_is_refused(
 ) -> None:
     package, _ = read_package(published)
     (signed / SIGNATURE_FILE).unlink()
-    (signed / "report.html").write_bytes(b"another")
+    (signed / "evidence.json").write_bytes(b"another")
     describe_again(signed)
     signing.sign(signed, keys.private)
     with pytest.raises(SignatureError, match=r"package\.json changed while it was read"):

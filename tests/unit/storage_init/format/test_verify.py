@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-OTHER = b"x" * len(FILES["report.html"])
+OTHER = b"x" * len(FILES["evidence.json"])
 
 
 def write(path: Path, content: bytes) -> None:
@@ -25,14 +25,14 @@ def write(path: Path, content: bytes) -> None:
 
 
 def swap(folder: Path) -> None:
-    (folder / "report.html").rename(folder / "aside")
-    (folder / "tokenizer.json").rename(folder / "report.html")
+    (folder / "evidence.json").rename(folder / "aside")
+    (folder / "tokenizer.json").rename(folder / "evidence.json")
     (folder / "aside").rename(folder / "tokenizer.json")
 
 
 def replace_by_folder(folder: Path) -> None:
-    (folder / "report.html").unlink()
-    (folder / "report.html").mkdir()
+    (folder / "evidence.json").unlink()
+    (folder / "evidence.json").mkdir()
 
 
 def problems(folder: Path) -> list[str]:
@@ -51,11 +51,14 @@ def test_a_published_version_passes(published: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
-        (lambda folder: write(folder / "report.html", OTHER), ["report.html has sha256"]),
-        (lambda folder: write(folder / "report.html", b"x"), ["report.html has 1 bytes, not 64"]),
-        (lambda folder: (folder / "report.html").unlink(), ["report.html is missing"]),
-        (replace_by_folder, ["report.html is missing"]),
-        (swap, ["report.html has sha256", "tokenizer.json has sha256"]),
+        (lambda folder: write(folder / "evidence.json", OTHER), ["evidence.json has sha256"]),
+        (
+            lambda folder: write(folder / "evidence.json", b"x"),
+            ["evidence.json has 1 bytes, not 64"],
+        ),
+        (lambda folder: (folder / "evidence.json").unlink(), ["evidence.json is missing"]),
+        (replace_by_folder, ["evidence.json is missing"]),
+        (swap, ["evidence.json has sha256", "tokenizer.json has sha256"]),
         (lambda folder: (folder / ".hidden").write_bytes(b""), [".hidden is not listed"]),
         (lambda folder: (folder / "link").symlink_to("fp32"), ["link is not listed"]),
     ],
@@ -70,11 +73,11 @@ def test_a_damaged_file_is_named_and_no_other(
 
 
 def test_one_error_names_every_problem(published: Path) -> None:
-    (published / "report.html").unlink()
+    (published / "evidence.json").unlink()
     write(published / "tokenizer.json", b"x")
     (published / "int8" / "run.py").write_text("")
     assert [problem.split()[0] for problem in problems(published)] == [
-        *("report.html", "tokenizer.json", "int8/run.py")
+        *("evidence.json", "tokenizer.json", "int8/run.py")
     ]
 
 
@@ -82,15 +85,15 @@ def test_a_link_to_the_right_content_passes_and_a_dangling_one_does_not(
     published: Path, tmp_path: Path
 ) -> None:
     moved = tmp_path / "blob"
-    shutil.move(published / "report.html", moved)
-    (published / "report.html").symlink_to(moved)
+    shutil.move(published / "evidence.json", moved)
+    (published / "evidence.json").symlink_to(moved)
     assert verify(published)
     moved.unlink()
-    assert problems(published) == ["report.html is missing"]
+    assert problems(published) == ["evidence.json is missing"]
 
 
 def test_without_hashes_only_sizes_are_compared(published: Path) -> None:
-    write(published / "report.html", OTHER)
+    write(published / "evidence.json", OTHER)
     write(published / "tokenizer.json", b"x")
     package, _ = read_package(published)
     found = check_files(published, package.files, hashes=False)

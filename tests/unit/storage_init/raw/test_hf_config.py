@@ -9,7 +9,7 @@ import pytest
 from msgspec import UNSET
 
 from storage_init.base.errors import SourceError
-from storage_init.format.package import (
+from storage_init.format.tasks import (
     FillMask,
     QuestionAnswering,
     TextClassification,

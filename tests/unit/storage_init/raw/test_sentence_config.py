@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from storage_init.base.errors import SourceError
-from storage_init.format.package import TextEmbedding
+from storage_init.format.tasks import TextEmbedding
 from storage_init.raw.sentence_config import Dense, dense_layers, ranking
 from storage_init.raw.sentence_config import embedding as read
 

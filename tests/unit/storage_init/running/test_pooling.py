@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 import pytest
 
-from storage_init.format.package import Pooling
+from storage_init.format.tasks import Pooling
 from storage_init.running.pooling import normalized, pool
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.format import package as packages
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE
+from storage_init.format import codec
+from storage_init.format.package import PACKAGE_FILE, SUMS_FILE
 from storage_init.store.check import check
 from tests.unit.storage_init.fakes import FILES, publish_fake, with_weights
 
@@ -29,15 +29,15 @@ def rewrite(path: Path, content: bytes) -> None:
 
 def test_a_damaged_digest_file_is_blamed_alone(published: Path) -> None:
     assert problems(published) == []
-    rewrite(published / DIGEST_FILE, b"")
-    assert problems(published) == [f"{DIGEST_FILE} does not hold the digest of {PACKAGE_FILE}"]
+    rewrite(published / SUMS_FILE, b"")
+    assert problems(published) == [f"{SUMS_FILE} does not list the digests of {PACKAGE_FILE}"]
 
 
 def test_a_description_of_another_version_is_refused_despite_its_digest(
     store: Store, published: Path
 ) -> None:
     other = publish_fake(store, with_weights(b"others"), key="b" * 64)
-    for name in (PACKAGE_FILE, DIGEST_FILE):
+    for name in (PACKAGE_FILE, SUMS_FILE):
         rewrite(published / name, (other / name).read_bytes())
     assert problems(published) == [
         f"{PACKAGE_FILE} does not have the digest {published.name}…; "
@@ -45,7 +45,7 @@ def test_a_description_of_another_version_is_refused_despite_its_digest(
     ]
 
 
-@pytest.mark.parametrize("path", ["fp32/model.onnx.data", DIGEST_FILE])
+@pytest.mark.parametrize("path", ["fp32/model.onnx.data", SUMS_FILE])
 def test_a_description_swapped_with_another_file_still_describes_the_rest(
     published: Path, path: str
 ) -> None:
@@ -65,17 +65,17 @@ def test_a_version_of_another_model_is_a_problem(store: Store, published: Path) 
 
 
 def test_a_description_of_a_later_format_is_foreign(published: Path) -> None:
-    content = b'{"format_version": 3, "name": "m"}'
+    content = b'{"format_version": 4, "name": "m"}'
     rewrite(published / PACKAGE_FILE, content)
-    rewrite(published / DIGEST_FILE, packages.digest_line(content))
-    renamed = published.rename(published.with_name(packages.version_of(content)))
+    rewrite(published / SUMS_FILE, codec.first_sum(content))
+    renamed = published.rename(published.with_name(codec.version_of(content)))
     finding = check(renamed, "m", renamed.name, hashes=False)
     assert finding.foreign
-    assert "format version 3" in finding.problems[0]
+    assert "format version 4" in finding.problems[0]
 
 
 def test_a_check_without_hashes_compares_sizes(published: Path) -> None:
-    rewrite(published / "report.html", b"x" * len(FILES["report.html"]))
+    rewrite(published / "evidence.json", b"x" * len(FILES["evidence.json"]))
     assert problems(published, hashes=False) == []
-    rewrite(published / "report.html", b"x")
-    assert problems(published, hashes=False) == ["report.html has 1 bytes, not 64"]
+    rewrite(published / "evidence.json", b"x")
+    assert problems(published, hashes=False) == ["evidence.json has 1 bytes, not 64"]

@@ -57,7 +57,7 @@ def test_a_published_version_is_whole_and_current_and_its_name_is_a_digest(store
     package = verify(folder)
     assert {entry.path for entry in package.files} == set(FILES)
     assert store.resolve("m") == store.find("m", KEY) == folder
-    assert folder.name == sha256_file(folder / "package.json")[:16]
+    assert folder.name == sha256_file(folder / "package.json")
     assert not staged_leftovers(store)
 
 
@@ -97,9 +97,7 @@ def test_sha256sum_agrees_with_the_digest_file(published: Path) -> None:
     program = shutil.which("sha256sum")
     if program is None:
         pytest.skip("no sha256sum on this machine")
-    subprocess.run(
-        [program, "--check", "--strict", "package.json.sha256"], cwd=published, check=True
-    )
+    subprocess.run([program, "--check", "--strict", "SHA256SUMS"], cwd=published, check=True)
 
 
 def test_everyone_can_read_a_version_and_nobody_can_write_it(published: Path) -> None:
@@ -178,9 +176,9 @@ def test_a_package_with_a_link_is_not_published(store: Store, tmp_path: Path) ->
     mode = outside.stat().st_mode
     with store.staging() as staged:
         write_files(staged)
-        (staged / "report.html").unlink()
-        (staged / "report.html").symlink_to(outside)
-        with pytest.raises((StoreError, PackageError), match=r"report\.html"):
+        (staged / "evidence.json").unlink()
+        (staged / "evidence.json").symlink_to(outside)
+        with pytest.raises((StoreError, PackageError), match=r"evidence\.json"):
             publish(store, staged, fake_package)
     assert store.versions("m") == []
     assert outside.stat().st_mode == mode

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.graphs.files import GraphError
 from pipeline.graphs.optimization.pooling import add_pooling
-from storage_init.format.package import Pooling, TextEmbedding
+from storage_init.format.tasks import Pooling, TextEmbedding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from predictor.engine.tasks.registry import task_for
 from predictor.errors import InvalidRequestError
 from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts
-from storage_init.format.package import TextClassification, TextEmbedding, TextRanking
+from storage_init.format.tasks import TextClassification, TextEmbedding, TextRanking
 
 Activation = Literal["softmax", "sigmoid", "none"]
 

@@ -19,8 +19,9 @@ from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts, TokenRows, Tokens, values_of
 from predictor.settings import Settings
 from storage_init.base.errors import PackageError
-from storage_init.format.package import SELFTEST_FILE, FillMask, TokenClassification
+from storage_init.format.package import SELFTEST_FILE
 from storage_init.format.selftest import SelfTest
+from storage_init.format.tasks import FillMask, TokenClassification
 from storage_init.running.tokenizer import Tokenizer
 from tests.support.models.engines import rows_of, tokens_of
 from tests.support.models.exports import export_onnx
@@ -198,7 +199,7 @@ def test_entities_agree_with_transformers_for_other_tokenizers(other: Path, stra
     texts = sentences(50, longest=14, seed=6)
     rows = np.empty(len(texts), dtype=np.object_)
     for index, encoding in enumerate(tokenizer.encode_aligned(texts)):
-        (window,) = windows.split(encoding, index, stride=None, paired=False)
+        (window,) = windows.split(encoding, index, 128, stride=None, paired=False)
         with torch.inference_mode():
             logits = reference.model(torch.tensor(window.ids[None])).logits[0].numpy()
         rows[index] = TokenRows(Tokens(window.ids, window=window), logits)

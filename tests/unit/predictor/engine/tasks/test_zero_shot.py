@@ -9,10 +9,10 @@ import pytest
 
 from predictor.engine.tasks.registry import task_for
 from predictor.engine.tasks.zero_shot import find_entailment
-from predictor.errors import InvalidRequestError
+from predictor.errors import InvalidRequestError, TooLargeError
 from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts
-from storage_init.format.package import TextClassification
+from storage_init.format.tasks import TextClassification
 
 NLI = ["contradiction", "neutral", "ENTAILMENT"]
 TASK = task_for(TextClassification(labels=NLI, activation="softmax"))
@@ -92,6 +92,18 @@ def test_pairs_and_models_without_entailment_are_refused() -> None:
     other = task_for(TextClassification(labels=["no", "yes"], activation="softmax"))
     with pytest.raises(InvalidRequestError, match=r"with a label entailment; .* no, yes$"):
         other.preprocess(Texts(["x"]), parameters(["a"]))
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "template"),
+    [(1024, 2048, "{}"), (1, 1000, "{}" * 9000), (1, 9000, "x" * 1000 + "{}")],
+)
+def test_hypotheses_beyond_all_limits_are_refused_before_they_are_made(
+    texts: int, labels: int, template: str
+) -> None:
+    given = parameters(["a"] * labels, hypothesis_template=template)
+    with pytest.raises(TooLargeError, match=f"candidate_labels make {texts * labels} pairs"):
+        TASK.preprocess(Texts(["x"] * texts), given)
 
 
 def test_the_label_of_entailment_is_found_as_in_transformers() -> None:

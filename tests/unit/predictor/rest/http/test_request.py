@@ -114,6 +114,13 @@ def test_the_earliest_deadline_counts() -> None:
     assert deadline_of({}) is None
 
 
+@pytest.mark.parametrize("digits", [15, 310, 4301])
+def test_a_timeout_of_any_length_is_a_deadline_that_clocks_bear(digits: int) -> None:
+    deadline = deadline_of({b"x-request-timeout-ms": b"9" * digits})
+    assert deadline is not None
+    assert deadline - time.perf_counter() <= 24 * 3600
+
+
 @pytest.mark.parametrize("value", [b"", b"-1", b"1.5", b"soon", "²".encode("latin-1")])
 def test_a_timeout_that_is_not_a_number_is_refused_with_its_header(value: bytes) -> None:
     with pytest.raises(InvalidRequestError, match="x-request-timeout-ms must be a whole number"):

@@ -150,10 +150,10 @@ def test_a_malformed_body_is_refused_with_the_place(body: Any, complaint: str) -
     assert complaint in str(refused.value)
 
 
-@pytest.mark.parametrize("length", ["", "x", "-1", "1.5", "999999"])
+@pytest.mark.parametrize("length", ["", "x", "-1", "1.5", "999999", "9" * 310, "9" * 4301])
 def test_a_length_header_that_does_not_fit_the_body_is_refused(length: str) -> None:
     body, _ = binary(InferInput("text", [3], "BYTES", TEXTS))
-    with pytest.raises(InvalidRequestError, match=f"Content-Length is {length}, but the body has"):
+    with pytest.raises(InvalidRequestError, match=f"Content-Length is {length[:900]}"):
         rest_codec.decode(body, length)
 
 

@@ -13,10 +13,10 @@ import pytest
 from storage_init.base.errors import SourceError, VerificationError
 from storage_init.base.uris import WORK
 from storage_init.format.package import (
-    DIGEST_FILE,
     MAX_SIGNATURE_BYTES,
     PACKAGE_FILE,
     SIGNATURE_FILE,
+    SUMS_FILE,
     Source,
 )
 from storage_init.format.verify import verify
@@ -95,17 +95,17 @@ def test_the_listed_files_of_a_prepared_model_arrive(published: Path, destinatio
     transport = Transport(read_files(published) | {".gitattributes": b"x", "more.json": b"{}"})
     assert transport.fetch(destination) == read_files(published)
     assert verify(destination).name == "m"
-    assert sorted(transport.asked) == sorted([*FILES, PACKAGE_FILE, DIGEST_FILE])
-    assert set(transport.asked[:2]) == {PACKAGE_FILE, DIGEST_FILE}
+    assert sorted(transport.asked) == sorted([*FILES, PACKAGE_FILE, SUMS_FILE])
+    assert set(transport.asked[:2]) == {PACKAGE_FILE, SUMS_FILE}
 
 
 def test_verification_names_the_missing_files_of_a_prepared_model(
     published: Path, destination: Path
 ) -> None:
     transport = Transport(read_files(published))
-    del transport.content["fp32/model.onnx"], transport.content["report.html"]
+    del transport.content["fp32/model.onnx"], transport.content["evidence.json"]
     transport.fetch(destination)
-    with pytest.raises(VerificationError, match=r"fp32/model.onnx is missing; report.html is"):
+    with pytest.raises(VerificationError, match=r"evidence.json is missing; fp32/model.onnx is"):
         verify(destination)
 
 
@@ -116,7 +116,7 @@ def test_a_wrong_description_is_refused_before_the_weights(
     transport.content[PACKAGE_FILE] = transport.content[PACKAGE_FILE].replace(b'"m"', b'"n"')
     with pytest.raises(VerificationError, match=PACKAGE_FILE):
         transport.fetch(destination)
-    assert set(transport.asked) == {PACKAGE_FILE, DIGEST_FILE}
+    assert set(transport.asked) == {PACKAGE_FILE, SUMS_FILE}
 
 
 def test_a_huge_signature_is_refused_before_a_byte(published: Path, destination: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_model_is_admitted_by_its_description_and_signature(
     destination.mkdir()
     with pytest.raises(SourceError, match=f"{SOURCE.uri} is not wanted"):
         fetching.fetch(SOURCE, transport.remote, destination, refuse)
-    assert transport.asked == [PACKAGE_FILE, DIGEST_FILE, SIGNATURE_FILE]
+    assert transport.asked == [PACKAGE_FILE, SUMS_FILE, SIGNATURE_FILE]
 
 
 def test_files_move_to_their_places_when_all_are_there_the_description_last(
@@ -157,7 +157,7 @@ def test_files_move_to_their_places_when_all_are_there_the_description_last(
 
     monkeypatch.setattr(type(destination), "replace", record)
     Transport(read_files(published), hook=look).fetch(destination)
-    assert moved[-2:] == [DIGEST_FILE, PACKAGE_FILE]
+    assert moved[-2:] == [SUMS_FILE, PACKAGE_FILE]
 
 
 def test_a_second_fetch_downloads_only_missing_files(destination: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_prepared_models_files_with_the_right_digest_are_kept(
     (destination / "int8/model.onnx").write_bytes(b"x" * 64)
     transport.asked.clear()
     assert transport.fetch(destination) == read_files(published)
-    assert sorted(transport.asked) == sorted([PACKAGE_FILE, DIGEST_FILE, "int8/model.onnx"])
+    assert sorted(transport.asked) == sorted([PACKAGE_FILE, SUMS_FILE, "int8/model.onnx"])
 
 
 @pytest.mark.parametrize("stated", [True, False])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init.base.errors import SourceError
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, SIGNATURE_FILE
+from storage_init.format.package import PACKAGE_FILE, SIGNATURE_FILE, SUMS_FILE
 from storage_init.sources.transfer.selection import (
     descriptions,
     is_substitute,
@@ -94,14 +94,14 @@ def test_all_graphs_are_chosen_if_there_are_no_safetensors() -> None:
 
 
 def test_a_prepared_model_is_no_substitute_for_safetensors_beside_it() -> None:
-    files = [PACKAGE_FILE, DIGEST_FILE, *FILES, "model.safetensors"]
+    files = [PACKAGE_FILE, SUMS_FILE, *FILES, "model.safetensors"]
     assert not is_substitute(files, FILES)
 
 
 def test_the_listed_files_and_the_signature_of_a_prepared_model_are_chosen(published: Path) -> None:
     (published / SIGNATURE_FILE).write_bytes(b"{}")
-    paths = [*FILES, PACKAGE_FILE, DIGEST_FILE, SIGNATURE_FILE, ".gitattributes"]
-    assert descriptions(paths) == [PACKAGE_FILE, DIGEST_FILE, SIGNATURE_FILE]
+    paths = [*FILES, PACKAGE_FILE, SUMS_FILE, SIGNATURE_FILE, ".gitattributes"]
+    assert descriptions(paths) == [PACKAGE_FILE, SUMS_FILE, SIGNATURE_FILE]
     assert set(needed(paths, published, "x")) == {*paths} - {".gitattributes"}
 
 

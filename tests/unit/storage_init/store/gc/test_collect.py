@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from storage_init.base.errors import StoreError
-from storage_init.format import package as packages
-from storage_init.format.package import DIGEST_FILE, PACKAGE_FILE, Source
+from storage_init.format import codec
+from storage_init.format.package import PACKAGE_FILE, SUMS_FILE, Source
 from storage_init.format.verify import verify
 from storage_init.store import counters, inventory, resolutions
 from storage_init.store.check import Finding, check
@@ -179,11 +179,11 @@ def test_a_model_without_a_whole_current_version_keeps_its_newest_whole_one(
 
 
 def test_a_version_of_a_later_format_stays(store: Store, four: list[str]) -> None:
-    content = b'{"format_version": 3}'
-    folder = store.version_folder("m", packages.version_of(content))
+    content = b'{"format_version": 4}'
+    folder = store.version_folder("m", codec.version_of(content))
     folder.mkdir()
     (folder / PACKAGE_FILE).write_bytes(content)
-    (folder / DIGEST_FILE).write_bytes(packages.digest_line(content))
+    (folder / SUMS_FILE).write_bytes(codec.first_sum(content))
     age(folder, 50 * DAY)
     outcomes = collect(store, EAGER)
     assert actions(outcomes)[folder.name] == "keep"

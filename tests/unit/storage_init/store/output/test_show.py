@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from storage_init.format.package import (
+from storage_init.format.tasks import (
     FillMask,
     QuestionAnswering,
     Task,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from predictor.serving.in_flight import InFlight
+from predictor.serving.server_state import InFlight
 
 
 def test_it_is_quiet_when_no_request_has_been_in_flight_for_a_while() -> None:

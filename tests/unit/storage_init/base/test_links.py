@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from storage_init.fetch.hardlinks import link_files
+from storage_init.base.files import link_files
 from tests.unit.storage_init.fakes import read_files, write_files
 
 if TYPE_CHECKING:
