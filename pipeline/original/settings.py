@@ -29,7 +29,7 @@ SETFIT_FILE = "config_setfit.json"
 TRANSFORMER_FILES = "sentence_*_config.json"
 _MODULES = {"Pooling": POOLING, "Dense": DENSE, "Normalize": NORMALIZE}
 # Tracing them gives a graph that does not run, or that keeps its example's length.
-UNTRACEABLE = ("fnet", "funnel", "longformer")
+UNTRACEABLE = ("fnet", "funnel", "longformer", "mra")
 SHOWN = 60
 
 

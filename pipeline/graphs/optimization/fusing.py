@@ -52,12 +52,8 @@ def fuse(graph: Path) -> FusedModel:
     facts, options = AttentionFacts.load(graph.parent), FusionOptions("bert")
     options.enable_attention = facts.plain_masks
     model = FusedModel(onnx.load(str(graph)), num_heads=facts.heads, hidden_size=facts.width)
-    try:
-        model.optimize(options)
-        model.topological_sort()
-    except RuntimeError:
-        # MRA's loops are beyond ONNX Runtime's sorting: the graph stays as exported.
-        model = FusedModel(onnx.load(str(graph)), num_heads=facts.heads, hidden_size=facts.width)
+    model.optimize(options)
+    model.topological_sort()
     if facts.lowest_mask:
         _mask_with_the_lowest(model.model)
     return model

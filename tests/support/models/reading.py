@@ -49,9 +49,8 @@ class Reader:
             nothing = min(nothing, null)
             for first, last, score in _spans(start, end, window, settings):
                 left, right = _characters(window, first, last)
-                answer = {"score": score, "start": left, "end": right}
-                answer["answer"] = context[left:right]
-                _add(found, answer)
+                shown = {"answer": context[left:right], "start": left, "end": right}
+                _add(found, {"score": score, **shown})
         if settings.handle_impossible_answer:
             found.append({"score": nothing, "start": 0, "end": 0, "answer": ""})
         return sorted(found, key=lambda each: -each["score"])[: settings.top_k]

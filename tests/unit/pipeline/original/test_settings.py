@@ -73,7 +73,7 @@ def test_a_setfit_model_is_not_taken_for_an_embedder(tmp_path: Path) -> None:
         check_settings(folder(tmp_path, config_setfit={"labels": None}))
 
 
-@pytest.mark.parametrize("kind", ["fnet", "funnel", "longformer"])
+@pytest.mark.parametrize("kind", ["fnet", "funnel", "longformer", "mra"])
 def test_an_architecture_that_cannot_be_traced_is_refused_at_once(
     tmp_path: Path, kind: str
 ) -> None:
