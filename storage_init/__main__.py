@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from storage_init.base import logs, variables
 from storage_init.base.errors import WarmstartError
+from storage_init.base.files import share_with_group
 from storage_init.base.uris import shown
 from storage_init.fetch.initializer import initialize
 from storage_init.fetch.shared_store import SharedStore
@@ -49,6 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         logs.configure(cast("logs.LogFormat", variables.LOG_FORMAT.read()))
         shared = _shared_store()
+        if len(pairs) > 2 and variables.VERIFICATION_DIGEST.read():
+            raise WarmstartError(
+                f"{variables.VERIFICATION_DIGEST.name} is the digest of one model, and there are "
+                f"{len(pairs) // 2}: start an initializer for each"
+            )
         signing.check_keys()
         for uri, destination in zip(pairs[::2], pairs[1::2], strict=True):
             initialize(uri, Path(destination), shared)
@@ -67,6 +73,7 @@ def _shared_store() -> SharedStore | None:
     recheck, unreachable = variables.RECHECK_SECONDS.read(), variables.UNREACHABLE.read()
     if root is None:
         return None
+    share_with_group(root)
     return SharedStore(
         Store(root),
         stale_seconds=stale,

@@ -39,6 +39,7 @@ class Http:
         try:
             status, answer = self._ask(method, path, content, headers)
         except (OSError, http.client.HTTPException) as error:
+            self.close()  # else the next request finds this one unfinished
             raise ServerFailedError(f"no answer to {method} {path}: {error!r}") from error
         if status != http.client.OK:
             raise ServerFailedError(f"{method} {path} is answered {status}: {answer[:500]!r}")

@@ -157,11 +157,20 @@ def service_pod(manifests: Path) -> tuple[str, Document]:
         ServerFailedError: kubectl cannot render it, or there is no service in it.
     """
     documents = list(yaml.safe_load_all(_text(manifests)))
+    service = _service(manifests, documents)
+    return service["metadata"]["name"], pod_of(service, predictors(service)[0], documents)
+
+
+def service_of(manifests: Path) -> Document:
+    """The first service of some manifests, as :func:`service_pod` finds it."""
+    return _service(manifests, list(yaml.safe_load_all(_text(manifests))))
+
+
+def _service(manifests: Path, documents: list[Document]) -> Document:
     services = of_kind(documents, "InferenceService")
     if not services:
         raise ServerFailedError(f"{manifests} holds no InferenceService")
-    service = services[0]
-    return service["metadata"]["name"], pod_of(service, predictors(service)[0], documents)
+    return services[0]
 
 
 def _text(manifests: Path) -> str:

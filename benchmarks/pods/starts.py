@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from benchmarks.harness.figures import rotated, where
-from benchmarks.harness.http import Http
+from benchmarks.harness.http import Http, ServerFailedError
 from benchmarks.harness.launch import PREDICTOR, Server, launch
 from benchmarks.harness.requests import MODEL
 
@@ -34,7 +34,8 @@ class Started:
     Args:
         model: the name of its model.
         ask: how to ask it.
-        milestones: of ``MILESTONES``, seconds since the start was asked for.
+        milestones: of ``MILESTONES``, seconds since the start was asked for; with
+            ``FIRST_ANSWER`` if the target has asked already.
         spent: seconds of parts with a length of their own: images, init containers.
         place: the node, or wherever it runs.
     """
@@ -149,16 +150,26 @@ def _ask(started: Started, target: str, number: int, body: Any, answers: int) ->
         latencies.append(time.perf_counter() - asked)
     # The time in which the target looked up its milestones is no part of the start.
     first, *later = latencies
+    milestones, at = started.milestones, started.milestones[READY] + first
     # Last, because the predictor is not there for it.
-    status = json.loads(started.ask("GET", "/status"))
-    loads = {model["name"]: model.get("load_seconds", {}) for model in status["models"]}
+    process, load = _status(started)
     return PodStart(
         target=target,
         round=number,
         place=started.place,
-        milestones=started.milestones | {FIRST_ANSWER: started.milestones[READY] + first},
+        milestones={**milestones, FIRST_ANSWER: milestones.get(FIRST_ANSWER, at)},
         spent=started.spent,
-        process=status["start_seconds"],
-        load=loads[started.model],
+        process=process,
+        load=load,
         answers=later,
     )
+
+
+def _status(started: Started) -> tuple[dict[str, float], dict[str, float]]:
+    """What the predictor says of its start and its load; nothing if it is another server."""
+    try:
+        status = json.loads(started.ask("GET", "/status"))
+    except ServerFailedError:
+        return {}, {}
+    loads = {model["name"]: model.get("load_seconds", {}) for model in status["models"]}
+    return status["start_seconds"], loads[started.model]

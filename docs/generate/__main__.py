@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from docs.generate import pipeline, predictor, recipe, tables
+from docs.generate import clients, pipeline, predictor, recipe, tables
 from storage_init.format.schema import schema
 
 DOCS = Path(__file__).parents[1]
@@ -15,12 +15,13 @@ DEFAULTS_FROM = ("WARMSTART_STORE", "WARMSTART_KFP_ENDPOINT")
 
 
 def main(docs: Path = DOCS) -> None:
-    """Write the schemas of package and recipe, and the references of recipe and settings."""
+    """Write the schemas of package and recipe, and the references and tables of the pages."""
     for variable in DEFAULTS_FROM:
         os.environ.pop(variable, None)
     (docs / PACKAGE_SCHEMA).write_text(schema(), "utf-8")
     (docs / recipe.SCHEMA_FILE).write_text(recipe.schema(), "utf-8")
     tables.fill(docs / recipe.PAGE, recipe.reference())
+    tables.fill(docs / clients.PAGE, clients.reference())
     for content, part in (
         (predictor.reference(), predictor.PART),
         (tables.reference(), tables.PART),

@@ -22,5 +22,8 @@ def reference() -> str:
 def _row(item: Field[Any]) -> Row:
     said = item.metadata
     kind = ", ".join(f"`{each}`" for each in said["choices"] or ()) or said["type"].words
-    names = [f"`--{item.name}`", f"`{PREFIX}{item.name.upper()}`"]
+    variable = f"`{PREFIX}{item.name.upper()}`"
+    if said["kserve"]:
+        variable += f" or `{said['kserve']}`"
+    names = [f"`--{item.name}`", variable]
     return Row(names, kind, said["shown"] or shown(item.default), said["help"])

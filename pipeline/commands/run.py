@@ -18,6 +18,7 @@ from pipeline.preparation.progress import Lines
 from pipeline.preparation.runner import prepare
 from storage_init import sources
 from storage_init.base.errors import WarmstartError
+from storage_init.base.files import share_with_group
 from storage_init.base.sizes import size, table
 from storage_init.base.uris import shown
 from storage_init.format import measurements
@@ -78,6 +79,7 @@ def _run_each(models: list[Model], arguments: argparse.Namespace) -> int:
 def _work(model: Model, arguments: argparse.Namespace) -> str:
     """Prepare a model, or plan it, and return the version's folder or the plan."""
     store, fetched = Store(arguments.store.resolve()), None
+    share_with_group(store.root)
     if arguments.fetched:
         revision, folder = arguments.fetched
         source, fetched = Source(uri=model.source, revision=revision), Path(folder)

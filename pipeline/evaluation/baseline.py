@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.evaluation import closeness, gates
+from pipeline.evaluation import closeness, gates, referee
 from pipeline.evaluation.comparison import BaselineAnswers, compare, worst_examples
 from pipeline.evaluation.examples import (
     Batches,
@@ -17,7 +17,7 @@ from pipeline.evaluation.examples import (
 )
 from pipeline.graphs.files import GraphError
 from pipeline.recipe.eval_data import read_examples
-from storage_init.format.package import BatchSensitivity
+from storage_init.format.package import FULL_PRECISION, BatchSensitivity
 from storage_init.format.selftest import SelfTest
 from storage_init.format.tasks import FillMask, QuestionAnswering, TextEmbedding, TextRanking
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pipeline.recipe.recipe import Example, Recipe
     from pipeline.workspace.evidence import Limit, OnEvaluationData, WorstExample
     from pipeline.workspace.workspace import Workspace
-    from storage_init.format.package import Closeness
+    from storage_init.format.package import Closeness, Referee
     from storage_init.format.tasks import Task
     from storage_init.raw.hf_config import ModelFacts
     from storage_init.running.tokenizer import Tokenizer
@@ -52,6 +52,7 @@ class Measured:
     failure: str | None
     on_evaluation_data: OnEvaluationData | None
     worst: list[WorstExample]
+    referee: Referee | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class Baseline:
         close = closeness.closeness(task, alone, known.answers, known.rows)
         limits = gates.on_selftest(task, close, gate)
         worst = worst_examples(task, known, alone)
-        found = None
+        found = learnt = None
         if (data := self.evaluation) is not None:
             answers = candidate.run_alone(data.encodings)
             found = compare(task, data, answers, candidate.run_together(data.encodings))
@@ -141,11 +142,13 @@ class Baseline:
             )
             limits += gates.on_evaluation_data(found, data.scores, gate.evaluation)
             worst = worst_examples(task, data, answers)
+            if candidate.name != FULL_PRECISION:
+                learnt = referee.learn(task, answers, data.answers, data.rows)
         failure = gates.failure(limits)
         if failure is None and not np.isfinite(together).all():
             failure = "values that are not finite in a padded batch"
         tolerance = closeness.tolerance(task, alone, known.answers)
-        return Measured(close, sensitivity, tolerance, limits, failure, found, worst)
+        return Measured(close, sensitivity, tolerance, limits, failure, found, worst, learnt)
 
 
 def _evaluation(

@@ -25,6 +25,7 @@ from pipeline.workspace import evidence
 from pipeline.workspace.evidence import Evaluation
 from pipeline.workspace.workspace import Workspace
 from storage_init.base.errors import WarmstartError
+from storage_init.base.files import share_with_group
 from storage_init.base.logs import FAILED
 from storage_init.store.layout import Store
 
@@ -104,6 +105,7 @@ def component(
     folder = run_folder.folder_of(Path(store), run)
     try:
         read = recipes.from_json(recipe)
+        share_with_group(Path(store))
         work = Workspace(folder)
         identity = RunIdentity(run, source, name, read.digest)
         if revision is not None:

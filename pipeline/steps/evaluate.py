@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import onnxruntime as ort
 
-from pipeline.evaluation import closeness, layer_search
+from pipeline.evaluation import closeness, layer_search, referee
 from pipeline.evaluation.baseline import Baseline
 from pipeline.evaluation.candidate import Candidate, speed, take_times
 from pipeline.recipe.requirements import check_required, impossible
@@ -17,7 +17,7 @@ from pipeline.workspace.evidence import EvalDataFacts, Evaluation, Evidence, Var
 from storage_init.base import cpus
 from storage_init.base.errors import WarmstartError
 from storage_init.format.measurements import Measurements, VariantMeasurements
-from storage_init.format.package import Packed, Variant
+from storage_init.format.package import FULL_PRECISION, Packed, Variant
 from storage_init.format.tasks import name_of
 from storage_init.running import host
 
@@ -73,7 +73,10 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
         rejected = {name: "fp32 failed" for name in recipe.variants if name != "fp32"}
         rejected["fp32"] = broken
     passed = {name: result for name, result in results.items() if name not in rejected}
-    accepted = [_variant(workspace, recipe, result) for result in passed.values()]
+    accepted = [
+        _variant(workspace, recipe, result, refereed=FULL_PRECISION in passed)
+        for result in passed.values()
+    ]
     entries = [
         _entry(workspace, name, rejected.get(name), results.get(name)) for name in recipe.variants
     ]
@@ -117,8 +120,9 @@ def _measurements(recipe: Recipe, times: dict[str, list[ShapeTime]]) -> Measurem
     return Measurements(cpu=cpus.cpu_model(), cpus=cpus.usable_cpus(), variants=variants)
 
 
-def _variant(workspace: Workspace, recipe: Recipe, result: _Result) -> Variant:
+def _variant(workspace: Workspace, recipe: Recipe, result: _Result, *, refereed: bool) -> Variant:
     name, measured = result.candidate.name, result.measured
+    learnt = measured.referee
     return Variant(
         name=name,
         graph=workspace.relative(workspace.graph(name)),
@@ -128,6 +132,7 @@ def _variant(workspace: Workspace, recipe: Recipe, result: _Result) -> Variant:
         tolerance=measured.tolerance,
         packed=_packed(workspace, recipe, name),
         precision=recipe.precision(name) or msgspec.UNSET,
+        referee=learnt if learnt and refereed and referee.pays(learnt) else msgspec.UNSET,
     )
 
 
@@ -161,6 +166,7 @@ def _entry(
         batch_sensitivity=measured.batch_sensitivity,
         on_evaluation_data=measured.on_evaluation_data,
         worst=measured.worst,
+        referee=measured.referee,
         search=result.search,
         size=sum(path.stat().st_size for path in folder.iterdir()),
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from storage_init.format.measurements import Measurements
-from storage_init.format.package import BatchSensitivity, Closeness, Sha256, Variant
+from storage_init.format.package import BatchSensitivity, Closeness, Referee, Sha256, Variant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,6 +145,7 @@ class VariantEvidence(_Record, frozen=True):
     batch_sensitivity: BatchSensitivity | None = None
     on_evaluation_data: OnEvaluationData | None = None
     worst: list[WorstExample] = []
+    referee: Referee | None = None
     search: LayerSearch | None = None
     size: int | None = None
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import tokenizers
     from numpy.typing import NDArray
 
+    from predictor.engine.second_opinion import SecondOpinion
     from predictor.engine.tasks.base import Task
     from predictor.protocol.types import Rows, Window
 
@@ -30,13 +31,14 @@ class Engine:
     """A model that is ready to run; any number of threads may call it at once.
 
     ``batches``: whether texts may share an inference; False where an answer would depend on the
-    texts that share it.
+    texts that share it. ``second_opinion`` answers what this model leaves unclear.
     """
 
     session: ort.InferenceSession
     tokenizer: Tokenizer
     task: Task
     batches: bool = True
+    second_opinion: SecondOpinion | None = None
 
     @cached_property
     def inputs(self) -> list[str]:
@@ -115,7 +117,9 @@ class Engine:
         feeds = self._feeds(batch)
         output = run_answer(self.session, {name: feeds[name] for name in self.inputs})
         rows = self.task.pool(output.astype(np.float32, copy=False), feeds["attention_mask"])
-        return _token_rows(batch, rows) if self.task.per_token else rows
+        if self.task.per_token:
+            rows = _token_rows(batch, rows)
+        return self.second_opinion.review(batch, rows) if self.second_opinion else rows
 
     def _feeds(self, batch: Sequence[Tokens]) -> Feeds:
         """INT64 [N, L] each, padded on the right to the longest text."""

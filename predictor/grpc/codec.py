@@ -13,7 +13,7 @@ from predictor.errors import InvalidRequestError
 from predictor.grpc.protobuf import pb2
 from predictor.protocol import raw_tensors
 from predictor.protocol.messages import Answer, InputTensor, Request, datatype_of
-from predictor.protocol.parameters import Parameters
+from predictor.protocol.parameters import Parameters, refuse_unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,9 +33,12 @@ def decode(message: Any) -> Request:
             f"{len(message.inputs)} inputs, but {len(raw)} raw_input_contents: send one for each "
             "input, or none"
         )
+    for each in (*message.inputs, *message.outputs):
+        if each.parameters:
+            refuse_unsupported(each.name, _values(each.parameters))
     contents = raw or [None] * len(message.inputs)
     inputs = [_input(*pair) for pair in zip(message.inputs, contents, strict=True)]
-    parameters = Parameters.parse({name: _value(p) for name, p in message.parameters.items()})
+    parameters = Parameters.parse(_values(message.parameters))
     return Request(inputs, parameters, [output.name for output in message.outputs], message.id)
 
 
@@ -69,6 +72,10 @@ def _input(each: Any, raw: bytes | None) -> InputTensor:
     elif each.datatype == "INT64":
         values = np.array(each.contents.int64_contents, dtype=np.int64)
     return InputTensor(each.name, each.datatype, shape, values)
+
+
+def _values(parameters: Any) -> dict[str, Any]:
+    return {name: _value(parameter) for name, parameter in parameters.items()}
 
 
 def _value(parameter: Any) -> Any:

@@ -13,7 +13,9 @@ from predictor.errors import PortError, RequestError, StoppingError
 from predictor.grpc import codec as grpc_codec
 from predictor.grpc.lazy_service import lazy_services
 from predictor.grpc.protobuf import pb2, pb2_grpc
+from predictor.grpc.triton import TritonMethods, messages, model_named
 from predictor.protocol.metadata import server_metadata
+from predictor.protocol.triton import model_config, model_statistics
 from predictor.telemetry.requests import GRPC_V2
 
 if TYPE_CHECKING:
@@ -90,15 +92,34 @@ class InferenceService(pb2_grpc.GRPCInferenceServiceServicer):
 
     @_refusing
     async def RepositoryModelLoad(self, request: Any, _: Any) -> Any:  # noqa: N802
-        name = request.model_name
+        name = model_named(request)
         await self._models.load(name)
         return pb2.RepositoryModelLoadResponse(model_name=name, isLoaded=True)
 
     @_refusing
     async def RepositoryModelUnload(self, request: Any, _: Any) -> Any:  # noqa: N802
-        name = request.model_name
+        name = model_named(request)
         await self._models.unload(name)
         return pb2.RepositoryModelUnloadResponse(model_name=name, isUnloaded=True)
+
+    @_refusing
+    async def RepositoryIndex(self, request: Any, _: Any) -> Any:  # noqa: N802
+        rows = self._models.index(ready_only=request.ready)
+        return messages()["RepositoryIndexResponse"](models=rows)
+
+    @_refusing
+    async def ModelConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
+        metadata = self._models.find(request.name, request.version).current.metadata()
+        return messages()["ModelConfigResponse"](config=model_config(metadata))
+
+    @_refusing
+    async def ModelStatistics(self, request: Any, _: Any) -> Any:  # noqa: N802
+        if request.name:
+            asked = [self._models.find(request.name, request.version)]
+        else:
+            asked = [model for model in self._models.values() if model.is_loaded]
+        rows = [model_statistics(model.name, model.loaded.version) for model in asked]
+        return messages()["ModelStatisticsResponse"](model_stats=rows)
 
     async def _infer(self, request: Any, context: Any, recording: RequestRecording) -> Any:
         if self._state.in_flight.rejecting:
@@ -127,8 +148,9 @@ def grpc_server(state: ServerState, port: int) -> Any:
         ("grpc.so_reuseport", 0),
     )
     server = grpc.aio.server(options=options)
-    pb2_grpc.add_GRPCInferenceServiceServicer_to_server(InferenceService(state), server)
-    server.add_generic_rpc_handlers(lazy_services(state.models))
+    service = InferenceService(state)
+    pb2_grpc.add_GRPCInferenceServiceServicer_to_server(service, server)
+    server.add_generic_rpc_handlers([TritonMethods(service), *lazy_services(state.models)])
     try:
         server.add_insecure_port(f"[::]:{port}")
     except RuntimeError as error:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import onnxruntime as ort
+from msgspec import UNSET
 
 from predictor.engine.engine import Engine
+from predictor.engine.second_opinion import SecondOpinion
 from predictor.engine.tasks.registry import task_for
 from predictor.loading.prefetch import Phases, Prefetched, Prepared, prefetch
 from predictor.loading.self_test import replay_selftest
 from predictor.loading.storage_origin import Origin, origin_of
 from predictor.loading.tokenizer_cache import TokenizerCache
-from predictor.loading.variants import Choice, Runtime, choose
+from predictor.loading.variants import Choice, Runtime, choose, may_batch
 from predictor.loading.warmup import Warmup, warm_up
 from predictor.settings import AUTO
+from predictor.telemetry.metrics import referee_observer
 from storage_init.base.logs import event
 from storage_init.format.measurements import NOTHING, Measurements
 from storage_init.format.package import SELFTEST_FILE, TOKENIZER_FILE, Package
@@ -99,6 +102,8 @@ def _load_prepared(
     variant, lanes = choice.variant, settings.lanes
     for name, why in choice.passed_over.items():
         event(log, "variant passed over", model=settings.model_name, variant=name, why=why)
+    if settings.is_enforcing:  # nothing is parsed before it is known to be what is expected
+        prefetched.verify(prepared, choice)
     with ThreadPoolExecutor(2, thread_name_prefix="load") as pool:
         session = pool.submit(
             phases.time,
@@ -111,14 +116,19 @@ def _load_prepared(
             precision=choice.precision,
         )
         texts = pool.submit(_read_texts, prefetched, package, tokenizers)
-        # First, because a corrupt file explains the errors of the others.
-        prefetched.verify(prepared, variant)
+        if not settings.is_enforcing:
+            # First, because a corrupt file explains the errors of the others.
+            prefetched.verify(prepared, choice)
         selftest, tokenizer = texts.result()
         task = task_for(package.task, tokenizer)
         engine = Engine(session.result(), tokenizer, task, choice.may_batch)
     distance = phases.time(
         "selftest", replay_selftest, engine, selftest, package.task, variant, lanes
     )
+    if variant.referee and not choice.referee:
+        event(log, "no referee", model=settings.model_name, setting=settings.referee)
+    if choice.referee:
+        engine = phases.time("referee", _refereed, engine, choice, prefetched, package, selftest)
     return LoadedModel(
         engine,
         package,
@@ -133,6 +143,23 @@ def _load_prepared(
         prepared.digest,
         prepared.measured,
     )
+
+
+def _refereed(
+    engine: Engine, choice: Choice, prefetched: Prefetched, package: Package, selftest: SelfTest
+) -> Engine:
+    """The engine with the full-precision variant as its second opinion, self-tested as well."""
+    variant, settings = choice.referee, prefetched.settings
+    margin = choice.variant.referee
+    assert variant is not None and margin is not UNSET  # noqa: S101 - the choice has a referee
+    session = open_session(
+        prefetched.folder / variant.graph, threads=settings.threads, lanes=settings.lanes
+    )
+    exact = replace(engine, session=session, batches=may_batch(variant.batch_sensitivity, settings))
+    replay_selftest(exact, selftest, package.task, variant, settings.lanes)
+    observe = referee_observer(settings.model_name)
+    opinion = SecondOpinion(exact.run, package.task, margin.margin, exact.batches, observe)
+    return replace(engine, second_opinion=opinion)
 
 
 def _read_texts(

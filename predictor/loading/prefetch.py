@@ -6,6 +6,7 @@ memory, so both happen while Python imports the rest.
 
 from __future__ import annotations
 
+import logging
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from predictor.errors import NoVariantError
 from predictor.loading.variants import Runtime, choose
-from storage_init.base.errors import VerificationError
+from storage_init.base.errors import DigestError, VerificationError
 from storage_init.base.files import leads_by_name
 from storage_init.format import measurements
 from storage_init.format.reading import describe, is_package
@@ -25,14 +26,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
+    from predictor.loading.variants import Choice
     from predictor.settings import Settings
     from storage_init.format.measurements import Measurements
-    from storage_init.format.package import FileEntry, Package, Variant
+    from storage_init.format.package import FileEntry, Package
     from storage_init.format.reading import Description
 
 # What is known of ONNX Runtime before it is imported. Its version only decides whether a variant's
 # packed graph is used, and all files of a variant are checked anyway.
 UNIMPORTED = Runtime("", providers.not_installed)
+log = logging.getLogger(__name__)
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -77,8 +81,8 @@ class Prefetched:
     phases: Phases
     prepared: Prepared | None = None
 
-    def verify(self, prepared: Prepared, variant: Variant) -> None:
-        """Wait for the checks, then check those files of the variant that they left out.
+    def verify(self, prepared: Prepared, choice: Choice) -> None:
+        """Wait for the checks, then check those files of the choice that they left out.
 
         Raises:
             SignatureError: a key is set, and the signature is missing or wrong.
@@ -86,7 +90,7 @@ class Prefetched:
         """
         if prepared.signature:
             prepared.signature.result()
-        served = prepared.package.served_files(variant)
+        served = _served_files(prepared.package, choice)
         more = [entry for entry in served if entry.path not in prepared.checking]
         found = prepared.problems.result() + _problems(self.folder, more, self.settings)
         if found:
@@ -106,8 +110,9 @@ def prefetch(settings: Settings) -> Prefetched:
         folder = folder.resolve()
     if not is_package(folder):
         check_signature(folder, settings.verify_key)
+        _check_plain(folder, settings)
         return Prefetched(folder, settings, phases)
-    described, measured = phases.time("read", _read, folder)
+    described, measured = phases.time("read", _read, folder, settings)
     package, key = described.package, settings.verify_key
     entries = _foreseen_files(package, settings, measured)
     pool = ThreadPoolExecutor(2, thread_name_prefix="verify")
@@ -131,9 +136,29 @@ def prefetch(settings: Settings) -> Prefetched:
     return Prefetched(folder, settings, phases, prepared)
 
 
-def _read(folder: Path) -> tuple[Description, Measurements]:
-    described = describe(folder)
+def _read(folder: Path, settings: Settings) -> tuple[Description, Measurements]:
+    described = _describe_expected(folder, settings)
     return described, measurements.read(folder, described.package, described.version)
+
+
+def _describe_expected(folder: Path, settings: Settings) -> Description:
+    """Read a description; refuse it, or only warn, if its digest is not the expected one."""
+    try:
+        return describe(folder, settings.verification_digest)
+    except DigestError as error:
+        if settings.verification_mode == "enforce":
+            raise
+        log.warning("%s. Serving it, because of --verification_mode=warn", error)
+        return describe(folder)
+
+
+def _check_plain(folder: Path, settings: Settings) -> None:
+    if settings.verification_digest is None:
+        return
+    error = f"{folder} is not a prepared model: --verification_digest needs one"
+    if settings.verification_mode == "enforce":
+        raise DigestError(f"{error}. Prepare it with: python -m pipeline run")
+    log.warning("%s. Serving it, because of --verification_mode=warn", error)
 
 
 def _foreseen_files(
@@ -143,9 +168,16 @@ def _foreseen_files(
     if settings.verify == "all":
         return list(package.files)
     try:
-        return package.served_files(choose(package, settings, UNIMPORTED, measured).variant)
+        return _served_files(package, choose(package, settings, UNIMPORTED, measured))
     except NoVariantError:
         return []
+
+
+def _served_files(package: Package, choice: Choice) -> list[FileEntry]:
+    files = {
+        entry.path: entry for variant in choice.served for entry in package.served_files(variant)
+    }
+    return list(files.values())
 
 
 def _problems(folder: Path, entries: list[FileEntry], settings: Settings) -> list[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from predictor.errors import NoVariantError
 from predictor.settings import AUTO
+from storage_init.base import memory
+from storage_init.format.package import FULL_PRECISION
 from storage_init.running import host, providers
 
 if TYPE_CHECKING:
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from storage_init.format.measurements import Measurements
     from storage_init.format.package import BatchSensitivity, Package, Precision, Requires, Variant
 
-# The variant that a GPU's provider can run: it has all its operators and keeps its answers.
-FULL_PRECISION = "fp32"
+# What a server takes beside its models, with requests in flight: docs/capacity.md.
+RESERVED_BYTES = 135_000_000
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Choice:
 
     ``graph``: relative to the package; the packed form on the kind of host it was packed for, else
     the portable one. ``may_batch``: whether texts may share an inference. ``passed_over``: for each
-    faster variant, why it does not run here.
+    faster variant, why it does not run here. ``referee``: the full-precision variant that answers
+    texts whose label is not clear.
     """
 
     variant: Variant
@@ -46,6 +49,18 @@ class Choice:
     packed: bool
     may_batch: bool
     passed_over: Mapping[str, str]
+    referee: Variant | None = None
+
+    @property
+    def served(self) -> list[Variant]:
+        """The variants whose files are read."""
+        return [self.variant, *([self.referee] if self.referee else [])]
+
+    @property
+    def label_promise(self) -> dict[str, float] | None:
+        """How rarely a label may differ, as the package measured it; None without a referee."""
+        figures = self.variant.referee
+        return None if self.referee is None or figures is UNSET else structs.asdict(figures)
 
 
 def choose(
@@ -88,6 +103,7 @@ def choose(
                 packed=use_packed,
                 may_batch=may_batch(variant.batch_sensitivity, settings),
                 passed_over=lacking,
+                referee=_referee(package, variant, settings),
             )
     reasons = "; ".join(f"{name}: {why}" for name, why in lacking.items())
     raise NoVariantError(f"no variant of {package.name} runs on this host ({reasons})")
@@ -105,6 +121,23 @@ def _fastest_first(
         times.append(speed.batched_ms if batches else speed.alone_ms)
     ordered = sorted(zip(times, range(len(variants)), strict=True))
     return [variants[index] for _, index in ordered]
+
+
+def _referee(package: Package, variant: Variant, settings: Settings) -> Variant | None:
+    """The full-precision variant, where the package says when this variant needs it.
+
+    None if the container's memory holds only one of them: the kernel would read pages again and
+    again.
+    """
+    if settings.referee == "off" or variant.referee is UNSET:
+        return None
+    exact = next((each for each in package.variants if each.name == FULL_PRECISION), None)
+    limit = memory.memory_limit()
+    if exact is None or limit is None:
+        return exact
+    files = package.served_files(variant) + package.served_files(exact)
+    size = sum({entry.path: entry.size for entry in files}.values())
+    return exact if RESERVED_BYTES + size <= limit else None
 
 
 def may_batch(sensitivity: BatchSensitivity, settings: Settings) -> bool:
@@ -141,6 +174,7 @@ def _provider(variant: Variant, settings: Settings) -> str | None:
     own = variant.requires.provider
     if settings.provider in (AUTO, own):
         return own
+    # A GPU's provider has all operators of full precision and keeps its answers.
     on_gpu = settings.provider == providers.CUDA and variant.name == FULL_PRECISION
     return settings.provider if on_gpu else None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from predictor.errors import PendingBytesError, TooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 # Bytes of CPython's objects: of a value in a list (a pointer and an int), of a string beside its
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 VALUE, STRING, LIST, DICTIONARY = 40, 32, 80, 250
 # First bytes of characters in UTF-8 that make a string take four bytes for each of its characters.
 WIDE = tuple(bytes([first]) for first in range(0xF0, 0xF5))
+# Bytes of requests after which the heap is worth trimming, and below which it is done.
+MUCH, LITTLE = 8 * 1024 * 1024, 1024 * 1024
 
 
 def decoded_size(body: bytes) -> int:
@@ -48,14 +50,30 @@ class BodyBudget:
     Args:
         each: bytes of one body at most.
         total: bytes of all requests at most; a body that is alone may always have ``each``.
+        emptied: called when little is held after much was.
 
     ``held``: bytes at this moment, over REST and gRPC.
     """
 
-    def __init__(self, each: int, total: int) -> None:
-        self.held = 0
+    def __init__(self, each: int, total: int, emptied: Callable[[], object] = lambda: None) -> None:
         self.each = each
+        self._held = 0
+        self._most = 0
         self._total = max(each, total)
+        self._emptied = emptied
+
+    @property
+    def held(self) -> int:
+        return self._held
+
+    @held.setter
+    def held(self, size: int) -> None:
+        self._held = size
+        if size > self._most:
+            self._most = size
+        elif self._most >= MUCH and size <= LITTLE:
+            self._most = size
+            self._emptied()
 
     def check(self, mine: int, more: int) -> None:
         """Check whether a body of which ``mine`` bytes are held may have ``more``.

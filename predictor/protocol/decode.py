@@ -126,10 +126,18 @@ def decode_token_ids(rows: Sequence[Sequence[int]], engine: TensorModel) -> list
     """Texts that a client has tokenised itself.
 
     Raises:
-        InvalidRequestError: a text has too many ids, or the vocabulary lacks an id.
+        InvalidRequestError: a text has too many ids, or the vocabulary lacks an id, or the ids lack
+            the model's special tokens: then another tokenizer made them.
     """
+    first, last = engine.tokenizer.frame
     made = []
     for row in rows:
+        if row[: len(first)] != first or row[len(row) - len(last) :] != last:
+            raise InvalidRequestError(
+                "these token ids are not of this model's tokenizer, whose texts begin with "
+                f"{first} and end with {last}: send texts (LangChain: "
+                "check_embedding_ctx_length=False)"
+            )
         try:
             ids = np.array(row, dtype=np.int64)
         except OverflowError as error:
@@ -139,16 +147,23 @@ def decode_token_ids(rows: Sequence[Sequence[int]], engine: TensorModel) -> list
     return made
 
 
-def select_outputs(names: Sequence[str], outputs: Mapping[str, NDArray[Any]]) -> Outputs:
+def select_outputs(
+    names: Sequence[str], outputs: Mapping[str, NDArray[Any]], known: Sequence[str]
+) -> Outputs:
     """The outputs that a request names, in its order; all if it names none.
 
+    Args:
+        names: what the request wants; Triton's perf_analyzer names all of the metadata.
+        outputs: the answer's.
+        known: the model's for texts and for tensors; those that the answer lacks are left out.
+
     Raises:
-        InvalidRequestError: there is no output of that name.
+        InvalidRequestError: there is no output of a name, or none of them is in the answer.
     """
     for name in names:
-        if name not in outputs:
+        if name not in outputs and (name not in known or not outputs.keys() & names):
             raise InvalidRequestError(f"unknown output {name}; there are {', '.join(outputs)}")
-    return {name: outputs[name] for name in names or outputs}
+    return {name: outputs[name] for name in names or outputs if name in outputs}
 
 
 def check_count(tensor: InputTensor, count: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 from typing import Any
 
+EXTENSIONS = ["binary_tensor_data", "model_repository", "model_configuration", "statistics"]
 INFERENCE_SERVICE = "inference.GRPCInferenceService"
 
 
@@ -13,5 +14,5 @@ def server_metadata() -> dict[str, Any]:
     return {
         "name": "warmstart",
         "version": metadata.version("warmstart"),
-        "extensions": ["binary_tensor_data", "model_repository"],
+        "extensions": EXTENSIONS,
     }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Parameters:
-    """The parameters of a request.
+    """The parameters of a request; null stands for one that is not given.
 
     ``top_k``: number of results, best first. ``truncation``: cut long texts instead of refusing
     them. ``given``: all parameters of the request, for those of a single task.
@@ -60,7 +60,9 @@ class Parameters:
         Raises:
             InvalidRequestError: it is neither.
         """
-        value = self.given.get(name, default)
+        value = self.given.get(name)
+        if value is None:
+            return default
         if not isinstance(value, bool):
             raise InvalidRequestError(f"parameter {name} must be true or false, not {value!r}")
         return value
@@ -71,7 +73,9 @@ class Parameters:
         Raises:
             InvalidRequestError: it is another value.
         """
-        value = self.given.get(name, allowed[0])
+        value = self.given.get(name)
+        if value is None:
+            return allowed[0]
         if value not in allowed:
             raise InvalidRequestError(
                 f"parameter {name} must be one of {', '.join(allowed)}, not {value!r}"
@@ -91,6 +95,21 @@ class Parameters:
         if not listed or not all(isinstance(each, str) for each in listed):
             raise InvalidRequestError(f"parameter {name} must hold strings, not {value!r}")
         return listed
+
+
+def refuse_unsupported(tensor: str, parameters: Mapping[str, Any]) -> None:
+    """Refuse what would be wrong to ignore in the parameters of an input or output.
+
+    Raises:
+        InvalidRequestError: the client wants shared memory, or Triton's classification.
+    """
+    if "shared_memory_region" in parameters:
+        raise InvalidRequestError(f"{tensor}: this server has no shared memory, send the data")
+    if parameters.get("classification"):
+        raise InvalidRequestError(
+            f"{tensor}: this server has no classification of outputs; a classifier's outputs are "
+            "label, score and probabilities, with parameter top_k"
+        )
 
 
 def _list(value: Any) -> list[Any]:

@@ -20,7 +20,7 @@ from predictor.errors import (
 )
 from predictor.rest.http.request import Client
 from predictor.rest.inference import v2
-from predictor.rest.inference.openai import refusal_at
+from predictor.rest.inference.errors import refusal_at
 from predictor.rest.overload import Shedding
 from predictor.rest.router import Router
 from predictor.rest.routes import routes
@@ -46,7 +46,7 @@ class RestApp:
     def __init__(self, state: ServerState, others: ASGIApp) -> None:
         self._state = state
         self._others = others
-        self._router = Router(routes(docs=state.settings.enable_docs_url))
+        self._router = Router(routes(state.settings))
         self.shedding = Shedding(state, self._router)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +69,7 @@ class RestApp:
                 return
             reply = await self._reply(scope, client)
         except RequestError as error:
-            reply = refusal_at(scope["path"], error)
+            reply = self._refusal(scope, error)
         except ClientGoneError:
             return
         except asyncio.CancelledError:
@@ -78,10 +78,11 @@ class RestApp:
             if not self._state.in_flight.rejecting:
                 raise
             # The server cancels requests that did not end within its grace period.
-            reply = refusal_at(scope["path"], StoppingError())
+            reply = self._refusal(scope, StoppingError())
         except Exception as error:
             log.exception("%s failed", scope["path"])
-            reply = refusal_at(scope["path"], RequestError(f"the request failed: {error}"))
+            failed = RequestError(f"the request failed: {error}")
+            reply = self._refusal(scope, failed)
         finally:
             client.close()
         await send(
@@ -95,16 +96,21 @@ class RestApp:
 
     async def _reply(self, scope: Scope, client: Client) -> Reply:
         path, method = scope["path"], scope["method"]
-        match = self._router.find(path)
+        match = self._router.find(path, method)
         if match is None:
             raise UnknownPathError(path)
         route, fields = match
         # The HTTP server leaves out the body of the answer to a HEAD request.
         if route.method == ("GET" if method == "HEAD" else method):
             return await route.handler(self._state, client, **fields)
-        error = WrongMethodError(f"{path} takes {route.allowed}, not {method}")
-        reply = refusal_at(path, error)
-        return replace(reply, headers=[*reply.headers, (b"allow", route.allowed.encode())])
+        allowed = self._router.allowed(path)
+        error = WrongMethodError(f"{path} takes {allowed}, not {method}")
+        reply = self._refusal(scope, error)
+        return replace(reply, headers=[*reply.headers, (b"allow", allowed.encode())])
+
+    def _refusal(self, scope: Scope, error: RequestError) -> Reply:
+        match = self._router.find(scope["path"], scope["method"])
+        return refusal_at(match, scope["path"], error)
 
     def _is_cloud_event(self, scope: Scope, headers: Headers) -> bool:
         """Whether a request is a CloudEvent, in either of its HTTP forms."""
@@ -113,7 +119,7 @@ class RestApp:
             or headers.get(b"content-type", b"").startswith(b"application/cloudevents")
         ):
             return False
-        match = self._router.find(scope["path"])
+        match = self._router.find(scope["path"], scope["method"])
         return match is not None and match.route.handler in (v2.predict, v2.explain)
 
 

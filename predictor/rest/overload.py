@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from predictor.errors import OverloadedError, RequestError
 from predictor.rest.http.request import deadline_of
-from predictor.rest.inference.openai import refusal_at
+from predictor.rest.inference.errors import refusal_at
 from predictor.rest.inference.task_requests import models_for
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Shedding:
         """The refusal of a request that would wait too long; None if it may go on."""
         if method != "POST" or self._state.in_flight.draining:
             return None
-        match = self._router.find(path)
+        match = self._router.find(path, method)
         if match is None or not match.route.protocol:
             return None
         models = self._models(match)
@@ -61,14 +61,15 @@ class Shedding:
                 self._let_in(name)
             return None
         self._state.recorder.refuse(name, match.route.protocol, headers, error)
-        return refusal_at(path, error)
+        return refusal_at(match, path, error)
 
     def _models(self, match: Match) -> list[Model]:
         """The models that may answer a request."""
         models = self._state.models
-        if match.route.task:
-            return models_for(models, match.route.task)
-        model = models.get(match.fields["name"])
+        name = match.fields.get("name")
+        if name is None:
+            return models_for(models, match.route.task) if match.route.task else []
+        model = models.get(name)
         return [model] if model else []
 
     def _overload(self, models: Sequence[Model], deadline: float | None) -> OverloadedError | None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from predictor.engine.tasks.base import Task
+    from predictor.errors import RequestError
     from predictor.rest.http.response import Reply
 
     Handler = Callable[..., Awaitable[Reply]]
+    ErrorForm = Callable[[RequestError], dict[str, Any]]
 
+# A path with this beginning belongs to OpenAI's clients, whether or not there is such a route.
+OPENAI_PREFIX = "/openai/"
 # Results are cached for so many paths: a server has few, but clients invent others.
 KNOWN_PATHS = 256
 # A field of a template: {name}, or {name:pattern}.
@@ -31,6 +35,8 @@ class Route:
         handler: called with the server's state, the client and the fields.
         protocol: of a request that waits in a model's queue, as the metrics name it.
         task: of the model that answers, where the path does not name the model.
+        error_form: an error as the body that the route's clients read.
+        request: the type of the body (a TaskRequest), where it says all about the answer.
     """
 
     method: str
@@ -38,6 +44,8 @@ class Route:
     handler: Handler
     protocol: str = ""
     task: type[Task] | None = None
+    error_form: ErrorForm | None = None
+    request: Any = None
 
     @property
     def allowed(self) -> str:
@@ -70,13 +78,23 @@ class Router:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = routes
-        self.find: Callable[[str], Match | None] = lru_cache(KNOWN_PATHS)(self._find)
-        self._fixed = {r.template: Match(r, {}) for r in routes if "{" not in r.template}
+        self.find: Callable[[str, str], Match | None] = lru_cache(KNOWN_PATHS)(self._find)
+        self._fixed: dict[str, list[Route]] = {}
+        for route in routes:
+            if "{" not in route.template:
+                self._fixed.setdefault(route.template, []).append(route)
         self._patterns: list[tuple[re.Pattern[str], Route]] = []
 
-    def _find(self, path: str) -> Match | None:
-        if path in self._fixed:
-            return self._fixed[path]
+    def allowed(self, path: str) -> str:
+        """The ``Allow`` header of a path that has a route."""
+        of_both = (self.find(path, method) for method in ("GET", "POST"))
+        return ", ".join(dict.fromkeys(match.route.allowed for match in of_both if match))
+
+    def _find(self, path: str, method: str) -> Match | None:
+        """The route of a path with this method, or one of its routes with another method."""
+        method = "GET" if method == "HEAD" else method
+        if same := self._fixed.get(path):
+            return Match(next((r for r in same if r.method == method), same[0]), {})
         if not self._patterns:
             # Compiled at the first request, so that a start does not wait for it.
             fielded = [route for route in self.routes if "{" in route.template]

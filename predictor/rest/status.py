@@ -83,6 +83,7 @@ def _prepared(loaded: LoadedModel, package: Package, choice: Choice) -> dict[str
         "provider": choice.provider,
         "packed": choice.packed,
         "other_variants": why_not(package, choice, loaded.measured),
+        "referee": choice.label_promise,
         "selftest": {
             "largest_distance": loaded.selftest_distance,
             "tolerance": choice.variant.tolerance,

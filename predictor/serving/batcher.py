@@ -156,6 +156,8 @@ class Batcher:
             while batch := self._next(lane):
                 self._run(lane, batch)
                 lane.failing = 0.0
+                # While the lane waits, nothing keeps the texts of its last requests.
+                del batch
         except BaseException as error:
             log.exception("a lane failed; its requests get an error, and it goes on")
             with self._changed:
@@ -180,10 +182,11 @@ class Batcher:
                     self._changed.notify()
             tokenized = self._tokenize(parts) if parts else []
             with self._changed:
-                for each in tokenized:
-                    self._queue.enter(*each)
+                while tokenized:
+                    self._queue.enter(*tokenized.pop(0))
                 front = self._queue.front()
                 if not front:
+                    del parts
                     continue
                 lengths = [len(entry.tokens) for entry in front]
                 chosen = take(lengths, self._running_tokens, self._limits, self._queue.slice_tokens)

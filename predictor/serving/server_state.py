@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from predictor import process
 from predictor.protocol.body_budget import BodyBudget
 from predictor.telemetry.requests import RequestRecorder
 from predictor.telemetry.startup import Start
 
 if TYPE_CHECKING:
     from predictor.serving.repository import Repository
+
+TRIM_AFTER_SECONDS = 0.5
 
 
 class InFlight:
@@ -61,4 +65,11 @@ class ServerState:
         self.recorder = recorder or RequestRecorder(models)
         self.start = start or Start()
         self.in_flight = InFlight()
-        self.bodies = BodyBudget(self.settings.max_body_bytes, self.settings.max_pending_bytes)
+        self.bodies = BodyBudget(
+            self.settings.max_body_bytes, self.settings.max_pending_bytes, self._trim_soon
+        )
+
+    def _trim_soon(self) -> None:
+        """Give back the memory of large requests once their last objects are gone."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(TRIM_AFTER_SECONDS, loop.run_in_executor, None, process.clean_up)

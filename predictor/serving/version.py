@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from random import getrandbits
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
@@ -21,21 +21,25 @@ from predictor.telemetry import metrics
 from storage_init.running.tokenizer import QuestionTooLongError, TextTooLongError, UncutTextError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from predictor.engine.tasks.base import Task
     from predictor.loading.load import LoadedModel
     from predictor.protocol.parameters import Parameters
     from predictor.protocol.types import Outputs, Rows, Tokens
     from predictor.settings import Settings
 
+T = TypeVar("T")
 # The V2 protocol's name for ONNX models.
 PLATFORM = "onnx_onnxv1"
 
 
 @dataclass(frozen=True)
 class InferenceResult:
-    """A task's outputs; ``tokens``: number of input tokens, special tokens included."""
+    """What a model answered; ``tokens``: number of input tokens, special tokens included."""
 
+    model: str
+    task: Task
     outputs: Outputs
     tokens: int
 
@@ -57,6 +61,7 @@ class ModelVersion:
         )
         self._batcher = Batcher(loaded.engine, limits, metrics.observer(self._name))
         self._admission = Admission(settings, self._batcher)
+        self._beside = asyncio.Lock()
 
     @property
     def waiting(self) -> int:
@@ -90,14 +95,15 @@ class ModelVersion:
         decode.check_id(request)
         if decode.is_text(request):
             texts = decode.decode_texts(request, engine.task.inputs)
-            outputs = await self._outputs(texts, request.parameters, deadline)
+            outputs = (await self.answer(texts, request.parameters, deadline)).outputs
         else:
             tokens = decode.decode_tensors(request, engine)
             rows, _ = await self._run(tokens, len(tokens), deadline)
             outputs = engine.task.raw_outputs(rows, request.inputs[0].shape[1])
         # The protocol requires an id. It is no secret, so the fast generator is enough.
         request_id = request.id or str(UUID(int=getrandbits(128), version=4))
-        wanted = decode.select_outputs(request.outputs, outputs)
+        known = [each["name"] for each in self.output_types()]
+        wanted = decode.select_outputs(request.outputs, outputs, known)
         return Answer(self._name, loaded.version, request_id, wanted)
 
     async def predict(self, body: object, deadline: float | None = None) -> dict[str, Any]:
@@ -105,7 +111,8 @@ class ModelVersion:
         task = self.loaded.engine.task
         parameters = v1.parameters_of(body)
         texts = v1.decode(body, parameters, task.inputs)
-        return {"predictions": task.predictions(await self._outputs(texts, parameters, deadline))}
+        result = await self.answer(texts, parameters, deadline)
+        return {"predictions": task.predictions(result.outputs)}
 
     async def answer(
         self,
@@ -119,12 +126,29 @@ class ModelVersion:
         """
         task = self.loaded.engine.task
         if isinstance(request, Texts):
-            prepared = task.preprocess(request, parameters)
+            texts, prepared = request, task.preprocess(request, parameters)
             rows, tokens = await self._run(prepared, len(prepared.texts), deadline)
-            return InferenceResult(task.postprocess(request, rows, parameters), tokens)
-        rows, tokens = await self._run(request, len(request), deadline)
-        texts = Texts([""] * len(request))
-        return InferenceResult(task.postprocess(texts, rows, parameters), tokens)
+        else:
+            texts = Texts([""] * len(request))
+            rows, tokens = await self._run(request, len(request), deadline)
+        if task.per_token:
+            # It takes milliseconds for a long text, which would block the event loop.
+            outputs = await asyncio.to_thread(task.postprocess, texts, rows, parameters)
+        else:
+            outputs = task.postprocess(texts, rows, parameters)
+        return InferenceResult(self._name, task, outputs, tokens)
+
+    async def run_beside(self, work: Callable[[], T], deadline: float | None = None) -> T:
+        """Run a small piece of work that needs no lane, one at a time.
+
+        Raises:
+            OverloadedError: a request would wait too long.
+            DeadlineError: the deadline passed before its turn.
+        """
+        self._admission.check(deadline)
+        async with self._beside:
+            self._admission.check(deadline)
+            return await asyncio.to_thread(work)
 
     def metadata(self) -> dict[str, Any]:
         """V2 model metadata."""
@@ -135,6 +159,12 @@ class ModelVersion:
             "inputs": self.input_types(),
             "outputs": self.output_types(),
         }
+
+    def label_promise(self) -> dict[str, Any]:
+        """V2 model metadata that only JSON has room for: how rarely a label may differ."""
+        choice = self.loaded.choice
+        promise = choice.label_promise if choice else None
+        return {"properties": {"referee": promise}} if promise else {}
 
     def input_types(self) -> list[dict[str, Any]]:
         """V2 metadata of the texts that a request may bring, then of the tensors."""
@@ -151,17 +181,6 @@ class ModelVersion:
     def stop(self) -> None:
         """Answer the queued requests, then end the lanes; blocks until they have ended."""
         self._batcher.stop()
-
-    async def _outputs(
-        self, texts: Texts, parameters: Parameters, deadline: float | None
-    ) -> Outputs:
-        task = self.loaded.engine.task
-        prepared = task.preprocess(texts, parameters)
-        rows, _ = await self._run(prepared, len(prepared.texts), deadline)
-        if task.per_token:
-            # It takes milliseconds for a long text, which would block the event loop.
-            return await asyncio.to_thread(task.postprocess, texts, rows, parameters)
-        return task.postprocess(texts, rows, parameters)
 
     async def _run(
         self, request: Texts | Sequence[Tokens], texts: int, deadline: float | None

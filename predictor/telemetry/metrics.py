@@ -33,6 +33,11 @@ BATCH_TEXTS = Histogram(
 )
 TOKENS = Counter("warmstart_tokens", "Tokens that were run, padding not included.", ["model_name"])
 PADDING = Counter("warmstart_padding_tokens", "Padding that was run.", ["model_name"])
+REFEREE_TEXTS = Counter(
+    "warmstart_referee_texts",
+    "Texts that the full-precision variant answered again, by whether their label changed.",
+    ["model_name", "label"],
+)
 REQUEST_SECONDS = Histogram(
     "warmstart_request_seconds",
     "Time from a request's arrival to its answer, of those that were answered.",
@@ -109,5 +114,16 @@ def observer(model_name: str) -> Callable[[BatchStats], None]:
         padding.inc(stats.padded - stats.tokens)
         for seconds in stats.waited:
             queue.observe(seconds)
+
+    return observe
+
+
+def referee_observer(model_name: str) -> Callable[[int, int], None]:
+    """A function that counts texts that were answered again, and of those the changed labels."""
+    kept, changed = (REFEREE_TEXTS.labels(model_name, label) for label in ("kept", "changed"))
+
+    def observe(texts: int, differing: int) -> None:
+        kept.inc(texts - differing)
+        changed.inc(differing)
 
     return observe

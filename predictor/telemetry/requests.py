@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 REST_V1, REST_V2, GRPC_V2 = "rest-v1", "rest-v2", "grpc-v2"
 REST_OPENAI, REST_RERANK = "rest-openai", "rest-rerank"
+REST_COHERE, REST_TEI = "rest-cohere", "rest-tei"
 # Long enough to find a request by, and short enough for a log, whatever a client sends.
 ID_CHARACTERS = 128
 

@@ -48,6 +48,10 @@ class SignatureError(WarmstartError):
         super().__init__(f"{where} is refused: {problem}. {remedy}")
 
 
+class DigestError(WarmstartError):
+    """A model or a downloaded file does not have the SHA-256 that the operator expects."""
+
+
 class SigningKeyError(WarmstartError):
     """A key cannot be used to sign or verify, or the library for signatures is not installed."""
 

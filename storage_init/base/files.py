@@ -7,8 +7,9 @@ import fcntl
 import os
 import shutil
 import stat
+import uuid
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # Every user may look into a published folder.
 FOLDER_MODE = 0o755
+# What the kubelet gives to the folders of a volume with `fsGroup`: their group writes, too.
+SHARED = stat.S_ISGID | stat.S_IWGRP
 # linux/fcntl.h and linux/fs.h
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
@@ -107,7 +110,8 @@ def children(folder: Path | str) -> list[os.DirEntry[str]]:
 
 
 def _stats(folder: Path) -> Iterator[os.stat_result]:
-    for entry in entries(folder):
+    # A link may lead to a folder, which is not part of it.
+    for entry in () if folder.is_symlink() else entries(folder):
         with suppress(OSError):
             yield entry.stat(follow_symlinks=False)
 
@@ -142,6 +146,47 @@ def fsync(path: Path) -> None:
         os.close(handle)
 
 
+def folder_mode(parent: Path) -> int:
+    """Return the mode of a folder below ``parent``: if the parent's group writes, so does its."""
+    mode = parent.stat().st_mode
+    return FOLDER_MODE | (SHARED if mode & SHARED == SHARED else 0)
+
+
+def share_with_group(root: Path) -> None:
+    """Let the group write what this process creates if ``root``, or its first parent, says so.
+
+    For the first lines of a process: it changes the umask.
+    """
+    while not root.exists() and root != root.parent:
+        root = root.parent
+    if folder_mode(root) != FOLDER_MODE:
+        os.umask(os.umask(0) & ~0o070)
+
+
+@contextmanager
+def stale_is_missing() -> Iterator[None]:
+    """Raise ``FileNotFoundError`` where NFS says ESTALE: another machine has removed the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+        text = os.strerror(errno.ENOENT)
+        raise FileNotFoundError(errno.ENOENT, text, error.filename) from error
+
+
+def refresh(folder: Path) -> None:
+    """Make an NFS client forget which names a folder has and lacks, by a change of its own.
+
+    A client asks the server again only after 30 to 60 seconds, or when its own change shows that
+    others have changed the folder, too. Do nothing if the folder cannot be written.
+    """
+    probe = folder / f".look-{uuid.uuid4().hex[:12]}"
+    with suppress(OSError):
+        probe.touch()
+        probe.unlink()
+
+
 def make_folder(folder: Path) -> None:
     """Create a folder and its parents; sync each to disk before creating the next below it."""
     missing = []
@@ -150,7 +195,7 @@ def make_folder(folder: Path) -> None:
         folder = folder.parent
     for new in reversed(missing):
         new.mkdir(exist_ok=True)
-        new.chmod(FOLDER_MODE)
+        new.chmod(folder_mode(new.parent))
         fsync(new.parent)
 
 

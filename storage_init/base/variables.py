@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -90,6 +91,13 @@ def _some_seconds(text: str) -> float:
     return seconds
 
 
+def _sha256(text: str) -> str:
+    digest = text.lower().removeprefix("sha256:")
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise argparse.ArgumentTypeError(f"{text!r} is not sha256: and 64 hex digits")
+    return digest
+
+
 def _key_file(text: str) -> Path:
     # An empty value is an error: a typo must not turn signatures off.
     if not text:
@@ -103,6 +111,7 @@ KEY_FILE = Kind("file", _key_file)
 NUMBER = Kind("number", _number)
 SECONDS = Kind("seconds ≥ 0", _seconds)
 SOME_SECONDS = Kind("seconds > 0", _some_seconds)
+SHA256 = Kind("sha256:…", _sha256)
 TEXT = Kind("text", str)
 
 
@@ -154,6 +163,23 @@ VERIFY_KEY: Variable[Path | None] = Variable(
     None,
     "PEM file of the public key that every model must verify with or be refused; also read by "
     "the predictor and by `storage_init.store verify`. Set and empty is an error",
+)
+# KServe's webhook sets it for a model's `verification` block (kserve/kserve, pull request 6051).
+VERIFICATION_DIGEST: Variable[str | None] = Variable(
+    "VERIFICATION_DIGEST",
+    SHA256,
+    None,
+    "SHA-256 that the model must have before any of it is parsed: of the file that a URL names, or "
+    "of a prepared model's `package.json`, which lists the digests of all its files. `sha256:` "
+    "may be left out; the predictor reads it too",
+)
+# The modes of KServe's proposal (kserve/kserve, issue 5789); it has no name for the variable yet.
+VERIFICATION_MODE = Variable(
+    "VERIFICATION_MODE",
+    one_of("enforce", "warn"),
+    "enforce",
+    "if the model does not have `VERIFICATION_DIGEST`: `enforce` fails; `warn` logs it and "
+    "delivers the model",
 )
 LEASE_SECONDS = Variable(
     "WARMSTART_LEASE_SECONDS",
@@ -213,6 +239,7 @@ LOG_FORMAT = Variable(
 )
 
 ALL: tuple[Variable[Any], ...] = (
-    *(STORE, SIGN_KEY, VERIFY_KEY, LEASE_SECONDS, UNREACHABLE, RECHECK_SECONDS, RETRIES),
+    *(STORE, SIGN_KEY, VERIFY_KEY, VERIFICATION_DIGEST, VERIFICATION_MODE),
+    *(LEASE_SECONDS, UNREACHABLE, RECHECK_SECONDS, RETRIES),
     *(MAX_MODEL_BYTES, ALLOW_PICKLES, ALLOW_HTTP, PVC_DIR, LOG_FORMAT),
 )

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import WarmstartError
-from storage_init.base.files import link_files
+from storage_init.base.files import link_files, stale_is_missing
 from storage_init.base.logs import event, timed
 from storage_init.base.space import check_free
+from storage_init.fetch.admission import ANY, Admission
 from storage_init.fetch.placing import PLACING, place
-from storage_init.format import signing
 from storage_init.format.reading import listed, read_package, read_signature
 from storage_init.format.verify import check_files, verify
 
@@ -42,18 +42,25 @@ class Delivery:
             event(log, "already there and whole", version=self.version.name)
 
 
-def stage(version: Path, incoming: Path, destination: Path, *, verified: bool = False) -> Delivery:
+@stale_is_missing()
+def stage(
+    version: Path,
+    incoming: Path,
+    destination: Path,
+    admission: Admission = ANY,
+    *,
+    verified: bool = False,
+) -> Delivery:
     """Link a version's files to ``incoming`` and verify them there, where readers will read them.
 
     ``verified``: this process has just verified the version, so its hard links need no check.
 
     Raises:
-        WarmstartError: the files are damaged, lack the required signature or do not fit.
+        WarmstartError: the files are damaged, are not admitted or do not fit.
         OSError: the version is gone, or the destination cannot be written.
     """
     delivery = Delivery(version, incoming, destination)
-    package, digest = read_package(version)
-    signing.admit(version, package=package)
+    package, digest = admission.read(version)
     if _has_already(destination, digest, read_signature(version)):
         return delivery
     _check_space(package, version, destination)
@@ -62,15 +69,15 @@ def stage(version: Path, incoming: Path, destination: Path, *, verified: bool = 
         methods = link_files(version, listed(version), incoming)
         fields["files"] = dict(methods)
     if not verified or set(methods) != {"hard link"}:
-        verify_logged(incoming)
+        verify_logged(incoming, admission)
     return delivery
 
 
-def verify_logged(folder: Path) -> None:
-    """Verify a folder's files and signature, and log it."""
+def verify_logged(folder: Path, admission: Admission = ANY) -> None:
+    """Verify a folder's files, digest and signature, and log it."""
     with timed(log, "verified") as fields:
-        package = verify(folder)
-        signing.admit(folder, package=package)
+        package, _ = admission.read(folder)
+        verify(folder)
         size = sum(entry.size for entry in package.files)
         fields.update(name=package.name, files=len(package.files), bytes=size)
 

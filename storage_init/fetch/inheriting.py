@@ -6,6 +6,7 @@ name, and no file in it is one that the predecessor may still write to.
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from contextlib import suppress
@@ -32,6 +33,8 @@ def own_folder(store: Store, key: str) -> Path:
     make_folder(mine.parent)
     for earlier in mine.parent.glob(f"{_stem(key)}*"):
         with suppress(OSError):  # another predecessor's files are there already
+            if earlier.stat().st_uid != os.geteuid():  # only their owner may seal them
+                continue
             earlier.rename(mine)
             try:
                 _make_own(mine)

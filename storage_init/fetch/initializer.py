@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from storage_init import sources
 from storage_init.base.errors import (
+    DigestError,
     PackageError,
     SignatureError,
     SourceError,
@@ -19,10 +20,11 @@ from storage_init.base.errors import (
 )
 from storage_init.base.logs import event, timed
 from storage_init.base.uris import shown
+from storage_init.base.variables import VERIFICATION_DIGEST, VERIFICATION_MODE
+from storage_init.fetch.admission import ANY, Admission
 from storage_init.fetch.delivery import Delivery, stage, verify_logged
 from storage_init.fetch.placing import place
 from storage_init.fetch.revision_check import RevisionCheck
-from storage_init.format import signing
 from storage_init.format.reading import is_package
 from storage_init.store import counters
 from storage_init.store.layout import is_model
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 # Inside the destination: it is a mount point, and a rename does not cross file systems.
 INCOMING = ".incoming"
 WARM = "warm://"
+WEB = ("https://", "http://")
 
 log = logging.getLogger(__name__)
 
@@ -52,24 +55,50 @@ def initialize(uri: str, destination: Path, shared: SharedStore | None = None) -
     Raises:
         WarmstartError: the destination then has none of the new files.
     """
+    digest, mode = VERIFICATION_DIGEST.read(), VERIFICATION_MODE.read()
+    try:
+        pinned, admission = _expecting(uri, digest)
+        _bring(pinned, destination, shared, admission)
+    except DigestError as error:
+        if mode == "enforce" or digest is None:
+            raise
+        log.warning("%s. Delivering it, because %s=warn", error, VERIFICATION_MODE.name)
+        _bring(uri, destination, shared, ANY)
+
+
+def _expecting(uri: str, digest: str | None) -> tuple[str, Admission]:
+    """Return the URI and the conditions under which a model has the expected digest.
+
+    A URL names one file, so the digest is its revision and is checked before it is unpacked.
+    """
+    if digest is None or not uri.lower().startswith(WEB):
+        return uri, Admission(digest)
+    url, _, pin = uri.partition("#")
+    if pin not in ("", f"sha256={digest}"):
+        raise DigestError(f"{shown(uri)} names another digest than the expected sha256:{digest}")
+    return f"{url}#sha256={digest}", ANY
+
+
+def _bring(uri: str, destination: Path, shared: SharedStore | None, admission: Admission) -> None:
     with _incoming(uri, destination) as incoming:
         if uri.startswith(WARM):
-            stage(_warm_version(uri, shared), incoming, destination).finish()
+            stage(_warm_version(uri, shared), incoming, destination, admission).finish()
         elif shared is None:
-            _fetch_directly(uri, incoming, destination)
+            _fetch_directly(uri, incoming, destination, admission)
         else:
-            _StoreFetch(uri, shared, incoming, destination).run()
+            sharing = replace(shared, admission=admission)
+            _StoreFetch(uri, sharing, incoming, destination).run()
 
 
-def _fetch_directly(uri: str, incoming: Path, destination: Path) -> None:
+def _fetch_directly(uri: str, incoming: Path, destination: Path, admission: Admission) -> None:
     from storage_init.fetch import preparing
 
     with timed(log, "fetched", uri=shown(uri)) as fields:
         source = sources.resolve(uri)
-        preparing.fetch(source, incoming, signing.admit)
+        preparing.fetch(source, incoming, admission.admit)
         fields["revision"] = source.revision
     if is_package(incoming):
-        verify_logged(incoming)
+        verify_logged(incoming, admission)
     else:
         event(log, "not a prepared model: it will be served as it is", uri=shown(uri))
     place(incoming, destination)
@@ -111,10 +140,10 @@ class _StoreFetch:
         return source
 
     def _stage_known(self, known: KnownVersion) -> Delivery | None:
-        """Stage the known version; return None if it is damaged or lacks the required signature."""
+        """Stage the known version; return None if it is damaged or not admitted."""
         try:
             return self._stage(known.folder)
-        except SignatureError as error:  # the present revision may have the signature
+        except (DigestError, SignatureError) as error:  # the present revision may be admitted
             log.warning("%s", error)
         except (VerificationError, PackageError, FileNotFoundError) as error:
             log.error("%s: looking at it again", error)
@@ -134,7 +163,8 @@ class _StoreFetch:
             self._deliver(source, damaged=version.folder)
 
     def _stage(self, version: Path, *, verified: bool = False) -> Delivery:
-        return stage(version, self.incoming, self.destination, verified=verified)
+        admission = self.shared.admission
+        return stage(version, self.incoming, self.destination, admission, verified=verified)
 
     def _record(self, version: Path, *, hit: bool) -> None:
         name = version.parent.parent.name

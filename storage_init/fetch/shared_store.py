@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from storage_init.base.errors import (
+    DigestError,
     NoSpaceError,
     PackageError,
     SignatureError,
@@ -31,8 +32,8 @@ from storage_init.base.logs import event, timed
 from storage_init.base.places import label_of, place_of, shelf_of
 from storage_init.base.uris import shown
 from storage_init.base.variables import LEASE_SECONDS
+from storage_init.fetch.admission import ANY, Admission
 from storage_init.fetch.inheriting import changed, own_folder
-from storage_init.format import signing
 from storage_init.format.package import PACKAGE_FILE, Source
 from storage_init.format.reading import is_package
 from storage_init.format.verify import is_whole, verify
@@ -54,6 +55,11 @@ if TYPE_CHECKING:
     from storage_init.sources.transfer.selection import Weights
 
 POLL_SECONDS = 0.2
+# After these errors the next attempt cannot use the files; after others it continues with them.
+UNUSABLE = (
+    *(NoSpaceError, VerificationError, PackageError, DigestError, SignatureError),
+    OSError,
+)
 # Links of an earlier format may lead to a version that another source had planted.
 KEY_FORMAT = 2
 
@@ -90,6 +96,7 @@ class SharedStore:
         stale_seconds: how long the filling pod may be silent before another takes over.
         falls_back: whether to serve the last known version if a source does not answer.
         recheck_seconds: how long a revision counts as current without asking.
+        admission: what a model must prove to be fetched.
     """
 
     store: Store
@@ -97,6 +104,7 @@ class SharedStore:
     stale_seconds: float = LEASE_SECONDS.default
     falls_back: bool = True
     recheck_seconds: float = 0.0
+    admission: Admission = ANY
 
     def recall(self, uri: str) -> KnownVersion | None:
         """Return the last known version of a URI if the store still has it."""
@@ -134,6 +142,7 @@ class SharedStore:
                     event(log, "another pod is fetching it: waiting", uri=shown(source.uri))
                 waiting = True
                 time.sleep(self.poll_seconds)
+                watcher.look_again(self.store.root / FETCHED)
                 continue
             with lease.held(lambda: self._progress(source)):
                 try:
@@ -157,8 +166,7 @@ class SharedStore:
         with suppress(OSError):
             folder = (self.store.root / FETCHED / key).resolve(strict=True)
             if (folder / PACKAGE_FILE).is_file():
-                with suppress(OSError):  # garbage collection keeps recently used versions
-                    os.utime(folder)
+                _note_use(folder)
                 return folder
         return None
 
@@ -182,11 +190,10 @@ class SharedStore:
         files = staging / "files"
         try:
             with timed(log, "fetched", uri=shown(source.uri), revision=source.revision):
-                made_from = preparing.fetch(source, files, signing.admit_source)
+                made_from = preparing.fetch(source, files, self.admission.admit_source)
             if is_package(files):
                 verify(files)
-        except (NoSpaceError, VerificationError, PackageError, SignatureError, OSError):
-            # The next attempt cannot use these files; after other errors it continues with them.
+        except UNUSABLE:
             discard(self.store, staging)
             raise
         try:
@@ -205,6 +212,20 @@ class SharedStore:
         from storage_init.fetch import preparing
 
         return changed(self.store, source_key(source, preparing.usable_weights()))
+
+
+def _note_use(folder: Path) -> None:
+    """Make a version young, because gc keeps recently used versions."""
+    try:
+        os.utime(folder)
+    except PermissionError:
+        log.warning(
+            "%s: its use cannot be noted, so gc may collect it: user %d may not write the folder. "
+            "Give the pods of a store one fsGroup",
+            *(folder, os.geteuid()),
+        )
+    except OSError:
+        pass  # a store that is mounted read-only, or a collector that was faster
 
 
 def source_key(source: Source, made_from: Weights = "safetensors") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from storage_init.base.errors import PackageError, VerificationError
+from storage_init.base.errors import DigestError, PackageError, VerificationError
 from storage_init.format import codec
 from storage_init.format.package import (
     DIGEST_FILE,
@@ -56,13 +56,13 @@ def claims(paths: Collection[str]) -> bool:
     return sums or PACKAGE_FILE in paths or DIGEST_FILE in paths
 
 
-def read_package(folder: Path) -> tuple[Package, str]:
-    """Read a folder's ``package.json`` and check its digest; return the package and its version.
+def read_package(folder: Path, expected: str | None = None) -> tuple[Package, str]:
+    """Read a package as :func:`describe` does; return it and its version.
 
     Raises:
-        PackageError, VerificationError: as :func:`describe`.
+        DigestError, PackageError, VerificationError: as :func:`describe`.
     """
-    found = describe(folder)
+    found = describe(folder, expected)
     return found.package, found.version
 
 
@@ -76,15 +76,23 @@ def listed(folder: Path) -> list[str]:
     return [p for p in package.members if p not in optional or (folder / p).is_file()]
 
 
-def describe(folder: Path) -> Description:
+def describe(folder: Path, expected: str | None = None) -> Description:
     """Read a folder's ``package.json`` and check its digest.
 
+    ``expected``: the hex SHA-256 that ``package.json`` must have before it is decoded.
+
     Raises:
+        DigestError: it does not have the expected digest.
         PackageError: it is missing, too large, malformed, of another format version, or needs a
             feature that this build lacks.
         VerificationError: its digest is not the one in ``SHA256SUMS``.
     """
     content = read_description(folder)
+    if expected and codec.digest(content) != expected:
+        raise DigestError(
+            f"{folder} is refused: expected digest sha256:{expected}, but its {PACKAGE_FILE} has "
+            f"sha256:{codec.digest(content)}"
+        )
     package = codec.decode(content, str(folder / PACKAGE_FILE))
     if problems := check_sums(folder, package, content):
         raise VerificationError(str(folder), problems)

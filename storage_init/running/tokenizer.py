@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from storage_init.format.tasks import Task
 
 TOKENIZER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-# Characters of a text that are read at once at most; tokenising takes about 90 bytes for each.
-MAX_CHARACTERS = 512 * 1024
+# Characters of a text that are read at once at most; each takes about 90 bytes, and up to 2 µs.
+MAX_CHARACTERS = 128 * 1024
 # Characters per token of a text's beginning; English words have about five.
 CHARACTERS_PER_TOKEN = 16
 
@@ -90,6 +90,17 @@ class Tokenizer:
         """The number of token ids, added tokens included."""
         size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
         return size
+
+    @cached_property
+    def frame(self) -> tuple[list[int], list[int]]:
+        """The special tokens before and after every text."""
+        encoding = self._tokenizer.encode("a")
+        inside = [
+            place for place, special in enumerate(encoding.special_tokens_mask) if not special
+        ]
+        if not inside:
+            return [], []
+        return encoding.ids[: inside[0]], encoding.ids[inside[-1] + 1 :]
 
     def beginning(self, text: str, pair: str | None = None) -> str | tuple[str, str]:
         """Return as much of a text, or of a pair, as its first ``max_length`` tokens depend on.

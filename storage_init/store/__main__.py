@@ -13,6 +13,7 @@ import msgspec
 
 from storage_init.base import sizes
 from storage_init.base.errors import SigningKeyError, StoreError, WarmstartError
+from storage_init.base.files import share_with_group
 from storage_init.base.variables import SIGN_KEY, VERIFY_KEY
 from storage_init.format import measurements
 from storage_init.format.reading import read_description, read_package
@@ -62,6 +63,7 @@ def _open_store(root: Path) -> Store:
         os.scandir(root).close()
     except OSError as error:
         raise StoreError(f"{root} is not a store: {error.strerror}") from error
+    share_with_group(root)
     return Store(root)
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from storage_init.base.files import children, fsync, remove
+from storage_init.base.files import children, fsync, make_folder, remove, stale_is_missing
 from storage_init.store.layout import is_model
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def record(store: Store, model: str, outcome: Outcome) -> None:
     with suppress(OSError):
         folder = store.root / STATS / model
         if is_model(model) and store.root.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             (folder / f"{outcome}-{uuid.uuid4().hex}").touch(exist_ok=False)
 
 
@@ -71,10 +71,10 @@ def _fold_model(folder: Path, now: float) -> None:
         return
     identity = uuid.uuid4().hex
     batch = folder / f"batch-{identity}"
-    batch.mkdir()
+    make_folder(batch)
     for name in [*events, *others]:
         # If it is gone, another fold has taken it.
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), stale_is_missing():
             (folder / name).rename(batch / name)
     (batch / SUM).write_bytes(msgspec.json.encode(_count(batch)))
     fsync(batch / SUM)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import StoreError
-from storage_init.base.files import fsync
+from storage_init.base.files import fsync, make_folder, stale_is_missing
 from storage_init.format.package import MODEL_NAME, PACKAGE_FILE, SHELF
 
 if TYPE_CHECKING:
@@ -100,10 +100,8 @@ class Store:
         """Create a folder on the store's file system; delete it when the block ends."""
         folder = self.root / STAGING / f"{label}-{uuid.uuid4().hex[:12]}"
         with readable_errors(self):
-            fresh = not self.root.exists()
-            folder.mkdir(parents=True)
-            if fresh:  # every user may read a store, whatever the umask of its first writer
-                self.root.chmod(0o755)
+            make_folder(folder.parent)
+            folder.mkdir()
         try:
             yield folder
         finally:
@@ -143,7 +141,7 @@ def readable_errors(store: Store) -> Iterator[None]:
 def discard(store: Store, folder: Path) -> None:
     """Remove a staged folder: hide it by one rename, then delete it."""
     doomed = store.root / STAGING / f"discard-{uuid.uuid4().hex[:12]}"
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError), stale_is_missing():
         folder.rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
 
@@ -176,7 +174,8 @@ def clock_of(folder: Path) -> float:
 
 def _subfolders(folder: Path) -> list[str]:
     try:
-        entries = list(os.scandir(folder))
+        with stale_is_missing():
+            entries = list(os.scandir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))

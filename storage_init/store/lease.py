@@ -24,6 +24,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from storage_init.base.files import make_folder, refresh, stale_is_missing
 from storage_init.base.variables import LEASE_SECONDS
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 BEATS = 15
 # A holder that beats, but whose work has not changed for so long, is stuck.
 STUCK_SECONDS = 3600.0
+# How often a waiter asks a network file system for news; each time costs two changes of a folder.
+REFRESH_SECONDS = 1.0
 
 
 @dataclass
@@ -48,15 +51,17 @@ class LeaseWatcher:
     name: str
     stale_seconds: float = LEASE_SECONDS.default
     stuck_seconds: float = STUCK_SECONDS
+    refresh_seconds: float = REFRESH_SECONDS
     _seen: tuple[int, bytes] | None = None
     _since: float = field(default_factory=time.monotonic)
+    _refreshed: float = field(default_factory=time.monotonic)
 
     def try_acquire(self) -> Lease | None:
         """Return the lease, or None if a live process holds it; never wait."""
         generation = max(self._generations(), default=0)
         if generation and not self._is_stale(generation):
             return None
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         path = self._path(generation + 1)
         token = f"{os.uname().nodename} {os.getpid()} {uuid.uuid4().hex}".encode()
         try:
@@ -67,9 +72,18 @@ class LeaseWatcher:
         os.close(handle)
         return Lease(self, path, generation + 1, token)
 
+    def look_again(self, *folders: Path) -> None:
+        """Let a waiter on a network file system see soon what others changed in these folders."""
+        now = time.monotonic()
+        if now - self._refreshed >= self.refresh_seconds:
+            self._refreshed = now
+            for folder in (self.folder, *folders):
+                refresh(folder)
+
     def _is_stale(self, generation: int) -> bool:
         try:
-            state = (generation, self._path(generation).read_bytes())
+            with stale_is_missing():
+                state = (generation, self._path(generation).read_bytes())
         except FileNotFoundError:
             return False  # just released: the next call finds out
         now = time.monotonic()
@@ -79,7 +93,7 @@ class LeaseWatcher:
 
     def _generations(self) -> list[int]:
         pattern = re.compile(re.escape(self.name) + r"\.(\d+)")
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), stale_is_missing():
             matches = (pattern.fullmatch(entry.name) for entry in os.scandir(self.folder))
             return [int(match[1]) for match in matches if match]
         return []

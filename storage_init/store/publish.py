@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_init.base.errors import PackageError
-from storage_init.base.files import FOLDER_MODE, exchange, fsync, list_files, make_folder
+from storage_init.base.files import (
+    exchange,
+    folder_mode,
+    fsync,
+    list_files,
+    make_folder,
+    stale_is_missing,
+)
 from storage_init.base.hashing import sha256_file
 from storage_init.base.variables import SIGN_KEY, VERIFY_KEY
 from storage_init.format import codec, reading, signing
@@ -27,6 +34,7 @@ from storage_init.format.package import (
 )
 from storage_init.format.verify import is_whole
 from storage_init.store.layout import STAGING, Store, readable_errors, swap_link
+from storage_init.store.pins import holding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,12 +82,14 @@ def publish(
     with readable_errors(store):
         package, content = _describe(staged, describe)
         version = _add_description(staged, package, content)
-        first = None if supersede else store.find(package.name, package.key)
-        if first is None or first.name == version:
-            put_in_place(store, staged, store.version_folder(package.name, version))
-        else:
-            version = first.name
-        version = _make_current(store, package, version, supersede=supersede)
+        with holding(store, package.name) as hold:
+            first = None if supersede else store.find(package.name, package.key)
+            if first is None or first.name == version or not hold(first.name):
+                hold(version)
+                put_in_place(store, staged, store.version_folder(package.name, version))
+            else:
+                version = first.name
+            version = _make_current(store, package, version, None if supersede else hold)
     return store.version_folder(package.name, version)
 
 
@@ -125,21 +135,21 @@ def _describe(
     return package, content
 
 
-def _seal(folder: Path) -> None:
-    """Set the modes, then sync every file and folder to disk, the innermost first."""
+def _seal(folder: Path, mode: int) -> None:
+    """Set the modes, ``mode`` for folders, then sync everything to disk, the innermost first."""
     for root, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(root) / name
             path.chmod(FILE_MODE)
             fsync(path)
-        Path(root).chmod(FOLDER_MODE)
+        Path(root).chmod(mode)
         fsync(Path(root))
 
 
 def put_in_place(store: Store, staged: Path, target: Path) -> None:
     """Move a described folder to the place of its version, unless a whole one is there."""
-    _seal(staged)
     make_folder(target.parent)
+    _seal(staged, folder_mode(target.parent))
     for attempt in range(RACES_WITH_GC):
         try:
             staged.rename(target)
@@ -148,11 +158,12 @@ def put_in_place(store: Store, staged: Path, target: Path) -> None:
             # A version's name is the digest of its content, so the target has the same bytes.
             if is_whole(target):
                 _bring_signature(staged, target)
+                _bring_measurements(staged, target)
                 break
             if attempt == RACES_WITH_GC - 1 or (target.exists() and not target.is_dir()):
                 raise
             # If the target is gone, a collector has taken it away: try again.
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError), stale_is_missing():
                 _set_aside(store, staged, target)
                 break
     fsync(target.parent)
@@ -187,16 +198,25 @@ def _bring_signature(staged: Path, target: Path) -> None:
             fsync(target)
 
 
-def _make_current(store: Store, package: Package, version: str, *, supersede: bool) -> str:
+def _bring_measurements(staged: Path, target: Path) -> None:
+    """Give an existing version the measurements of its staged copy: they are the newer ones."""
+    for name in UNCOVERED:
+        with suppress(OSError):
+            (staged / name).replace(target / name)
+
+
+def _make_current(
+    store: Store, package: Package, version: str, hold: Callable[[str], bool] | None
+) -> str:
     """Make a version ``current``, then give it its key; return the version that has the key now.
 
-    In this order, a publisher that dies between the two steps leaves no key of a version that
-    never became ``current``.
+    ``hold`` keeps the version of another writer from gc; None if ``version`` supersedes that one.
+    In this order, a publisher that dies between both leaves no key of what never was ``current``.
     """
     current, former = store.model_folder(package.name) / "current", store.current(package.name)
     swap_link(store, current, f"versions/{version}")
     try:
-        owner = _claim_key(store, package, version, supersede=supersede)
+        owner = _claim_key(store, package, version, hold)
     except OSError:
         with suppress(OSError):
             _restore(store, current, version, former)
@@ -215,7 +235,9 @@ def _restore(store: Store, current: Path, version: str, former: str | None) -> N
             current.unlink()
 
 
-def _claim_key(store: Store, package: Package, version: str, *, supersede: bool) -> str:
+def _claim_key(
+    store: Store, package: Package, version: str, hold: Callable[[str], bool] | None
+) -> str:
     """Give ``version`` its key; if another writer was first, return theirs.
 
     The other version stays until gc removes it: a service may have pinned it meanwhile.
@@ -226,9 +248,8 @@ def _claim_key(store: Store, package: Package, version: str, *, supersede: bool)
         link.symlink_to(f"../versions/{version}")
     except FileExistsError:
         first = store.find(package.name, package.key)
-        if first is None or supersede:  # None: the key names a version that was removed
-            swap_link(store, link, f"../versions/{version}")
-        else:
+        if hold and first and hold(first.name):
             return first.name
+        swap_link(store, link, f"../versions/{version}")  # the key's version was removed
     fsync(link.parent)
     return version

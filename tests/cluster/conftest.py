@@ -32,8 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """List what was measured, and what this cluster could not take."""
     for report in terminalreporter.stats.get("passed", []):
-        for what, seconds in report.user_properties if "tests/cluster/" in report.nodeid else ():
-            terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {what} {seconds} s")
+        for what, figure in report.user_properties if "tests/cluster/" in report.nodeid else ():
+            terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {what} {figure}")
     skipped = [
         (report.nodeid, report.longrepr[2].removeprefix("Skipped: "))
         for report in terminalreporter.stats.get("skipped", [])
@@ -46,11 +46,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture
-def measured(request: pytest.FixtureRequest) -> Callable[[str, float], None]:
-    """Note seconds for the report at the end."""
+def measured(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Note a figure for the report at the end, in seconds or another unit."""
 
-    def note(what: str, seconds: float) -> None:
-        request.node.user_properties.append((what, round(seconds, 1)))
+    def note(what: str, figure: float, unit: str = "s") -> None:
+        request.node.user_properties.append((what, f"{figure:.1f} {unit}"))
 
     return note
 

@@ -15,6 +15,7 @@ from tests.support.models.models import make_classifier, make_embedder, source
 from tests.support.models.prepare import prepared
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from benchmarks.pods.kserve import Document
@@ -27,9 +28,10 @@ PVC = Setup("overlays/pvc")
 
 
 @pytest.fixture
-def kubeflow(store: ModelStore) -> Kubeflow:
+def kubeflow(store: ModelStore) -> Iterator[Kubeflow]:
     """Kubeflow, with the test's store."""
-    return share(store)
+    with share(store) as made:
+        yield made
 
 
 def test_three_runs_at_once_publish_each_its_own_model(kubeflow: Kubeflow, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from docs.generate import clients as clients_docs
 from docs.generate import pipeline as pipeline_docs
 from docs.generate import predictor as settings_docs
 from docs.generate import recipe as recipe_docs
@@ -74,6 +75,11 @@ def test_the_settings_reference_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -
     page = reference.filled(page, pipeline_docs.flags(), pipeline_docs.FLAGS)
     page = reference.filled(page, pipeline_docs.parameters(), pipeline_docs.PARAMETERS)
     assert page == written, "run `make schema`"
+
+
+def test_the_table_of_clients_is_the_suites() -> None:
+    written = (ROOT / "docs" / clients_docs.PAGE).read_text()
+    assert reference.filled(written, clients_docs.reference()) == written, "run `make schema`"
 
 
 def test_every_variable_that_the_code_names_is_documented() -> None:

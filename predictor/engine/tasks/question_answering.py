@@ -65,7 +65,7 @@ class QuestionAnsweringTask(TokenTask):
 
     def __init__(self, task: QuestionAnswering, tokenizer: Tokenizer) -> None:
         self._stride = task.stride
-        self._max_stride = tokenizer.max_length * 3 // 4
+        self.max_stride = tokenizer.max_length * 3 // 4
         self.output_types = [
             output_type("answer", "BYTES", -1),
             output_type("score", "FP32", -1),
@@ -77,7 +77,7 @@ class QuestionAnsweringTask(TokenTask):
     def preprocess(self, texts: Texts, parameters: Parameters) -> Texts:
         parameters.number("max_answer_len", least=1)
         parameters.flag("handle_impossible_answer", default=False)
-        given = parameters.number("doc_stride", least=0, most=self._max_stride)
+        given = parameters.number("doc_stride", least=0, most=self.max_stride)
         return replace(texts, stride=self._stride if given is None else given)
 
     def postprocess(self, texts: Texts, rows: Rows, parameters: Parameters) -> Outputs:

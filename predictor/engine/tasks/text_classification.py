@@ -2,8 +2,9 @@
 
 V2 inputs: a text BYTES [N], and for pairs ``text_pair`` BYTES [N]. V2 outputs: ``label`` BYTES
 [N], ``score`` FP32 [N] of the best label, ``probabilities`` FP32 [N, C] in the order of the model's
-labels. With parameter ``top_k`` K: ``label`` and ``score`` [N, min(K, C)], best first. V1: one
-object per text with the same names.
+labels. With parameter ``top_k`` K: ``label`` and ``score`` [N, min(K, C)], best first. Parameter
+``function_to_apply`` (softmax, sigmoid or none) makes scores of logits in the place of the model's
+own. V1: one object per text with the same names.
 
 With parameter ``candidate_labels`` a model trained on entailment returns the same outputs for the
 request's own labels, in their order: see ``predictor.engine.tasks.zero_shot``.
@@ -11,7 +12,7 @@ request's own labels, in their order: see ``predictor.engine.tasks.zero_shot``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from predictor.protocol.types import Outputs, Rows, Texts
     from storage_init.format.tasks import TextClassification
 
+FUNCTIONS = ("softmax", "sigmoid", "none")
+
 
 class TextClassificationTask(TextTask):
     raw_name = "logits"
@@ -33,7 +36,10 @@ class TextClassificationTask(TextTask):
 
     def __init__(self, task: TextClassification) -> None:
         self._task = task
+        self.labels = task.labels
         self._labels = encoded(task.labels)
+        # The model's own is the default.
+        self._functions = tuple(dict.fromkeys((task.activation, *FUNCTIONS)))
         self.entailment = find_entailment(task.labels)
         count = len(task.labels)
         self.output_types = [
@@ -47,6 +53,7 @@ class TextClassificationTask(TextTask):
     def preprocess(self, texts: Texts, parameters: Parameters) -> Texts:
         candidates = ZeroShot.parse(parameters)
         if candidates is None:
+            self._function(parameters)
             return texts
         if self.entailment is None:
             raise InvalidRequestError(
@@ -60,9 +67,12 @@ class TextClassificationTask(TextTask):
         if candidates is not None and self.entailment is not None:
             labels, scores = encoded(candidates.labels), candidates.scores(rows, self.entailment)
         else:
-            labels, scores = self._labels, probabilities(rows, self._task.activation)
+            labels, scores = self._labels, probabilities(rows, self._function(parameters))
         best = np.argsort(-scores, axis=1, kind="stable")[:, : parameters.top_k or 1]
         top = np.take_along_axis(scores, best, axis=1)
         if parameters.top_k is None:
             best, top = best[:, 0], top[:, 0]
         return {"label": labels[best], "score": top, "probabilities": scores}
+
+    def _function(self, parameters: Parameters) -> Any:
+        return parameters.choice("function_to_apply", self._functions)

@@ -2,7 +2,8 @@
 
 V2 output: ``embedding`` FP32 [N, D]; V1: ``{"embedding": […]}`` per text. Parameter ``dimensions``
 K returns the first K values, scaled to length 1 again if the model normalises (Kusupati et al.,
-"Matryoshka Representation Learning", 2022). Parameter ``prompt_name`` names the model's prompt
+"Matryoshka Representation Learning", 2022). Parameter ``normalize`` scales vectors to length 1 even
+if the model does not. Parameter ``prompt_name`` names the model's prompt
 that is put before each text.
 
 A prepared graph pools and normalises. A plain export returns hidden states, which are pooled here
@@ -32,6 +33,7 @@ class TextEmbeddingTask(TextTask):
     def __init__(self, task: TextEmbedding) -> None:
         self._task = task
         self.dimension = task.dimension
+        self.pooling = task.pooling
         self.prompts = task.prompts or {}
         self.output_types = [output_type(self.raw_name, "FP32", -1, self.dimension)]
 
@@ -46,7 +48,10 @@ class TextEmbeddingTask(TextTask):
 
     def postprocess(self, texts: Texts, rows: Rows, parameters: Parameters) -> Outputs:
         count = parameters.number("dimensions", least=1, most=self.dimension)
-        return {"embedding": rows if count is None else self._normalized(rows[:, :count])}
+        done = self._task.normalize and count is None
+        wanted = parameters.flag("normalize", default=self._task.normalize)
+        vectors = rows[:, :count]
+        return {"embedding": normalized(vectors) if wanted and not done else vectors}
 
     def _normalized(self, vectors: NDArray[Any]) -> NDArray[Any]:
         return normalized(vectors) if self._task.normalize else vectors

@@ -47,7 +47,7 @@ IGNORED = ["O"]
 class TokenClassificationTask(TokenTask):
     def __init__(self, task: TokenClassification, tokenizer: Tokenizer) -> None:
         self._labels = task.labels
-        self._tokenizer = tokenizer
+        self.max_stride = tokenizer.max_length // 2
         self._vocabulary = Vocabulary(tokenizer)
         self.output_types = [
             output_type("entities", "BYTES", -1),
@@ -57,7 +57,7 @@ class TokenClassificationTask(TokenTask):
     def preprocess(self, texts: Texts, parameters: Parameters) -> Texts:
         strategy = parameters.choice("aggregation_strategy", STRATEGIES)
         parameters.texts("ignore_labels")
-        stride = parameters.number("stride", least=0, most=self._tokenizer.max_length // 2)
+        stride = parameters.number("stride", least=0, most=self.max_stride)
         if stride is not None and strategy == "none":
             raise InvalidRequestError(
                 "parameter stride needs an aggregation_strategy other than none: tokens of two "

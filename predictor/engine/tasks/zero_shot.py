@@ -57,7 +57,9 @@ class ZeroShot:
             labels = [label.strip() for label in labels[0].split(",") if label.strip()]
         if not labels:
             raise InvalidRequestError("parameter candidate_labels holds no label")
-        template = parameters.given.get("hypothesis_template", TEMPLATE)
+        template = parameters.given.get("hypothesis_template")
+        if template is None:
+            template = TEMPLATE
         if not isinstance(template, str) or PLACE not in template:
             raise InvalidRequestError(
                 f"parameter hypothesis_template must be a string with {PLACE} where the label "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from predictor.errors import ClientGoneError, InvalidRequestError
+from predictor.rest.http.encoding import encoding_of, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -62,8 +63,11 @@ class Client:
             TooLargeError: the body is too long, its announced length is, or its JSON would take too
                 much memory.
             PendingBytesError: with it the server would hold too many bytes.
+            EncodingError: the server does not decode its Content-Encoding.
+            InvalidRequestError: it is not what its Content-Encoding says.
             ClientGoneError: the client left before the body was complete.
         """
+        encoding = encoding_of(self.headers)
         length = self.headers.get(b"content-length", b"")
         # The HTTP parser refuses a length that is not a number.
         if length.isdigit():
@@ -80,14 +84,31 @@ class Client:
             self._held += len(part)
             parts.append(part)
             more = message.get("more_body", False)
+        body = b"".join(parts)
+        if encoding is not None:
+            body = await self._decoded(body, encoding)
         self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(WATCH_AFTER_SECONDS, self._start_watching)
-        body = b"".join(parts)
         json_length = self.headers.get(BINARY_HEADER, b"")
         head = body[: int(json_length)] if json_length.isdigit() and len(json_length) < 9 else body
         self._held += self._bodies.hold_decoded(head)
         return body
+
+    async def _decoded(self, body: bytes, encoding: bytes) -> bytes:
+        """The body without its encoding, within the limits of any body."""
+        encoded, made, parts = len(body), 0, []
+        for piece in pieces(body, encoding):
+            self._bodies.check(made, len(piece))
+            self._bodies.held += len(piece)
+            self._held += len(piece)
+            made += len(piece)
+            parts.append(piece)
+            # Other requests have their turn between two pieces.
+            await asyncio.sleep(0)
+        self._bodies.held -= encoded
+        self._held -= encoded
+        return b"".join(parts)
 
     def close(self) -> None:
         """Stop watching and release the body, once the answer is there."""

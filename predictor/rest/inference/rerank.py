@@ -1,14 +1,15 @@
-"""Reranking for the clients of Cohere and of text-embeddings-inference.
+"""Reranking for the clients of Cohere, Jina, Voyage, Infinity and text-embeddings-inference.
 
-Cohere: ``{"query", "documents", "top_n", "return_documents"}`` is answered with
-``{"results": [{"index", "relevance_score"}, …]}``. text-embeddings-inference: ``{"query", "texts",
-"raw_scores", "return_text"}`` is answered with ``[{"index", "score"}, …]``. The best document comes
-first.
+Cohere and Jina: ``{"query", "documents", "top_n", "return_documents"}`` is answered with
+``{"results": [{"index", "relevance_score", "document": {"text"}}, …]}``. Infinity's document is a
+string. Voyage sends ``top_k`` and ``truncation``, and reads ``data`` instead of ``results``.
+text-embeddings-inference: ``{"query", "texts", "raw_scores", "return_text"}`` is answered with
+``[{"index", "score"}, …]``. The best document comes first.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from uuid import uuid4
 
 import msgspec
@@ -19,41 +20,46 @@ from predictor.errors import InvalidRequestError
 from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts
 from predictor.rest.inference.openai import usage
-from predictor.rest.inference.task_requests import TaskRequest, answer
+from predictor.rest.inference.task_requests import Strings, TaskRequest
 from predictor.telemetry.requests import REST_RERANK
 
 if TYPE_CHECKING:
     from predictor.engine.engine import Engine
-    from predictor.rest.http.request import Client
-    from predictor.rest.http.response import Reply
-    from predictor.serving.server_state import ServerState
     from predictor.serving.version import InferenceResult
 
+Count = Annotated[int, msgspec.Meta(ge=1)]
 
-class _Document(msgspec.Struct):
+
+class RerankDocument(msgspec.Struct):
     text: str
 
 
+Documents = Annotated[list[str | RerankDocument], msgspec.Meta(min_length=1)]
+
+
 class RerankRequest(TaskRequest):
-    """A request of either client."""
+    """A request of any client."""
 
     title = "a rerank request"
     protocol = REST_RERANK
     task = TextRankingTask
     task_name = "text-ranking"
+    document_form: ClassVar[Any] = staticmethod(lambda text: {"text": text})
 
     query: str
-    documents: list[str | _Document] | None = None
-    texts: list[str] | None = None
-    top_n: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    return_documents: bool = False
-    return_text: bool = False
-    raw_scores: bool = False
-    truncate: bool = True
+    documents: Documents | None = None
+    texts: Strings | None = None
+    top_n: Count | None = None
+    top_k: Count | None = None
+    return_documents: bool | None = None
+    return_text: bool | None = None
+    truncate: bool | None = None
+    truncation: bool | None = None
+    truncation_direction: Literal["Right", "right"] | None = None
+    raw_scores: bool | None = None
 
-    @property
-    def parameters(self) -> Parameters:
-        return Parameters.parse({"raw_scores": self.raw_scores})
+    def parameters(self, _: Engine) -> Parameters:
+        return Parameters.parse({"raw_scores": self.raw_scores or False})
 
     @property
     def listed(self) -> list[str]:
@@ -66,26 +72,37 @@ class RerankRequest(TaskRequest):
 
     def inputs(self, _: Engine) -> Texts:
         documents = self.listed
-        if not documents:
-            raise InvalidRequestError("there are no documents to rank")
-        return Texts([self.query] * len(documents), documents, self.truncate)
+        truncate = self.truncate is not False and self.truncation is not False
+        return Texts([self.query] * len(documents), documents, truncate)
 
-    def response(self, model: str, result: InferenceResult) -> Any:
+    def response(self, result: InferenceResult) -> Any:
         scores, documents = result.outputs["score"], self.listed
-        best = np.argsort(-scores, kind="stable")[: self.top_n].tolist()
-        ranked = [(index, float(scores[index]), documents[index]) for index in best]
+        best = [
+            (index, float(scores[index]), documents[index])
+            for index in np.argsort(-scores, kind="stable")[: self.top_n or self.top_k].tolist()
+        ]
         if self.texts is not None:
             return [
                 {"index": index, "score": score} | ({"text": text} if self.return_text else {})
-                for index, score, text in ranked
+                for index, score, text in best
             ]
         results: list[dict[str, Any]] = [
             {"index": index, "relevance_score": score}
-            | ({"document": {"text": text}} if self.return_documents else {})
-            for index, score, text in ranked
+            | ({"document": self.document_form(text)} if self.return_documents else {})
+            for index, score, text in best
         ]
-        return {"id": str(uuid4()), "model": model, "results": results, "usage": usage(result)}
+        answer = {
+            "id": str(uuid4()),
+            "model": result.model,
+            "results": results,
+            "usage": usage(result),
+        }
+        if self.top_k is None and self.truncation is None:
+            return answer
+        return {"object": "list", "data": results, **answer}
 
 
-async def rerank(state: ServerState, client: Client) -> Reply:
-    return await answer(RerankRequest, state, client)
+class InfinityRerankRequest(RerankRequest):
+    """A request of Infinity's client."""
+
+    document_form = str

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 from predictor.errors import InvalidRequestError, NotReadyError
+from predictor.rest.http.request import BINARY_HEADER
 from predictor.rest.http.response import Reply, json_reply
 from predictor.rest.inference import v2_codec
+from predictor.rest.inference.openai import description
 from predictor.telemetry.requests import REST_V1, REST_V2
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ async def infer(state: ServerState, client: Client, name: str, version: str | No
         model = state.models.find(name, version)
         deadline = client.deadline
         model.current.check_queue(deadline)
-        length = client.headers.get(v2_codec.BINARY_HEADER)
+        length = client.headers.get(BINARY_HEADER)
         request, encoding = v2_codec.decode(
             await client.body(), length.decode("latin-1") if length else None
         )
@@ -59,11 +61,15 @@ async def model_ready(
     return json_reply({"name": name, "ready": ready}, 200 if ready else 503)
 
 
-async def model_ready_v1(state: ServerState, client: Client, name: str) -> Reply:
-    return await model_ready(state, client, name)
+async def model_ready_v1(state: ServerState, _: Client, name: str) -> Reply:
+    ready = state.models.find(name).ready
+    # OpenAI's clients read the description at the same path.
+    body = {"name": name, "ready": ready, **description(name)}
+    return json_reply(body, 200 if ready else 503)
 
 
 async def model_metadata(
     state: ServerState, _: Client, name: str, version: str | None = None
 ) -> Reply:
-    return json_reply(state.models.find(name, version).current.metadata())
+    current = state.models.find(name, version).current
+    return json_reply(current.metadata() | current.label_promise())

@@ -15,7 +15,7 @@ import orjson
 from predictor.errors import InvalidRequestError
 from predictor.protocol import raw_tensors
 from predictor.protocol.messages import Answer, InputTensor, Request, datatype_of
-from predictor.protocol.parameters import Parameters
+from predictor.protocol.parameters import Parameters, refuse_unsupported
 from predictor.rest.http.request import BINARY_HEADER, decode_json
 from predictor.rest.http.response import JSON
 
@@ -79,9 +79,13 @@ def decode(body: bytes, json_length: str | None) -> tuple[Request, Encoding]:
     head = memoryview(body)[:end] if end != len(body) else body
     parsed = decode_json(head, _Body, "a V2 inference request")
     binary = _Binary(memoryview(body)[end:])
+    parameters, outputs = parsed.parameters or {}, parsed.outputs or []
+    named: list[_Input | _Output] = [*parsed.inputs, *outputs]
+    for each in named:
+        if each.parameters:
+            refuse_unsupported(each.name, each.parameters)
     inputs = [_tensor(each, binary) for each in parsed.inputs]
     binary.check_used()
-    parameters, outputs = parsed.parameters or {}, parsed.outputs or []
     request = Request(
         inputs, Parameters.parse(parameters), [output.name for output in outputs], parsed.id or ""
     )
@@ -193,8 +197,13 @@ def _flat(each: _Input, decoders: tuple[msgspec.json.Decoder[list[T]], Any], kin
 
 
 def _encoding(parameters: dict[str, Any], outputs: list[_Output]) -> Encoding:
-    default = parameters.get("binary_data_output") is True
-    others = (o for o in outputs if (o.parameters or {}).get("binary_data", default) is not default)
+    default = Parameters(given=parameters).flag("binary_data_output", default=False)
+
+    def is_other(output: _Output) -> bool:
+        asked = Parameters(given=output.parameters or {}).flag("binary_data", default=default)
+        return asked is not default
+
+    others = filter(is_other, outputs)
     return Encoding(default, frozenset(output.name for output in others))
 
 

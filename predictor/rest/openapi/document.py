@@ -1,54 +1,56 @@
 """The OpenAPI document of the REST interface, for Swagger UI and for generators of clients.
 
-Paths and methods come from the table of routes; operations are named as the routes' handlers.
+Paths and methods come from the table of routes; operations are named as the routes' handlers, or
+made of the type of the requests.
 """
 
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from predictor.engine.tasks.text_embedding import TextEmbeddingTask
-from predictor.engine.tasks.text_ranking import TextRankingTask
 from predictor.protocol.metadata import server_metadata
-from predictor.rest.inference.openai import PREFIX
-from predictor.rest.inference.task_requests import models_for
+from predictor.rest.inference import errors
+from predictor.rest.openapi.clients import LIST, MODEL, client_operation, components
 from predictor.rest.openapi.models import inference
 from predictor.rest.openapi.schema import (
-    COUNT,
-    FLAG,
+    BODY,
     INFERENCE,
     Operation,
-    array,
     body,
     enum,
+    nullable,
     obj,
-    one_of,
     reference,
 )
-from predictor.rest.openapi.tasks import BOOK, DOCUMENTS, FILM, QUERY, TRUNCATION
+from predictor.rest.openapi.tokens import health, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from predictor.engine.engine import Engine
     from predictor.rest.openapi.schema import Schema
-    from predictor.rest.router import Route
+    from predictor.rest.router import ErrorForm, Route
     from predictor.serving.model import Model
 
     Operations = dict[str, Operation]
 
+CLIENTS = "other clients"
 STATES = ["READY", "LOADING", "UNLOADING", "UNAVAILABLE"]
 READY = obj(name="string", ready="boolean")
-USAGE = obj(prompt_tokens="integer", total_tokens="integer")
-MODEL = obj(id="string", object="string", created="integer", owned_by="string")
-DOCUMENT = one_of("string", obj("text", text="string"))
 TENSOR = obj(*("name", "datatype", "shape"), name="string", datatype="string", shape=["integer"])
 OUTPUT = obj(
     "name", name="string", datatype="string", shape=["integer"], data=[{}], parameters="object"
 )
-RESULT = obj("index", "relevance_score", index="integer", relevance_score="number")
+STATISTICS = obj(
+    "model_stats",
+    model_stats=[obj("name", "inference_stats", name="string", inference_stats="object")],
+)
 SCHEMAS = {
     "error": obj("error", error="string"),
+    "openai_error": obj("error", error=obj("message", "type", message="string", type="string")),
+    "cohere_error": obj("message", message="string"),
+    "tei_error": obj("error", "error_type", error="string", error_type="string"),
     "server": obj("name", "version", name="string", version="string", extensions=["string"]),
     "model": obj(
         *("name", "platform"),
@@ -65,28 +67,51 @@ SCHEMAS = {
         id="string",
         outputs=[OUTPUT],
     ),
-    "openai_error": obj("error", error=obj("message", "type", message="string", type="string")),
-    "ranking": one_of(
-        obj("results", id="string", model="string", results=[RESULT], usage=USAGE),
-        [obj("index", "score", index="integer", score="number", text="string")],
-    ),
+}
+ERRORS: dict[ErrorForm | None, str] = {
+    errors.openai: "openai_error",
+    errors.cohere: "cohere_error",
+    errors.tei: "tei_error",
+    None: "error",
 }
 
 
+class _Place(NamedTuple):
+    """What routes with these fields answer: operations by section and handler, and for engines."""
+
+    fields: Mapping[str, str]
+    sections: Mapping[str, Operations]
+    engines: Mapping[str, Engine]
+
+    def operation(self, route: Route) -> tuple[str, Operation] | None:
+        """A route's section and its operation; None if nothing here answers it."""
+        if not route.fields <= self.fields.keys():
+            return None
+        if kind := route.request:
+            answering = {n: e for n, e in self.engines.items() if isinstance(e.task, kind.task)}
+            if not answering:
+                return None
+            return CLIENTS, client_operation(kind, answering, named="name" in route.fields)
+        name = route.handler.__name__
+        found = ((tag, known[name]) for tag, known in self.sections.items() if name in known)
+        return next(found, None)
+
+
 def document(models: Mapping[str, Model], routes: Sequence[Route]) -> Schema:
-    """OpenAPI 3.0 of these routes; a model that is not loaded has only routes that say so."""
+    """OpenAPI 3.1 of these routes; a model that is not loaded has only routes that say so."""
     paths: Schema = {}
     for named, group in groupby(routes, key=lambda route: "name" in route.fields):
         rows = list(group)
-        for fields, sections in map(_of_model, models.values()) if named else [_of_server(models)]:
-            for tag, operations in sections.items():
-                for route in rows:
-                    operation = operations.get(route.handler.__name__)
-                    if operation and route.fields <= fields.keys():
-                        described = operation.described(route.method, _error(route), tag)
-                        paths[route.path(**fields)] = {route.method.lower(): described}
+        for place in map(_of_model, models.values()) if named else [_of_server(models)]:
+            for route in rows:
+                if found := place.operation(route):
+                    tag, operation = found
+                    error = reference(ERRORS[route.error_form])
+                    described = operation.described(route.method, error, tag)
+                    methods = paths.setdefault(route.path(**place.fields), {})
+                    methods[route.method.lower()] = described
     return {
-        "openapi": "3.0.3",
+        "openapi": "3.1.0",
         "info": {
             "title": "Warmstart",
             "version": server_metadata()["version"],
@@ -94,16 +119,11 @@ def document(models: Mapping[str, Model], routes: Sequence[Route]) -> Schema:
             "routes of OpenAI's, Cohere's and text-embeddings-inference's clients.",
         },
         "paths": paths,
-        "components": {"schemas": SCHEMAS},
+        "components": {"schemas": SCHEMAS | components()},
     }
 
 
-def _error(route: Route) -> Schema:
-    return reference("openai_error" if route.template.startswith(PREFIX) else "error")
-
-
-def _of_server(models: Mapping[str, Model]) -> tuple[dict[str, str], dict[str, Operations]]:
-    """The operations of paths without a model's name, by section and handler."""
+def _of_server(models: Mapping[str, Model]) -> _Place:
     server = {
         "live_v1": Operation("Server live (V1)", obj(status="string"), ["503"]),
         "names": Operation("Names of the models", obj(models=["string"])),
@@ -114,24 +134,27 @@ def _of_server(models: Mapping[str, Model]) -> tuple[dict[str, str], dict[str, O
         "metrics": Operation("Figures for Prometheus", "string", media_type="text/plain"),
         "openapi": Operation("This document", "object"),
         "docs": Operation("This document as a page", "string", media_type="text/html"),
+        "all_statistics": Operation("Statistics of the loaded models (Triton)", STATISTICS),
     }
     row = obj(name="string", version="string", state=enum(STATES), reason="string")
     titles = {"all": {}, "those that are ready": {"ready": True}}
-    wanted = body("Which of them.", obj(ready="boolean"), titles, required=False)
-    index = Operation("Models, loaded and not", [row], ["400", "413", "500"], wanted)
-    listed = obj(object="string", data=[MODEL])
-    clients = {"list_models": Operation("Models that are ready (OpenAI)", listed)}
-    if embedders := [model.name for model in models_for(models, TextEmbeddingTask)]:
-        clients["embeddings"] = _embeddings(embedders)
-    if rerankers := [model.name for model in models_for(models, TextRankingTask)]:
-        clients["rerank"] = _rerank(rerankers)
-    return {}, {"server": server, "model repository": {"index": index}, "other clients": clients}
+    wanted = body("Which of them.", obj(ready=nullable("boolean")), titles, required=False)
+    index = Operation("Models, loaded and not", [row], BODY, wanted)
+    ready = {name: model.loaded.engine for name, model in models.items() if model.ready}
+    clients = {"list_models": Operation("The models (OpenAI, V1)", LIST)}
+    if len(ready) == 1:
+        ((name, engine),) = ready.items()
+        clients |= tokens(name, engine) | {"by_task": inference(name, engine)["by_task"]}
+    else:
+        unnamed = Operation("Ask the only model; here there are several", None, INFERENCE)
+        clients |= {"health": health(), "by_task": unnamed}
+    sections = {"server": server, "model repository": {"index": index}, CLIENTS: clients}
+    return _Place({}, sections, ready)
 
 
-def _of_model(model: Model) -> tuple[dict[str, str], dict[str, Operations]]:
-    """The fields of a model's paths, and their operations by section and handler."""
+def _of_model(model: Model) -> _Place:
     name, loaded = model.name, model.loaded if model.is_loaded else None
-    refusals = ["404", "409", "413", "429", "500", "503"]
+    refusals = [*BODY, "404", "409", "503"]
     loading = obj(name="string", load="boolean", version="string")
     unloading = obj(name="string", unload="boolean")
     repository = {
@@ -143,69 +166,17 @@ def _of_model(model: Model) -> tuple[dict[str, str], dict[str, Operations]]:
         "model_ready": Operation(f"{name} ready", READY, ["404", "503"] if loaded else ["503"]),
         "model_ready_v1": Operation(f"{name} ready (V1)", READY, ["503"]),
     }
-    sections = {"model repository": repository, "other clients": clients}
+    sections = {"model repository": repository, CLIENTS: clients, name: readiness}
     if loaded is None:
-        return {"name": name}, {**sections, name: readiness}
-    own = {
-        "model_metadata": Operation(f"{name} metadata", reference("model"), ["404", "503"]),
-        "explain": Operation(f"{name} has no explainer", None, ["404", "501", "503"]),
+        return _Place({"name": name}, sections, {})
+    found = ["404", "503"]
+    sections[name] |= {
+        "model_metadata": Operation(f"{name} metadata", reference("model"), found),
+        "config": Operation(f"{name} configuration (Triton)", "object", found),
+        "statistics": Operation(f"{name} statistics (Triton)", STATISTICS, found),
+        "explain": Operation(f"{name} has no explainer", None, [*found, "501"]),
         **inference(name, loaded.engine),
     }
-    return {"name": name, "version": loaded.version}, {**sections, name: readiness | own}
-
-
-def _embeddings(names: list[str]) -> Operation:
-    model = names[0]
-    ids = array({"type": "integer", "minimum": 0}, minItems=1)
-    texts = one_of("string", array("string", minItems=1), ids, array(ids, minItems=1))
-    form = obj(
-        *_required(names, "input"),
-        model=enum(names),
-        input=texts | {"description": "texts, or token ids, which are run as they are"},
-        encoding_format=enum(["float", "base64"]),
-        dimensions=COUNT,
-        prompt_name="string",
-        truncation=TRUNCATION,
-    )
-    examples = {
-        "texts": {"model": model, "input": [FILM, BOOK]},
-        "one text in base64": {"model": model, "input": FILM, "encoding_format": "base64"},
-        "token ids": {"model": model, "input": [[1, 2, 3], [1, 2]]},
-    }
-    row = obj(object="string", index="integer", embedding=one_of(["number"], "string"))
-    answer = obj(object="string", data=[row], model="string", usage=USAGE)
-    request = body("Texts, or token ids.", form, examples)
-    return Operation("Embeddings (OpenAI)", answer, INFERENCE, request)
-
-
-def _rerank(names: list[str]) -> Operation:
-    cohere = obj(
-        *_required(names, "query", "documents"),
-        query="string",
-        documents=array(DOCUMENT, minItems=1),
-        model=enum(names),
-        top_n=COUNT,
-        return_documents=FLAG,
-    )
-    tei = obj(
-        *_required(names, "query", "texts"),
-        query="string",
-        texts=array("string", minItems=1),
-        model=enum(names),
-        raw_scores=FLAG,
-        return_text=FLAG,
-        truncate={"type": "boolean", "default": True},
-    )
-    asked = {"model": names[0], "query": QUERY}
-    examples = {
-        "Cohere": {**asked, "documents": DOCUMENTS, "top_n": 1, "return_documents": True},
-        "text-embeddings-inference": {**asked, "texts": DOCUMENTS, "return_text": True},
-    }
-    request = body("Documents.", {"anyOf": [cohere, tei]}, examples)
-    title = "Rank documents (Cohere, text-embeddings-inference)"
-    return Operation(title, reference("ranking"), INFERENCE, request)
-
-
-def _required(models: list[str], *fields: str) -> Sequence[str]:
-    """Several models require the field that names one."""
-    return fields if len(models) == 1 else ("model", *fields)
+    clients |= tokens(name, loaded.engine)
+    fields = {"name": name, "version": loaded.version}
+    return _Place(fields, sections, {name: loaded.engine} if model.ready else {})

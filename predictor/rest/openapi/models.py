@@ -1,17 +1,21 @@
-"""Inference with one model, as V2 and V1 operations with the model's own inputs and outputs."""
+"""Inference with one model over V2, V1 and ``POST /``, with the model's own inputs and outputs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from predictor.rest.inference.hugging_face import KINDS
+from predictor.rest.openapi.clients import client_operation
 from predictor.rest.openapi.schema import (
     INFERENCE,
+    NULL,
     Operation,
+    any_of,
     array,
     body,
     enum,
+    nullable,
     obj,
-    one_of,
     reference,
 )
 from predictor.rest.openapi.tasks import requests_of
@@ -29,6 +33,7 @@ def inference(name: str, engine: Engine) -> dict[str, Operation]:
     return {
         "infer": _infer(name, engine, requests),
         "predict": _predict(name, engine.task.inputs, requests),
+        "by_task": _by_task(name, engine, requests),
     }
 
 
@@ -51,32 +56,34 @@ def _infer(name: str, engine: Engine, requests: TaskRequests) -> Operation:
 
 def _infer_schema(engine: Engine, requests: TaskRequests) -> Schema:
     texts = engine.task.inputs
-    least = 2 if texts.both else 1
-    names = texts.names
+    # A single text may have any name.
+    one = {"type": "string"}
+    least, most = 2 if texts.both else 1, len(texts.names)
+    text_tensor = _tensor(one, "BYTES", "string")
+    ids_tensor = _tensor(enum(engine.inputs), "INT64", "integer")
+    output = obj("name", name="string", parameters=nullable(obj(binary_data=nullable("boolean"))))
+    parameters = requests.parameters
+    parameters["properties"]["binary_data_output"] = nullable("boolean")
     return obj(
         "inputs",
-        id="string",
-        inputs=one_of(
-            array(_tensor(names, "BYTES", "string"), minItems=least, maxItems=len(names)),
-            array(
-                _tensor(engine.inputs, "INT64", "integer"),
-                minItems=2,
-                maxItems=len(engine.inputs),
-            ),
+        id=nullable("string"),
+        inputs=any_of(
+            array(text_tensor, minItems=least, maxItems=most),
+            array(ids_tensor, minItems=2, maxItems=len(engine.inputs)),
         ),
-        parameters=obj(**requests.parameters, binary_data_output="boolean"),
-        outputs=[obj("name", name="string", parameters="object")],
+        parameters=nullable(parameters),
+        outputs=nullable([output]),
     )
 
 
-def _tensor(names: list[str], datatype: str, value: Form) -> Schema:
+def _tensor(name: Form, datatype: str, value: str) -> Schema:
     return obj(
         *("name", "datatype", "shape", "data"),
-        name=enum(names),
+        name=name,
         datatype=enum([datatype]),
-        shape=array("integer", minItems=1, maxItems=2),
-        data=array(value, minItems=1),
-        parameters="object",
+        shape=array({"type": "integer", "minimum": 1}, minItems=1, maxItems=2),
+        data=any_of(array(value, minItems=1), array(array(value), minItems=1)),
+        parameters=nullable("object"),
     )
 
 
@@ -90,14 +97,41 @@ def _tensors(engine: Engine, example: Example) -> list[dict[str, Any]]:
     ]
 
 
-def _predict(name: str, texts: TextInputs, requests: TaskRequests) -> Operation:
+def _instance(texts: TextInputs) -> Schema:
+    """A text, or an object with the texts by name."""
     names = texts.names
-    instance = obj(*(names if texts.both else names[:1]), **dict.fromkeys(names, "string"))
+    if texts.both:
+        return obj(*names, **dict.fromkeys(names, "string"))
+    pair: dict[str, Form] = {texts.second or "text_pair": NULL}
+    if texts.second:
+        pair = {texts.second: nullable("string")}
+    return any_of("string", obj(names[0], **{names[0]: "string"}, **pair))
+
+
+def _predict(name: str, texts: TextInputs, requests: TaskRequests) -> Operation:
     form = obj(
         "instances",
-        instances=array(instance if texts.both else one_of("string", instance), minItems=1),
-        parameters=obj(**requests.parameters),
+        instances=array(_instance(texts), minItems=1),
+        parameters=requests.parameters,
     )
     examples = {title: example.v1 for title, example in requests.examples.items()}
     answer = obj("predictions", predictions=[{}])
     return Operation(f"Ask {name} (V1)", answer, INFERENCE, body("Texts.", form, examples))
+
+
+def _by_task(name: str, engine: Engine, requests: TaskRequests) -> Operation:
+    kind = KINDS.get(type(engine.task))
+    if kind is not None:
+        return client_operation(kind, {name: engine}, parameters=requests.parameters, named=True)
+    instance = _instance(engine.task.inputs)
+    form = obj(
+        "inputs",
+        inputs=any_of(instance, array(instance, minItems=1)),
+        parameters=nullable(requests.parameters),
+    )
+    examples = {
+        title: {"inputs": example.v1["instances"], "parameters": dict(example.parameters)}
+        for title, example in requests.examples.items()
+    }
+    title = f"Ask {name} (huggingface_hub's InferenceClient)"
+    return Operation(title, {}, INFERENCE, body("Texts.", form, examples))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     # A schema, the name of a type, or a list with the form of its items.
     Form = Schema | str | list[Any]
 
+NULL: Schema = {"type": "null"}
 COUNT: Schema = {"type": "integer", "minimum": 1}
 FLAG: Schema = {"type": "boolean", "default": False}
 JSON = "application/json"
@@ -22,13 +23,15 @@ REFUSALS = {
     "404": "There is no such model or version here.",
     "409": "The model was not loaded or unloaded; what was served before still is.",
     "413": "The request has more bytes or texts than one may have.",
+    "415": "The body has a Content-Encoding other than gzip and deflate.",
     "429": "The server has too much to do, or the deadline is over; see Retry-After.",
     "500": "The server is at fault.",
     "501": "No model here has an explainer.",
     "503": "The model is not ready, or the server is stopping or stuck.",
 }
-# The refusals of requests that wait in a queue.
-INFERENCE = ("400", "404", "413", "429", "500", "503")
+# The refusals of a request with a body, and of one that waits in a queue.
+BODY = ("400", "413", "415", "429", "500")
+INFERENCE = (*BODY, "404", "503")
 
 
 def schema(form: Form) -> Schema:
@@ -52,9 +55,14 @@ def obj(*required: str, **properties: Form) -> Schema:
     return made | {"required": list(required)} if required else made
 
 
-def one_of(*forms: Form) -> Schema:
+def any_of(*forms: Form) -> Schema:
     """A value of one of these forms."""
-    return {"oneOf": [schema(form) for form in forms]}
+    return {"anyOf": [schema(form) for form in forms]}
+
+
+def nullable(form: Form) -> Schema:
+    """A value of this form, or null."""
+    return any_of(form, NULL)
 
 
 def enum(names: Sequence[str]) -> Schema:
@@ -81,7 +89,7 @@ def body(
 
 @dataclass(frozen=True)
 class Operation:
-    """What a route takes and answers.
+    """What a route takes and answers; without a ``media_type`` its answer has no body.
 
     Args:
         answer: None if the route answers nothing but refusals.
@@ -101,7 +109,9 @@ class Operation:
     def described(self, method: str, error: Schema, tag: str) -> Schema:
         """The operation in the document; ``error`` is the form of a refusal."""
         # A model or a server that is not ready says so in the form of an answer.
-        not_ready = error if self.answer is None or method == "POST" else schema(self.answer)
+        not_ready = error
+        if self.answer is not None and self.media_type and method != "POST":
+            not_ready = schema(self.answer)
         responses = {
             status: _response(REFUSALS[status], not_ready if status == "503" else error)
             for status in self.refusals
@@ -121,4 +131,6 @@ class Operation:
 
 
 def _response(description: str, form: Schema, media_type: str = JSON) -> Schema:
+    if not media_type:
+        return {"description": description}
     return {"description": description, "content": {media_type: {"schema": form}}}

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from predictor.engine.tasks.fill_mask import MAX_FILLS, FillMaskTask
+from predictor.engine.tasks.fill_mask import FillMaskTask
 from predictor.engine.tasks.question_answering import QuestionAnsweringTask
-from predictor.engine.tasks.text_classification import TextClassificationTask
+from predictor.engine.tasks.text_classification import FUNCTIONS, TextClassificationTask
 from predictor.engine.tasks.text_embedding import TextEmbeddingTask
 from predictor.engine.tasks.text_ranking import TextRankingTask
 from predictor.engine.tasks.token_classification import STRATEGIES, TokenClassificationTask
-from predictor.rest.openapi.schema import COUNT, FLAG, array, enum, one_of
+from predictor.rest.openapi.schema import COUNT, FLAG, NULL, any_of, array, enum, nullable, obj
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,8 @@ TRUNCATION: Schema = {
     "description": "cut long texts, or refuse them",
 }
 WINDOW: Schema = {"type": "integer", "minimum": 0}
-STRINGS = array("string", minItems=1)
+# Over gRPC, which has no lists, and here, too, a string may stand for a list.
+STRINGS = any_of(array("string", minItems=1), "string")
 
 
 class Example(NamedTuple):
@@ -64,10 +65,20 @@ class Example(NamedTuple):
 
 
 class TaskRequests(NamedTuple):
-    """``examples`` by title, the simplest first; ``parameters``: the JSON Schema of each."""
+    """``examples`` by title, the simplest first; ``each``: the JSON Schema of each parameter.
+
+    ``rules``: what JSON Schema says of several parameters together.
+    """
 
     examples: Mapping[str, Example]
-    parameters: Mapping[str, Schema]
+    each: Mapping[str, Schema]
+    rules: Mapping[str, Any] = {}
+
+    @property
+    def parameters(self) -> Schema:
+        """The JSON Schema of a request's parameters; null stands for one that is not given."""
+        schemas = {name: nullable(schema) for name, schema in self.each.items()}
+        return obj(**schemas) | dict(self.rules)
 
 
 def requests_of(task: Any) -> TaskRequests:
@@ -88,11 +99,15 @@ def _classification(task: Any) -> TaskRequests:
         "texts": Example({"text": [FILM, BOOK]}),
         "pairs": Example({"text": [FILM], "text_pair": ["The film is good."]}),
     }
-    parameters: dict[str, Schema] = {"top_k": TOP_K, "truncation": TRUNCATION}
+    parameters: dict[str, Schema] = {
+        "top_k": TOP_K,
+        "truncation": TRUNCATION,
+        "function_to_apply": enum(FUNCTIONS),
+    }
     if task.entailment is not None:
         labels = {"candidate_labels": ["film", "food", "travel"]}
         examples["zero-shot"] = Example({"text": [FILM]}, labels)
-        parameters["candidate_labels"] = one_of(STRINGS, "string")
+        parameters["candidate_labels"] = STRINGS
         parameters["hypothesis_template"] = {"type": "string", "pattern": r"\{\}"}
         parameters["multi_label"] = FLAG
     return TaskRequests(examples, parameters)
@@ -101,18 +116,53 @@ def _classification(task: Any) -> TaskRequests:
 def _embedding(task: Any) -> TaskRequests:
     half = Example({"text": [FILM]}, {"dimensions": max(1, task.dimension // 2)})
     dimensions = {"maximum": task.dimension, "description": "that many values of each"}
-    prompts = {"prompt_name": enum([*task.prompts])} if task.prompts else {}
+    prompt = enum([*task.prompts]) if task.prompts else NULL
     return TaskRequests(
         {"texts": Example({"text": [FILM, BOOK]}), "dimensions": half},
-        {"dimensions": COUNT | dimensions, "truncation": TRUNCATION, **prompts},
+        {
+            "dimensions": COUNT | dimensions,
+            "normalize": {"type": "boolean", "description": "scale each to length 1"},
+            "prompt_name": prompt,
+            "truncation": TRUNCATION,
+        },
     )
 
 
 def _fill_mask(task: Any) -> TaskRequests:
-    top_k = TOP_K | {"maximum": MAX_FILLS}
     return TaskRequests(
         _two({"text": [f"The film was {task.mask}."]}, "mask", "best two", top_k=2),
-        {"top_k": top_k, "targets": STRINGS, "truncation": TRUNCATION},
+        {"top_k": TOP_K, "targets": STRINGS, "truncation": TRUNCATION},
+    )
+
+
+def _tagging(task: Any) -> TaskRequests:
+    one_each = {"properties": {"aggregation_strategy": enum(["none"])}}
+    return TaskRequests(
+        _two({"text": [WHO]}, "texts", "tokens", aggregation_strategy="none"),
+        {
+            "aggregation_strategy": enum([*STRATEGIES]),
+            "ignore_labels": STRINGS,
+            "stride": WINDOW | {"maximum": task.max_stride},
+            "truncation": TRUNCATION,
+        },
+        # Tokens of two windows cannot be merged.
+        {
+            "if": one_each | {"required": ["aggregation_strategy"]},
+            "then": {"properties": {"stride": NULL}},
+        },
+    )
+
+
+def _answering(task: Any) -> TaskRequests:
+    texts = {"question": ["Where was she born?"], "context": [WHO]}
+    return TaskRequests(
+        _two(texts, "question", "best three", top_k=3),
+        {
+            "top_k": TOP_K,
+            "max_answer_len": COUNT | {"description": "tokens of an answer at most"},
+            "handle_impossible_answer": FLAG,
+            "doc_stride": WINDOW | {"maximum": task.max_stride},
+        },
     )
 
 
@@ -124,26 +174,6 @@ _TASKS: dict[type, TaskRequests | Callable[[Any], TaskRequests]] = {
         _two({"query": [QUERY], "document": DOCUMENTS}, "documents", "raw scores", raw_scores=True),
         {"raw_scores": FLAG, "truncation": TRUNCATION},
     ),
-    TokenClassificationTask: TaskRequests(
-        _two({"text": [WHO]}, "texts", "tokens", aggregation_strategy="none"),
-        {
-            "aggregation_strategy": enum([*STRATEGIES]),
-            "ignore_labels": STRINGS,
-            "stride": WINDOW,
-            "truncation": TRUNCATION,
-        },
-    ),
-    QuestionAnsweringTask: TaskRequests(
-        _two(
-            {"question": ["Where was she born?"], "context": [WHO]},
-            *("question", "best three"),
-            top_k=3,
-        ),
-        {
-            "top_k": TOP_K,
-            "max_answer_len": COUNT | {"description": "tokens of an answer at most"},
-            "handle_impossible_answer": FLAG,
-            "doc_stride": WINDOW,
-        },
-    ),
+    TokenClassificationTask: _tagging,
+    QuestionAnsweringTask: _answering,
 }

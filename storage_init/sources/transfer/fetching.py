@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_init.base import space
-from storage_init.base.errors import SourceError, WarmstartError
+from storage_init.base.errors import DigestError, SourceError, WarmstartError
 from storage_init.base.files import list_files
 from storage_init.base.uris import WORK, check_names, check_no_clash, shown
 from storage_init.format.package import DIGEST_FILE, MAX_SIGNATURE_BYTES, PACKAGE_FILE, SUMS_FILE
@@ -172,7 +172,7 @@ class _Download:
         for path, expected in digests.items():
             if not has_digest(self.work / path, expected):
                 (self.work / path).unlink()
-                raise SourceError(
+                raise DigestError(
                     f"{self.where}: {path} does not have the digest {expected}. Start "
                     "again; if that fails, too, the source is corrupt"
                 )

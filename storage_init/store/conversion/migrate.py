@@ -95,11 +95,12 @@ def _migrate(store: Store, model: str, version: str, key: Path | None) -> Migrat
     package = describe(old).package
     content = codec.encode(converted(package))
     new = store.version_folder(model, codec.version_of(content))
-    if not (new / PACKAGE_FILE).is_file():
-        with store.staging("migrate") as staged:
-            _fill(staged, old, package, content, key)
-            put_in_place(store, staged, new)
-    moved = list(_move_links(store, model, package, version, new.name))
+    with pins.holding(store, model) as hold:
+        if not hold(new.name):
+            with store.staging("migrate") as staged:
+                _fill(staged, old, package, content, key)
+                put_in_place(store, staged, new)
+        moved = list(_move_links(store, model, package, version, new.name))
     return Migrated(model, version, new.name, moved, pins.owners(store, model, version))
 
 

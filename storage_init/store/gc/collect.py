@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 from storage_init.base import sizes
 from storage_init.base.errors import StoreError
-from storage_init.base.files import children, freed, last_change
-from storage_init.store import counters, inventory, resolutions
+from storage_init.base.files import children, freed, last_change, stale_is_missing
+from storage_init.store import counters, inventory, pins, resolutions
 from storage_init.store.gc.readers import readers_of
 from storage_init.store.gc.retention import decide
 from storage_init.store.gc.trash import left_behind, trash
-from storage_init.store.layout import LEASES
+from storage_init.store.layout import FETCHED, LEASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,25 +97,33 @@ class _Collector:
                 going.append(decision.version.folder)
         links = inventory.dangling_keys(self.store, going)
         done += [self._remove_key(link) for link in links]
+        for model in inventory.models(self.store):
+            for path in pins.left_behind(self.store, model):
+                done.append(self._remove_old("record", path, "its publication was killed"))
         for path in resolutions.useless(self.store, links):
             done.append(self._remove_old("record", path, "leads to no version"))
-        for entry in children(self.store.root / LEASES):
-            done.append(self._remove_old("lease", Path(entry.path), "its holder is dead"))
+        for entry in (*children(self.store.root / LEASES), *children(self.store.root / FETCHED)):
+            if not entry.is_symlink():  # a link is a key
+                done.append(self._remove_old("lease", Path(entry.path), "its holder is dead"))
         staged = [item for item in inventory.staged(self.store) if item.path != self.scratch]
         done += [self._collect_staged(item) for item in staged]
         return [outcome for outcome in done if outcome is not None]
 
     def _lost(self) -> list[tuple[Path, str, str]]:
-        """Find ``current`` versions that a killed collector had taken away."""
+        """Find versions that are wanted, and that a killed collector had taken away."""
         return [
             (path, model, version)
             for path, model, version in left_behind(self.store, self.scratch)
-            if inventory.current_target(self.store, model) == version
+            if self._is_wanted(model, version)
             and not self.store.version_folder(model, version).exists()
         ]
 
+    def _is_wanted(self, model: str, version: str) -> bool:
+        current = inventory.current_target(self.store, model) == version
+        return current or bool(pins.owners(self.store, model, version))
+
     def _restore(self, path: Path, model: str, version: str) -> Outcome | None:
-        reason = "current, but a collection that was killed had taken it away"
+        reason = "current or pinned, but a collection that was killed had taken it away"
         outcome = Outcome("version", f"{model}@{version}", "restore", reason)
         return self._attempt(outcome, lambda own: own.restore(path, model, version))
 
@@ -183,7 +191,8 @@ class _Collector:
         if self.own is None:
             return outcome
         try:
-            hindrance = act(self.own)
+            with stale_is_missing():
+                hindrance = act(self.own)
         except FileNotFoundError:
             return None
         except OSError as error:

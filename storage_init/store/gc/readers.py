@@ -1,24 +1,18 @@
 """Find out whether any process on this machine reads a version.
 
-``/proc`` names the processes that this user may look into. For the others the kernel is asked: it
-grants a write lease (``fcntl(2)``, ``F_SETLEASE``) only if no process has the file open, processes
-of other users and pods included. That takes the files' owner or CAP_LEASE, and a file system that
-counts its openers; ``can_tell`` tries it out. Readers on other machines of a shared volume cannot
-be seen; ``--keep`` and ``--min-age`` protect them.
+``/proc`` names the processes that this user may look into. For the others, such as those of other
+pods, ``openers`` asks the kernel. Readers on other machines of a shared volume cannot be seen;
+``--keep`` and ``--min-age`` protect them.
 """
 
 from __future__ import annotations
 
-import fcntl
-import mmap
-import os
-import signal
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storage_init.base.files import list_files
 from storage_init.store.gc import processes
+from storage_init.store.gc.openers import can_tell, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,15 +35,16 @@ class Readers:
         It scans all processes, which takes seconds on a machine with very many.
         """
         snapshot = processes.snapshot(self.device)
+        files = _files(path)
+        answers = opened(files) if self.leases and files else [None] * len(files)
         unsure = False
-        for file in _files(path):
+        for file, told in zip(files, answers, strict=True):
             try:
                 process = snapshot.holder(file.lstat())
             except OSError:
                 continue
             if process is not None:
                 return f"{_name(file, path)} is held open by {process}"
-            told = is_open(file) if self.leases else None
             if told:
                 return (
                     f"{_name(file, path)} is held open by a process that cannot be seen from here"
@@ -61,51 +56,6 @@ class Readers:
 def readers_of(root: Path, scratch: Path | None) -> Readers:
     """Return the readers of a store at ``root``; ``scratch`` is a folder in it for a trial file."""
     return Readers(root.stat().st_dev, scratch is not None and can_tell(scratch))
-
-
-def is_open(path: Path) -> bool | None:
-    """Return whether another process has a file open or mapped; None if the kernel does not tell.
-
-    A reader that opens the file during the check waits some microseconds.
-    """
-    try:
-        # Non-blocking: another process's lease is an answer too, so do not wait for its release.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
-    try:
-        # A reader that opens the file now makes the kernel signal us; SIGURG is ignored by default.
-        fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
-    finally:
-        os.close(handle)
-    return False
-
-
-def can_tell(folder: Path) -> bool:
-    """Return whether ``is_open`` works on this file system, for a mapped and for a closed file.
-
-    It fails on overlayfs, which maps the lower file, and on NFS without a delegation.
-    """
-    path = folder / f"opened-{uuid.uuid4().hex[:12]}"
-    try:
-        path.write_bytes(b"x")
-        with path.open("rb") as file:
-            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        with mapping:
-            seen = is_open(path)
-        return seen is True and is_open(path) is False
-    except OSError:
-        return False
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def _files(path: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage_init.base.files import children, fsync, remove
+from storage_init.base.files import children, fsync, make_folder, remove, stale_is_missing
 from storage_init.format.package import PACKAGE_FILE
 from storage_init.store.inventory import current_target
 from storage_init.store.layout import STAGING, clock_of, readable_errors
@@ -82,8 +82,9 @@ class Trash:
     def _try_to_put_back(self, taken: Path, target: Path) -> bool:
         """False if another version of it was in the way and has been taken away since."""
         try:
-            taken.rename(target)
-            fsync(target.parent)
+            with stale_is_missing():
+                taken.rename(target)
+                fsync(target.parent)
         except FileNotFoundError:
             pass  # another collector has put it back
         except OSError:
@@ -128,7 +129,7 @@ def trash(store: Store) -> Iterator[Trash]:
     """
     folder = store.root / STAGING / f"{PREFIX}{uuid.uuid4().hex[:12]}"
     with readable_errors(store):
-        folder.parent.mkdir(exist_ok=True)
+        make_folder(folder.parent)
         folder.mkdir()
     try:
         yield Trash(store, folder)

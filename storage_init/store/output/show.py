@@ -32,7 +32,7 @@ def describe(package: Package, measured: Measurements, survey: Version, age: flo
         ("licence", package.source.license or "not stated"),
         ("key", package.key),
         ("recipe", package.recipe_digest),
-        ("measured on", measured.cpu or "not measured"),
+        ("measured", f"on {measured.cpu}" if measured.cpu else "no"),
         ("tools", ", ".join(f"{name} {number}" for name, number in sorted(package.tools.items()))),
         ("max length", f"{package.limits.max_length} tokens"),
         ("inputs", ", ".join(f"{t.name} {t.datatype} {t.shape}" for t in package.inputs)),

@@ -190,6 +190,41 @@ def test_tritons_client_reads_health_and_metadata(
     assert not triton.is_model_ready("other")
 
 
+def test_tritons_perf_analyzer_finds_what_it_asks_for(
+    triton: triton_http.InferenceServerClient,
+) -> None:
+    metadata, config = triton.get_model_metadata("m"), triton.get_model_config("m")
+    assert all(each["optional"] for each in config["input"])
+    assert [each["name"] for each in config["input"]] == [i["name"] for i in metadata["inputs"]]
+
+    def count() -> int:
+        (stats,) = triton.get_inference_statistics("m")["model_stats"]
+        return int(stats["inference_stats"]["success"]["count"])
+
+    before = count()
+    text = tensor("text", np.array(TEXTS, dtype=np.object_), binary=True)
+    outputs = [triton_http.InferRequestedOutput(each["name"]) for each in metadata["outputs"]]
+    answer = triton.infer("m", [text], outputs=outputs, request_compression_algorithm="deflate")
+    assert len(answer.as_numpy("label")) == len(TEXTS)
+    assert count() == before + 1
+
+
+@pytest.mark.parametrize(
+    ("parameter", "complaint"),
+    [
+        ({"shared_memory_region": "r"}, "no shared memory"),
+        ({"classification": 2}, "classification"),
+    ],
+)
+def test_what_tritons_client_may_ask_and_this_server_lacks_is_refused(
+    server: Predictor, parameter: dict[str, Any], complaint: str
+) -> None:
+    body = request({"text": TEXTS}) | {"outputs": [{"name": "label", "parameters": parameter}]}
+    response = server.infer(body)
+    assert response.status_code == 400
+    assert complaint in response.json()["error"]
+
+
 def test_tritons_client_gets_the_servers_reasons(triton: triton_http.InferenceServerClient) -> None:
     texts = tensor("text", np.array(TEXTS, dtype=np.object_), binary=True)
     with pytest.raises(InferenceServerException, match="there is no model other here"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import time
 from contextlib import ExitStack
@@ -166,13 +167,17 @@ def test_a_deadline_ends_the_wait_and_drops_the_rest(server: Predictor) -> None:
     )
     took = time.perf_counter() - before
     assert response.status_code == 429, response.text
-    assert "deadline passed" in response.json()["error"]
+    # A server that has measured its speed refuses it at once.
+    assert re.search(r"deadline passed|tokens would take", response.json()["error"])
     assert "retry-after" in response.headers
     before = time.perf_counter()
     assert server.infer(text_request(short(LONG))).status_code == 200
     assert took < time.perf_counter() - before, "the dropped texts were not run"
     error = refused(server, grpc_request("m", short(LONG)), timeout=0.06)
-    assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert error.code() in (
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+    )
     # The client's deadline may pass first; the server learns of it a moment later.
     for _ in range(100):
         if server.infer(text_request(["good"])).status_code == 200:

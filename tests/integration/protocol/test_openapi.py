@@ -34,7 +34,7 @@ def test_every_example_is_answered_unchanged(
         response = every_server.http.request(example.method, example.path, json=example.body)
         assert response.status_code == httpx.codes.OK, (example, response.text)
         asked.add((example.method, example.path))
-        if response.headers["content-type"] == "application/json":
+        if response.headers.get("content-type") == "application/json":
             answer_validator(document, example.method, example.path).validate(response.json())
         if example.body is not None:
             body_validator(document, example.path).validate(example.body)
@@ -64,4 +64,4 @@ def test_a_wrong_method_is_405_on_every_path_with_the_right_ones(
             told = (response.status_code, set(response.headers["allow"].split(", ")))
             assert told == (405, allowed), (method, path)
             if method != "HEAD":
-                assert list(response.json()) == ["error"], (method, path)
+                assert response.json().keys() & {"error", "message"}, (method, path)

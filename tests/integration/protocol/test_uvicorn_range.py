@@ -29,8 +29,8 @@ def oldest() -> str:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("version", [oldest(), BETWEEN])
 def test_the_protocol_works_on_every_version_that_is_admitted(version: str, tmp_path: Path) -> None:
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tmp_path]
-    subprocess.run([*pip, f"uvicorn=={version}"], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    subprocess.run([*pip, str(tmp_path), f"uvicorn=={version}"], check=True)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     found = subprocess.run(
         [sys.executable, "-c", "import uvicorn; print(uvicorn.__version__)"],

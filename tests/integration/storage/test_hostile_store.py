@@ -223,8 +223,9 @@ print(publish_fake(Store(Path(flags["store"])), files, name=flags["name"], key=k
 class PreparingPods(Pods):
     """Pods with a stand-in for the pipeline, which publishes the revision as its weights."""
 
-    def start(self, number: int, uri: str = "") -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "storage_init", uri, str(self.destination(number))]
+    def start(self, number: int, uri: str = "", *more: str) -> subprocess.Popen[str]:
+        pairs = [uri, str(self.destination(number)), *more]
+        command = [sys.executable, "-m", "storage_init", *pairs]
         environment = self.environment | {"PYTHONPATH": str(ROOT)}
         return subprocess.Popen(
             command,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jsonschema import Draft7Validator
+from jsonschema import Draft202012Validator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,14 +43,14 @@ def examples(document: Document) -> Iterator[Example]:
                 yield Example(method, path, title, example["value"])
 
 
-def body_validator(document: Document, path: str) -> Draft7Validator:
+def body_validator(document: Document, path: str) -> Draft202012Validator:
     """Return a validator of bodies that are POSTed to a path."""
     content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
-    return Draft7Validator({**document, **content["schema"]})
+    return Draft202012Validator({**document, **content["schema"]})
 
 
-def answer_validator(document: Document, method: str, path: str) -> Draft7Validator:
+def answer_validator(document: Document, method: str, path: str) -> Draft202012Validator:
     """Return a validator of the 200 responses of a path."""
     operation = document["paths"][path][method.lower()]
     schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
-    return Draft7Validator({**document, **schema})
+    return Draft202012Validator({**document, **schema})

@@ -29,8 +29,19 @@ def main(target: str, model: str, *outputs: str) -> None:
         wanted = [InferRequestedOutput(name) for name in outputs]
         answer = client.infer(model, tensors, "", wanted, "8", parameters=parameters)
         assert answer.get_response().id == "8"
+        config = client.get_model_config(model).config
+        assert [each.name for each in config.output] == [*names(client, model)]
+        (stats,) = client.get_inference_statistics(model).model_stats
+        assert stats.inference_stats.success.count > 0
+        assert model in {each.name for each in client.get_model_repository_index().models}
+        # Triton's clients send the model's name in another field than KServe's.
+        client.load_model(model)
         arrays = {name: answer.as_numpy(name) for name in outputs}
     json.dump({name: array.tolist() for name, array in arrays.items()}, sys.stdout, default=_text)
+
+
+def names(client: InferenceServerClient, model: str) -> list[str]:
+    return [each.name for each in client.get_model_metadata(model).outputs]
 
 
 def _text(value: bytes) -> str:

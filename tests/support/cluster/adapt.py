@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from tests.support.cluster.space import Space
 
 # What the suite makes itself, or a cluster may lack.
-LEFT_OUT = {"PersistentVolumeClaim", "PersistentVolume", "StorageClass", "CronJob"}
+LEFT_OUT = {
+    *("PersistentVolumeClaim", "PersistentVolume", "StorageClass", "CronJob"),
+    *("LocalModelCache", "LocalModelNodeGroup"),
+}
 STORAGE_CONTAINER = "ClusterStorageContainer"
 
 
@@ -40,7 +43,7 @@ def adapted(setup: Setup, space: Space) -> list[Document]:
     for service in services:
         _shrink(service, space)
     for container in _containers(kept):
-        _use_image(container, space.cluster.options)
+        use_image(container, space.cluster.options)
     return kept
 
 
@@ -65,7 +68,8 @@ def _containers(value: Any) -> Iterator[Document]:
             yield from _containers(item)
 
 
-def _use_image(container: Document, options: Options) -> None:
+def use_image(container: Document, options: Options) -> None:
+    """Give a container the suite's image for the manifests' one."""
     name, _, _ = str(container["image"]).partition(":")
     if image := options.images.get(name):
         container |= {"image": image, "imagePullPolicy": "IfNotPresent"}

@@ -20,6 +20,8 @@ HELP = {
     "kfp_endpoint": "address of Kubeflow Pipelines' API, without which its tests are skipped",
     "kfp_namespace": "namespace in which Kubeflow runs the steps",
     "cpu_request": "CPUs that each predictor requests; its limits stay as they are",
+    "gateway": "address of KServe's Gateway, to ask services through it",
+    "measured_package": "folder of a prepared model to measure with (default: a tiny one)",
 }
 DEFAULTS = {
     "predictor_image": "warmstart/predictor:dev",
@@ -43,6 +45,8 @@ class Options:
     storage_class: str
     host_path: str
     cpu_request: str
+    gateway: str
+    measured_package: str
 
     @property
     def images(self) -> dict[str, str]:

@@ -95,7 +95,7 @@ def keeper(cluster: Cluster) -> Iterator[Space | None]:
         return
     with space(cluster, "privileged") as made:
         made.apply(_keeper_pod(cluster))
-        _wait_until_running(made, KEEPER)
+        wait_until_running(made, KEEPER)
         _remove_left_folders(made)
         try:
             yield made
@@ -110,8 +110,8 @@ def model_store(made: Space, keeper: Space | None) -> Iterator[ModelStore]:
     """An empty store in a namespace."""
     with _folder(made, keeper):
         made.apply(*claim(made))
-        made.apply(_writer_pod(made.cluster))
-        _wait_until_running(made, WRITER)
+        made.apply(store_pod(made.cluster, WRITER, FOREVER))
+        wait_until_running(made, WRITER)
         yield ModelStore(made)
 
 
@@ -174,7 +174,9 @@ def _in_keeper(keeper: Space, command: str) -> str:
     return keeper.cluster.kubectl("exec", *where)
 
 
-def _wait_until_running(made: Space, name: str) -> None:
+def wait_until_running(made: Space, name: str) -> None:
+    """Wait for a pod of the suite's own."""
+
     def running() -> bool:
         pod = made.cluster.api.read_namespaced_pod(name, made.name)
         return bool(pod.status.phase == "Running")
@@ -193,7 +195,7 @@ def _pod(cluster: Cluster, name: str, mount: Document, volume: Document) -> Docu
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name},
+        "metadata": {"name": name, "labels": {"app": name}},
         "spec": {
             "terminationGracePeriodSeconds": 0,
             "automountServiceAccountToken": False,
@@ -210,9 +212,11 @@ def _keeper_pod(cluster: Cluster) -> Document:
     return pod
 
 
-def _writer_pod(cluster: Cluster) -> Document:
+def store_pod(cluster: Cluster, name: str, command: list[str]) -> Document:
+    """A pod with the store, which runs a command in the storage initializer's image."""
     mount = {"mountPath": STORE}
-    pod = _pod(cluster, WRITER, mount, {"persistentVolumeClaim": {"claimName": CLAIM}})
+    pod = _pod(cluster, name, mount, {"persistentVolumeClaim": {"claimName": CLAIM}})
+    pod["spec"]["containers"][0]["command"] = command
     pod["spec"]["securityContext"] = {
         "runAsNonRoot": True,
         "runAsUser": 1000,

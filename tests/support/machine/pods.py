@@ -24,12 +24,13 @@ class Pods:
             "WARMSTART_LEASE_SECONDS": "2",
         }
 
-    def start(self, number: int, uri: str = URI) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "storage_init", uri, str(self.destination(number))]
+    def start(self, number: int, uri: str = URI, *more: str) -> subprocess.Popen[str]:
+        pairs = [uri, str(self.destination(number)), *more]
+        command = [sys.executable, "-m", "storage_init", *pairs]
         return subprocess.Popen(command, env=self.environment, stderr=subprocess.PIPE, text=True)
 
-    def run(self, number: int, uri: str = URI) -> subprocess.CompletedProcess[str]:
-        process = self.start(number, uri)
+    def run(self, number: int, uri: str = URI, *more: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(number, uri, *more)
         _, log = process.communicate(timeout=120)
         return subprocess.CompletedProcess(process.args, process.returncode, stderr=log)
 

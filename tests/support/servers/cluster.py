@@ -23,6 +23,7 @@ Object = dict[str, Any]
 
 NAMESPACE, SERVICE, NODE = "models", "sentiment", "node-1"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+SERVICES = f"/apis/serving.kserve.io/v1beta1/namespaces/{NAMESPACE}/inferenceservices"
 STEP_SECONDS = 0.02
 CREATED, BEGUN, ENDED = (f"2026-01-02T03:04:0{second}Z" for second in (1, 3, 5))
 IMAGE = "registry.example.com/warmstart/predictor:0.1.0"
@@ -100,6 +101,7 @@ class Cluster:
         pods: the present pods.
         lives: lives of the pods to come, one after each deletion.
         forgets: how many watches are told that their version is too old.
+        unreachable: how many requests to the Service find no endpoint.
     """
 
     url: str
@@ -107,10 +109,12 @@ class Cluster:
     lives: list[list[Object]]
     events: list[Object] = field(default_factory=list)
     forgets: int = 0
+    unreachable: int = 0
     deleted: list[str] = field(default_factory=list)
     selectors: set[str] = field(default_factory=set)
     asked: list[tuple[str, Any]] = field(default_factory=list)
     begun: list[Object] = field(default_factory=list)
+    services: list[Object] = field(default_factory=list)
 
     def delete(self, name: str) -> Object:
         """Delete a pod and begin its successor's life."""
@@ -131,6 +135,8 @@ class Cluster:
     def respond(self, call: Call) -> Answer:
         """Answer as the API server does."""
         query = {name: values[0] for name, values in parse_qs(call.query).items()}
+        if call.path.startswith(SERVICES):
+            return self._service(call)
         if call.method == "DELETE":
             return json_answer(self.delete(call.path.rpartition("/")[2]))
         if call.path == "/version/":
@@ -143,6 +149,17 @@ class Cluster:
             return _list([e for e in self.events if e["involvedObject"]["uid"] == uid])
         return self._proxy(call.path, json.loads(call.body) if call.body else None)
 
+    def _service(self, call: Call) -> Answer:
+        """Create or delete the InferenceService: its pods come and go with it."""
+        if call.method == "POST":
+            self.services.append(json.loads(call.body))
+            self.begun = self.lives.pop(0)
+            return json_answer(self.services[-1])
+        if not self.services:
+            return json_answer({"kind": "Status", "message": "not found"}, 404)
+        self.pods = []
+        return json_answer(self.services.pop())
+
     def _watch(self) -> Answer:
         events: Iterable[Object] = self.play()
         if self.forgets:
@@ -154,8 +171,12 @@ class Cluster:
 
     def _proxy(self, path: str, body: Any) -> Answer:
         """The predictor behind ``/proxy``, and a 404 for everything that is not there."""
-        at = f"{self.pods[-1]['metadata']['name']}:8080/proxy"
-        inside = path.removeprefix(f"{PODS}/{at}")
+        at = f"{PODS}/{self.pods[-1]['metadata']['name']}:8080/proxy"
+        service = f"{PODS[:-4]}services/http:{SERVICE}-predictor:80/proxy"
+        if path.startswith(service) and self.unreachable:
+            self.unreachable -= 1
+            return json_answer({"kind": "Status", "message": "no endpoints available"}, 503)
+        inside = path.removeprefix(at).removeprefix(service)
         self.asked.append((inside, body))
         if inside == "/status":
             return json_answer(STATUS)

@@ -71,14 +71,17 @@ S = TypeVar("S", bound=Service)
 
 
 @contextmanager
-def serve(make: Callable[[str], S], tls: SSLContext | None = None) -> Iterator[S]:
+def serve(
+    make: Callable[[str], S], tls: SSLContext | None = None, at: tuple[str, int] = ("127.0.0.1", 0)
+) -> Iterator[S]:
     """Serve on a free port, over TLS if there is a context for it, until the block ends.
 
     Args:
         make: returns the service, given its URL.
         tls: the server's certificate.
+        at: another address and port.
     """
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server = ThreadingHTTPServer(at, _Handler)
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     service = make(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}")

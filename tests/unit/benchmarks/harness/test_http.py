@@ -39,3 +39,10 @@ def test_refusals_and_silence_are_errors() -> None:
         http("GET", "/status")
     with pytest.raises(ServerFailedError, match="no answer to GET /status"):
         Http(free_port())("GET", "/status")
+
+
+def test_a_request_without_an_answer_leaves_the_next_one_alone() -> None:
+    http = Http(free_port())
+    for _ in range(2):
+        with pytest.raises(ServerFailedError, match="no answer to POST /: ConnectionRefusedError"):
+            http("POST", "/", {})

@@ -9,7 +9,8 @@ import pytest
 from kubernetes import client
 
 from benchmarks.harness.http import ServerFailedError
-from benchmarks.pods.kubernetes import Kubernetes, pull_seconds
+from benchmarks.pods.births import pull_seconds
+from benchmarks.pods.kubernetes import Kubernetes
 from benchmarks.pods.starts import MILESTONES, measure
 from tests.support.servers import cluster as clusters
 from tests.support.servers.cluster import NAMESPACE, NODE, SERVICE, container, life, pod, pulled

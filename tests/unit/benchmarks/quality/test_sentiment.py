@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.quality import sentiment
-from benchmarks.quality.sentiment import HELD_OUT, SNIPPETS, Sentence, load
+from benchmarks.quality.sentiment import EVALUATION, HELD_OUT, SNIPPETS, Sentence, load
 
-COUNT = HELD_OUT + 300
+COUNT = HELD_OUT + EVALUATION + 300
 LINES = [f"{n}\t{-2.5 if n % 3 else 1.25}\tsnippet number {n}" for n in range(COUNT)]
 # The file has texts that occur twice, texts with a score of 0, and Windows line ends.
 CONTENT = "\r\n".join([*LINES, "9\t1.25\tsnippet number 9", "10001\t0.0\tneither", ""])
@@ -48,14 +48,13 @@ def test_sentences_are_split_the_same_way_every_time(pip: list[list[str]], tmp_p
     assert first == again
     assert len(pip) == 1, "the second time they are there"
     assert "vaderSentiment==3.3.2" in pip[0]
-    training, held_out = first
-    assert (len(held_out), len(training)) == (HELD_OUT, 300)
-    texts = {sentence.text for sentence in held_out + training}
+    training, evaluation, held_out = first
+    assert (len(held_out), len(evaluation), len(training)) == (HELD_OUT, EVALUATION, 300)
+    sentences = [*training, *evaluation, *held_out]
+    texts = {sentence.text for sentence in sentences}
     assert len(texts) == COUNT
     assert "neither" not in texts
-    assert {Sentence("snippet number 3", 1), Sentence("snippet number 4", 0)} <= {
-        *held_out,
-        *training,
-    }
+    known = {Sentence("snippet number 3", 1), Sentence("snippet number 4", 0)}
+    assert known <= set(sentences)
     # Not the file's order.
     assert held_out[0].text != "snippet number 0"

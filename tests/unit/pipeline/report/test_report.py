@@ -31,7 +31,7 @@ from storage_init.format.measurements import (
     StepMeasurements,
     VariantMeasurements,
 )
-from storage_init.format.package import BatchSensitivity
+from storage_init.format.package import BatchSensitivity, Referee
 from storage_init.format.reading import read_package
 from storage_init.format.tasks import TextRanking
 from storage_init.format.verify import verify
@@ -159,6 +159,30 @@ def test_the_page_names_rejected_variants_and_unfused_operators(package: Package
     assert "Left as they were exported: 2 LayerNormalization." in page
     bare = render(package, findings(operators=Counter({"MatMul": 3})))
     assert "Nothing: none of ONNX Runtime&#39;s encoder patterns matches" in bare
+
+
+def test_the_page_says_what_a_referee_does_and_whether_it_is_published(package: Package) -> None:
+    figures = Referee(
+        margin=0.25,
+        share=0.0425,
+        texts=1000,
+        differing=1,
+        differing_without=12,
+        bound=0.0047,
+        confidence=0.95,
+    )
+    int8 = msgspec.structs.replace(INT8, referee=figures)
+    evidence = msgspec.structs.replace(EVIDENCE, variants=[int8])
+    page = render(package, findings(evidence))
+    for shown in ("int8 with fp32 as its referee", "0.25 logits", "4.25 %", "0.47 %"):
+        assert shown in page
+    assert "Not published: fp32 would answer too many texts" in page
+    variants = [
+        msgspec.structs.replace(each, referee=figures) if each.name == "int8" else each
+        for each in package.variants
+    ]
+    published = msgspec.structs.replace(package, variants=variants)
+    assert "Not published: fp32" not in render(published, findings(evidence))
 
 
 def test_a_rankers_page_shows_its_order(package: Package) -> None:

@@ -99,16 +99,16 @@ def test_a_variant_that_failed_its_gate_is_not_in_the_package(
     assert list_files(folder) == COMMON_FILES | {f"fp32/{name}" for name in GRAPH_FILES}
 
 
-def test_a_second_evaluation_publishes_the_same_version(
+def test_a_second_evaluation_publishes_the_same_version_with_its_own_measurements(
     quantized: Workspace, tmp_path: Path
 ) -> None:
-    recipe = Recipe(variants=("fp32",))
-    folders = []
-    for name in ("first", "second"):
+    store, recipe = Store(tmp_path), Recipe(variants=("fp32",))
+    found = []
+    for _ in range(2):
         evaluate(quantized, recipe)
-        folders.append(publish(quantized, recipe, Store(tmp_path / name), "m"))
-    first, second = folders
-    assert first.name == second.name
-    measured = [measurements.read(folder, *read_package(folder)) for folder in folders]
-    assert measured[0].speed("fp32") is not None
-    assert measured[0] != measured[1]
+        folder = publish(quantized, recipe, store, "m", supersede=True)
+        found.append(measurements.read(folder, *read_package(folder)))
+    assert store.versions("m") == [folder.name]
+    assert found[0].speed("fp32") is not None
+    assert found[0] != found[1]
+    verify(folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,16 @@ from predictor.loading.load import LoadedModel, load
 from predictor.protocol.types import Texts
 from predictor.settings import Settings
 from storage_init.base.errors import PackageError, ProviderError, VerificationError, WarmstartError
-from storage_init.format.package import PACKAGE_FILE, BatchSensitivity, Requires
+from storage_init.format import codec
+from storage_init.format.package import (
+    DIGEST_FILE,
+    MEASUREMENTS_FILE,
+    PACKAGE_FILE,
+    REPORT_FILE,
+    SUMS_FILE,
+    BatchSensitivity,
+    Requires,
+)
 from storage_init.format.reading import read_package
 from storage_init.format.selftest import SelfTest
 from storage_init.running.providers import CPU, CUDA
@@ -214,3 +225,18 @@ def test_a_variant_that_is_passed_over_is_logged_with_the_reason(
 def test_an_empty_folder_is_refused_with_the_command_to_prepare(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModelError, match="pipeline run"):
         load(Settings(model_dir=tmp_path))
+
+
+def test_a_package_of_format_2_is_served_by_its_own_speeds(folder: Path) -> None:
+    document = json.loads((folder / PACKAGE_FILE).read_bytes()) | {"format_version": 2}
+    for variant, ms in zip(document["variants"], (2.0, 1.0), strict=True):
+        variant["speed"] = {"cpu": "a CPU", "alone_ms": ms, "batched_ms": 9.0, "batch": 16}
+    for name in (SUMS_FILE, MEASUREMENTS_FILE, REPORT_FILE):
+        (folder / name).unlink()
+    content = json.dumps(document).encode()
+    (folder / PACKAGE_FILE).write_bytes(content)
+    (folder / DIGEST_FILE).write_bytes(codec.first_sum(content))
+    loaded = load(Settings(model_dir=folder, verify="all"))
+    assert loaded.variant == "spare"
+    assert loaded.digest == hashlib.sha256(content).hexdigest()
+    assert loaded.version == loaded.digest[:16]

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from predictor.loading import prefetch as module
-from predictor.loading.prefetch import Phases, prefetch
+from predictor.loading.prefetch import UNIMPORTED, Phases, prefetch
+from predictor.loading.variants import Choice, choose
 from predictor.settings import Settings
 from storage_init.base.errors import VerificationError
+from storage_init.format.measurements import NOTHING
 from storage_init.format.verify import check_files
 from tests.support.models.packages import flip_byte, writable_copy
 
@@ -78,7 +80,7 @@ def test_every_problem_is_raised_also_of_files_that_were_not_foreseen(
     assert prefetched.prepared is not None
     assert ("fp32/model.onnx.data" in prefetched.prepared.checking) == (wanted == "fp32")
     with pytest.raises(VerificationError) as refused:
-        prefetched.verify(prefetched.prepared, fp32_of(prefetched.prepared.package))
+        prefetched.verify(prefetched.prepared, fp32_chosen(prefetched.prepared.package))
     assert sorted(problem.split()[0] for problem in refused.value.problems) == [
         "fp32/model.onnx.data",
         "tokenizer.json",
@@ -91,6 +93,10 @@ def test_a_phase_that_fails_is_not_recorded() -> None:
         phases.time("broken", lambda: 1 / 0)
     assert phases.time("whole", lambda: 7) == 7
     assert list(phases.seconds) == ["whole"]
+
+
+def fp32_chosen(package: Package) -> Choice:
+    return choose(package, Settings(variant="fp32"), UNIMPORTED, NOTHING)
 
 
 def test_prefetch_imports_neither_numpy_nor_onnxruntime() -> None:

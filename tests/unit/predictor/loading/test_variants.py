@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from predictor.errors import NoVariantError
-from predictor.loading.variants import Runtime, choose
+from predictor.loading.variants import Runtime, choose, why_not
 from predictor.settings import Settings
 from storage_init.base import cpus
+from storage_init.format.measurements import NOTHING
 from storage_init.format.package import BatchSensitivity, FileEntry, Package, Packed, Requires
 from storage_init.format.reading import read_package
 from storage_init.running import host
@@ -255,6 +256,14 @@ def test_a_provider_is_asked_for_only_where_its_variant_could_be_chosen(
     choice = choice_of(package, CPU, asked=queries, measured=measured, variant=variant)
     assert choice.provider == CPU
     assert queries == asked
+
+
+def test_without_measurements_the_packages_order_decides(package: Package, cpu: set[str]) -> None:
+    assert not cpu
+    for measured in (NOTHING, speeds(int8=1.0), speeds(fp32=1.0, int8=2.0)):
+        choice = choice_of(package, CPU, OPENVINO, measured=measured)
+        assert choice.variant.name == "fp32"
+        assert "measured" in why_not(package, choice, measured)["bf16"]
 
 
 def test_cuda_runs_the_full_precision_variant_unpacked_and_only_where_it_is_named(

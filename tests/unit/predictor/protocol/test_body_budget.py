@@ -93,3 +93,11 @@ def test_a_text_that_is_alone_may_have_a_whole_body() -> None:
     body = b'{"instances": ["' + b"x" * 9_980 + b'"]}'
     bodies.held = len(body)
     assert bodies.hold_decoded(body) < 1000
+
+
+def test_after_much_was_held_the_heap_is_trimmed_once() -> None:
+    trimmed: list[int] = []
+    bodies = BodyBudget(each=10**8, total=10**8, emptied=lambda: trimmed.append(bodies.held))
+    for held in (10, 0, 10**7, 10**6, 0, 10, 0, 9 * 10**6, 5):
+        bodies.held = held
+    assert trimmed == [10**6, 5]

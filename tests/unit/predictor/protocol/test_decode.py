@@ -140,17 +140,19 @@ def test_one_query_is_paired_with_every_document() -> None:
 
 
 def test_token_ids_of_unequal_length_are_texts(classifier_engine: Engine) -> None:
-    one, two = codec.decode_token_ids([[2, 5, 3], [7]], classifier_engine)
-    assert (list(one.ids), list(two.ids)) == ([2, 5, 3], [7])
+    one, two = codec.decode_token_ids([[2, 5, 3], [2, 3]], classifier_engine)
+    assert (list(one.ids), list(two.ids)) == ([2, 5, 3], [2, 3])
     assert one.mask is one.types is None
 
 
-@pytest.mark.parametrize("row", [[10**6], [-1], [2**64], [1] * 65])
+@pytest.mark.parametrize(
+    "row", [[2, 10**6, 3], [2, -1, 3], [2, 2**64, 3], [2, *[1] * 63, 3], [5, 3], [2, 5]]
+)
 def test_token_ids_that_the_model_cannot_take_are_refused(
     classifier_engine: Engine, row: list[int]
 ) -> None:
     with pytest.raises(InvalidRequestError):
-        codec.decode_token_ids([[2], row], classifier_engine)
+        codec.decode_token_ids([[2, 3], row], classifier_engine)
 
 
 def test_a_request_holds_either_texts_or_tensors() -> None:
@@ -250,10 +252,12 @@ def test_the_longest_tensors_of_the_largest_id_are_accepted(classifier_engine: E
 
 
 def test_a_request_receives_the_outputs_that_it_names_or_all() -> None:
-    named = codec.select_outputs(["probabilities", "label"], OUTPUTS)
+    known = [*OUTPUTS, "logits"]
+    named = codec.select_outputs(["probabilities", "label"], OUTPUTS, known)
     assert list(named) == ["probabilities", "label"]
-    assert codec.select_outputs([], OUTPUTS) == OUTPUTS
-    with pytest.raises(
-        InvalidRequestError, match="unknown output logits; there are label, score, probabilities"
-    ):
-        codec.select_outputs(["label", "logits"], OUTPUTS)
+    assert codec.select_outputs([], OUTPUTS, known) == OUTPUTS
+    # perf_analyzer asks for all outputs of the metadata, those for tensors included.
+    assert list(codec.select_outputs(["label", "logits"], OUTPUTS, known)) == ["label"]
+    for wrong in (["logits"], ["label", "other"]):
+        with pytest.raises(InvalidRequestError, match=f"unknown output {wrong[-1]}; there are lab"):
+            codec.select_outputs(wrong, OUTPUTS, known)

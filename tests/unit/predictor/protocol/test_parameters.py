@@ -31,6 +31,13 @@ def test_parameters_of_one_task_are_read_by_name() -> None:
     assert given.texts("other") is None
 
 
+def test_null_stands_for_a_parameter_that_is_not_given() -> None:
+    given = Parameters.parse(dict.fromkeys(("top_k", "truncation", "targets", "kind")))
+    assert given == Parameters()
+    assert given.choice("kind", ("a", "b")) == "a"
+    assert given.texts("targets") is None
+
+
 @pytest.mark.parametrize(
     ("value", "listed"),
     [
@@ -49,10 +56,10 @@ def test_strings_are_one_a_list_or_a_list_in_json(value: Any, listed: list[str])
     ("name", "values", "message"),
     [
         ("top_k", [0, -1, 1.0, "2", True, [1]], "top_k must be a whole number from 1 up, not "),
-        ("truncation", [0, 1, "true", None], "truncation must be true or false, not "),
+        ("truncation", [0, 1, "true"], "truncation must be true or false, not "),
         ("targets", [[], "[]", 7, ["x", 7], "[7]", {"x": 1}], "targets must hold strings, not "),
         ("stride", [-1, 5, 2.0, True, "3"], "stride must be a whole number from 0 to 4, not "),
-        ("kind", ["c", 1, None, ["a"]], "kind must be one of a, b, not "),
+        ("kind", ["c", 1, ["a"]], "kind must be one of a, b, not "),
     ],
 )
 def test_wrong_values_are_refused_with_what_was_expected(

@@ -64,7 +64,8 @@ def test_requests_for_a_model_that_is_not_loaded_are_503(loading: RestApp, path:
 def test_a_model_that_is_not_loaded_is_not_ready_in_any_version(loading: RestApp) -> None:
     for path in ("/v2/models/m/ready", "/v2/models/m/versions/1/ready", "/v1/models/m"):
         response = request(loading, "GET", path)
-        assert (response.status_code, response.json()) == (503, {"name": "m", "ready": False})
+        assert response.status_code == 503
+        assert response.json().items() >= {"name": "m", "ready": False}.items()
 
 
 def test_a_stuck_lane_makes_the_process_not_live(

@@ -59,7 +59,7 @@ def scope(path: str = INFER, method: str = "POST", **headers: str) -> dict[str, 
 def shedding_of(models: Repository, *, draining: bool = False) -> Shedding:
     state = ServerState(models)
     state.in_flight.draining = draining
-    return Shedding(state, Router(routes(docs=False)))
+    return Shedding(state, Router(routes(state.settings)))
 
 
 def shedding(model: FakeModel, *, draining: bool = False) -> Shedding:

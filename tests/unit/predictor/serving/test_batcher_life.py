@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -204,3 +206,20 @@ def test_the_lanes_note_each_requests_own_timeline() -> None:
         moments = [line.arrived, line.tokenizing, line.tokenized, line.started, line.finished]
         assert moments == sorted(moments)
         assert line.arrived > 0
+
+
+def test_lanes_that_wait_keep_no_request() -> None:
+    kept: list[weakref.ref[Texts]] = []
+
+    async def ask(batcher: Batcher) -> None:
+        for _ in range(4):
+            request = Texts(["good"])
+            kept.append(weakref.ref(request))
+            await batcher.run(request)
+
+    with running(Letters(), replace(ONE_LANE, lanes=2)) as batcher:
+        asyncio.run(ask(batcher))
+        deadline = time.monotonic() + SECONDS
+        while any(ref() for ref in kept):
+            assert time.monotonic() < deadline
+            gc.collect()

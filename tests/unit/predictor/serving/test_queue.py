@@ -245,7 +245,7 @@ def test_whatever_happens_the_counts_return_to_nothing(steps: list[tuple[str, in
     life = Life(loop)
     for name, number in steps:
         getattr(life, name)(number)
-    for _ in range(1000):
+    for _ in range(200):
         life.pop(0)
         life.enter(0)
         life.take(0)

@@ -19,7 +19,13 @@ from storage_init.base.errors import (
     VerificationError,
 )
 from storage_init.format import signing
-from storage_init.format.package import MAX_SIGNATURE_BYTES, PACKAGE_FILE, SIGNATURE_FILE, SUMS_FILE
+from storage_init.format.package import (
+    MAX_SIGNATURE_BYTES,
+    PACKAGE_FILE,
+    SIGNATURE_FILE,
+    SUMS_FILE,
+    UNCOVERED,
+)
 from storage_init.format.reading import read_package
 from storage_init.format.verify import verify
 from tests.support.models.keys import KeyPair, key_pair, needs_signing
@@ -74,10 +80,13 @@ def test_signing_and_checking_read_only_the_description(
 def test_the_official_command_verifies_the_whole_folder(signed: Path, keys: KeyPair) -> None:
     arguments = (
         *("verify", "key", str(signed), "--signature", str(signed / SIGNATURE_FILE)),
-        *("--public_key", str(keys.public)),
+        *("--public_key", str(keys.public), "--ignore_unsigned_files"),
     )
+    for name in UNCOVERED:
+        (signed / name).write_bytes(b"not signed")
     done = official(*arguments)
     assert done.returncode == 0, done.stderr
+    signing.check_signature(signed, keys.public)
     flip_byte(signed / "int8/model.onnx.data")
     done = official(*arguments)
     assert done.returncode != 0
@@ -88,9 +97,12 @@ def test_a_signature_of_the_official_command_is_accepted(
     published: Path, keys: KeyPair, tmp_path: Path
 ) -> None:
     folder = writable_copy(published, tmp_path / "package")
+    for name in UNCOVERED:
+        (folder / name).write_bytes(b"not signed")
     done = official(
         *("sign", "key", str(folder), "--signature", str(folder / SIGNATURE_FILE)),
         *("--private_key", str(keys.private)),
+        *(part for name in UNCOVERED for part in ("--ignore-paths", str(folder / name))),
     )
     assert done.returncode == 0, done.stderr
     signing.check_signature(folder, keys.public)

@@ -29,7 +29,8 @@ def write(name: str, folder: Path) -> Path:
 def test_a_vector_is_judged_as_the_index_says(case: dict[str, Any], tmp_path: Path) -> None:
     folder = write(case["name"], tmp_path)
     if case["verdict"] == "good":
-        assert verify(folder).name == "m"
+        assert verify(folder) == read_package(folder)[0]
+        assert read_package(folder)[1] == case["version"]
     else:
         with pytest.raises(WarmstartError) as refused:
             verify(folder)

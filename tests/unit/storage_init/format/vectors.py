@@ -53,8 +53,12 @@ def _described(document: Document) -> dict[str, str]:
 def _sums(text: str, document: Document) -> str:
     files = sorted(document.get("files", []), key=lambda file: str(file["path"]))
     entries = [(file["sha256"], file["path"]) for file in files]
-    lines = [(hashlib.sha256(text.encode()).hexdigest(), DESCRIPTION), *entries]
+    lines = [(_version(text), DESCRIPTION), *entries]
     return "".join(f"{digest}  {path}\n" for digest, path in lines)
+
+
+def _version(description: str) -> str:
+    return hashlib.sha256(description.encode()).hexdigest()
 
 
 def _changed(change: Callable[[Document], object]) -> Files:
@@ -66,7 +70,7 @@ def _changed(change: Callable[[Document], object]) -> Files:
 def _cases() -> list[Document]:
     good = _good()
     old = next(case for case in read() if case["name"] == "format-2")
-    measured = {"package": hashlib.sha256(good[DESCRIPTION].encode()).hexdigest()}
+    measured = {"package": _version(good[DESCRIPTION])}
     ok: dict[str, Files] = {
         "with-measurements": {"measurements.json": json.dumps(measured), "report.html": "<p>"},
         "with-damaged-measurements": {"measurements.json": "{"},
@@ -127,14 +131,27 @@ def _cases() -> list[Document]:
         "file-not-listed": ({"int8/run.py": "x"}, "int8/run.py is not listed"),
     }
     changed = [
-        *({"name": name, "verdict": "good", "files": files} for name, files in ok.items()),
+        *(
+            {
+                "name": name,
+                "verdict": "good",
+                "version": _version(files.get(DESCRIPTION) or good[DESCRIPTION]),
+                "files": files,
+            }
+            for name, files in ok.items()
+        ),
         *(
             {"name": name, "verdict": "bad", "named": named, "files": files}
             for name, (files, named) in bad.items()
         ),
     ]
     return [
-        {"name": "format-3", "verdict": "good", "files": good},
+        {
+            "name": "format-3",
+            "verdict": "good",
+            "version": _version(good[DESCRIPTION]),
+            "files": good,
+        },
         old,
         *({"from": "format-3", **case} for case in changed),
     ]
@@ -144,8 +161,8 @@ def content() -> str:
     """Return the content of the file with all vectors."""
     about = (
         "Write each case's files (those of the case `from` first; null removes a file) to a folder "
-        "and verify the folder. A reader accepts good ones, and refuses bad ones with an error "
-        "that names `named`. docs/package-format.md is the specification."
+        "and verify the folder. A reader accepts good ones as their `version`, and refuses bad "
+        "ones with an error that names `named`. docs/package-format.md is the specification."
     )
     document = {"about": about, "cases": _cases()}
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"

@@ -83,3 +83,17 @@ def test_the_error_names_a_store_that_cannot_be_written(store: Store) -> None:
     store.root.write_bytes(b"a file where the store should be")
     with pytest.raises(StoreError, match=f"cannot write to store {store.root}: "), store.staging():
         pass
+
+
+def test_a_person_may_type_the_first_digits_of_a_version(store: Store) -> None:
+    first, second = (
+        publish_fake(store, with_weights(weights), key=key * 64).name
+        for weights, key in ((b"one", "a"), (b"two", "b"))
+    )
+    assert store.complete("m", first[:8]) == first
+    assert store.complete("m", second) == second
+    assert store.complete("m", None) is None
+    assert store.complete("m", "nothing") == "nothing"
+    assert store.complete("../m", "a") == "a"
+    with pytest.raises(StoreError, match=f"m@ is not one version: .*{first}"):
+        store.complete("m", "")

@@ -46,7 +46,7 @@ def test_a_version_pinned_while_it_is_collected_is_put_back(
     def pin_first(in_store: Store, model: str) -> str | None:
         link = in_store.model_folder(model) / "pins" / "models.one"
         if not in_store.version_folder(model, four[0]).exists() and not link.is_symlink():
-            link.parent.mkdir()
+            link.parent.mkdir(exist_ok=True)
             link.symlink_to(f"../versions/{four[0]}")
         return current_target(in_store, model)
 
@@ -64,6 +64,7 @@ def test_what_is_not_there_cannot_be_pinned(store: Store, four: list[str]) -> No
 
 def test_a_store_that_cannot_be_written_is_refused(store: Store, four: list[str]) -> None:
     folder: Path = store.model_folder("m") / "pins"
+    folder.rmdir()
     folder.write_text("in the way")
     with pytest.raises(StoreError, match="mount the store for writing"):
         pins.pin(store, "m", four[0], "models.one")

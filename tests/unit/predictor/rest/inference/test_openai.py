@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TEXTS = ["the film was good", "a bad book"]
 PATH = "/openai/v1/embeddings"
+CLS, SEP = VOCABULARY.index("[CLS]"), VOCABULARY.index("[SEP]")
 
 
 @pytest.fixture(scope="module")
@@ -99,20 +100,24 @@ def test_vectors_are_shortened_and_scaled(app: RestApp, wanted: Any, encoding: s
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
-        ({"input": []}, '"input" must be a string'),
-        ({"input": ["a", 1]}, '"input" must be a string'),
-        ({"input": [[1], []]}, '"input" must be a string'),
-        ({"input": [[True]]}, '"input" must be a string'),
+        ({"input": []}, "Expected `array` of length >= 1"),
+        ({"input": ["a", 1]}, "the input must be a string"),
+        ({"input": [[1], []]}, "Expected `array` of length >= 1"),
+        ({"input": [[True]]}, "Expected `int`, got `bool`"),
         ({"input": 3}, "is not an embeddings request"),
         ({}, "is not an embeddings request"),
         ({"input": "a", "encoding_format": "int8"}, "is not an embeddings request"),
         ({"input": "a", "dimensions": DIMENSION + 1}, f"from 1 to {DIMENSION}"),
         ({"input": "a", "prompt_name": "query"}, "has no prompt"),
-        ({"input": [len(VOCABULARY)]}, "input_ids must lie between 0 and"),
-        ({"input": [-1]}, "input_ids must lie between 0 and"),
-        ({"input": [2**70]}, "a token id is beyond INT64"),
-        ({"input": [1] * 49}, "49 tokens are more than the model's 48"),
+        ({"input": [CLS, len(VOCABULARY), SEP]}, "input_ids must lie between 0 and"),
+        ({"input": [CLS, -1, SEP]}, "input_ids must lie between 0 and"),
+        ({"input": [CLS, 2**70, SEP]}, "a token id is beyond INT64"),
+        ({"input": [CLS, *[1] * 47, SEP]}, "49 tokens are more than the model's 48"),
         ({"input": "good " * 60, "truncation": False}, "text 0 has more than 48 tokens"),
+        # Another tokenizer's, as LangChain sends them by default.
+        ({"input": [[15339, 1917]]}, "check_embedding_ctx_length=False"),
+        ({"input": [[CLS, 1], [CLS, 1, SEP]]}, "check_embedding_ctx_length=False"),
+        ({"input": "a", "dimensions": -1}, "is not an embeddings request"),
         ({"input": "a", "model": "m"}, "m is not a model for text-embedding"),
     ],
 )
@@ -155,6 +160,23 @@ def test_an_unknown_model_is_404_with_openais_code(app: RestApp) -> None:
     ):
         assert response.status_code == 404
         assert response.json()["error"]["code"] == "model_not_found"
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/embeddings", "/infinity/embeddings"])
+def test_the_same_is_served_where_other_base_urls_lead(
+    app: RestApp, wanted: Any, path: str
+) -> None:
+    # Infinity's client sends 0 for all dimensions.
+    body = {"model": "e", "input": TEXTS, "dimensions": 0, "encoding_format": None}
+    response = request(app, "POST", path, json=body)
+    np.testing.assert_allclose(vectors(response.json()), wanted, atol=1e-6)
+
+
+def test_one_list_of_models_is_for_v1_and_openai(app: RestApp) -> None:
+    listed = request(app, "GET", "/v1/models").json()
+    assert listed["models"] == [each["id"] for each in listed["data"]] == ["m", "e"]
+    one = request(app, "GET", "/v1/models/e").json()
+    assert (one["name"], one["ready"], one["id"], one["object"]) == ("e", True, "e", "model")
 
 
 def test_a_model_that_is_not_ready_is_503(tmp_path: Path) -> None:

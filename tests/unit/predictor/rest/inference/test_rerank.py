@@ -84,12 +84,20 @@ def test_texts_get_the_answer_of_text_embeddings_inference(
     assert set(raw[0]) == {"index", "score"}
 
 
+def test_voyage_and_infinity_get_their_own_forms(app: RestApp, scores: NDArray[Any]) -> None:
+    best = np.argsort(-scores).tolist()
+    voyage = rerank(app, documents=DOCUMENTS, top_k=2, truncation=True)
+    assert [each["index"] for each in voyage["data"]] == best[:2]
+    infinity = rerank(app, "/infinity/rerank", documents=DOCUMENTS, return_documents=True)
+    assert [each["document"] for each in infinity["results"]] == [DOCUMENTS[i] for i in best]
+
+
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
         ({}, 'either "documents" or "texts"'),
         ({"documents": ["a"], "texts": ["a"]}, 'either "documents" or "texts"'),
-        ({"documents": []}, "there are no documents to rank"),
+        ({"documents": []}, "Expected `array` of length >= 1"),
         ({"documents": ["a"], "top_n": 0}, "is not a rerank request"),
         ({"documents": [{"title": "a"}]}, "is not a rerank request"),
         ({"documents": ["a"], "query": None}, "is not a rerank request"),

@@ -15,6 +15,7 @@ from kserve.protocol.infer_type import RequestedOutput
 from predictor.errors import InvalidRequestError
 from predictor.protocol.messages import Answer, Request
 from predictor.protocol.parameters import Parameters
+from predictor.rest.http.request import BINARY_HEADER
 from predictor.rest.inference import v2_codec as rest_codec
 from predictor.rest.inference.v2_codec import Encoding
 
@@ -245,7 +246,7 @@ def test_only_the_requested_outputs_are_binary(
     _, encoding = rest_codec.decode(*sent)
     body, headers = rest_codec.encode(ANSWER, encoding)
     header = dict(headers)
-    length = int(header.get(rest_codec.BINARY_HEADER, len(body)))
+    length = int(header.get(BINARY_HEADER, len(body)))
     described = json.loads(body[:length])["outputs"]
     assert {output["name"] for output in described if "data" not in output} == wanted
     assert header[b"content-type"] == (

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import ValidationError
 
+from predictor.engine.tasks.text_classification import TextClassificationTask
+from predictor.rest.inference.hugging_face import FeaturesRequest
 from predictor.rest.openapi import document as openapi
+from predictor.rest.openapi.clients import KINDS
 from predictor.rest.routes import routes
 from predictor.serving.model import Model
 from predictor.settings import Settings
@@ -17,6 +20,7 @@ from tests.support.clients.v2 import text_request
 if TYPE_CHECKING:
     from pathlib import Path
 
+SETTINGS = Settings(enable_docs_url=True)
 IDS = [
     {"name": name, "datatype": "INT64", "shape": [1, 2], "data": [1, 1]}
     for name in ("input_ids", "attention_mask")
@@ -24,7 +28,7 @@ IDS = [
 
 
 def document(**models: Model) -> dict[str, Any]:
-    return openapi.document(models, routes(docs=True))
+    return openapi.document(models, routes(SETTINGS))
 
 
 def test_v2_requests_are_described_with_the_models_own_inputs(served: Model) -> None:
@@ -68,9 +72,12 @@ def test_every_route_is_described(served: Model) -> None:
     paths = document(m=served)["paths"]
     version = served.loaded.version
     missing = {
-        route.handler.__name__
-        for route in routes(docs=True)
+        route.request or route.handler.__name__
+        for route in routes(SETTINGS)
         if route.path(name="m", version=version, file="") not in paths
     }
-    # Files of Swagger UI, and routes of tasks that the model does not have.
-    assert missing == {"swagger_file", "embeddings", "rerank"}
+    # Files of Swagger UI, and requests for tasks that the model does not have.
+    assert missing == {
+        "swagger_file",
+        *(kind for kind in KINDS if not issubclass(TextClassificationTask, kind.task)),
+    } - {FeaturesRequest}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
 from storage_init.store.gc import processes
-from storage_init.store.gc import readers as gc_readers
+from storage_init.store.gc.openers import can_tell, opened
 from storage_init.store.gc.processes import Process, snapshot
 from storage_init.store.gc.readers import Readers, readers_of
 from tests.support.machine.holding import held
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KERNEL_THREAD, USER = 0x00200040, 0x00400000
-COMMAND = (processes.PROC / "self" / "comm").read_text().strip()
 
 
 @pytest.fixture
@@ -39,7 +41,8 @@ def test_any_link_of_a_file_finds_the_process_that_holds_it(file: Path, how: str
     link.hardlink_to(file)
     readers = readers_of(file.parent, None)
     with held(link, how) as pid:
-        assert readers.of(file.parent) == f"linked is held open by process {pid} ({COMMAND})"
+        command = (processes.PROC / str(pid) / "comm").read_text().strip()
+        assert readers.of(file.parent) == f"linked is held open by process {pid} ({command})"
         found = snapshot(device(file)).holder(file.stat())
         assert found is not None
         assert found.pid == pid
@@ -50,28 +53,69 @@ def test_any_link_of_a_file_finds_the_process_that_holds_it(file: Path, how: str
 def test_the_kernel_knows_a_holder_that_proc_does_not_show(
     file: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not gc_readers.can_tell(file.parent):
+    if not can_tell(file.parent):
         pytest.skip("this file system does not tell who has a file open")
     monkeypatch.setattr(processes, "PROC", file.parent / "no processes")
     monkeypatch.setattr(processes, "snapshot", lambda _: processes.Snapshot())
     readers = Readers(device(file), leases=True)
     with held(file, how):
-        assert gc_readers.is_open(file) is True
+        assert opened([file]) == [True]
         found = readers.of(file.parent)
         assert found == "weights is held open by a process that cannot be seen from here"
-    assert gc_readers.is_open(file) is False
+    assert opened([file]) == [False]
     assert readers.of(file.parent) is None
 
 
 def test_asking_the_kernel_changes_nothing_and_does_not_stop_a_reader(file: Path) -> None:
     for _ in range(50):
-        gc_readers.is_open(file)
+        opened([file])
         assert file.read_bytes() == b"weights"
-    gc_readers.can_tell(file.parent)
+    can_tell(file.parent)
     assert list(file.parent.iterdir()) == [file]
     link = file.with_name("link")
     link.symlink_to(file)
-    assert gc_readers.is_open(link) is gc_readers.is_open(file.with_name("none")) is None
+    assert opened([link, file.with_name("none")]) == [None, None]
+
+
+@pytest.mark.parametrize("stopped", ["the collector", "the process that asks"])
+def test_a_collector_that_is_stopped_while_it_asks_does_not_hold_up_a_reader(
+    file: Path, stopped: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not can_tell(file.parent):
+        pytest.skip("this file system does not tell who has a file open")
+    real, reader, writer = fcntl.fcntl, *os.pipe()
+
+    def stop_when_granted(handle: int, command: int, argument: int = 0) -> int:
+        result = real(handle, command, argument)
+        if argument == fcntl.F_WRLCK:
+            os.write(writer, b"!")
+            os.kill(collector if stopped == "the collector" else os.getpid(), signal.SIGSTOP)
+        return result
+
+    child = os.fork()
+    if child == 0:
+        collector = os.getpid()
+        monkeypatch.setattr(fcntl, "fcntl", stop_when_granted)
+        Readers(device(file), leases=True).of(file.parent)
+        os._exit(0)
+    try:
+        os.read(reader, 1)
+        # The kernel itself would end the lease only after 45 seconds.
+        deadline = time.monotonic() + 20
+        while not _opens_at_once(file) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert _opens_at_once(file)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def _opens_at_once(path: Path) -> bool:
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+    except BlockingIOError:
+        return False
+    return True
 
 
 def fake_process(
@@ -154,7 +198,7 @@ def test_a_hidden_process_is_a_possible_reader_only_if_the_kernel_cannot_tell(
     links.mkdir()
     (links / "link").symlink_to(file)
     assert readers.of(links) is None
-    if gc_readers.can_tell(file.parent):
+    if can_tell(file.parent):
         assert Readers(device(file), leases=True).of(file.parent) is None
 
 

@@ -1,0 +1,8 @@
+"""The table of clients: a row for each call, in the order of docs/clients.md."""
+
+from __future__ import annotations
+
+from tests.clients import embedders, others, protocols  # noqa: F401 - they fill the table
+from tests.clients.rows import ROWS
+
+__all__ = ["ROWS"]
