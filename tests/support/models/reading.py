@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LENGTH, STRIDE, LONGEST_ANSWER = 384, 128, 15
 MASKED = -10000.0
+# The pipeline looks at more spans than it returns, because spans of the same words count as one.
+SPARE = 10
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def _spans(
     start: NDArray[Any], end: NDArray[Any], window: Any, settings: Settings
 ) -> list[tuple[int, int, float]]:
     scores = np.tril(np.triu(np.outer(start, end)), settings.max_answer_len - 1)
-    best = np.argsort(-scores, axis=None, kind="stable")[: settings.top_k]
+    best = np.argsort(-scores, axis=None, kind="stable")[: SPARE + 2 * settings.top_k]
     places = zip(*np.unravel_index(best, scores.shape), strict=True)
     parts = window.sequence_ids
     return [
