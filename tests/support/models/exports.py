@@ -81,7 +81,8 @@ def _pooling(model: Path) -> tuple[Any, Sequence[str], Sequence[str]]:
     """The same of an embedder in sentence-transformers, which pools by itself."""
     from sentence_transformers import SentenceTransformer
 
-    whole: Any = SentenceTransformer(str(model), device="cpu")
+    eager = {"attn_implementation": "eager"}
+    whole: Any = SentenceTransformer(str(model), device="cpu", model_kwargs=eager)
     forward, inputs = whole.forward, INPUTS[:2]
     outputs = ("token_embeddings", "sentence_embedding")
 
