@@ -51,7 +51,7 @@ class Reader:
             nothing = min(nothing, null)
             for first, last, score in _spans(start, end, window, settings):
                 left, right = _characters(window, first, last)
-                shown = {"answer": context[left:right], "start": left, "end": right}
+                shown = {"start": left, "end": right, "answer": context[left:right]}
                 _add(found, {"score": score, **shown})
         if settings.handle_impossible_answer:
             found.append({"score": nothing, "start": 0, "end": 0, "answer": ""})

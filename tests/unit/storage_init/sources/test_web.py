@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage_init import sources
-from storage_init.base.errors import SourceError
+from storage_init.base.errors import DigestError, SourceError
 from storage_init.base.files import list_files
 from storage_init.sources.transfer import ranges
 from tests.support.servers.web import Answer, Request, Web, md5, web
@@ -70,7 +70,7 @@ def test_without_a_strong_etag_the_content_is_the_revision(
     source = sources.resolve(server.url + FILE)
     assert source.revision == f"sha256:{sha256(WEIGHTS)}"
     server.files[FILE] = bytes(len(WEIGHTS))
-    with pytest.raises(SourceError, match=r"model.onnx does not have the digest sha256"):
+    with pytest.raises(DigestError, match=r"model.onnx does not have the digest sha256"):
         sources.fetch(source, tmp_path)
     assert not (tmp_path / "model.onnx").exists()
     server.files[FILE] = WEIGHTS

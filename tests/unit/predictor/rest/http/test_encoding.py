@@ -74,8 +74,8 @@ def test_another_encoding_is_415(state: ServerState, encoding: str) -> None:
         (b"", "gzip"),
         (BODY, "gzip"),
         (BODY, "deflate"),
-        (gzip.compress(BODY)[:-9], "gzip"),
-        (gzip.compress(BODY) + b"x", "gzip"),
+        (gzip.compress(BODY, mtime=0)[:-9], "gzip"),
+        (gzip.compress(BODY, mtime=0) + b"x", "gzip"),
     ],
 )
 def test_what_is_not_of_its_encoding_is_400(state: ServerState, body: bytes, encoding: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.base.errors import SourceError, VerificationError
+from storage_init.base.errors import DigestError, SourceError, VerificationError
 from storage_init.base.uris import WORK
 from storage_init.format.package import (
     MAX_SIGNATURE_BYTES,
@@ -236,7 +236,7 @@ def test_content_with_another_digest_than_stated_is_refused(
     assert transport.fetch(destination) == RAW
     shutil.rmtree(destination)
     transport.content["model.safetensors"] = bytes(10_000)
-    with pytest.raises(SourceError, match=r"model.safetensors does not have the digest"):
+    with pytest.raises(DigestError, match=r"model.safetensors does not have the digest"):
         transport.fetch(destination)
     assert not (destination / "model.safetensors").exists()
     transport.content.update(RAW)
