@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
@@ -134,7 +134,7 @@ def _measurements(
     return msgspec.structs.replace(
         evaluation.measured,
         package=codec.digest(codec.encode(package)),
-        prepared=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        prepared=datetime.now(UTC).isoformat(timespec="seconds"),
         variants={
             name: msgspec.structs.replace(taken, memory=memory.get(name))
             for name, taken in evaluation.measured.variants.items()
