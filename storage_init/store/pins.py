@@ -87,7 +87,9 @@ def holding(store: Store, name: str) -> Iterator[Callable[[str], bool]]:
         yield hold
     finally:
         for link in links:
-            link.unlink(missing_ok=True)
+            # One that cannot be removed goes with the next collection.
+            with suppress(OSError):
+                link.unlink()
 
 
 def left_behind(store: Store, name: str) -> list[Path]:

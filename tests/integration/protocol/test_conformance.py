@@ -123,7 +123,9 @@ def test_servers_and_models_are_described(
     server: Predictor, path: str, status: int, body: dict[str, Any]
 ) -> None:
     response = server.http.get(path)
-    assert (response.status_code, response.json()) == (status, body)
+    assert response.status_code == status
+    # Routes that OpenAI's clients share have more.
+    assert body.items() <= response.json().items()
     assert server.metrics()
 
 

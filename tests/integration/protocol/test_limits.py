@@ -58,7 +58,9 @@ def refused(running: Predictor, request: Any, timeout: float | None = None) -> A
         return error.value
 
 
-@pytest.mark.parametrize("path", [INFER, "/v1/models/m:predict", "/rerank", "/v2/repository/index"])
+@pytest.mark.parametrize(
+    "path", [INFER, "/v1/models/m:predict", "/v1/rerank", "/v2/repository/index"]
+)
 def test_a_long_body_is_413_before_it_was_sent(server: Predictor, path: str) -> None:
     host, port = server.url.removeprefix("http://").split(":")
     head = f"POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n"

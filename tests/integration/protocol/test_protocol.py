@@ -29,7 +29,12 @@ def version(server: Predictor) -> str:
 def test_the_server_says_what_it_is_and_which_extensions_it_has(server: Predictor) -> None:
     body = server.http.get("/v2").json()
     check(body, "metadata_server_response")
-    assert set(body["extensions"]) == {"binary_tensor_data", "model_repository"}
+    assert set(body["extensions"]) == {
+        "binary_tensor_data",
+        "model_configuration",
+        "model_repository",
+        "statistics",
+    }
     assert server.http.get("/v2/").json() == body
 
 
@@ -94,7 +99,7 @@ def test_the_json_part_of_a_binary_answer_follows_the_protocol(server: Predictor
         ("POST", "/v2/models/other/infer", 404, "there is no model other here"),
         ("POST", "/v2/models/m/versions/0/infer", 404, "m has no version 0 here"),
         ("POST", INFER, 400, "the body is not a V2 inference request"),
-        ("GET", "/v2/models/m/stats", 404, ""),
+        ("GET", "/v2/models/m/logging", 404, ""),
         ("GET", "/v2/nothing", 404, ""),
         ("GET", "/nothing", 404, ""),
         ("GET", INFER, 405, ""),
