@@ -74,8 +74,8 @@ def test_another_encoding_is_415(state: ServerState, encoding: str) -> None:
         (b"", "gzip"),
         (BODY, "gzip"),
         (BODY, "deflate"),
-        (gzip.compress(BODY, mtime=0)[:-9], "gzip"),
-        (gzip.compress(BODY, mtime=0) + b"x", "gzip"),
+        (gzip.compress(BODY)[:-9], "gzip"),
+        (gzip.compress(BODY) + b"x", "gzip"),
     ],
     # Bodies hold the time, and every worker must collect the same names.
     ids=["nothing", "plain as gzip", "plain as deflate", "cut off", "with more behind it"],
