@@ -1,4 +1,4 @@
-# Every target sets up what it needs; a fresh machine has Python 3.10-3.13 and make.
+# Every target sets up what it needs; a fresh machine has Python 3.11-3.13 and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -118,7 +118,7 @@ format: $(VENV)/.test
 # Pins for every supported Python, with markers and without index addresses.
 lock: $(VENV)/.venv
 	$(PIP) uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --upgrade \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade \
 		--no-header --no-annotate pyproject.toml --output-file constraints.txt
 
 # Schemas of package and recipe, references of recipe and settings; a test compares them.
@@ -153,8 +153,8 @@ clean:
 	rm -rf $(VENV) .clients .cache .demo build dist *.egg-info
 
 $(VENV)/.venv:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
-		{ echo "warmstart needs Python 3.10 to 3.13; name one with make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "warmstart needs Python 3.11 to 3.13; name one with make PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.harness.requests import TextMaker
 from pipeline.workspace.disk import fp32_bytes
+from pipeline.workspace.workspace import GRAPH
 from storage_init.format.package import TOKENIZER_FILE, Package
 from storage_init.format.reading import read_package
 from storage_init.format.tasks import TextEmbedding
@@ -28,6 +29,7 @@ BERT_SHAPES = {
 }
 # By size; DistilBERT-base has 67 M parameters.
 GROWTH = ("minilm-shaped", DISTILBERT, "bert-base", "bert-large")
+OPSET = 18
 # MiniLM's shape, to answer questions.
 READER = "minilm-reader"
 MODELS = (MINILM, *GROWTH)
@@ -142,21 +144,17 @@ def _make(name: str, folder: Path) -> None:
 
 
 def plain_graph(prepared: Prepared, work: Path) -> Path:
-    """The graph as optimum exports it, in one file."""
+    """The graph as PyTorch exports it, before any fusion."""
     folder = work / "onnx" / prepared.name
-    graph = folder / "model.onnx"
+    graph = folder / GRAPH
     if not graph.exists():
-        from optimum.exporters.onnx import main_export
+        from pipeline.export import exporter
+        from pipeline.original.heads import head_of
 
         shutil.rmtree(folder, ignore_errors=True)
-        task = "feature-extraction" if prepared.task == "text-embedding" else prepared.task
-        main_export(
-            str(prepared.source),
-            output=folder,
-            task=task,
-            library_name="transformers",
-            do_validation=False,
-        )
+        head = head_of(prepared.source, prepared.package.task)
+        inputs = [tensor.name for tensor in prepared.package.inputs]
+        exporter.export(prepared.source, folder, head, inputs, OPSET)
     return graph
 
 

@@ -19,7 +19,7 @@ from storage_init.base import cpus
 
 PACKAGES = (
     *("warmstart", "kserve", "onnxruntime", "tokenizers", "numpy", "uvicorn", "uvloop", "grpcio"),
-    *("torch", "transformers", "optimum-onnx", "mosec", "onnxruntime-ep-openvino"),
+    *("torch", "transformers", "sentence-transformers", "mosec", "onnxruntime-ep-openvino"),
 )
 # The CPU features that decide which kernels run.
 FEATURES = (

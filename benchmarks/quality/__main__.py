@@ -22,10 +22,10 @@ from benchmarks import models
 from benchmarks.harness import machine, report
 from benchmarks.models import Prepared
 from benchmarks.quality import sentiment
-from pipeline.evaluation.baseline_torch import torch_outputs
 from pipeline.evaluation.candidate import Candidate
 from pipeline.evaluation.comparison import label_scores
 from pipeline.evaluation.examples import Batches
+from pipeline.original.library import answers, open_original
 from pipeline.workspace import evidence
 from pipeline.workspace.evidence import LayerSearch
 from storage_init.format.package import EVIDENCE_FILE
@@ -102,7 +102,7 @@ def measure(work: Path, strict: float | None, say: Callable[[str], None]) -> Qua
     labels = [sentence.label for sentence in held_out]
     facts = read_facts(source)
     say(f"{ORIGINAL}: {len(texts)} sentences")
-    logits: dict[str, Logits] = {ORIGINAL: (torch_outputs(source, facts, texts), None)}
+    logits: dict[str, Logits] = {ORIGINAL: (answers(open_original(source, facts), texts), None)}
     batches = Batches(facts.task, made.open_tokenizer())
     encodings = batches.tokenizer.encode(texts)
     for name, graph in _graphs(made, work).items():

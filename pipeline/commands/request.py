@@ -35,6 +35,8 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     flag("--variants", metavar="A,B", help=about)
     about = "what to start from if the source has both (default: the recipe's)"
     flag("--weights", choices=get_args(Weights), help=about)
+    about = "a setting of the source to leave out though it may change the answers; can be repeated"
+    flag("--accept-unknown", action="append", metavar="KEY", help=about)
     flag("--force", action="store_true", help="prepare a model even if the store has it")
 
 
@@ -59,7 +61,11 @@ def _read_recipe(arguments: argparse.Namespace) -> Recipe:
     recipe = read_recipe(arguments.recipe)
     if getattr(arguments, "eval_data", None):
         recipe = recipe.with_eval_data(arguments.eval_data)
-    stated = {"task": arguments.task, "weights": arguments.weights}
+    stated = {
+        "task": arguments.task,
+        "weights": arguments.weights,
+        "accept_unknown": arguments.accept_unknown,
+    }
     changes: dict[str, Any] = {name: value for name, value in stated.items() if value}
     if arguments.variants:
         changes["variants"] = [name.strip() for name in arguments.variants.split(",")]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.evaluation import closeness, gates, referee
 from pipeline.evaluation.comparison import BaselineAnswers, compare, worst_examples
-from pipeline.evaluation.examples import Batches, mixed_examples, selftest_examples
+from pipeline.evaluation.examples import (
+    Batches,
+    mixed_examples,
+    probe_examples,
+    selftest_examples,
+)
 from pipeline.graphs.files import GraphError
 from pipeline.recipe.eval_data import read_examples
 from storage_init.format.package import FULL_PRECISION, BatchSensitivity
@@ -19,11 +23,13 @@ from storage_init.format.tasks import FillMask, QuestionAnswering, TextEmbedding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     import tokenizers
     from numpy.typing import NDArray
 
     from pipeline.evaluation.candidate import Candidate
+    from pipeline.original.library import Original
     from pipeline.recipe.eval_data import Examples
     from pipeline.recipe.limits import Gate
     from pipeline.recipe.recipe import Example, Recipe
@@ -51,10 +57,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Baseline:
-    """The baseline of one model; ``mixed`` holds more texts, of mixed lengths, to fill batches."""
+    """The baseline of one model.
+
+    ``probes`` are texts of many scripts and lengths that only FP32 is held to. ``mixed`` holds more
+    texts, of mixed lengths, to fill batches.
+    """
 
     batches: Batches
     selftest: BaselineAnswers
+    probes: BaselineAnswers
     mixed: list[tokenizers.Encoding]
     evaluation: BaselineAnswers | None
 
@@ -64,8 +75,13 @@ class Baseline:
         return self.batches.task
 
     @classmethod
-    def make(cls, workspace: Workspace, recipe: Recipe) -> Baseline:
+    def make(
+        cls, workspace: Workspace, recipe: Recipe, original: Original | None = None
+    ) -> Baseline:
         """Run the original model on all texts.
+
+        ``original`` is a PyTorch model in its library; one whose answers to these texts are in the
+        workspace needs none.
 
         Raises:
             EvalDataError: the evaluation data cannot be read or does not fit the model.
@@ -80,13 +96,14 @@ class Baseline:
 
         def answer(texts: Sequence[Example]) -> BaselineAnswers:
             encodings = tokenizer.encode_batch(texts)
-            answers = baseline_outputs(workspace, facts, texts, tokenizer)
+            answers = baseline_outputs(workspace, facts, texts, tokenizer, original)
             return BaselineAnswers(list(texts), encodings, answers, batches.rows(encodings))
 
         texts = selftest_examples(task, recipe.selftest_texts)
+        probes = probe_examples(task, facts.limits.max_length)
         mixed = tokenizer.encode_batch(mixed_examples(task, texts))
         evaluation = None if examples is None else _evaluation(task, examples, answer)
-        return cls(batches, answer(texts), mixed, evaluation)
+        return cls(batches, answer(texts), answer(probes), mixed, evaluation)
 
     def predictors_selftest(self) -> SelfTest:
         """The self-test for the package."""
@@ -97,6 +114,11 @@ class Baseline:
             self.selftest.rows,
             [pair[1] for pair in texts if not isinstance(pair, str)] or None,
         )
+
+    def check_fp32(self, candidate: Candidate) -> str | None:
+        """Compare FP32 with the baseline value by value; returns how far it is off if too far."""
+        texts = self.probes
+        return gates.on_probes(candidate.run_alone(texts.encodings), texts.answers)
 
     def measure(self, candidate: Candidate, gate: Gate) -> Measured:
         """Compare a variant with the baseline and check its limits."""
@@ -142,12 +164,16 @@ def _evaluation(
 
 
 def baseline_outputs(
-    workspace: Workspace, facts: ModelFacts, texts: Sequence[Example], tokenizer: Tokenizer
+    workspace: Workspace,
+    facts: ModelFacts,
+    texts: Sequence[Example],
+    tokenizer: Tokenizer,
+    original: Original | None = None,
 ) -> NDArray[np.float32]:
     """Logits [N, C] or pooled vectors [N, D] of the original model.
 
     A task about tokens has logits [R, C] at the positions of ``places_of``. A PyTorch model runs
-    with transformers' tokenizer, an ONNX source as it came, with ``tokenizer``.
+    in its authors' library, an ONNX source as it came, with ``tokenizer``.
 
     Raises:
         GraphError: the model does not run, or its outputs do not fit its configuration.
@@ -160,11 +186,10 @@ def baseline_outputs(
             graph, workspace.source, facts, texts, tokenizer, pooling_is_stated=stated
         )
     else:
-        from pipeline.evaluation.baseline_torch import torch_outputs
-
-        compute = partial(torch_outputs, workspace.source, facts, texts)
         try:
-            rows = workspace.computed_once(facts, texts, compute)
+            rows = workspace.computed_once(
+                facts, texts, lambda: _run(workspace.source, facts, texts, original)
+            )
         except Exception as error:  # the model's own code raises what it likes
             reason = str(error).strip() or type(error).__name__
             raise GraphError(f"the original does not answer: {reason.splitlines()[0]}") from error
@@ -175,6 +200,14 @@ def baseline_outputs(
             f" describes {width}"
         )
     return rows
+
+
+def _run(
+    source: Path, facts: ModelFacts, texts: Sequence[Example], original: Original | None
+) -> NDArray[np.float32]:
+    from pipeline.original.library import answers, open_original
+
+    return answers(original or open_original(source, facts), texts)
 
 
 def _width(task: Task) -> int | None:

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from pipeline.original.texts import SAMPLES, long_texts
 from pipeline.recipe.reading import RecipeError
 from storage_init.format.tasks import FillMask, QuestionAnswering, TextRanking
 from storage_init.running.tokenizer import places_of
@@ -42,6 +43,15 @@ def selftest_examples(task: Task, texts: Sequence[Example]) -> list[Example]:
         else:
             examples.append(_masked(text, task.mask_token) if isinstance(task, FillMask) else text)
     return examples
+
+
+def probe_examples(task: Task, longest: int) -> list[Example]:
+    """Texts of many scripts, and one of more than ``longest`` words, in the task's form."""
+    texts: list[Example] = [*(text for text in SAMPLES if text.strip()), *long_texts(longest)]
+    if isinstance(task, FillMask):
+        # Long texts are cut: the mask has to be near their beginning.
+        return [f"{task.mask_token} {text}" for text in texts if isinstance(text, str)]
+    return selftest_examples(task, texts)
 
 
 def mixed_examples(task: Task, examples: Sequence[Example]) -> list[Example]:

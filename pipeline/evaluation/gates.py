@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pipeline.workspace.evidence import Limit
 from storage_init.format.tasks import TextEmbedding, TokenTask
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from pipeline.recipe.limits import EvaluationGate, Gate
     from pipeline.workspace.evidence import LabelScores, OnEvaluationData
     from storage_init.format.package import Closeness
     from storage_init.format.tasks import Task
+
+FP32_TOLERANCE = 1e-4
 
 
 def on_selftest(task: Task, close: Closeness, gate: Gate) -> list[Limit]:
@@ -49,6 +55,20 @@ def on_evaluation_data(
         Limit.hold("evaluation", name, getattr(gate, name), value)
         for name, value in measured.items()
     ]
+
+
+def on_probes(got: NDArray[np.float32], baseline: NDArray[np.float32]) -> str | None:
+    """How far FP32 is off the baseline [R, D], None if it is the same but for rounding.
+
+    Rounding grows with the numbers: those above 1 are compared relative to the largest of all.
+    """
+    if got.shape != baseline.shape:
+        return f"{got.shape[0]} rows of {got.shape[1]} values instead of {baseline.shape}"
+    scale = max(1.0, float(np.abs(baseline).max()))
+    moved = float(np.abs(got - baseline).max()) / scale
+    if moved <= FP32_TOLERANCE:
+        return None
+    return f"a value is {moved:.2g} off on texts of many scripts, above {FP32_TOLERANCE:g}"
 
 
 def failure(limits: list[Limit]) -> str | None:

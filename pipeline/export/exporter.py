@@ -1,128 +1,162 @@
-"""Exports a PyTorch model as an ONNX graph; optimum knows each architecture's inputs and outputs.
+"""Exports a PyTorch model as an ONNX graph, by PyTorch's tracer (TorchScript).
 
-optimum's own ``main_export`` needs too much memory: see :mod:`pipeline.export.lifting`.
+The model is traced with transformers' "eager" attention, whose products ONNX Runtime's fusions
+know, and with its large weights lifted out: see :mod:`pipeline.export.lifting`.
 """
 
 from __future__ import annotations
 
 import gc
-from importlib import metadata
-from typing import TYPE_CHECKING
+import inspect
+import warnings
+from typing import TYPE_CHECKING, Any
 
+import onnx
 import torch
-import transformers
-from optimum.exporters.onnx import model_configs
-from optimum.exporters.tasks import TasksManager
-from optimum.exporters.utils import DisableCompileContextManager
-from optimum.utils import DEFAULT_DUMMY_SHAPES
-from optimum.utils.save_utils import maybe_save_preprocessors
 
 from pipeline.export.lifting import MIN_BYTES, Lifted
+from pipeline.export.tracing import sizes_kept, watched_masks
 from pipeline.graphs.files import GraphError
+from pipeline.graphs.optimization.attention_facts import AttentionFacts
 from pipeline.workspace.workspace import GRAPH
 from storage_init.running.tokenizer import TOKENIZER_INPUTS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from optimum.exporters.onnx import OnnxConfig
+    from transformers import PreTrainedModel
 
-# Without it, a sentence-transformers folder would need that library, too.
-LIBRARY = "transformers"
-# Encoders that optimum does not know, and the known one that takes the same inputs.
-_LIKE = {
-    "ernie": model_configs.BertOnnxConfig,
-    "modernbert": model_configs.ModernBertOnnxConfig,
-    "roberta-prelayernorm": model_configs.RobertaOnnxConfig,
-    "xlm-roberta-xl": model_configs.RobertaOnnxConfig,
-}
+    from pipeline.original.heads import Head
 
-
-def check(source: Path, model_type: str, task: str) -> None:
-    """Refuse a model that cannot be exported, before the export loads anything large.
-
-    Args:
-        source: a Hugging Face folder.
-        model_type: as its configuration states it.
-        task: as optimum calls it.
-
-    Raises:
-        GraphError: says what is missing.
-    """
-    if model_type not in transformers.CONFIG_MAPPING:
-        raise GraphError(
-            f"transformers {transformers.__version__} does not know it, and code that comes with a "
-            "model is not run"
-        )
-    if model_type in _LIKE:
-        # This does not replace a configuration that optimum has by now.
-        register = TasksManager.create_register("onnx")
-        register(model_type, *model_configs.COMMON_TEXT_TASKS)(_LIKE[model_type])
-    exporter = f"optimum-onnx {metadata.version('optimum-onnx')}"
-    try:
-        known = TasksManager.get_supported_tasks_for_model_type(
-            model_type, "onnx", library_name=LIBRARY
-        )
-    except KeyError as error:
-        raise GraphError(f"{exporter} does not export this architecture") from error
-    if task not in known:
-        raise GraphError(f"{exporter} does not export it for {task}, only for {', '.join(known)}")
-    config = known[task](transformers.AutoConfig.from_pretrained(source, trust_remote_code=False))
-    if more := [name for name in config.inputs if name not in TOKENIZER_INPUTS]:
-        raise GraphError(f"it takes {', '.join(more)}, which a tokenizer does not make")
+# The example that is traced: two texts of so many tokens, the second one padded.
+LENGTH = 16
+PADDING = 3
+BY_TEXT = {0: "batch_size"}
+BY_TOKEN = BY_TEXT | {1: "sequence_length"}
+# Names of weights in a message.
+SHOWN_WEIGHTS = 3
 
 
-def export(source: Path, target: Path, task: str, opset: int) -> None:
-    """Write the graph, its weights beside it, and the tokenizer into ``target``.
+def export(source: Path, target: Path, head: Head, inputs: Sequence[str], opset: int) -> None:
+    """Write the graph, its weights beside it, and the facts about its attention into ``target``.
 
     Args:
         source: a Hugging Face folder.
         target: the folder to create.
-        task: as optimum calls it.
+        head: transformers' class of the model, and its outputs.
+        inputs: what the model's tokenizer makes; those that the model does not take are left out.
         opset: the graph's ONNX opset.
 
     Raises:
+        GraphError: weights that the answer needs are not in the folder.
         ValueError, KeyError, RuntimeError, OSError, ImportError: the model cannot be exported.
     """
     target.mkdir(parents=True, exist_ok=True)
-    maybe_save_preprocessors(source, target)
-    config = _trace(source, target / GRAPH, task, opset)
+    model, missing = _load(source, head)
+    accepted = inspect.signature(model.forward).parameters
+    example = _example(model, [name for name in inputs if name in accepted])
+    _check_weights(model, missing, example, head)
+    facts, shapes = _trace(model, target / GRAPH, example, head, opset)
+    facts.save(target)
+    del model
     # The model is part of a reference cycle, and ONNX Runtime is about to load the weights, too.
     gc.collect()
-    # Sizes that the exporter left free although the architecture fixes them.
-    config.fix_dynamic_axes(target / GRAPH, input_shapes=DEFAULT_DUMMY_SHAPES)
+    _fix_sizes(target / GRAPH, shapes, 2 if head.per_token else 1)
 
 
-def _trace(source: Path, graph: Path, task: str, opset: int) -> OnnxConfig:
-    stated = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
-    make_config = TasksManager.get_exporter_config_constructor(
-        exporter="onnx", model_type=stated.model_type, task=task, library_name=LIBRARY
+def _load(source: Path, head: Head) -> tuple[PreTrainedModel, list[str]]:
+    """Load a model in FP32, and the names of its weights that the folder does not hold."""
+    model, found = head.load(
+        source,
+        dtype=torch.float32,
+        attn_implementation="eager",
+        output_loading_info=True,
     )
-    with DisableCompileContextManager():
-        model = TasksManager.get_model_from_task(
-            task, source, framework="pt", library_name=LIBRARY, trust_remote_code=False
+    return model.eval(), sorted(found["missing_keys"])
+
+
+def _example(model: PreTrainedModel, names: Sequence[str]) -> dict[str, torch.Tensor]:
+    """Inputs INT64 [2, LENGTH] by name, in the order of ``TOKENIZER_INPUTS``."""
+    chance = torch.Generator().manual_seed(0)
+    known = model.get_input_embeddings().weight.shape[0]
+    ids = torch.randint(min(known - 1, 5), known, (2, LENGTH), generator=chance)
+    mask, types = torch.ones_like(ids), torch.zeros_like(ids)
+    mask[1, -PADDING:] = 0
+    made = dict(zip(TOKENIZER_INPUTS, (ids, mask, types), strict=True))
+    return {name: tensor for name, tensor in made.items() if name in names}
+
+
+def _check_weights(
+    model: PreTrainedModel,
+    missing: Sequence[str],
+    example: dict[str, torch.Tensor],
+    head: Head,
+) -> None:
+    """Refuse a model whose answer depends on weights that were made up while it was loaded.
+
+    Raises:
+        GraphError: names them.
+    """
+    if not missing:
+        return
+    parameters = dict(model.named_parameters())
+    made_up = {name: parameters[name] for name in missing if name in parameters}
+    answer = model(**example)
+    total = torch.stack([answer[name].sum() for name in head.outputs]).sum()
+    gradients = torch.autograd.grad(total, list(made_up.values()), allow_unused=True)
+    used = [name for name, gradient in zip(made_up, gradients, strict=True) if gradient is not None]
+    if used:
+        more = f" and {len(used) - SHOWN_WEIGHTS} more" if len(used) > SHOWN_WEIGHTS else ""
+        raise GraphError(
+            f"its weights are not complete: {', '.join(used[:SHOWN_WEIGHTS])}{more} would be random"
         )
-    model.eval()
-    model.config.return_dict = True
-    config: OnnxConfig = make_config(model.config)
-    for name, value in (config.values_override or {}).items():
-        setattr(model.config, name, value)
-    dummies = config.rename_ambiguous_inputs(
-        config.generate_dummy_inputs(framework="pt", **DEFAULT_DUMMY_SHAPES)
-    )
-    with config.patch_model_for_export(model), torch.no_grad():
-        inputs = config.ordered_inputs(model)
-        lifted = Lifted.out_of(model, MIN_BYTES)
-        model.forward = lifted.taking(model.forward, [*inputs])
+
+
+def _trace(
+    model: PreTrainedModel,
+    graph: Path,
+    example: dict[str, torch.Tensor],
+    head: Head,
+    opset: int,
+) -> tuple[AttentionFacts, dict[str, tuple[int, ...]]]:
+    """Write the graph; returns facts about its attention, and the example's shapes of outputs."""
+    forward, shapes = model.forward, {}
+
+    def answer(**tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        found: Any = forward(**tensors, return_dict=True)
+        shapes.update({name: tuple(map(int, found[name].shape)) for name in head.outputs})
+        return tuple(found[name] for name in head.outputs)
+
+    lifted = Lifted.out_of(model, MIN_BYTES)
+    model.forward = lifted.taking(answer, [*example])
+    with watched_masks() as plain, sizes_kept(), torch.no_grad(), warnings.catch_warnings():
+        # Of the exporter about itself, and of the tracer about shapes that the gate checks.
+        warnings.simplefilter("ignore")
         torch.onnx.export(
             model,
-            (*(dummies[name] for name in inputs), *lifted.weights.values()),
+            (*example.values(), *lifted.weights.values()),
             str(graph),
-            input_names=[*inputs, *lifted.weights],
-            output_names=[*config.outputs],
-            dynamic_axes={**inputs, **config.outputs},
+            input_names=[*example, *lifted.weights],
+            output_names=[*head.outputs],
+            dynamic_axes=dict.fromkeys(example, BY_TOKEN)
+            | dict.fromkeys(head.outputs, BY_TOKEN if head.per_token else BY_TEXT),
             opset_version=opset,
             dynamo=False,
         )
     lifted.put_back(graph)
-    return config
+    heads = getattr(model.config, "num_attention_heads", 0)
+    width = getattr(model.config, "hidden_size", 0)
+    known = isinstance(heads, int) and isinstance(width, int)
+    facts = AttentionFacts(heads if known else 0, width if known else 0, plain_masks=all(plain))
+    return facts, shapes
+
+
+def _fix_sizes(graph: Path, shapes: dict[str, tuple[int, ...]], varying: int) -> None:
+    """State the sizes of outputs after the first ``varying`` ones, which depend on the texts."""
+    model = onnx.load(str(graph), load_external_data=False)
+    for output in model.graph.output:
+        sizes = output.type.tensor_type.shape.dim
+        for size, fixed in zip(sizes[varying:], shapes[output.name][varying:], strict=True):
+            size.dim_value = fixed
+    graph.write_bytes(model.SerializeToString(deterministic=True))

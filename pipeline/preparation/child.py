@@ -78,8 +78,6 @@ def run_in_child(step: str, workspace: Workspace, recipe: Recipe, lock: int) -> 
 def _main(step: str, root: str) -> None:
     # Looking for garbage among the million objects of PyTorch takes a sixth of the time.
     gc.set_threshold(100_000)
-    # Transformers imports scikit-learn for text generation alone.
-    sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]
     recipe = recipes.from_json(sys.stdin.buffer.read().decode())
     try:
         with redirect_stdout(sys.stderr):  # stdout is for the result

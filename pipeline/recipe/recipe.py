@@ -135,6 +135,10 @@ class Recipe(Section, frozen=True):
     weights: Annotated[Weights, Meta(description="what to start from if the source has both")] = (
         "safetensors"
     )
+    accept_unknown: Annotated[
+        tuple[str, ...],
+        Meta(description="settings of the source to leave out though they may change its answers"),
+    ] = ()
     opset: Annotated[int, Meta(ge=18, description="ONNX opset of the export")] = 18
     variants: Annotated[
         tuple[VariantName, ...], Meta(min_length=1, description="variants to make")
@@ -192,8 +196,11 @@ class Recipe(Section, frozen=True):
         if self.eval_data.path is not None and self.eval_data.sha256 is None:
             raise ValueError("evaluation data without its digest: use with_eval_data")
         without_path = msgspec.structs.replace(self.eval_data, path=None)
-        canonical = msgspec.structs.replace(self, eval_data=without_path).to_json()
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        stated = msgspec.to_builtins(msgspec.structs.replace(self, eval_data=without_path))
+        if not self.accept_unknown:
+            # Recipes from before this field keep their digests.
+            del stated["accept_unknown"]
+        return hashlib.sha256(msgspec.json.encode(stated)).hexdigest()
 
     def key(self, source: Source) -> str:
         """The key of a preparation of ``source``: packages with equal keys are interchangeable."""

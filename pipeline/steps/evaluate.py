@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class EvaluationError(WarmstartError):
-    """No variant came close enough to the original to be published."""
+    """No variant came close enough to the original; without FP32 the others do not count."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,20 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
     rejected = impossible(recipe)
     baseline = Baseline.make(workspace, recipe)
     baseline.predictors_selftest().save(workspace.selftest)
-    wanted = [name for name in recipe.variants if name not in rejected]
-    results = {name: _measure(workspace, recipe, name, baseline) for name in wanted}
+    fp32 = _measure(workspace, recipe, "fp32", baseline)
+    # The other variants are made of it, and their limits are wider.
+    broken = baseline.check_fp32(fp32.candidate) or fp32.measured.failure
+    wanted = [name for name in recipe.variants if name not in rejected and name != "fp32"]
+    results = {"fp32": fp32} if broken or "fp32" in recipe.variants else {}
+    if not broken:
+        results |= {name: _measure(workspace, recipe, name, baseline) for name in wanted}
     candidates = [result.candidate for result in results.values()]
     times = take_times(candidates, recipe.bench, baseline.mixed) if candidates else {}
     failures = {name: result.measured.failure for name, result in results.items()}
     rejected |= {name: why for name, why in failures.items() if why}
+    if broken:
+        rejected = {name: "fp32 failed" for name in recipe.variants if name != "fp32"}
+        rejected["fp32"] = broken
     passed = {name: result for name, result in results.items() if name not in rejected}
     accepted = [
         _variant(workspace, recipe, result, refereed=FULL_PRECISION in passed)
@@ -73,6 +81,10 @@ def evaluate(workspace: Workspace, recipe: Recipe) -> str:
         _entry(workspace, name, rejected.get(name), results.get(name)) for name in recipe.variants
     ]
     evidence.write(_evidence(recipe, baseline, entries), workspace.evidence)
+    if broken:
+        raise EvaluationError(
+            f"fp32 does not answer as the original does ({broken}): nothing is published"
+        )
     if not accepted:
         raise EvaluationError(f"no variant is close enough to the original ({_list(rejected)})")
     evaluation = Evaluation(accepted, rejected, _measurements(recipe, times))

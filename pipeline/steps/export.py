@@ -6,7 +6,11 @@ import shutil
 from typing import TYPE_CHECKING
 
 from pipeline.evaluation.baseline import Baseline
+from pipeline.evaluation.examples import selftest_examples
 from pipeline.graphs.files import GraphError
+from pipeline.graphs.optimization.attention_facts import AttentionFacts
+from pipeline.recipe.eval_data import EvalDataError
+from pipeline.recipe.reading import RecipeError
 from pipeline.workspace import disk
 from pipeline.workspace.workspace import GRAPH
 from storage_init.format.package import TOKENIZER_FILE
@@ -17,12 +21,9 @@ if TYPE_CHECKING:
 
     from pipeline.recipe.recipe import Recipe
     from pipeline.workspace.workspace import Workspace
-    from storage_init.format.tasks import Task
     from storage_init.raw.hf_config import ModelFacts
 
-
-# Tasks that optimum calls by another name.
-EXPORTER_TASKS = {"text-embedding": "feature-extraction", "text-ranking": "text-classification"}
+SHORT, LONG = "a text", "a text that has more words than the other one"
 
 
 def export(workspace: Workspace, recipe: Recipe) -> str:
@@ -39,43 +40,49 @@ def export(workspace: Workspace, recipe: Recipe) -> str:
     """
     disk.check(workspace, recipe)
     facts, graph = workspace.facts(recipe), workspace.onnx_source
-    done = _take(graph, workspace, facts.task) if graph else _export(workspace, facts, recipe)
-    tokenizer, exported = (f / TOKENIZER_FILE for f in (workspace.source, workspace.exported))
-    if tokenizer.exists() and not exported.exists():
-        shutil.copyfile(tokenizer, exported)
-    if not exported.exists():
-        raise GraphError(
-            f"{facts.model_type} has no fast tokenizer ({TOKENIZER_FILE}), and transformers cannot "
-            "make one"
-        )
-    if graph is None:
-        # PyTorch is loaded now; evaluate reads these answers from the workspace.
-        Baseline.make(workspace, recipe)
-    return done
+    return _take(graph, workspace, facts) if graph else _export(workspace, facts, recipe)
 
 
-def _take(graph: Path, workspace: Workspace, task: Task) -> str:
+def _take(graph: Path, workspace: Workspace, facts: ModelFacts) -> str:
     from pipeline.graphs.onnx_source import import_onnx
 
+    tokenizer = workspace.source / TOKENIZER_FILE
+    if not tokenizer.exists():
+        raise GraphError(f"{facts.model_type} has no fast tokenizer ({TOKENIZER_FILE})")
     target, stated = workspace.exported / GRAPH, workspace.states_pooling
-    opset = import_onnx(graph, target, task, pooling_is_stated=stated)
+    opset = import_onnx(graph, target, facts.task, pooling_is_stated=stated)
+    AttentionFacts.stated(workspace.source).save(workspace.exported)
+    shutil.copyfile(tokenizer, workspace.exported / TOKENIZER_FILE)
     return f"already ONNX: {graph.relative_to(workspace.source)}, opset {opset}"
 
 
 def _export(workspace: Workspace, facts: ModelFacts, recipe: Recipe) -> str:
-    name = EXPORTER_TASKS.get(name_of(facts.task), name_of(facts.task))
     try:
         from pipeline.export import exporter
+        from pipeline.original import tokens
+        from pipeline.original.heads import head_of
+        from pipeline.original.library import check_padding, open_original
     except ImportError as error:
         raise GraphError(
             f"exporting PyTorch weights needs {error.name}: use the warmstart/pipeline image or "
             "install warmstart[pipeline]"
         ) from error
+    source, target = workspace.source, workspace.exported
     try:
-        exporter.check(workspace.source, facts.model_type, name)
-        exporter.export(workspace.source, workspace.exported, name, recipe.opset)
+        head = head_of(source, facts.task)
+        original = open_original(source, facts)
+        tokens.save(original, source, target / TOKENIZER_FILE)
+        compared = tokens.check(original, workspace.open_tokenizer(facts), facts)
+        check_padding(original, *selftest_examples(facts.task, (SHORT, LONG)))
+        inputs = [*original.encode(SHORT)]
+        # Evaluate reads these answers from the workspace, without PyTorch.
+        Baseline.make(workspace, recipe, original)
+        del original
+        exporter.export(source, target, head, inputs, recipe.opset)
+    except (EvalDataError, RecipeError):
+        raise
     except Exception as error:  # tracing runs the model's own code, which may raise anything
         reason = str(error).strip() or type(error).__name__
         kind = facts.model_type or "a model of no stated type"
         raise GraphError(f"{kind} cannot be exported to ONNX: {reason.splitlines()[0]}") from error
-    return f"{name}, opset {recipe.opset}"
+    return f"{name_of(facts.task)}, opset {recipe.opset}, {compared} texts tokenized alike"

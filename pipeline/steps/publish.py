@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 
 CPU = "CPUExecutionProvider"
 TOOLS = ("warmstart", "onnx", "onnxruntime", "tokenizers")
-TORCH_TOOLS = ("optimum-onnx", "torch", "transformers")
+# Those that made the baseline and the export.
+TORCH_TOOLS = ("sentence-transformers", "torch", "transformers")
 # Which variant to try first on a host where none was measured: the one with the smallest weights.
 PREFERENCE = ("int8", "bf16-openvino", "fp32")
 OPENVINO_TOOL = "onnxruntime-ep-openvino"
@@ -133,7 +134,7 @@ def _measurements(
     return msgspec.structs.replace(
         evaluation.measured,
         package=codec.digest(codec.encode(package)),
-        prepared=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        prepared=datetime.now(UTC).isoformat(timespec="seconds"),
         variants={
             name: msgspec.structs.replace(taken, memory=memory.get(name))
             for name, taken in evaluation.measured.variants.items()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pipeline.original.settings import check_settings
 from pipeline.recipe.eval_data import read_examples
 from storage_init import sources
 from storage_init.base.errors import SourceError
@@ -35,12 +36,13 @@ def snapshot(
 
     Raises:
         EvalDataError: the recipe's evaluation data cannot be read or does not fit the model.
-        SourceError: the source cannot be fetched, its task is not supported, or the weights of an
-            embedder's layer are not in safetensors.
+        SourceError: the source cannot be fetched, its task or a setting is not supported, or the
+            weights of an embedder's layer are not in safetensors.
     """
     bring = source if fetched is None else sources.resolve(fetched.resolve().as_uri())
     shutil.rmtree(workspace.answers, ignore_errors=True)
     sources.fetch(bring, workspace.source, weights=recipe.weights)
+    check_settings(workspace.source, recipe.accept_unknown)
     facts = workspace.facts(recipe)
     _check_layers(workspace.source, facts)
     read_examples(recipe.eval_data, facts.task)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from predictor.errors import NotReadyError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class State(str, Enum):
+class State(StrEnum):
     """The states of a model; a draining model still answers requests, but is not ready."""
 
     LOADING = "loading"

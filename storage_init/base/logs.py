@@ -60,6 +60,9 @@ def configure(style: LogFormat = "text", level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(style))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # They log the address of each request, which may hold a signature.
+    for client in ("httpx", "httpx2"):
+        logging.getLogger(client).setLevel(logging.WARNING)
 
 
 def event(logger: logging.Logger, message: str, **fields: Any) -> None:

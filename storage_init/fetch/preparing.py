@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from storage_init.store.layout import Store
 
 TOOLS = ("pipeline", "jinja2", "onnx", "onnxruntime", "sympy", "tokenizers")
-TORCH_TOOLS = ("torch", "transformers", "optimum")
+TORCH_TOOLS = ("torch", "transformers", "sentence_transformers")
 # Variables that the pipeline's process gets: the system's, the libraries' and our own settings.
 PASSED = re.compile(
     r"PATH|HOME|USER|LANG|LANGUAGE|TZ|TMPDIR|VIRTUAL_ENV|XDG_CACHE_HOME|HF_HOME|CUDA_VISIBLE_DEVICES"

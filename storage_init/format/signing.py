@@ -211,5 +211,5 @@ def _library() -> ModuleType:
         return import_module("storage_init.format.model_signing")
     except ImportError as error:
         raise SigningKeyError(
-            f"signatures need {error.name}: install warmstart[signing], on Python 3.11 or later"
+            f"signatures need {error.name}: install warmstart[signing]"
         ) from error

@@ -255,11 +255,9 @@ def _max_length(folder: Path, config: _Config, wanted: int | None) -> int:
         return wanted
     sentence = read_json(folder / "sentence_bert_config.json", _SentenceConfig)
     tokenizer = read_json(folder / TOKENIZER_CONFIG, _TokenizerConfig)
-    stated = (
-        positions,
-        sentence.max_seq_length if sentence else None,
-        tokenizer.model_max_length if tokenizer else None,
-    )
+    # sentence-transformers puts its own number in the place of the tokenizer's.
+    own = sentence.max_seq_length if sentence else None
+    stated = (positions, own or (tokenizer.model_max_length if tokenizer else None))
     return int(min((n for n in stated if n and n < NO_LIMIT), default=DEFAULT_MAX_LENGTH))
 
 

@@ -114,9 +114,9 @@ def embedding(folder: Path, dimension: int) -> TextEmbedding:
     at = next((m.path for m in modules if m.kind == "Pooling"), None)
     pooling = _Pooling() if at is None else _read_pooling(folder / at / "config.json")
     prompts, default = _prompts(folder)
-    if default is not None and prompts[default] and not pooling.include_prompt:
+    if any(prompts.values()) and not pooling.include_prompt:
         raise SourceError(
-            f"{folder}/{at}/config.json leaves the prompt's tokens out (include_prompt), which is "
+            f"{folder}/{at}/config.json leaves the prompts' tokens out (include_prompt), which is "
             "not supported"
         )
     for layer in dense_layers(folder):
@@ -130,8 +130,8 @@ def embedding(folder: Path, dimension: int) -> TextEmbedding:
         dimension=dimension,
         pooling=_mode(pooling, folder / (at or "") / "config.json"),
         normalize=any(m.kind == "Normalize" for m in modules),
-        prompts=prompts if prompts and pooling.include_prompt else UNSET,
-        default_prompt=UNSET if default is None or not pooling.include_prompt else default,
+        prompts=prompts or UNSET,
+        default_prompt=UNSET if default is None else default,
     )
 
 

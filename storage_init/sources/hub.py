@@ -78,6 +78,8 @@ def _api() -> HfApi:
     disable_progress_bars()
     # A broken connection loses a chunk. With the default of 10 MiB, a bad line makes no progress.
     constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
+    # To name its user's tools it would ask for a list of them, which mirrors do not have.
+    constants.HF_HUB_DISABLE_TELEMETRY = True
     return HfApi(library_name="warmstart")
 
 

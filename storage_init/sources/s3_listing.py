@@ -10,7 +10,7 @@ import os
 import re
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from http.client import BadStatusLine, HTTPConnection, HTTPSConnection, RemoteDisconnected
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,7 +135,7 @@ def _page(
     headers = {"host": parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")}
     if settings.keys:
         url = (headers["host"], path, asked)
-        headers = sign(settings.keys, settings.region, url, datetime.now(timezone.utc))
+        headers = sign(settings.keys, settings.region, url, datetime.now(UTC))
     try:
         connection.request("GET", f"{path}?{asked}", headers=headers)
         answer = connection.getresponse()

@@ -24,7 +24,7 @@ from tests.architectures.tasks import TASKS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERSIONS = ("transformers", "optimum-onnx", "torch", "onnxruntime", "tokenizers")
+VERSIONS = ("transformers", "sentence-transformers", "torch", "onnxruntime", "tokenizers")
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.architectures.vocabularies import MAX_LENGTH, byte_level, modernberts, unigram, wordpiece
+from tests.architectures.vocabularies import (
+    MAX_LENGTH,
+    byte_level,
+    decoders,
+    modernberts,
+    unigram,
+    wordpiece,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,18 +44,18 @@ def _minilm() -> Path:
 class Architecture:
     """An architecture: ``name`` as people write it, ``model_type`` as transformers does.
 
-    ``tokenizer`` is of the kind that the architecture's published models have; ``slow`` names
-    transformers' class if it has no fast one. ``settings`` of the configuration override
-    ``COMMON``, which most architectures know; None removes one. ``trained`` finds the folder of a
-    trained embedder, which then takes the place of tiny models.
+    ``tokenizer`` is of the kind that the architecture's published models have. ``settings`` of the
+    configuration override ``COMMON``, which most architectures know; None removes one. ``trained``
+    finds the folder of a trained embedder, which then takes the place of tiny models. ``pooling``
+    is an embedder's; one with another than the mean is published as an embedder alone.
     """
 
     name: str
     model_type: str
     tokenizer: Save
     settings: Mapping[str, Any] = field(default_factory=dict)
-    slow: str | None = None
     trained: Callable[[], Path] | None = None
+    pooling: str = "mean"
 
 
 # Attention of the DeBERTas: content and positions apart. Neither has token types.
@@ -82,6 +89,7 @@ _deberta = byte_level("DebertaTokenizerFast", _BERT, ("[MASK]",))
 _xlm_roberta = unigram("XLMRobertaTokenizerFast", _ROBERTA, *_DOUBLE, last=("<mask>",))
 _debertas = unigram("DebertaV2TokenizerFast", _BERT, *_APART, last=("[MASK]",))
 _bert = wordpiece("BertTokenizerFast")
+_decoder = decoders()
 
 ARCHITECTURES = [
     Architecture("MiniLM", "bert", _bert, trained=_minilm),
@@ -170,9 +178,34 @@ ARCHITECTURES = [
     Architecture("Splinter", "splinter", wordpiece("SplinterTokenizerFast", _SPLINTER)),
     Architecture("Longformer", "longformer", _roberta, {**_COUNTED, "attention_window": 16}),
     Architecture("FNet", "fnet", _albert),
-    Architecture("MEGA", "mega", _roberta, {"ema_projection_size": 4}),
     Architecture("YOSO", "yoso", _albert),
-    Architecture("XLM", "xlm", _bert, _XLM, slow="XLMTokenizer"),
-    Architecture("FlauBERT", "flaubert", _bert, _XLM, slow="FlaubertTokenizer"),
-    Architecture("ESM", "esm", _bert, {"position_embedding_type": "rotary"}, slow="EsmTokenizer"),
+    Architecture("XLM", "xlm", _bert, _XLM),
+    Architecture("FlauBERT", "flaubert", _bert, _XLM),
+    Architecture("ESM", "esm", _bert, {"position_embedding_type": "rotary"}),
+    Architecture("EuroBERT", "eurobert", _decoder, {"num_key_value_heads": 2}),
+    Architecture("NomicBERT", "nomic_bert", _bert),
+    Architecture("jina-embeddings-v3", "jina_embeddings_v3", _xlm_roberta, _COUNTED),
+    Architecture("GTE", "gte", _xlm_roberta, {"pad_token_id": 1}),
+    Architecture("LUKE", "luke", _roberta, {**_COUNTED, "entity_vocab_size": 10}),
+    Architecture("MRA", "mra", _roberta, {"pad_token_id": 1}),
+    Architecture(
+        "Qwen3",
+        "qwen3",
+        _decoder,
+        {"num_key_value_heads": 2, "head_dim": 8},
+        pooling="lasttoken",
+    ),
+    Architecture(
+        "EmbeddingGemma",
+        "gemma3_text",
+        _decoder,
+        {
+            "num_key_value_heads": 2,
+            "head_dim": 8,
+            "use_bidirectional_attention": True,
+            "sliding_window": 16,
+            "query_pre_attn_scalar": 8,
+        },
+        pooling="weightedmean",
+    ),
 ]

@@ -47,6 +47,8 @@ def make(architecture: Architecture, head: Head, folder: Path) -> Path:
         if head != "embedder":
             raise NoSuchModelError
         return architecture.trained()
+    if architecture.pooling != "mean" and head != "embedder":
+        raise NoSuchModelError
     import torch
     import transformers
 
@@ -68,24 +70,21 @@ def make(architecture: Architecture, head: Head, folder: Path) -> Path:
         _even_out(model, tokenizer, len(_LABELS[head]))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    if architecture.slow:
-        _slow_down(folder, architecture.slow)
     if head == "embedder":
-        write_modules(folder, model.config.hidden_size)
+        write_modules(folder, model.config.hidden_size, architecture.pooling)
     return folder
 
 
-def write_modules(folder: Path, width: int) -> None:
-    """Make a folder one of sentence-transformers': mean pooling, then vectors of length 1."""
+def write_modules(folder: Path, width: int, pooling: str = "mean") -> None:
+    """Make a folder one of sentence-transformers': pooling, then vectors of length 1."""
     modules = [
         {"idx": n, "name": str(n), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for n, (kind, path) in enumerate(_MODULES.items())
     ]
     (folder / "modules.json").write_text(json.dumps(modules))
-    pooling = folder / _MODULES["Pooling"] / "config.json"
-    pooling.parent.mkdir(exist_ok=True)
-    stated = {"word_embedding_dimension": width, "pooling_mode": "mean"}
-    pooling.write_text(json.dumps(stated))
+    path = folder / _MODULES["Pooling"] / "config.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"word_embedding_dimension": width, "pooling_mode": pooling}))
 
 
 def _settings(architecture: Architecture, head: Head, tokenizer: Any) -> dict[str, Any]:
@@ -98,13 +97,6 @@ def _settings(architecture: Architecture, head: Head, tokenizer: Any) -> dict[st
     if labels:
         settings |= {"id2label": labels, "label2id": {name: n for n, name in labels.items()}}
     return settings
-
-
-def _slow_down(folder: Path, kind: str) -> None:
-    """Leave of a tokenizer only what a class without a fast version saves."""
-    (folder / "tokenizer.json").unlink()
-    path = folder / "tokenizer_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"tokenizer_class": kind}))
 
 
 def _shake(model: Any) -> None:

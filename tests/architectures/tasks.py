@@ -9,6 +9,7 @@ import numpy as np
 
 from tests.architectures.texts import CANDIDATES, CONTEXTS, PAIRS, QUERY, QUESTIONS, TEXTS, masked
 from tests.support.models.originals import original, original_scores, original_vectors
+from tests.support.models.reading import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -125,10 +126,8 @@ def _tag(folder: Path, given: list[Any], aggregation_strategy: str) -> list[Any]
 
 
 def _find_answers(folder: Path, given: list[Any], top_k: int) -> list[Any]:
-    reader = original("question-answering", folder)
-    found = [reader(**each, top_k=top_k) for each in given]
-    # A single answer comes without its list.
-    return [[each] if isinstance(each, dict) else each for each in found]
+    reader = Reader(folder)
+    return [reader(**each, top_k=top_k) for each in given]
 
 
 def _masked_texts(folder: Path) -> list[Any]:

@@ -8,7 +8,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import tokenizers
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import decoders as byte_decoders
+from tokenizers import models, normalizers, pre_tokenizers, processors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,13 +76,35 @@ def modernberts() -> Save:
         made = tokenizers.Tokenizer(models.BPE(vocabulary, merges))
         made.normalizer = normalizers.NFC()
         made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        made.decoder = decoders.ByteLevel()
+        made.decoder = byte_decoders.ByteLevel()
         made.post_processor = _between("[CLS]:0 $A:0 [SEP]:0", "$B:0 [SEP]:0", vocabulary)
         return _transformers("PreTrainedTokenizerFast")(
             tokenizer_object=made,
             **{f"{name}_token": f"[{name.upper()}]" for name in ("unk", "cls", "sep", "pad")},
             mask_token=tokenizers.AddedToken("[MASK]", lstrip=True, special=True),
             model_input_names=["input_ids", "attention_mask"],
+            model_max_length=MAX_LENGTH,
+        )
+
+    return save
+
+
+def decoders() -> Save:
+    """Byte-level BPE that ends a text with one marker, as decoders that embed texts have it."""
+    markers = ("<unk>", "<bos>", "<eos>", "<pad>", "<mask>")
+
+    def save(_: Path) -> Any:
+        vocabulary, merges = _merged((), markers)
+        made = tokenizers.Tokenizer(models.BPE(vocabulary, merges))
+        made.normalizer = normalizers.NFC()
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        made.decoder = byte_decoders.ByteLevel()
+        made.post_processor = _between("<bos>:0 $A:0 <eos>:0", "$B:0 <eos>:0", vocabulary)
+        return _transformers("PreTrainedTokenizerFast")(
+            tokenizer_object=made,
+            **{f"{name}_token": f"<{name}>" for name in ("unk", "bos", "eos", "pad", "mask")},
+            model_input_names=["input_ids", "attention_mask"],
+            padding_side="left",
             model_max_length=MAX_LENGTH,
         )
 
@@ -122,7 +145,7 @@ def unigram(
             [*(steps if uncased else [normalizers.NFKC()]), normalizers.Replace(_SPACES, " ")]
         )
         made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
-        made.decoder = decoders.Metaspace(prepend_scheme="always")
+        made.decoder = byte_decoders.Metaspace(prepend_scheme="always")
         made.post_processor = _between(
             single, second, {name: place for place, name in enumerate(names)}
         )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnx
 from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.onnx_model_bert import BertOnnxModel
 
 from pipeline.graphs.editing import attributes, optional
+from pipeline.graphs.optimization.attention_facts import AttentionFacts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,12 +45,26 @@ def fuse(graph: Path) -> FusedModel:
     """Fuse the attention, layer norms, embeddings and GELUs of an exported graph.
 
     The patterns of model type "bert" also match later encoders; where one does not match, that part
-    of the graph stays as exported. Numbers of heads and sizes come from the graph.
+    of the graph stays as exported. Sizes come from the facts beside the graph, else from the graph.
+    Attention is fused only where masks do no more than hide padding: its pattern also matches a
+    window over the neighbours, and drops it.
     """
-    model = FusedModel(onnx.load(str(graph)), num_heads=0, hidden_size=0)
-    model.optimize(FusionOptions("bert"))
+    facts, options = AttentionFacts.load(graph.parent), FusionOptions("bert")
+    options.enable_attention = facts.plain_masks
+    model = FusedModel(onnx.load(str(graph)), num_heads=facts.heads, hidden_size=facts.width)
+    model.optimize(options)
     model.topological_sort()
+    if facts.lowest_mask:
+        _mask_with_the_lowest(model.model)
     return model
+
+
+def _mask_with_the_lowest(model: onnx.ModelProto) -> None:
+    """State what masked scores become where the fusion did not find it: the default is -10000."""
+    for node in model.graph.node:
+        if node.op_type == "Attention" and "mask_filter_value" not in attributes(node):
+            lowest = float(np.finfo(np.float32).min)
+            node.attribute.append(onnx.helper.make_attribute("mask_filter_value", lowest))
 
 
 def _without_values(model: onnx.ModelProto) -> onnx.ModelProto:

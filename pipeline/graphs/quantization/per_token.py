@@ -74,9 +74,9 @@ def _quantize_rows(editor: GraphEditor, tensor: str) -> tuple[str, str]:
     """Names of a tensor's 8-bit form [..., K] and of its rows' largest values [..., 1]."""
     found = editor.reduce_max(editor.node("Abs", [tensor]))
     # The minimum keeps a row of zeros from being divided by zero.
-    largest = editor.node("Max", [found, editor.constant("tiny", np.float32(1e-12))])
-    step = editor.constant("step", np.float32(1 / LARGEST_ACTIVATION))
-    zero_point = editor.constant("zero_point", np.uint8(ZERO))
+    largest = editor.node("Max", [found, editor.constant("tiny", np.array(1e-12, np.float32))])
+    step = editor.constant("step", np.array(1 / LARGEST_ACTIVATION, np.float32))
+    zero_point = editor.constant("zero_point", np.array(ZERO, np.uint8))
     divided = editor.node("Div", [tensor, largest])
     return editor.node("QuantizeLinear", [divided, step, zero_point]), largest
 
@@ -98,9 +98,9 @@ def _replace(
         [
             rows,
             editor.constant(f"{node.name}_int8", np.ascontiguousarray(quantized)),
-            editor.constant("one", np.float32(1)),
+            editor.constant("one", np.array(1, np.float32)),
             editor.constant(f"{node.name}_scale", (scales / LARGEST_ACTIVATION).astype(np.float32)),
-            editor.constant("zero_point", np.uint8(ZERO)),
+            editor.constant("zero_point", np.array(ZERO, np.uint8)),
         ],
         domain=MICROSOFT,
     )

@@ -127,7 +127,8 @@ class FillMaskTask(TokenTask):
         order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
         best = np.take_along_axis(best, order, axis=1)
         tokens = best if targets is None else targets[best]
-        words = [self._tokenizer.decode([t], skip_special_tokens=False) for t in tokens.ravel()]
+        ids: list[int] = tokens.ravel().tolist()
+        words = [self._tokenizer.decode([each], skip_special_tokens=False) for each in ids]
         return {
             "token_str": self._encoded(words).reshape(tokens.shape),
             "token": tokens.astype(np.int64),

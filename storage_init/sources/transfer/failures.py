@@ -97,7 +97,7 @@ def retrying(
     while True:
         try:
             return action()
-        except Exception as error:  # noqa: PERF203 - a retry is a try in a loop
+        except Exception as error:
             now = progress()
             if now - arrived >= PROGRESS_BYTES:
                 failures, arrived = 0, now

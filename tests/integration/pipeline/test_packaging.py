@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 TEXTS = ["the film was good", "a bad book", "i would never watch this again"]
-ABSENT = ("torch", "transformers", "optimum", "kfp", "sentence_transformers")
+ABSENT = ("torch", "transformers", "kfp", "sentence_transformers")
 
 # Run by every interpreter that finds it on its path, before anything else.
 BLOCKER = f"""

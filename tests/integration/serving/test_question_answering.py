@@ -1,4 +1,4 @@
-"""Extractive question answering beside transformers' own pipeline."""
+"""Extractive question answering as transformers 4's pipeline defined it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.clients.v2 import answered, request
-from tests.support.models.originals import original
+from tests.support.models.reading import Reader
 from tests.support.models.sentences import sentences
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ QUESTIONS = [" ".join(sentence.split()[:8]) for sentence in sentences(60, longes
 
 @pytest.fixture(scope="module")
 def reference(reader: Path) -> Any:
-    return original("question-answering", reader)
+    return Reader(reader)
 
 
 def instances(count: int) -> list[dict[str, str]]:
@@ -65,7 +65,7 @@ def check_equal(got: Sequence[dict[str, Any]], wanted: Sequence[dict[str, Any]])
 def test_agrees_with_transformers_on_every_answer(
     model: Predictor, reference: Any, asked: dict[str, Any]
 ) -> None:
-    wanted = reference(question=QUESTIONS, context=CONTEXTS, **asked)
+    wanted = [reference(*each, **asked)[0] for each in zip(QUESTIONS, CONTEXTS, strict=True)]
     body = request({"question": QUESTIONS, "context": CONTEXTS}, **asked)
     columns = answered(model.infer(body))
     got = [{name: column[row] for name, column in columns.items()} for row in range(len(CONTEXTS))]
@@ -89,7 +89,7 @@ def test_the_best_answers_agree_with_transformers(model: Predictor, reference: A
 
 def test_v1_gives_transformers_own_shape(model: Predictor, reference: Any) -> None:
     (got,) = model.predict({"instances": instances(1)}).json()["predictions"]
-    wanted = reference(**instances(1)[0])
+    (wanted,) = reference(**instances(1)[0])
     assert list(got) == list(wanted)
     check_equal([got], [wanted])
 

@@ -295,11 +295,22 @@ def test_a_download_cut_at_random_bytes_goes_on_from_there(
     assert asked == [None, *(f"bytes={n * CHUNK}-" for n in (1, 2, 3))]
 
 
-def test_the_next_process_goes_on_where_one_gave_up(large: Hub, tmp_path: Path) -> None:
+def test_the_next_process_fetches_only_what_the_one_before_did_not_finish(
+    large: Hub, tmp_path: Path
+) -> None:
     cut = random.Random(7).randrange(CHUNK, len(LARGE[WEIGHTS]))
     destination = tmp_path / "destination"
     source = resolve(large, tmp_path, f"hf://{REPO}")
     large.cut_short = {WEIGHTS: cut}
+    # The client goes on by itself: the connection breaks, and then the hub refuses.
+    asked: list[str] = []
+
+    def refuse_the_rest(request: Request) -> int | None:
+        if request.method == "GET":
+            asked.append(request.file)
+        return 403 if asked.count(WEIGHTS) > 1 else None
+
+    large.before_answer = refuse_the_rest
     environment = large.environment(tmp_path) | {"WARMSTART_RETRIES": "0"}
     content = msgspec.json.encode(source).decode()
     done = run(environment, "-c", FETCH, content, str(destination))
@@ -307,11 +318,12 @@ def test_the_next_process_goes_on_where_one_gave_up(large: Hub, tmp_path: Path) 
     assert f"refused: hf://{REPO} cannot be fetched: " in done.stderr
     assert [path.name for path in destination.iterdir()] == [".fetch"]
 
-    large.cut_short = {}
+    large.cut_short, large.before_answer = {}, lambda _: None
     done = fetch(large, tmp_path, source, destination)
     assert done.returncode == 0, done.stderr
     assert {path: (destination / path).read_bytes() for path in list_files(destination)} == LARGE
-    assert large.sent[WEIGHTS] < len(LARGE[WEIGHTS]) + CHUNK
+    # Of a file that was not finished, the client keeps nothing for another process.
+    assert large.sent[WEIGHTS] < 2 * len(LARGE[WEIGHTS])
     assert large.sent["config.json"] == len(LARGE["config.json"])
 
 

@@ -18,7 +18,6 @@ ALLOWED = {
     "this machine lets nobody mount file systems": "the same",
     "a mount namespace of one's own needs root": "the same",
     "could not import 'onnxruntime_ep_openvino'": "there is a plugin for x86 only",
-    "model-signing is not here": "it needs Python 3.11 or later",
 }
 
 

@@ -31,7 +31,7 @@ CODE = (
     *(f"tests/support/models/{name}.py" for name in ("models", "exports", "prepare")),
 )
 LIBRARIES = (
-    *("torch", "transformers", "sentence-transformers", "optimum", "optimum-onnx", "onnx"),
+    *("torch", "transformers", "sentence-transformers", "onnx"),
     *(
         "onnxruntime",
         "onnxruntime-ep-openvino",

@@ -5,19 +5,23 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from storage_init.format.tasks import name_of
+from storage_init.format.tasks import TokenTask
 from storage_init.raw.hf_config import read_facts
 from tests.support.models.cache import digest, made_once
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-# These files make a model an embedder and say how it pools.
-SENTENCE_FILES = ("modules.json", "sentence_bert_config.json", "1_Pooling")
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+BY_TEXT = {0: "batch_size"}
+BY_TOKEN = BY_TEXT | {1: "sequence_length"}
+# The folder that says how an embedder pools.
+POOLING = "1_Pooling"
 
 
 def exported(model: Path, *, opset: int = 18, library: str = "transformers") -> Path:
-    """Return a repository of the model's ONNX graph, exported with optimum once; read only.
+    """Return a repository of the model's ONNX graph, exported by PyTorch once; read only.
 
     Args:
         model: a folder of ``tests.support.models.models``.
@@ -34,22 +38,60 @@ def export_onnx(model: Path, folder: Path, **settings: Any) -> Path:
 
 
 def _export(model: Path, folder: Path, opset: int, library: str) -> None:
-    from optimum.exporters.onnx import main_export
+    import torch
 
-    embedder = (model / "modules.json").exists()
-    main_export(
-        str(model),
-        output=folder,
-        task="feature-extraction" if embedder else name_of(read_facts(model).task),
-        opset=opset,
-        library_name=library,
-        do_validation=False,
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in model.glob("*.json"):
+        shutil.copyfile(path, folder / path.name)
+    if (model / POOLING).is_dir():
+        shutil.copytree(model / POOLING, folder / POOLING)
+    traced, inputs, outputs = (_pooling if library == "sentence_transformers" else _plain)(model)
+    varying = dict.fromkeys((*inputs, *outputs), BY_TOKEN)
+    if not isinstance(read_facts(model).task, TokenTask):
+        varying |= dict.fromkeys(("logits", "sentence_embedding"), BY_TEXT)
+    torch.onnx.export(
+        traced.eval(),
+        tuple(torch.ones((2, 8), dtype=torch.int64) for _ in inputs),
+        str(folder / "model.onnx"),
+        input_names=[*inputs],
+        output_names=[*outputs],
+        dynamic_axes={name: varying[name] for name in (*inputs, *outputs)},
+        opset_version=opset,
+        dynamo=False,
     )
-    for name in SENTENCE_FILES:
-        if (model / name).is_dir():
-            shutil.copytree(model / name, folder / name)
-        elif (model / name).exists():
-            shutil.copyfile(model / name, folder / name)
+
+
+def _plain(model: Path) -> tuple[Any, Sequence[str], Sequence[str]]:
+    """The model with tensors for arguments and results, and the names of both."""
+    from pipeline.original.heads import head_of
+
+    head = head_of(model, read_facts(model).task)
+    whole = head.load(model, attn_implementation="eager")
+    forward = whole.forward
+
+    def answer(*tensors: Any) -> tuple[Any, ...]:
+        found = forward(**dict(zip(INPUTS, tensors, strict=True)))
+        return tuple(found[name] for name in head.outputs)
+
+    whole.forward = answer
+    return whole, INPUTS, head.outputs
+
+
+def _pooling(model: Path) -> tuple[Any, Sequence[str], Sequence[str]]:
+    """The same of an embedder in sentence-transformers, which pools by itself."""
+    from sentence_transformers import SentenceTransformer
+
+    eager = {"attn_implementation": "eager"}
+    whole: Any = SentenceTransformer(str(model), device="cpu", model_kwargs=eager)
+    forward, inputs = whole.forward, INPUTS[:2]
+    outputs = ("token_embeddings", "sentence_embedding")
+
+    def answer(*tensors: Any) -> tuple[Any, ...]:
+        found = forward(dict(zip(inputs, tensors, strict=True)))
+        return tuple(found[name] for name in outputs)
+
+    whole.forward = answer
+    return whole, inputs, outputs
 
 
 def move_weights_out(folder: Path) -> Path:

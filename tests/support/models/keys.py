@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 needs_signing = pytest.mark.skipif(
     find_spec("model_signing") is None,
-    reason="model-signing is not here (warmstart[signing]): it needs Python 3.11 or later",
+    reason="model-signing is not here (warmstart[signing])",
 )
 
 

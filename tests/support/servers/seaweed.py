@@ -103,7 +103,7 @@ def _ready_client(url: str, log: Path) -> Any:
                 client.create_bucket(Bucket=BUCKET)
             client.put_object(Bucket=BUCKET, Key="ready", Body=b"1")
             client.delete_object(Bucket=BUCKET, Key="ready")
-        except Exception as error:  # noqa: PERF203 - it is not there yet
+        except Exception as error:
             if time.monotonic() > end:
                 raise RuntimeError(f"SeaweedFS does not start: {log.read_text()}") from error
             time.sleep(0.1)

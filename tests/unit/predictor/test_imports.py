@@ -9,7 +9,6 @@ HEAVY = {
     "pydantic",
     "torch",
     "transformers",
-    "optimum",
     "kfp",
     "pandas",
     "fastapi",

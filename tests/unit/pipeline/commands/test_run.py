@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-HEAVY = ("kfp", "torch", "transformers", "onnx", "onnxruntime", "optimum")
+HEAVY = ("kfp", "torch", "transformers", "onnx", "onnxruntime")
 
 
 @pytest.fixture

@@ -196,7 +196,7 @@ def test_an_onnx_model_about_tokens_is_measured_as_its_pytorch_form_is(
 
 
 # What the storage initializer's image lacks of the pipeline's libraries.
-LACKING = ("kfp", "optimum", "psutil", "torch", "tqdm", "transformers", "yaml")
+LACKING = ("kfp", "psutil", "torch", "tqdm", "transformers", "yaml")
 
 
 def test_an_onnx_source_needs_no_more_than_the_storage_initializers_image_has(

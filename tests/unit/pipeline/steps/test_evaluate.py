@@ -91,16 +91,42 @@ def test_8_bit_weights_are_rejected_if_the_host_cannot_run_them(
     assert "int8: REJECTED, this CPU has none of avx512_vnni" in said
 
 
-def test_it_is_an_error_with_figures_if_no_variant_passes(quantized: Workspace) -> None:
-    recipe = Recipe(fp32=Fp32(gate=IMPOSSIBLE), int8=Int8(gate=IMPOSSIBLE, search=NO_SEARCH))
+def test_nothing_is_published_if_fp32_misses_its_gate(quantized: Workspace) -> None:
+    recipe = Recipe(fp32=Fp32(gate=IMPOSSIBLE), int8=Int8(gate=GENEROUS))
     with pytest.raises(EvaluationError) as refused:
         evaluate(quantized, recipe)
     message = str(refused.value)
-    assert message.startswith("no variant is close enough to the original (fp32: probability")
-    assert "; int8: probability difference 0." in message
-    assert message.count(" is above -1") == 2
+    assert message.startswith("fp32 does not answer as the original does (probability difference ")
     kept = kept_evidence(quantized)
     assert [variant.accepted for variant in kept.variants] == [False, False]
+    assert str(kept.variant("fp32").reason) in message
+
+
+def test_int8_is_not_published_if_fp32_is_off_by_little_on_a_long_text(
+    quantized: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_alone = Candidate.run_alone
+
+    def shifted(candidate: Candidate, encodings: Sequence[tokenizers.Encoding]) -> NDArray[Any]:
+        long = np.array([len(encoding) == 64 for encoding in encodings])
+        return run_alone(candidate, encodings) + 0.01 * long[:, None]
+
+    monkeypatch.setattr(Candidate, "run_alone", shifted)
+    with pytest.raises(
+        EvaluationError, match=r"\(a value is 0\.00\d+ off on texts of many scripts"
+    ):
+        evaluate(quantized, Recipe(variants=("int8",), int8=Int8(gate=GENEROUS)))
+
+
+def test_it_is_an_error_with_figures_if_no_variant_passes(quantized: Workspace) -> None:
+    recipe = Recipe(variants=("int8",), int8=Int8(gate=IMPOSSIBLE, search=NO_SEARCH))
+    with pytest.raises(EvaluationError) as refused:
+        evaluate(quantized, recipe)
+    message = str(refused.value)
+    assert message.startswith("no variant is close enough to the original (int8: probability")
+    assert message.count(" is above -1") == 1
+    kept = kept_evidence(quantized)
+    assert [variant.accepted for variant in kept.variants] == [False]
     assert str(kept.variant("int8").reason) in message
 
 
@@ -159,12 +185,13 @@ def test_the_evidence_has_the_measurements_of_every_variant(quantized: Workspace
 
 def sentences(quantized: Workspace, folder: Path) -> Path:
     """Evaluation data whose labels are the original's answers but for every fourth."""
-    from pipeline.evaluation.baseline_torch import torch_outputs
+    from pipeline.original.library import answers, open_original
 
     words = ["good", "poor", "film", "never again", "works very well", "the battery lasts", "bad"]
     texts = [f"{one} {other}" for one in words for other in words]
-    answers = torch_outputs(quantized.source, quantized.facts(Recipe()), texts).argmax(axis=1)
-    labels = [(int(a) + (n % 4 == 0)) % 3 for n, a in enumerate(answers)]
+    original = open_original(quantized.source, quantized.facts(Recipe()))
+    best = answers(original, texts).argmax(axis=1)
+    labels = [(int(a) + (n % 4 == 0)) % 3 for n, a in enumerate(best)]
     path = folder / "sentences.csv"
     rows = "".join(f"{text},{label}\n" for text, label in zip(texts, labels, strict=True))
     path.write_text(f"text,label\n{rows}")

@@ -104,3 +104,12 @@ def test_a_timed_block_logs_its_seconds_and_its_fields(capsys: pytest.CaptureFix
     (line,) = json_lines(capsys)
     assert (line["message"], line["uri"], line["files"]) == ("verified", "file:///m", 7)
     assert 0 <= line["seconds"] < 5
+
+
+@pytest.mark.parametrize("client", ["httpx", "httpx2"])
+def test_the_hubs_client_does_not_log_addresses(
+    client: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure()
+    logging.getLogger(client).info("HTTP Request: GET https://cdn/file?X-Amz-Signature=secret")
+    assert capsys.readouterr().err == ""

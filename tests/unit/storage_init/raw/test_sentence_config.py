@@ -189,19 +189,15 @@ def test_a_model_without_prompts_has_no_fields_for_them(tmp_path: Path, settings
     ("default", "include_prompt", "complaint"),
     [
         ("other", True, "config_sentence_transformers.json has no prompt other"),
-        ("query", False, "1_Pooling/config.json leaves the prompt's tokens out"),
+        ("query", False, "1_Pooling/config.json leaves the prompts' tokens out"),
+        (None, False, "1_Pooling/config.json leaves the prompts' tokens out"),
     ],
 )
 def test_a_default_prompt_must_exist_and_be_pooled(
-    tmp_path: Path, default: str, include_prompt: bool, complaint: str
+    tmp_path: Path, default: str | None, include_prompt: bool, complaint: str
 ) -> None:
     settings: Content = {"prompts": PROMPTS, "default_prompt_name": default}
     assert complaint in refusal(prompted(tmp_path, settings, include_prompt=include_prompt))
-
-
-def test_prompts_that_are_not_pooled_are_left_out(tmp_path: Path) -> None:
-    folder = prompted(tmp_path, {"prompts": PROMPTS}, include_prompt=False)
-    assert not embedding(folder).prompts
 
 
 @pytest.mark.parametrize(

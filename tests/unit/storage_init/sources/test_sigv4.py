@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -12,7 +12,7 @@ from botocore.credentials import Credentials  # type: ignore[import-untyped]
 
 from storage_init.sources.sigv4 import Keys, sign
 
-NOW = datetime(2026, 2, 3, 4, 5, 6, tzinfo=timezone.utc)
+NOW = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("token", [None, "a+token/=="])
