@@ -9,7 +9,7 @@ from msgspec import UNSET, structs
 
 from predictor.errors import NoVariantError
 from predictor.settings import AUTO
-from storage_init.base import memory
+from storage_init.base import cpus
 from storage_init.format.package import FULL_PRECISION
 from storage_init.running import host, providers
 
@@ -132,7 +132,7 @@ def _referee(package: Package, variant: Variant, settings: Settings) -> Variant 
     if settings.referee == "off" or variant.referee is UNSET:
         return None
     exact = next((each for each in package.variants if each.name == FULL_PRECISION), None)
-    limit = memory.memory_limit()
+    limit = cpus.memory_limit()
     if exact is None or limit is None:
         return exact
     files = package.served_files(variant) + package.served_files(exact)

@@ -1,4 +1,4 @@
-"""This machine's CPUs: their name, their features, and how many this process may use."""
+"""This machine's CPUs: their name and features, and what of them and of memory we may use."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
 CGROUP = Path("/sys/fs/cgroup")
+# Version 1 of cgroups says "no limit" with a number beyond any machine's memory.
+LIMITLESS = 1 << 60
 
 # The line of /proc/cpuinfo that lists the features, by machine. Under emulation the file may
 # describe the host's CPU, whose line has another key.
@@ -42,6 +44,17 @@ def usable_cpus(cgroup: Path = CGROUP) -> int:
         count = os.cpu_count() or 1
     quota = _cgroup_quota(cgroup)
     return max(1, count if quota is None else min(count, math.ceil(quota)))
+
+
+def memory_limit(cgroup: Path = CGROUP) -> int | None:
+    """Return the container's memory limit in bytes, by cgroup v2 or v1; None if there is none."""
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            limit = int((cgroup / name).read_text())
+        except (OSError, ValueError):  # another version, or "max"
+            continue
+        return limit if limit < LIMITLESS else None
+    return None
 
 
 def _cgroup_quota(cgroup: Path) -> float | None:

@@ -15,7 +15,7 @@ from predictor.serving.model import Model
 from predictor.settings import Settings
 from predictor.telemetry.metrics import REFEREE_TEXTS
 from predictor.telemetry.startup import Start
-from storage_init.base import memory
+from storage_init.base import cpus
 from storage_init.base.errors import VerificationError
 from storage_init.format.package import Referee
 from storage_init.format.reading import read_package
@@ -121,7 +121,7 @@ def test_a_container_with_too_little_memory_has_no_referee(
     limit: int | None,
     there: bool,
 ) -> None:
-    monkeypatch.setattr(memory, "memory_limit", lambda: limit)
+    monkeypatch.setattr(cpus, "memory_limit", lambda: limit)
     loaded = load(Settings(model_dir=refereed(UNSURE), variant="int8"))
     assert (loaded.engine.second_opinion is not None) is there
 

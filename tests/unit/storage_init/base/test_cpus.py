@@ -1,4 +1,4 @@
-"""The CPU's name and features, and the CPUs that a container may use."""
+"""The CPU's name and features, and the CPUs and the memory that a container may use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.base.cpus import cpu_features, cpu_model, usable_cpus
+from storage_init.base.cpus import cpu_features, cpu_model, memory_limit, usable_cpus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,3 +87,25 @@ def test_a_quota_of_cgroup_v1_or_v2_limits_the_cpus(
     for path, content in files.items():
         (tmp_path / path).write_text(f"{content}\n")
     assert usable_cpus(tmp_path) == count
+
+
+V1 = "memory/memory.limit_in_bytes"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "limit"),
+    [
+        ("memory.max", "1073741824\n", 1 << 30),
+        ("memory.max", "max\n", None),
+        (V1, "1073741824\n", 1 << 30),
+        (V1, "9223372036854771712\n", None),
+        ("other", "", None),
+    ],
+)
+def test_a_limit_of_cgroup_v1_or_v2_is_read(
+    tmp_path: Path, name: str, text: str, limit: int | None
+) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    assert memory_limit(tmp_path) == limit
