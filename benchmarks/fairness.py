@@ -31,7 +31,7 @@ from benchmarks.models import MINILM, READER, Prepared, prepare
 WORDS = "the film was good and the book was long . "
 SHORT, QUESTION = "a short text", "what was good ?"
 IDLE = 30
-# Short requests go on for so long if the heavy ones last.
+# A case ends after this time, even if heavy requests are still running.
 SECONDS = 20.0
 NOW, BEFORE = "this commit", "before"
 

@@ -56,7 +56,7 @@ class Tree:
     work: Path
 
     def time(self, *arguments: str, **environment: str) -> float:
-        """Run Python in the checkout; return the seconds that it prints, or else its CPU time."""
+        """Run Python in the checkout; return the seconds that it prints, else its CPU time."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
             [sys.executable, *arguments],

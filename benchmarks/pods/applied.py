@@ -22,7 +22,7 @@ KIND = ("serving.kserve.io", "v1beta1")
 PLURAL = "inferenceservices"
 NOT_FOUND = 404
 POLL_SECONDS = 0.02
-# The Service of a ready pod leads there a second or so later.
+# kube-proxy routes the Service to a ready pod about a second later.
 REACHED_SECONDS = 120
 
 

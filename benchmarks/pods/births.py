@@ -49,7 +49,7 @@ class Pods:
         return self.api.list_namespaced_pod(self.namespace, label_selector=self.selector)
 
     def wait(self, birth: Birth, version: str) -> Any:
-        """Watch until the new pod is ready; returns the pod.
+        """Wait until the new pod is ready, and return it.
 
         Raises:
             ServerFailedError: it is not ready in time, or cannot become ready.
@@ -81,7 +81,7 @@ class Pods:
         return birth.pod
 
     def spent(self, pod: Any) -> dict[str, float]:
-        """Seconds of each image's pull, if it was not there, and of each init container."""
+        """How many seconds each image pull and each init container took."""
         events = self.api.list_namespaced_event(
             self.namespace, field_selector=f"involvedObject.uid={pod.metadata.uid}"
         )
@@ -144,7 +144,7 @@ def reached(pod: Any) -> list[str]:
 
 
 def _init_containers(pod: Any) -> dict[str, float]:
-    """Seconds that each init container took, in whole ones."""
+    """How many seconds each init container took; Kubernetes reports whole seconds."""
     ended = ((s.name, s.state.terminated) for s in pod.status.init_container_statuses or [])
     return {
         f"init container {name}": (state.finished_at - state.started_at).total_seconds()

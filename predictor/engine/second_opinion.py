@@ -42,9 +42,8 @@ class SecondOpinion:
     def review(self, batch: Sequence[Tokens], rows: Rows) -> Rows:
         """Replace the rows of unclear texts; each text's row comes from one variant alone."""
         first = [_logits(row) for row in rows]
-        unclear = [
-            index for index, logits in enumerate(first) if self._lead(logits, logits) < self.margin
-        ]
+        leads = (lead(self.task, logits, logits) for logits in first)
+        unclear = [index for index, found in enumerate(leads) if found < self.margin]
         if not unclear:
             return rows
         groups = [unclear] if self.batches else [[index] for index in unclear]
@@ -52,13 +51,10 @@ class SecondOpinion:
         for group in groups:
             again = self.run([batch[index] for index in group])
             for index, row in zip(group, again, strict=True):
-                changed += self._lead(first[index], _logits(row)) < 0
+                changed += lead(self.task, first[index], _logits(row)) < 0
                 rows[index] = row
         self.observe(len(unclear), changed)
         return rows
-
-    def _lead(self, chosen: NDArray[Any], values: NDArray[Any]) -> float:
-        return lead(self.task, chosen, values)
 
 
 def _logits(row: Any) -> NDArray[Any]:

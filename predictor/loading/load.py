@@ -125,6 +125,8 @@ def _load_prepared(
     distance = phases.time(
         "selftest", replay_selftest, engine, selftest, package.task, variant, lanes
     )
+    # Before the referee, whose metric counts texts of requests.
+    warmup = phases.time("warmup", warm_up, engine, settings.warmup_inferences, lanes)
     if variant.referee and not choice.referee:
         event(log, "no referee", model=settings.model_name, setting=settings.referee)
     if choice.referee:
@@ -135,7 +137,7 @@ def _load_prepared(
         prepared.version,
         variant.name,
         distance,
-        phases.time("warmup", warm_up, engine, settings.warmup_inferences, lanes),
+        warmup,
         phases,
         folder,
         origin_of(folder, prepared=True),

@@ -42,7 +42,7 @@ class Job:
         credit: the tokens that it may still send in its turn; negative after it sent too many.
         reading: the characters that may still be tokenised in its turn.
         long_text: the text that is being read in pieces, and ``rest`` the tokens of its unread
-            part, estimated, -1 if there is none.
+            part, estimated, -1 if there is none; ``piece`` those of one piece.
         has_piece_out: whether a lane reads a piece of it.
         closed: whether nobody waits for its rows any more.
     """
@@ -66,6 +66,7 @@ class Job:
     reading: int = 0
     long_text: LongText | None = None
     rest: int = -1
+    piece: int = 0
     has_piece_out: bool = False
     closed: bool = False
     _parts: dict[int, list[Rows | None]] = field(default_factory=dict)

@@ -233,8 +233,9 @@ class RequestQueue:
         job.reading, job.has_piece_out = 0, True
         if job.rest < 0:
             job.rest = request.estimate(first, self._most)
-        pieces = -(-self._characters(request, first) // TURN_CHARACTERS)
-        estimated = min(job.rest, -(-request.estimate(first, self._most) // pieces))
+            pieces = -(-self._characters(request, first) // TURN_CHARACTERS)
+            job.piece = -(-job.rest // pieces)
+        estimated = min(job.rest, job.piece)
         job.rest -= estimated
         one = request.part(first, first + 1)
         return Part(job, one, first, 1, estimated, is_piece=True, is_last=False), TURN_CHARACTERS

@@ -1,4 +1,4 @@
-"""This machine's CPUs: their name and features, and what of them and of memory we may use."""
+"""This machine's CPUs and their features, and the CPUs and memory that this process may use."""
 
 from __future__ import annotations
 

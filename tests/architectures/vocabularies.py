@@ -72,14 +72,8 @@ def modernberts() -> Save:
     markers = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
 
     def save(_: Path) -> Any:
-        vocabulary, merges = _merged((), markers)
-        made = tokenizers.Tokenizer(models.BPE(vocabulary, merges))
-        made.normalizer = normalizers.NFC()
-        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        made.decoder = byte_decoders.ByteLevel()
-        made.post_processor = _between("[CLS]:0 $A:0 [SEP]:0", "$B:0 [SEP]:0", vocabulary)
         return _transformers("PreTrainedTokenizerFast")(
-            tokenizer_object=made,
+            tokenizer_object=_byte_level(markers, "[CLS]:0 $A:0 [SEP]:0", "$B:0 [SEP]:0"),
             **{f"{name}_token": f"[{name.upper()}]" for name in ("unk", "cls", "sep", "pad")},
             mask_token=tokenizers.AddedToken("[MASK]", lstrip=True, special=True),
             model_input_names=["input_ids", "attention_mask"],
@@ -94,14 +88,8 @@ def decoders() -> Save:
     markers = ("<unk>", "<bos>", "<eos>", "<pad>", "<mask>")
 
     def save(_: Path) -> Any:
-        vocabulary, merges = _merged((), markers)
-        made = tokenizers.Tokenizer(models.BPE(vocabulary, merges))
-        made.normalizer = normalizers.NFC()
-        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        made.decoder = byte_decoders.ByteLevel()
-        made.post_processor = _between("<bos>:0 $A:0 <eos>:0", "$B:0 <eos>:0", vocabulary)
         return _transformers("PreTrainedTokenizerFast")(
-            tokenizer_object=made,
+            tokenizer_object=_byte_level(markers, "<bos>:0 $A:0 <eos>:0", "$B:0 <eos>:0"),
             **{f"{name}_token": f"<{name}>" for name in ("unk", "bos", "eos", "pad", "mask")},
             model_input_names=["input_ids", "attention_mask"],
             padding_side="left",
@@ -109,6 +97,17 @@ def decoders() -> Save:
         )
 
     return save
+
+
+def _byte_level(markers: Sequence[str], single: str, second: str) -> tokenizers.Tokenizer:
+    """Byte-level BPE with these markers around a text, and around a second one."""
+    vocabulary, merges = _merged((), markers)
+    made = tokenizers.Tokenizer(models.BPE(vocabulary, merges))
+    made.normalizer = normalizers.NFC()
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = byte_decoders.ByteLevel()
+    made.post_processor = _between(single, second, vocabulary)
+    return made
 
 
 def unigram(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.clients import embedders, others, protocols  # noqa: F401 - they fill the table
+from tests.clients import embedders, others, protocols  # noqa: F401 - importing them fills ROWS
 from tests.clients.rows import ROWS
 
 __all__ = ["ROWS"]

@@ -72,8 +72,7 @@ class PipelineRequest(TaskRequest):
         return _given(self.parameters_)
 
     def inputs(self, engine: Engine) -> Texts:
-        instances = self.inputs_ if isinstance(self.inputs_, list) else [self.inputs_]
-        return v1.decode({"instances": instances}, self.parameters(engine), engine.task.inputs)
+        return _instances(self.inputs_, self.parameters(engine), engine)
 
     def response(self, result: InferenceResult) -> Any:
         predictions = result.task.predictions(result.outputs)
@@ -94,8 +93,7 @@ class ClassificationRequest(PredictRequest):
     def inputs(self, engine: Engine) -> Texts:
         if self.parameters_ is None:
             return super().inputs(engine)
-        instances = self.inputs_ if isinstance(self.inputs_, list) else [self.inputs_]
-        return v1.decode({"instances": instances}, self.parameters(engine), engine.task.inputs)
+        return _instances(self.inputs_, self.parameters(engine), engine)
 
     def response(self, result: InferenceResult) -> Any:
         if self.parameters_ is None:
@@ -116,6 +114,12 @@ async def by_task(state: ServerState, client: Client, name: str | None = None) -
     model = only_model(state.models, name)
     kind = KINDS.get(type(model.loaded.engine.task), PipelineRequest)
     return await answer(kind, state, client, model.name)
+
+
+def _instances(inputs: Any, parameters: Parameters, engine: Engine) -> Texts:
+    """One input or a list of them, as V1's instances."""
+    listed = inputs if isinstance(inputs, list) else [inputs]
+    return v1.decode({"instances": listed}, parameters, engine.task.inputs)
 
 
 def _given(parameters: dict[str, Any] | None) -> Parameters:

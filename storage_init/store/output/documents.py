@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from storage_init.store.verification import Verified
 
 NOTHING = "-"
-# Digits of a version or key in a table; the commands take a version by its first digits.
+# Tables show this many digits of a version or key; commands accept such a prefix.
 SHORT = 12
 MODEL_COLUMNS = ("model", "versions", "broken", "current", "size", "on disk", "hits", "misses")
 

@@ -50,7 +50,7 @@ def digest_of(folder: Path) -> str:
 
 @pytest.fixture
 def hostile(prepared_classifier: Path, tmp_path: Path) -> Path:
-    """A model whose files crash or fool their parsers, and are not the ones described."""
+    """A model whose files were replaced by ones that crash or fool their parsers."""
     folder = writable_copy(prepared_classifier, tmp_path / "package")
     for path in PARSERS:
         size = (folder / path).stat().st_size

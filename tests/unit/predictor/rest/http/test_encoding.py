@@ -56,7 +56,7 @@ def bare(body: bytes) -> bytes:
 def test_a_body_is_decoded(
     state: ServerState, encoding: str, pack: Callable[[bytes], bytes]
 ) -> None:
-    # More than one piece of what is decoded at a time.
+    # The decoded body is longer than one piece.
     response = post(state, pack(BODY + b" " * (LIMIT - len(BODY))), encoding)
     assert response.status_code == 200, response.text
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def layout(published: Path, tmp_path: Path) -> Path:
-    """The published version, with measurements, in an image layout."""
+    """An image layout that holds the published version and its measurements."""
     (published / MEASUREMENTS_FILE).write_bytes(b"{}")
     oci.export(published, tmp_path / "layout")
     return tmp_path / "layout"
