@@ -7,21 +7,29 @@ listed with its reason at the end.
 
 from __future__ import annotations
 
+import shutil
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline.recipe.recipe import Recipe
+from storage_init.format.package import SELFTEST_FILE
+from storage_init.format.reading import read_package
+from storage_init.format.selftest import SelfTest
 from tests.support.cluster.cluster import Cluster, connect
 from tests.support.cluster.options import add_options, options_of
+from tests.support.cluster.rollout import local_store
 from tests.support.cluster.space import Space, space, sweep, wait_until_removed
 from tests.support.cluster.store import ModelStore, keeper, model_store
+from tests.support.models.packages import write_description
 from tests.support.models.prepare import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from storage_init.store.layout import Store
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -103,3 +111,21 @@ def package(classifier: Path) -> Path:
 def newer(classifier: Path) -> Path:
     """Another version of the package."""
     return prepared(classifier, "sentiment", Recipe(variants=("fp32",)))
+
+
+@pytest.fixture(scope="session")
+def failing(newer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version that does not answer as its self-test says."""
+    folder = tmp_path_factory.mktemp("failing") / "version"
+    shutil.copytree(newer, folder)
+    test = SelfTest.load(folder / SELFTEST_FILE)
+    SelfTest(test.texts, -test.reference - 1, test.rows, test.pairs).save(folder / SELFTEST_FILE)
+    package, _ = read_package(folder)
+    write_description(folder, package, key="f" * 64)
+    return folder
+
+
+@pytest.fixture
+def local(package: Path, newer: Path, failing: Path, tmp_path: Path) -> Store:
+    """The cluster's store on this machine: the same packages have the same versions."""
+    return local_store(tmp_path / "store", newer, failing, package)

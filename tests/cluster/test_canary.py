@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from contextlib import closing
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 
-from benchmarks.harness.http import JSON, Http, ServerFailedError
 from benchmarks.pods.kserve import predictors
-from tests.support.clients.v2 import text_request
-from tests.support.cluster.cluster import Cluster, wait_for
-from tests.support.cluster.service import TEXT, Service, deploy
+from tests.support.cluster.cluster import wait_for
+from tests.support.cluster.gateway import gateway, splits
+from tests.support.cluster.service import Service, deploy
 from tests.support.manifests.render import ROOT, SERVICE, Setup
 
 if TYPE_CHECKING:
@@ -32,11 +27,6 @@ PODS_SECONDS = 120
 REQUESTS = 60
 # A tenth of these goes to the canary; chance alone leaves these bounds once in a million runs.
 ROUTED, LEAST, MOST = 400, 14, 74
-INFER = f"/v2/models/{SERVICE}/infer"
-
-
-def splits(cluster: Cluster) -> bool:
-    return bool(cluster.kserve_config.get("ingress", {}).get("enableGatewayApi"))
 
 
 @pytest.fixture
@@ -89,25 +79,12 @@ def test_with_gateway_api_a_tenth_of_the_requests_is_routed_to_the_canary(servic
 
     # KServe gives weight only to canaries that are ready.
     wait_for(lambda: {"90", "10"} <= weights(), PODS_SECONDS, "the canary has its weight", weights)
-    if not cluster.options.gateway:
-        return  # where the Gateway listens is not known
-    service.wait_until_ready(PODS_SECONDS)
-    host = urlsplit(service.object["status"]["url"]).netloc
-    with closing(Http(*address(cluster.options.gateway))) as gateway:
-
-        def version() -> str | None:
-            body = text_request([TEXT])
-            try:
-                answer = gateway("POST", INFER, body, {**JSON, "Host": host})
-            except ServerFailedError:
-                return None
-            return str(json.loads(answer)["model_version"])
-
-        wait_for(version, PODS_SECONDS, "the Gateway leads to the service")
-        counts = Counter(version() for _ in range(ROUTED))
+    with gateway(service) as asked:
+        for _ in range(ROUTED):
+            asked.infer()
     stable, canary = pinned(service)
-    assert counts.keys() == {stable, canary}
-    assert LEAST <= counts[canary] <= MOST
+    assert asked.versions.keys() == {stable, canary}
+    assert LEAST <= asked.versions[canary] <= MOST
 
 
 def pinned(service: Service) -> tuple[str, str]:
@@ -116,9 +93,3 @@ def pinned(service: Service) -> tuple[str, str]:
     args = (each["model"]["args"][-1] for each in (stable, canary))
     first, second = (text.rpartition("/")[2] for text in args)
     return first, second
-
-
-def address(url: str) -> tuple[int, str]:
-    """Port and host of the Gateway."""
-    parts = urlsplit(url)
-    return parts.port or 80, str(parts.hostname)

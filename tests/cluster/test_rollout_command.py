@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
-import sys
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_init.format.package import PACKAGE_FILE, SELFTEST_FILE, SUMS_FILE
-from storage_init.format.reading import read_package
-from storage_init.format.selftest import SelfTest
-from storage_init.store.layout import Store
 from storage_init.store.pins import owners
-from storage_init.store.publish import publish
 from tests.support.cluster.cluster import wait_for
+from tests.support.cluster.gateway import splits
+from tests.support.cluster.rollout import command, roll_out, versions
 from tests.support.cluster.service import Service, deploy
 from tests.support.manifests.render import SERVICE, Setup
-from tests.support.models.packages import write_description
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from storage_init.format.package import Package
+    from storage_init.store.layout import Store
     from tests.support.cluster.space import Space
     from tests.support.cluster.store import ModelStore
 
@@ -34,36 +26,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 PVC = Setup("overlays/pvc")
 ROLLOUTS = 20
-
-
-@pytest.fixture(scope="session")
-def failing(newer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A version that does not answer as its self-test says."""
-    folder = tmp_path_factory.mktemp("failing") / "version"
-    shutil.copytree(newer, folder)
-    test = SelfTest.load(folder / SELFTEST_FILE)
-    SelfTest(test.texts, -test.reference - 1, test.rows, test.pairs).save(folder / SELFTEST_FILE)
-    package, _ = read_package(folder)
-    write_description(folder, package, key="f" * 64)
-    return folder
-
-
-def _described(package: Package, _: object) -> Package:
-    return package
-
-
-@pytest.fixture
-def local(package: Path, newer: Path, failing: Path, tmp_path: Path) -> Store:
-    """The cluster's store on this machine: the same packages have the same versions."""
-    store = Store(tmp_path / "store")
-    for folder in (newer, failing, package):
-        described, _ = read_package(folder)
-        with store.staging() as staged:
-            shutil.copytree(folder, staged, dirs_exist_ok=True)
-            for name in (PACKAGE_FILE, SUMS_FILE):
-                (staged / name).unlink()
-            publish(store, staged, partial(_described, described))
-    return store
 
 
 @pytest.fixture
@@ -78,26 +40,9 @@ def service(
     return made
 
 
-def command(service: Service, store: Store, version: str, *flags: str) -> Sequence[str]:
-    where = f"--service={service.space.name}/{service.name}"
-    words = [SERVICE, f"--version={version}", where, f"--store={store.root}", *flags]
-    return [sys.executable, "-m", "pipeline", "rollout", *words]
-
-
-def roll_out(
-    service: Service, store: Store, version: str, *flags: str
-) -> subprocess.CompletedProcess[str]:
-    words = command(service, store, version, *flags)
-    return subprocess.run(words, capture_output=True, text=True, check=False)
-
-
 def served(service: Service) -> set[str]:
     """The versions that 20 requests to the Service were answered from."""
     return {service.versions()[0] for _ in range(20)}
-
-
-def versions(*folders: Path) -> list[str]:
-    return [read_package(folder)[1] for folder in folders]
 
 
 def test_versions_come_and_go_under_load_and_no_request_is_lost(
@@ -154,7 +99,7 @@ def test_a_version_that_somebody_else_sets_is_left_alone(
 def test_a_canary_that_would_get_no_requests_is_refused(
     service: Service, local: Store, package: Path, newer: Path
 ) -> None:
-    if service.space.cluster.kserve_config.get("ingress", {}).get("enableGatewayApi"):
+    if splits(service.space.cluster):
         pytest.skip("the cluster has the Gateway API")
     one, two = versions(package, newer)
     done = roll_out(service, local, two, "--canary=10")
