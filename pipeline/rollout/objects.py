@@ -106,6 +106,14 @@ def failures_of(pod: dict[str, Any], version: str) -> list[str]:
     return [_last_words(each) for each in ended if each.get("exitCode")]
 
 
+def weight_of(route: dict[str, Any], service: str) -> int:
+    """Return the largest weight that a rule of an HTTPRoute gives to a Service."""
+    rules = route["spec"].get("rules") or []
+    backends = [backend for rule in rules for backend in rule.get("backendRefs") or []]
+    # Gateway API's default weight is 1.
+    return max((each.get("weight", 1) for each in backends if each["name"] == service), default=0)
+
+
 def named_version(version: str) -> dict[str, Any]:
     """Return the part of a ``predictor`` that names a version."""
     return {"model": {"env": [_variable(version)]}}

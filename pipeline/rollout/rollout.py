@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 POLL_SECONDS = 1.0
 # A Service may still route requests to the old pods for this long after they have left.
 SETTLE_SECONDS = 15.0
+# KServe writes a changed route at its next look at the service.
+ROUTE_SECONDS = 60.0
+# A Gateway does not say when it has taken a changed route. Traefik gathers changes for two seconds.
+GATEWAY_SECONDS = 5.0
 
 
 class RolloutError(WarmstartError):
@@ -87,6 +91,7 @@ class Rollout:
         try:
             if plan.canary and state.version != plan.version:
                 self._try_canary(old, folder)
+                self._withdraw_canary(old)
             self._name(plan.version, old)
             self._say(f"{service} names {plan.version}")
             self._wait(plan.version)
@@ -115,6 +120,16 @@ class Rollout:
         while time.monotonic() < deadline:
             self._fail_if_ended()
             time.sleep(POLL_SECONDS)
+
+    def _withdraw_canary(self, old: str | None) -> None:
+        """Take the canary's share first: its Service is gone before the Gateway's route to it."""
+        if not self._service.canary_weight():
+            return
+        self._name(old, old, Canary(self._plan.version, 0))
+        deadline = time.monotonic() + ROUTE_SECONDS
+        while self._service.canary_weight() and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        time.sleep(GATEWAY_SECONDS)
 
     def _wait(self, version: str, deployment: str = "") -> None:
         deadline = time.monotonic() + self._plan.timeout
@@ -145,6 +160,8 @@ class Rollout:
         if old is None:
             raise RolloutError(f"{failed}; there is no other version to put back")
         self._say(failed)
+        if plan.canary:
+            self._withdraw_canary(old)
         self._name(old)
         try:
             self._wait(old)

@@ -15,6 +15,7 @@ import msgspec
 import requests
 
 from pipeline.rollout.objects import (
+    CANARY,
     PREVIOUS,
     VERSION_VARIABLE,
     Canary,
@@ -26,6 +27,7 @@ from pipeline.rollout.objects import (
     named_version,
     pods_of,
     state_of,
+    weight_of,
 )
 from pipeline.rollout.replay import Address
 
@@ -151,6 +153,14 @@ class Service:
 
     def splits_traffic(self) -> bool:
         """Whether KServe writes the service's route by the Gateway API, which a canary needs."""
+        return self._route() is not None
+
+    def canary_weight(self) -> int:
+        """The weight of a rollout's canary in the service's route; 0 if it gets no request."""
+        route = self._route()
+        return 0 if route is None else weight_of(route, self.deployment(CANARY))
+
+    def _route(self) -> dict[str, Any] | None:
         from kubernetes.dynamic.exceptions import NotFoundError, ResourceNotFoundError
 
         with self._readable_errors():
@@ -158,10 +168,12 @@ class Service:
                 resource = self._cluster.resources.get(
                     api_version="gateway.networking.k8s.io/v1", kind="HTTPRoute"
                 )
-                resource.get(name=self.name, namespace=self.namespace)
+                found: dict[str, Any] = resource.get(
+                    name=self.name, namespace=self.namespace
+                ).to_dict()
             except (ResourceNotFoundError, NotFoundError):
-                return False
-        return True
+                return None
+        return found
 
     def _get(self) -> dict[str, Any]:
         with self._readable_errors():

@@ -17,6 +17,7 @@ from pipeline.rollout.objects import (
     canary_spec,
     failures_of,
     state_of,
+    weight_of,
 )
 from predictor.settings import parse_settings
 
@@ -89,3 +90,17 @@ def test_a_pods_failure_is_its_last_log_line_or_why_it_was_killed(
 
 def test_the_variable_is_the_predictors() -> None:
     assert parse_settings([], {VERSION_VARIABLE: "0" * 16}).model_version == "0" * 16
+
+
+def test_a_services_weight_in_a_route_is_its_largest_and_1_by_default() -> None:
+    rules = [
+        {"backendRefs": [{"name": "stable", "weight": 90}, {"name": "canary", "weight": 10}]},
+        {"backendRefs": [{"name": "stable"}]},
+        {},
+    ]
+    route = {"spec": {"rules": rules}}
+    assert weight_of(route, "canary") == 10
+    assert weight_of(route, "stable") == 90
+    assert weight_of({"spec": {"rules": rules[1:]}}, "stable") == 1
+    assert weight_of(route, "other") == 0
+    assert weight_of({"spec": {}}, "canary") == 0
