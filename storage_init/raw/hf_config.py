@@ -7,7 +7,7 @@ storage initializer use it too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET
@@ -62,7 +62,7 @@ class _Config(msgspec.Struct):
 
     model_type: str = ""
     architectures: list[str] | None = None
-    id2label: dict[int, str] | None = None
+    id2label: Any = None
     num_labels: int | None = None
     problem_type: str | None = None
     hidden_size: int | None = None
@@ -142,7 +142,10 @@ def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = N
     config = read_json(folder / "config.json", _Config)
     if config is None:
         raise SourceError(f"{folder} has no config.json: it is not a Hugging Face model")
+    _check_labels(folder, config)
     name = _guess_task(folder, config) if task == "auto" else task
+    if name != "text-embedding":
+        _check_encoder(folder, config)
     length = _max_length(folder, config, max_length)
     if name == "question-answering" and max_length is None:
         length = min(length, READER_LENGTH)
@@ -171,13 +174,9 @@ def _guess_task(folder: Path, config: _Config) -> TaskName:
     if (folder / "modules.json").exists():
         return "text-embedding"
     architecture = (config.architectures or [""])[0]
+    _check_encoder(folder, config)
     if architecture in MASKED_IN_DISGUISE:
         return "fill-mask"
-    if architecture.endswith(GENERATIVE):
-        raise SourceError(
-            f"{folder}: {architecture} generates text; what is prepared and served here are "
-            f"encoders ({', '.join(dict.fromkeys(_ENDINGS.values()))})"
-        )
     if architecture.endswith("ForSequenceClassification") and _is_ranker(config):
         return "text-ranking"
     for ending, name in _ENDINGS.items():
@@ -189,6 +188,32 @@ def _guess_task(folder: Path, config: _Config) -> TaskName:
     )
 
 
+def _check_encoder(folder: Path, config: _Config) -> None:
+    architecture = (config.architectures or [""])[0]
+    if architecture.endswith(GENERATIVE) and architecture not in MASKED_IN_DISGUISE:
+        raise SourceError(
+            f"{folder}: {architecture} generates text, or reads a score from the next token; what "
+            "is prepared and served here are encoders "
+            f"({', '.join(dict.fromkeys(_ENDINGS.values()))})"
+        )
+
+
+def _check_labels(folder: Path, config: _Config) -> None:
+    """Refuse labels that are not an object of names by the numbers from 0 on."""
+    stated = config.id2label
+    if not stated:
+        return
+    numbers = sorted(stated) if isinstance(stated, dict) else []
+    names = stated.values() if isinstance(stated, dict) else []
+    if numbers != sorted(map(str, range(len(stated)))) or not all(
+        isinstance(name, str | int) for name in names
+    ):
+        raise SourceError(
+            f"{folder}/config.json has an id2label that does not give a name to each number from 0 "
+            'on: it must be like {"0": "negative", "1": "positive"}'
+        )
+
+
 def _is_ranker(config: _Config) -> bool:
     """Whether one score a pair is all that a classifier gives: it has one label without a name."""
     labels = _labels(config)
@@ -198,7 +223,10 @@ def _is_ranker(config: _Config) -> bool:
 
 def _ranking(folder: Path, config: _Config) -> TextRanking:
     if len(labels := _labels(config)) != 1:
-        raise SourceError(f"{folder}/config.json has {len(labels)} labels; text-ranking needs one")
+        raise SourceError(
+            f"{folder}/config.json has {len(labels)} labels; text-ranking needs one: prepare it as "
+            "--task text-classification, which takes pairs, too"
+        )
     newer = config.sentence_transformers
     stated = newer.activation_fn if newer else config.sbert_ce_default_activation_function
     return sentence_config.ranking(folder, stated)
@@ -206,9 +234,14 @@ def _ranking(folder: Path, config: _Config) -> TextRanking:
 
 def _labels(config: _Config) -> list[str]:
     if config.id2label:
-        return [label for _, label in sorted(config.id2label.items())]
+        # transformers answers with numbers where the names are numbers.
+        return [str(label) for _, label in sorted(config.id2label.items(), key=_number)]
     # transformers' default is two labels
     return [f"LABEL_{index}" for index in range(config.num_labels or 2)]
+
+
+def _number(item: tuple[str, object]) -> int:
+    return int(item[0])
 
 
 def _fill_mask(folder: Path) -> FillMask:
