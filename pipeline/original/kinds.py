@@ -30,7 +30,9 @@ _KINDS = {
 # What PyLate, a library of ColBERT models, begins the names of its modules with.
 _PYLATE = "pylate."
 # Tracing them gives a graph that does not run, or that keeps its example's length.
-UNTRACEABLE = ("fnet", "funnel", "longformer", "mra")
+UNTRACEABLE = ("fnet", "funnel", "longformer")
+# Of which transformers has no attention for CPUs.
+ON_GPUS = ("mra",)
 
 
 def check_kind(folder: Path, config: dict[str, Any], names: Collection[str]) -> None:
@@ -58,6 +60,10 @@ def check_kind(folder: Path, config: dict[str, Any], names: Collection[str]) -> 
     if (kind := config.get("model_type")) in UNTRACEABLE:
         raise SourceError(
             f"{kind} cannot be exported to ONNX: PyTorch makes no graph of it that runs"
+        )
+    if kind in ON_GPUS or (kind == "yoso" and config.get("use_expectation") is False):
+        raise SourceError(
+            f"{kind} answers on a GPU alone: transformers computes its attention in a CUDA kernel"
         )
 
 
