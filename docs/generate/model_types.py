@@ -1,4 +1,4 @@
-"""The model types that transformers has for the tasks served here: supported, refused, not tried."""
+"""Model types of transformers for the tasks served here: supported, refused, not tried."""
 
 from __future__ import annotations
 

@@ -144,8 +144,6 @@ def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = N
         raise SourceError(f"{folder} has no config.json: it is not a Hugging Face model")
     _check_labels(folder, config)
     name = _guess_task(folder, config) if task == "auto" else task
-    if name != "text-embedding":
-        _check_encoder(folder, config)
     length = _max_length(folder, config, max_length)
     if name == "question-answering" and max_length is None:
         length = min(length, READER_LENGTH)
@@ -174,9 +172,13 @@ def _guess_task(folder: Path, config: _Config) -> TaskName:
     if (folder / "modules.json").exists():
         return "text-embedding"
     architecture = (config.architectures or [""])[0]
-    _check_encoder(folder, config)
     if architecture in MASKED_IN_DISGUISE:
         return "fill-mask"
+    if architecture.endswith(GENERATIVE):
+        raise SourceError(
+            f"{folder}: {architecture} generates text; what is prepared and served here are "
+            f"encoders ({', '.join(dict.fromkeys(_ENDINGS.values()))})"
+        )
     if architecture.endswith("ForSequenceClassification") and _is_ranker(config):
         return "text-ranking"
     for ending, name in _ENDINGS.items():
@@ -186,16 +188,6 @@ def _guess_task(folder: Path, config: _Config) -> TaskName:
         f"{folder}: architecture {architecture or '(none stated)'} is of no supported task "
         f"({', '.join(get_args(TaskName)[1:])}). If one of these fits, name it in the recipe."
     )
-
-
-def _check_encoder(folder: Path, config: _Config) -> None:
-    architecture = (config.architectures or [""])[0]
-    if architecture.endswith(GENERATIVE) and architecture not in MASKED_IN_DISGUISE:
-        raise SourceError(
-            f"{folder}: {architecture} generates text, or reads a score from the next token; what "
-            "is prepared and served here are encoders "
-            f"({', '.join(dict.fromkeys(_ENDINGS.values()))})"
-        )
 
 
 def _check_labels(folder: Path, config: _Config) -> None:
@@ -222,6 +214,12 @@ def _is_ranker(config: _Config) -> bool:
 
 
 def _ranking(folder: Path, config: _Config) -> TextRanking:
+    architecture = (config.architectures or [""])[0]
+    if architecture.endswith(GENERATIVE):
+        raise SourceError(
+            f"{folder}: {architecture} reads its score from the next token's logits; supported are "
+            "rerankers with a head of one label (ForSequenceClassification)"
+        )
     if len(labels := _labels(config)) != 1:
         raise SourceError(
             f"{folder}/config.json has {len(labels)} labels; text-ranking needs one: prepare it as "

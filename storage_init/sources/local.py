@@ -90,10 +90,9 @@ def check_folder(folder: Path, uri: str) -> Path:
     Raises:
         SourceError: there is no such folder, or this process may not read it.
     """
-    if folder.is_file():
-        raise SourceError(f"{shown(uri)} is a file: name its folder {folder.parent}")
     if not folder.is_dir():
-        raise SourceError(f"{shown(uri)}: there is no folder {folder}")
+        hint = f", but a file: name its folder {folder.parent}" if folder.is_file() else ""
+        raise SourceError(f"{shown(uri)}: there is no folder {folder}{hint}")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise SourceError(f"{shown(uri)}: this process may not read {folder}")
     return folder

@@ -97,8 +97,9 @@ def _no_weights(paths: list[str], where: str) -> str:
     """Say that a repository has no weights that count, and where some are that do not."""
     wanted = "needed are *.safetensors or *.onnx"
     pickled = [path for path in paths if any(fnmatch(path, pattern) for pattern in PICKLES)]
-    below = [path for path in paths if "/" in path and fnmatch(path, SAFETENSORS[0])]
-    if below:
+    below = [path for path in paths if fnmatch(path, f"*/{SAFETENSORS[0]}")]
+    below = [path for path in below if not fnmatch(path, LATER_MODULE)]
+    if below and not _matching(paths, PICKLES):
         folders = list(dict.fromkeys(path.rpartition("/")[0] for path in below))
         shown = ", ".join(folders[:SHOWN_FOLDERS]) + (", …" if len(folders) > SHOWN_FOLDERS else "")
         load = "download it and " if where.startswith("hf://") else ""

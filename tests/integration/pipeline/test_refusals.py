@@ -166,7 +166,6 @@ AGAIN = "copy or download it again"
             ),
             "states SparseEncoder: a sparse encoder, as SPLADE is, which is not supported",
         ),
-        (config(architectures=["Qwen3ForCausalLM"]), "or reads a score from the next token"),
         (lambda folder: write(folder / "package.json"), "package.json"),
     ],
 )
@@ -204,7 +203,10 @@ def test_a_file_and_a_repositorys_bare_name_say_what_to_write(
 ) -> None:
     command.take(classifier, unchanged)
     for name, said in (
-        (command.model / WEIGHTS, f"is a file: name its folder {command.model}"),
+        (
+            command.model / WEIGHTS,
+            f"there is no folder {command.model}/{WEIGHTS}, but a file: name its folder",
+        ),
         ("owner/name", "there is no folder owner/name here; a repository of the Hub is hf://owner"),
     ):
         assert main(["run", f"--source={name}", "--name=m", f"--store={command.store}"]) == 1
@@ -223,9 +225,8 @@ def test_a_generating_reranker_is_told_apart_from_a_classifier(
     classifier: Path, command: Command
 ) -> None:
     command.take(classifier, config(architectures=["Qwen3ForCausalLM"]))
-    assert "generates text, or reads a score from the next token" in command.refused(
-        "--task=text-ranking"
-    )
+    message = command.refused("--task=text-ranking")
+    assert "Qwen3ForCausalLM reads its score from the next token's logits" in message
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_a_miss_says_what_to_do_and_what_it_needs_and_writes_nothing(
             monkeypatch.setenv(name, value)
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
         found = plan_for("hf://owner/name", tmp_path / "store")
-        assert server.downloads() == set()
+        assert not {name for name in server.downloads() if "safetensors" in name}
     needed = sum(
         path.stat().st_size
         for path in classifier.iterdir()
