@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.commands.plan import Plan, plan
+from pipeline.commands.plan import Plan, PlanError, plan
 from pipeline.preparation.progress import Lines
 from pipeline.preparation.runner import Preparation
 from pipeline.preparation.work_folder import work_folder
@@ -52,6 +52,18 @@ def test_a_miss_says_what_to_do_and_what_it_needs_and_writes_nothing(
     assert found.disk_bytes > 3 * needed > 2 * found.kept_bytes > needed
     assert "to do        snapshot, export, optimize, quantize, evaluate, publish" in str(found)
     assert not (tmp_path / "store").exists()
+
+
+def test_without_a_folder_for_temporary_files_it_says_what_to_set(
+    classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hub({"owner/name": classifier}) as server:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+        with pytest.raises(
+            PlanError, match=r"no folder for temporary files can be written: .*TMPDIR"
+        ):
+            plan_for("hf://owner/name", tmp_path / "store")
 
 
 def test_the_finished_steps_of_an_interrupted_run_are_known(

@@ -69,7 +69,10 @@ def test_a_failure_names_what_a_person_knows(log: Lines) -> None:
     def named(said: str) -> str:
         return said.replace("/work/source", "hf://owner/name")
 
-    with pytest.raises(StepError, match=r"hf://owner/name/config\.json"), step("export", log, named):
+    with (
+        pytest.raises(StepError, match=r"hf://owner/name/config\.json"),
+        step("export", log, named),
+    ):
         raise WarmstartError("/work/source/config.json is wrong")
 
 
