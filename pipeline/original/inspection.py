@@ -5,8 +5,11 @@ The settings are checked before the weights are downloaded; of the weights only 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import msgspec
+
+from pipeline.original.kinds import check_type
 from pipeline.original.settings import check_settings
 from pipeline.recipe.eval_data import read_examples
 from storage_init.base.errors import SourceError
@@ -32,8 +35,10 @@ if TYPE_CHECKING:
 # Files of which transformers reads a tokenizer; without one, it makes one of nothing.
 TOKENIZER_FILES = (
     *(TOKENIZER_FILE, "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
+    *("sentencepiece.model", "merges.txt"),
     *("vocab.txt", "vocab.json", "bpe.codes", "tekken.json", "spm.model", "source.spm"),
 )
+TEXTS = (".json", ".txt", ".model")
 # What transformers calls the last layer of a classifier.
 HEADS = ("classifier", "score", "out_proj", "summary", "logits_proj", "qa_outputs")
 
@@ -50,9 +55,14 @@ def inspect_settings(folder: Path, names: Collection[str], recipe: Recipe) -> Mo
         EvalDataError: the recipe's evaluation data cannot be read or does not fit the model.
         SourceError: its task, its kind or a setting is not supported, or a file is missing.
     """
+    check_whole(
+        path for name in names if (path := folder / name).is_file() and path.suffix in TEXTS
+    )
     check_settings(folder, recipe.accept_unknown, names)
     check_shards(folder, names)
     facts = read_facts(folder, recipe.task, recipe.max_length)
+    if any(name.endswith(".safetensors") for name in names) and recipe.weights != "onnx":
+        check_type(folder, facts.model_type)
     for layer in facts.dense:
         if layer.weights not in names:
             raise SourceError(
@@ -61,9 +71,10 @@ def inspect_settings(folder: Path, names: Collection[str], recipe: Recipe) -> Mo
             )
     if not any(name.rpartition("/")[2] in TOKENIZER_FILES for name in names):
         raise SourceError(
-            f"{folder} has no tokenizer ({TOKENIZER_FILE}): save the model's own beside it"
+            f"{folder} has no fast tokenizer ({TOKENIZER_FILE}), and no file to make one of: save "
+            "the model's own tokenizer beside it"
         )
-    read_json(folder / TOKENIZER_FILE, dict[str, Any])
+    read_json(folder / TOKENIZER_FILE, dict[str, msgspec.Raw])
     read_examples(recipe.eval_data, facts.task)
     return facts
 
@@ -79,7 +90,7 @@ def inspect_weights(folder: Path, names: Collection[str], facts: ModelFacts) -> 
     Raises:
         SourceError: says which file, and what to do.
     """
-    check_whole(folder, names)
+    check_whole(folder / name for name in names)
     if any(name.endswith(".safetensors") for name in names) and ready_graph(folder) is None:
         _check_head(folder, facts.task)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storage_init.base.errors import SourceError
@@ -10,7 +13,6 @@ from storage_init.raw.sentence_config import MODULES_FILE, SETTINGS_FILE, read_j
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from pathlib import Path
 
 SETFIT_FILES = ("config_setfit.json", "model_head.pkl")
 _SPARSE = "a sparse encoder, as SPLADE is"
@@ -29,6 +31,8 @@ _KINDS = {
 }
 # What PyLate, a library of ColBERT models, begins the names of its modules with.
 _PYLATE = "pylate."
+# Where transformers lists its model types.
+TABLES = ("auto_mappings.py", "configuration_auto.py")
 # Tracing them gives a graph that does not run, or that keeps its example's length.
 UNTRACEABLE = ("fnet", "funnel", "longformer")
 # Of which transformers has no attention for CPUs.
@@ -64,6 +68,27 @@ def check_kind(folder: Path, config: dict[str, Any], names: Collection[str]) -> 
     if kind in ON_GPUS or (kind == "yoso" and config.get("use_expectation") is False):
         raise SourceError(
             f"{kind} answers on a GPU alone: transformers computes its attention in a CUDA kernel"
+        )
+
+
+def check_type(folder: Path, kind: str) -> None:
+    """Refuse a model type of which transformers' own table has no mention.
+
+    The table is read as text, because importing it takes seconds; the export asks it in earnest.
+
+    Raises:
+        SourceError: names the type.
+    """
+    spec = find_spec("transformers")
+    if spec is None or spec.origin is None:
+        return
+    tables = [Path(spec.origin).parent / "models" / "auto" / name for name in TABLES]
+    known = "".join(path.read_text("utf-8") for path in tables if path.is_file())
+    if known and f'"{kind}"' not in known:
+        what = f"states the model_type {kind}" if kind else "states no model_type"
+        raise SourceError(
+            f"{folder}/config.json {what}, which transformers {version('transformers')} does not "
+            "know, and code that comes with a model is not run"
         )
 
 

@@ -142,7 +142,6 @@ def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = N
     config = read_json(folder / "config.json", _Config)
     if config is None:
         raise SourceError(f"{folder} has no config.json: it is not a Hugging Face model")
-    _check_labels(folder, config)
     name = _guess_task(folder, config) if task == "auto" else task
     length = _max_length(folder, config, max_length)
     if name == "question-answering" and max_length is None:
@@ -153,13 +152,13 @@ def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = N
     elif name == "text-ranking":
         known = _ranking(folder, config)
     elif name == "token-classification":
-        known = TokenClassification(labels=_labels(config))
+        known = TokenClassification(labels=_labels(folder, config))
     elif name == "question-answering":
         known = QuestionAnswering(stride=min(length // 2, READER_STRIDE))
     elif name == "fill-mask":
         known = _fill_mask(folder)
     else:
-        known = _classification(config)
+        known = _classification(folder, config)
     dense = sentence_config.dense_layers(folder) if name == "text-embedding" else []
     return ModelFacts(
         config.model_type, known, Limits(max_length=length), _pad_token_id(config), tuple(dense)
@@ -179,7 +178,7 @@ def _guess_task(folder: Path, config: _Config) -> TaskName:
             f"{folder}: {architecture} generates text; what is prepared and served here are "
             f"encoders ({', '.join(dict.fromkeys(_ENDINGS.values()))})"
         )
-    if architecture.endswith("ForSequenceClassification") and _is_ranker(config):
+    if architecture.endswith("ForSequenceClassification") and _is_ranker(folder, config):
         return "text-ranking"
     for ending, name in _ENDINGS.items():
         if architecture.endswith(ending):
@@ -190,25 +189,9 @@ def _guess_task(folder: Path, config: _Config) -> TaskName:
     )
 
 
-def _check_labels(folder: Path, config: _Config) -> None:
-    """Refuse labels that are not an object of names by the numbers from 0 on."""
-    stated = config.id2label
-    if not stated:
-        return
-    numbers = sorted(stated) if isinstance(stated, dict) else []
-    names = stated.values() if isinstance(stated, dict) else []
-    if numbers != sorted(map(str, range(len(stated)))) or not all(
-        isinstance(name, str | int) for name in names
-    ):
-        raise SourceError(
-            f"{folder}/config.json has an id2label that does not give a name to each number from 0 "
-            'on: it must be like {"0": "negative", "1": "positive"}'
-        )
-
-
-def _is_ranker(config: _Config) -> bool:
+def _is_ranker(folder: Path, config: _Config) -> bool:
     """Whether one score a pair is all that a classifier gives: it has one label without a name."""
-    labels = _labels(config)
+    labels = _labels(folder, config)
     marked = config.sentence_transformers or config.sbert_ce_default_activation_function
     return len(labels) == 1 and bool(marked or (labels == ["LABEL_0"] and not config.problem_type))
 
@@ -220,7 +203,7 @@ def _ranking(folder: Path, config: _Config) -> TextRanking:
             f"{folder}: {architecture} reads its score from the next token's logits; supported are "
             "rerankers with a head of one label (ForSequenceClassification)"
         )
-    if len(labels := _labels(config)) != 1:
+    if len(labels := _labels(folder, config)) != 1:
         raise SourceError(
             f"{folder}/config.json has {len(labels)} labels; text-ranking needs one: prepare it as "
             "--task text-classification, which takes pairs, too"
@@ -230,12 +213,21 @@ def _ranking(folder: Path, config: _Config) -> TextRanking:
     return sentence_config.ranking(folder, stated)
 
 
-def _labels(config: _Config) -> list[str]:
-    if config.id2label:
-        # transformers answers with numbers where the names are numbers.
-        return [str(label) for _, label in sorted(config.id2label.items(), key=_number)]
-    # transformers' default is two labels
-    return [f"LABEL_{index}" for index in range(config.num_labels or 2)]
+def _labels(folder: Path, config: _Config) -> list[str]:
+    stated = config.id2label
+    if not stated:
+        # transformers' default is two labels
+        return [f"LABEL_{index}" for index in range(config.num_labels or 2)]
+    numbers = sorted(stated) if isinstance(stated, dict) else []
+    if numbers != sorted(map(str, range(len(stated)))) or not all(
+        isinstance(name, str | int) for name in stated.values()
+    ):
+        raise SourceError(
+            f"{folder}/config.json has an id2label that does not give a name to each number from 0 "
+            'on: it must be like {"0": "negative", "1": "positive"}'
+        )
+    # transformers answers with numbers where the names are numbers.
+    return [str(label) for _, label in sorted(stated.items(), key=_number)]
 
 
 def _number(item: tuple[str, object]) -> int:
@@ -257,8 +249,8 @@ def _mask_token(folder: Path) -> str:
     raise SourceError(f"{folder}/{TOKENIZER_CONFIG} states no mask_token to fill")
 
 
-def _classification(config: _Config) -> TextClassification:
-    labels = _labels(config)
+def _classification(folder: Path, config: _Config) -> TextClassification:
+    labels = _labels(folder, config)
     activation: Literal["softmax", "sigmoid", "none"]
     # The rule of transformers' TextClassificationPipeline.
     if config.problem_type == "regression":

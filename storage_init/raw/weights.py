@@ -5,6 +5,7 @@ A safetensors file begins with its header: the sizes, types and places of its te
 
 from __future__ import annotations
 
+import re
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INDEX_FILE = "model.safetensors.index.json"
+SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 # What Git LFS leaves in the place of a file that it did not download.
 POINTER = b"version https://git-lfs.github.com/spec/"
 POINTER_BYTES = 1024
@@ -43,14 +45,13 @@ class _Index(msgspec.Struct):
     weight_map: dict[str, str] = {}
 
 
-def check_whole(folder: Path, names: Iterable[str]) -> None:
+def check_whole(paths: Iterable[Path]) -> None:
     """Check that files are the files themselves, and safetensors as long as they state.
 
     Raises:
         SourceError: names the file, what is wrong with it, and what to do.
     """
-    for name in sorted(names):
-        path = folder / name
+    for path in sorted(paths):
         if path.stat().st_size <= POINTER_BYTES and path.read_bytes().startswith(POINTER):
             raise SourceError(
                 f"{path} is a pointer of Git LFS, not the file itself: run `git lfs pull` in its "
@@ -66,9 +67,11 @@ def check_shards(folder: Path, names: Collection[str]) -> None:
     Raises:
         SourceError: names the first that is missing, or the index if that is missing.
     """
+    if "model.safetensors" in names:  # transformers reads no other, then
+        return
     index = read_json(folder / INDEX_FILE, _Index)
     if index is None:
-        if "model.safetensors" not in names and (shards := _shards(names)):
+        if shards := _shards(names):
             raise SourceError(
                 f"{folder}/{INDEX_FILE} is missing, without which {shards[0]} is not read: "
                 "copy or download the whole repository again"
@@ -122,4 +125,4 @@ def bytes_in_fp32(tensors: Iterable[Tensor]) -> int:
 
 
 def _shards(names: Iterable[str]) -> list[str]:
-    return sorted(name for name in names if "-of-" in name and name.endswith(".safetensors"))
+    return sorted(name for name in names if SHARD.fullmatch(name))

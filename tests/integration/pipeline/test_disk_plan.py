@@ -11,9 +11,9 @@ from pipeline.commands.plan import plan
 from pipeline.preparation import runner
 from pipeline.preparation.progress import Lines
 from pipeline.recipe.recipe import Bench, Recipe
-from pipeline.steps import publish
 from storage_init import sources
 from storage_init.base.space import used_bytes
+from storage_init.store import publish as to_store
 from storage_init.store.layout import Store
 from tests.support.models.models import make_classifier, source
 
@@ -49,14 +49,14 @@ def test_the_disk_of_a_dry_run_is_that_of_the_run(
     pinned = sources.resolve(str(folder))
     said = plan(pinned, "m", store, recipe)
     used: list[int] = []
-    publish_to = publish.publish_to
+    publish_to = to_store.publish
 
     def watched(*arguments: Any, **settings: Any) -> Any:
         # The version is complete, and so is all that it was made of: there is never more.
         used.append(used_bytes(store.root))
         return publish_to(*arguments, **settings)
 
-    monkeypatch.setattr(publish, "publish_to", watched)
+    monkeypatch.setattr("pipeline.steps.publish.publish_to", watched)
     runner.prepare(pinned, "m", store, recipe, Lines(io.StringIO()))
     (most,) = used
     assert said.disk_bytes == pytest.approx(most, rel=0.2)

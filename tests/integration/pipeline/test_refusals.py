@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 from pipeline.__main__ import main
 from storage_init.store.layout import Store
 from tests.support.models.models import make_embedder, source
+from tests.support.servers.hub import hub
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore::Warning")]
 
@@ -34,7 +37,10 @@ def config(**keys: Any) -> Change:
 
 
 def content(name: str, text: str) -> Change:
-    return lambda folder: (folder / name).write_bytes(text.encode("latin-1")) and None
+    def change(folder: Path) -> None:
+        (folder / name).write_bytes(text.encode("latin-1"))
+
+    return change
 
 
 def without(name: str) -> Change:
@@ -153,6 +159,8 @@ AGAIN = "copy or download it again"
             "config.json states 5 labels, but the weights of the head (classifier.weight) are for "
             "3: correct its id2label",
         ),
+        (config(model_type="bert6"), "states the model_type bert6, which transformers"),
+        (config(model_type=None), "states no model_type, which transformers"),
         (config(architectures=["HF_ColBERT"]), "a multi-vector model, as ColBERT is"),
         (as_colbert, "modules.json states pylate.models.Dense.Dense: a multi-vector model"),
         (as_setfit, "is a SetFit model (model_head.pkl): its head is a pickle"),
@@ -261,6 +269,32 @@ def test_weights_that_are_no_numbers_are_refused_before_the_evaluation(
     message = command.refused()
     assert message.startswith("[2/6] export")
     assert "its weights give answers that are not finite numbers" in message
+
+
+def test_a_repository_is_refused_by_its_settings_before_its_weights_are_downloaded(
+    classifier: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(classifier, tmp_path / "model")
+    write(folder / "tokenizer_config.json", marvellous=1)
+    with hub({"owner/name": folder}) as server:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "pipeline", "run", "--source=hf://owner/name"),
+                *("--name=m", f"--store={tmp_path / 'store'}"),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=server.environment(tmp_path / "hf"),
+        )
+        assert "tokenizer_config.json" in server.downloads()
+        assert WEIGHTS not in server.downloads()
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "error: [1/6] snapshot hf://owner/name/tokenizer_config.json states marvellous, which is "
+        "not known here: prepare it all the same with --accept-unknown marvellous, which leaves it "
+        "out"
+    )
 
 
 def test_a_dry_run_refuses_what_the_run_would(
