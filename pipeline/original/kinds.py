@@ -84,11 +84,12 @@ def check_type(folder: Path, kind: str) -> None:
         return
     tables = [Path(spec.origin).parent / "models" / "auto" / name for name in TABLES]
     known = "".join(path.read_text("utf-8") for path in tables if path.is_file())
+    if not kind:
+        raise SourceError(f"{folder}/config.json states no model_type: take it from its authors")
     if known and f'"{kind}"' not in known:
-        what = f"states the model_type {kind}" if kind else "states no model_type"
         raise SourceError(
-            f"{folder}/config.json {what}, which transformers {version('transformers')} does not "
-            "know, and code that comes with a model is not run"
+            f"{folder}/config.json states the model_type {kind}, which transformers "
+            f"{version('transformers')} does not know, and code that comes with a model is not run"
         )
 
 
