@@ -43,8 +43,12 @@ def content(name: str, text: str) -> Change:
     return change
 
 
-def without(name: str) -> Change:
-    return lambda folder: (folder / name).unlink()
+def without(*names: str) -> Change:
+    def change(folder: Path) -> None:
+        for name in names:
+            (folder / name).unlink()
+
+    return change
 
 
 def cut_off(folder: Path) -> None:
@@ -149,7 +153,7 @@ AGAIN = "copy or download it again"
         (content("config.json", '{"a": "é"}'), "config.json is not valid: "),
         (content("config.json", "[]"), "config.json is not valid: "),
         (without("config.json"), "has no config.json: it is not a Hugging Face model"),
-        (without("tokenizer.json"), "has no tokenizer (tokenizer.json)"),
+        (without("tokenizer.json", "vocab.txt"), "has no fast tokenizer (tokenizer.json)"),
         (content("tokenizer.json", "{"), "tokenizer.json is not valid: "),
         (config(id2label=["a", "b", "c"]), NUMBERED),
         (config(id2label={"a": 0, "b": 1, "c": 2}), NUMBERED),
