@@ -223,6 +223,11 @@ class Settings:
         "gets 408 and its connection is closed",
         SECONDS,
     )
+    response_cache_bytes: int = _setting(
+        0,
+        "bytes of each model's answers to keep for whoever asks the same again; 0 keeps none",
+        at_least(0),
+    )
     drain_seconds: float = _setting(
         0.5,
         "after SIGTERM, seconds to serve as before but report not ready, while the cluster stops "

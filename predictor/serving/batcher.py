@@ -104,8 +104,8 @@ class Batcher:
 
     async def run_counting(
         self, request: Texts | Sequence[Tokens], deadline: float | None = None
-    ) -> tuple[Rows, int]:
-        """Rows [N, D] for N texts, in their order, and the number of tokens.
+    ) -> tuple[Rows, Sequence[int]]:
+        """Rows [N, D] for N texts, in their order, and the tokens of each.
 
         ``deadline``: when the client gives up, by ``time.perf_counter()``.
 
@@ -127,7 +127,7 @@ class Batcher:
         if deadline is not None:
             timer = loop.call_later(max(0.0, deadline - job.since), expire, job.future)
         try:
-            return await job.future, job.tokens
+            return await job.future, job.lengths
         except BaseException:
             with self._changed:
                 self._queue.cancel(job)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from predictor.loading.load import LoadedModel
     from predictor.protocol.parameters import Parameters
     from predictor.protocol.types import Outputs, Rows, Tokens
+    from predictor.serving.response_cache import ResponseCache
     from predictor.settings import Settings
 
 T = TypeVar("T")
@@ -61,6 +62,7 @@ class ModelVersion:
         )
         self._batcher = Batcher(loaded.engine, limits, metrics.observer(self._name))
         self._admission = Admission(settings, self._batcher)
+        self._cache = self._make_cache(settings.response_cache_bytes)
         self._beside = asyncio.Lock()
 
     @property
@@ -69,13 +71,22 @@ class ModelVersion:
         return self._batcher.waiting
 
     @property
+    def cached_bytes(self) -> int:
+        """Bytes of the answers that are kept."""
+        return self._cache.bytes if self._cache else 0
+
+    @property
     def live(self) -> bool:
         """Whether each lane works or waits, and none is stuck."""
         return self._batcher.longest_step <= self._max_seconds
 
     def check_queue(self, deadline: float | None = None, coming: int = 0) -> None:
-        """Check whether a request would be admitted; as :meth:`Admission.check`."""
-        self._admission.check(deadline, coming)
+        """Check whether a request would be admitted; as :meth:`Admission.check`.
+
+        With a response cache only the body tells whether the request must wait at all.
+        """
+        if self._cache is None:
+            self._admission.check(deadline, coming)
 
     async def infer(self, request: Request, deadline: float | None = None) -> Answer:
         """Answer a V2 request; the event loop only waits.
@@ -98,7 +109,7 @@ class ModelVersion:
             outputs = (await self.answer(texts, request.parameters, deadline)).outputs
         else:
             tokens = decode.decode_tensors(request, engine)
-            rows, _ = await self._run(tokens, len(tokens), deadline)
+            rows, _ = await self._run(tokens, deadline)
             outputs = engine.task.raw_outputs(rows, request.inputs[0].shape[1])
         # The protocol requires an id. It is no secret, so the fast generator is enough.
         request_id = request.id or str(UUID(int=getrandbits(128), version=4))
@@ -127,16 +138,16 @@ class ModelVersion:
         task = self.loaded.engine.task
         if isinstance(request, Texts):
             texts, prepared = request, task.preprocess(request, parameters)
-            rows, tokens = await self._run(prepared, len(prepared.texts), deadline)
+            rows, tokens = await self._rows(prepared, deadline)
         else:
             texts = Texts([""] * len(request))
-            rows, tokens = await self._run(request, len(request), deadline)
+            rows, tokens = await self._run(request, deadline)
         if task.per_token:
             # It takes milliseconds for a long text, which would block the event loop.
             outputs = await asyncio.to_thread(task.postprocess, texts, rows, parameters)
         else:
             outputs = task.postprocess(texts, rows, parameters)
-        return InferenceResult(self._name, task, outputs, tokens)
+        return InferenceResult(self._name, task, outputs, sum(tokens))
 
     async def run_beside(self, work: Callable[[], T], deadline: float | None = None) -> T:
         """Run a small piece of work that needs no lane, one at a time.
@@ -182,10 +193,27 @@ class ModelVersion:
         """Answer the queued requests, then end the lanes; blocks until they have ended."""
         self._batcher.stop()
 
+    async def _rows(self, request: Texts, deadline: float | None) -> tuple[Rows, Sequence[int]]:
+        """Return a request's rows and their tokens, from the cache where it has them."""
+        if self._cache is None:
+            return await self._run(request, deadline)
+        self._admission.check_texts(len(request.texts))
+        return await self._cache.rows(request, deadline)
+
+    def _make_cache(self, most: int) -> ResponseCache | None:
+        if not most:
+            return None
+        # Only then, because most servers have none.
+        from predictor.serving.response_cache import ResponseCache
+
+        series = metrics.cache_series(self._name)
+        return ResponseCache(most, self._run, self._batcher.estimate, series)
+
     async def _run(
-        self, request: Texts | Sequence[Tokens], texts: int, deadline: float | None
-    ) -> tuple[Rows, int]:
-        """Return a request's rows and the number of its tokens."""
+        self, request: Texts | Sequence[Tokens], deadline: float | None
+    ) -> tuple[Rows, Sequence[int]]:
+        """Return a request's rows and the tokens of each."""
+        texts = len(request.texts if isinstance(request, Texts) else request)
         self._admission.admit(texts, self._batcher.estimate(request), deadline)
         try:
             return await self._batcher.run_counting(request, deadline)
