@@ -141,12 +141,14 @@ class Part:
 class Lane:
     """A lane's current step: its jobs, when it began, and the tokens that it runs.
 
-    ``since`` is 0 between steps. ``failing`` is when the lane began to fail without a success.
+    ``since`` is 0 between steps. ``alone``: whether no other work was there when it began.
+    ``failing`` is when the lane began to fail without a success.
     """
 
     jobs: Sequence[Job] = ()
     since: float = 0.0
     tokens: int = 0
+    alone: bool = False
     failing: float = 0.0
 
     @property

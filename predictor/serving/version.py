@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import weakref
 from dataclasses import dataclass
 from random import getrandbits
+from threading import Timer
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from predictor.errors import InvalidRequestError, TooLargeError
+from predictor.loading.alone import open_alone, threads_alone
 from predictor.protocol import decode, v1
 from predictor.protocol.messages import Answer, Request
 from predictor.protocol.types import Texts
@@ -18,6 +22,7 @@ from predictor.serving.admission import Admission
 from predictor.serving.batcher import Batcher
 from predictor.serving.scheduler import Limits
 from predictor.telemetry import metrics
+from storage_init.base.errors import WarmstartError
 from storage_init.running.tokenizer import QuestionTooLongError, TextTooLongError, UncutTextError
 
 if TYPE_CHECKING:
@@ -30,9 +35,13 @@ if TYPE_CHECKING:
     from predictor.serving.response_cache import ResponseCache
     from predictor.settings import Settings
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 # The V2 protocol's name for ONNX models.
 PLATFORM = "onnx_onnxv1"
+# The first requests have the CPUs to themselves.
+FIRST_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,11 @@ class ModelVersion:
         self._admission = Admission(settings, self._batcher)
         self._cache = self._make_cache(settings.response_cache_bytes)
         self._beside = asyncio.Lock()
+        # A weak reference, so that a version that is stopped before is freed at once.
+        self._later = Timer(FIRST_SECONDS, _give_threads, (weakref.ref(self), settings))
+        if threads_alone(loaded, settings):
+            self._later.daemon = True
+            self._later.start()
 
     @property
     def waiting(self) -> int:
@@ -191,7 +205,15 @@ class ModelVersion:
 
     def stop(self) -> None:
         """Answer the queued requests, then end the lanes; blocks until they have ended."""
+        self._later.cancel()
         self._batcher.stop()
+
+    def give_threads(self, settings: Settings) -> None:
+        """Let a request that is alone run on the CPUs of all lanes, if that is possible."""
+        try:
+            self._batcher.alone = open_alone(self.loaded, settings)
+        except WarmstartError as error:
+            log.warning("a lone request runs on the threads of one lane: %s", error)
 
     async def _rows(self, request: Texts, deadline: float | None) -> tuple[Rows, Sequence[int]]:
         """Return a request's rows and their tokens, from the cache where it has them."""
@@ -225,6 +247,11 @@ class ModelVersion:
             raise TooLargeError(str(error)) from error
         except InvalidArgument as error:
             raise InvalidRequestError(f"the model refuses these tensors: {error}") from error
+
+
+def _give_threads(version: weakref.ref[ModelVersion], settings: Settings) -> None:
+    if (found := version()) is not None:
+        found.give_threads(settings)
 
 
 def _too_long(error: TextTooLongError) -> InvalidRequestError:
