@@ -19,7 +19,7 @@ from storage_init.base.sizes import size
 from storage_init.base.uris import shown
 from storage_init.format.codec import check_name
 from storage_init.sources import local
-from storage_init.sources.transfer.selection import is_weights
+from storage_init.sources.transfer.archives import ENDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +112,7 @@ def plan(
 def _inspect(source: Source, folder: Path, recipe: Recipe) -> dict[str, int]:
     """Refuse what the preparation would; returns the bytes of each file that it needs."""
     paths, needed = sources.describe(source, folder, recipe.weights)
-    if any(map(is_weights, needed)):  # not an archive
+    if not next(iter(needed)).endswith(ENDINGS):  # of an archive nothing is known yet
         facts = inspect_settings(folder, paths, recipe)
         inspect_weights(folder, [path for path in needed if (folder / path).exists()], facts)
     return needed
