@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pipeline.__main__ import main
+from storage_init.base.logs import DONE, RUNNING
 from storage_init.store.layout import Store
 from tests.support.models.models import make_embedder, source
 from tests.support.servers.hub import hub
@@ -124,8 +125,8 @@ class Command:
         """The only line of the refusal, after a look at what is left of the attempt."""
         command = ["run", f"--source={self.model}", "--name=m", f"--store={self.store}", *flags]
         assert main(command) == 1
-        lines = [line for line in self._capsys.readouterr().err.splitlines() if line[0] != "▸"]
-        (message,) = lines
+        said = self._capsys.readouterr().err.splitlines()
+        (message,) = [line for line in said if not line.startswith((RUNNING, DONE))]
         assert "unexpectedly" not in message
         assert ".staging" not in message
         assert not self.store.exists() or Store(self.store).names() == []
