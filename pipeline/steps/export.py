@@ -61,7 +61,7 @@ def _export(workspace: Workspace, facts: ModelFacts, recipe: Recipe) -> str:
         from pipeline.export import exporter
         from pipeline.original import tokens
         from pipeline.original.heads import head_of
-        from pipeline.original.library import check_padding, open_original
+        from pipeline.original.library import check_finite, check_padding, open_original
     except ImportError as error:
         raise GraphError(
             f"exporting PyTorch weights needs {error.name}: use the warmstart/pipeline image or "
@@ -71,9 +71,11 @@ def _export(workspace: Workspace, facts: ModelFacts, recipe: Recipe) -> str:
     try:
         head = head_of(source, facts.task)
         original = open_original(source, facts)
-        tokens.save(original, source, target / TOKENIZER_FILE)
+        tokens.save(original, target / TOKENIZER_FILE)
         compared = tokens.check(original, workspace.open_tokenizer(facts), facts)
-        check_padding(original, *selftest_examples(facts.task, (SHORT, LONG)))
+        short, long = selftest_examples(facts.task, (SHORT, LONG))
+        check_finite(original, short)
+        check_padding(original, short, long)
         inputs = [*original.encode(SHORT)]
         # Evaluate reads these answers from the workspace, without PyTorch.
         Baseline.make(workspace, recipe, original)
