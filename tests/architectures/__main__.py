@@ -47,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--page", type=Path, help="where to write the table, too; with all rows so far"
     )
+    parser.add_argument(
+        "--resume", action="store_true", help="leave out the rows that the folder has already"
+    )
     given = parser.parse_args(argv)
     names = _chosen(parser, given.architectures, every)
     tasks = _chosen(parser, given.tasks, list(TASKS))
@@ -59,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     transformers.logging.set_verbosity_error()
     failed = False
+    if given.resume:
+        names = missing(report, names, tasks)
     for architecture in (each for each in ARCHITECTURES if each.name in names):
         try:
             row = measure(architecture, tasks, work / architecture.model_type)
@@ -88,6 +93,12 @@ def read(work: Path) -> Report:
         if report.versions == versions:
             return report
     return Report(versions, [])
+
+
+def missing(report: Report, names: Sequence[str], tasks: Sequence[str]) -> list[str]:
+    """The architectures without a cell for each of the tasks."""
+    done = {row.name for row in report.rows if row.cells.keys() >= set(tasks)}
+    return [name for name in names if name not in done]
 
 
 def write(report: Report, work: Path) -> None:

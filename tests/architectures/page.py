@@ -48,7 +48,7 @@ def markdown(rows: Sequence[Row], tasks: Sequence[str], versions: dict[str, str]
     )
     near = Table(
         "How close, and what was fused",
-        ["", "fp32 from the original", "int8 from the original", "int8 missed", "fused, embedding"],
+        ["", "fp32 from the original", "int8 from the original", "int8 missed", "nodes, embedding", "fused, embedding"],
         [_closeness(row) for row in rows if any(cell.texts for cell in row.cells.values())],
     )
     used = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -80,13 +80,14 @@ def _closeness(row: Row) -> list[str]:
     compared = {task: cell for task, cell in row.cells.items() if cell.texts}
     largest = max((c.largest for c in compared.values() if c.largest is not None), default=None)
     missed = {t: c.int8.missed for t, c in compared.items() if c.int8 and c.int8.missed}
-    fused = compared["embedding"].fused if "embedding" in compared else None
+    graph = compared["embedding"].graph if "embedding" in compared else None
     return [
         row.name,
         NOTHING if largest is None else f"{largest:.1g}",
         _int8([c.int8.closeness for c in compared.values() if c.int8 and not c.int8.missed]),
         "; ".join(f"{task}: {why}" for task, why in missed.items()),
-        fused or NOTHING,
+        NOTHING if graph is None else str(graph.nodes),
+        NOTHING if graph is None else str(graph),
     ]
 
 
