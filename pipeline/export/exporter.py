@@ -15,7 +15,7 @@ import onnx
 import torch
 
 from pipeline.export.lifting import MIN_BYTES, Lifted
-from pipeline.export.tracing import sizes_kept, watched_masks
+from pipeline.export.tracing import traceable, watched_masks
 from pipeline.graphs.files import GraphError
 from pipeline.graphs.optimization.attention_facts import AttentionFacts
 from pipeline.workspace.workspace import GRAPH
@@ -130,7 +130,7 @@ def _trace(
 
     lifted = Lifted.out_of(model, MIN_BYTES)
     model.forward = lifted.taking(answer, [*example])
-    with watched_masks() as plain, sizes_kept(), torch.no_grad(), warnings.catch_warnings():
+    with watched_masks() as plain, traceable(), torch.no_grad(), warnings.catch_warnings():
         # Of the exporter about itself, and of the tracer about shapes that the gate checks.
         warnings.simplefilter("ignore")
         torch.onnx.export(

@@ -12,6 +12,7 @@ from transformers.masking_utils import (
     eager_mask,
 )
 from transformers.models.deberta import modeling_deberta
+from transformers.models.xmod import modeling_xmod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,12 +44,34 @@ def _span(query: torch.Tensor, key: torch.Tensor, most: int) -> torch.Tensor:
     return torch.tensor(min(max(query.size(-2), key.size(-2)), most))
 
 
+def _one_language(
+    self: modeling_xmod.XmodOutput, lang_ids: torch.Tensor, hidden_states: torch.Tensor
+) -> torch.Tensor:
+    """X-MOD's adapter of the only language: a text's own would need a selection for each."""
+    adapter = [*self.adapter_modules.values()][int(lang_ids[0])]
+    own = self.LayerNorm if self.adapter_reuse_layer_norm else torch.nn.Identity()
+    norm = self.adapter_layer_norm or own
+    normed = norm(hidden_states)
+    adapted: torch.Tensor = adapter(normed)
+    return adapted + (normed if self.ln_before_adapter else hidden_states)
+
+
 @contextmanager
-def sizes_kept() -> Iterator[None]:
-    """Let DeBERTa compute its span of positions from the text: the tracer would keep a number."""
-    known = modeling_deberta.compute_attention_span
-    modeling_deberta.compute_attention_span = _span
+def traceable() -> Iterator[None]:
+    """Replace what the tracer would get wrong, or make a needlessly large graph of.
+
+    DeBERTa computes its span of positions from the text, where the tracer would keep a number.
+    Without a language among the inputs, X-MOD's is the default one for every text.
+    """
+    places: list[tuple[Any, str, Any]] = [
+        (modeling_deberta, "compute_attention_span", _span),
+        (modeling_xmod.XmodOutput, "lang_adapter", _one_language),
+    ]
+    known = [getattr(owner, name) for owner, name, _ in places]
+    for owner, name, replacement in places:
+        setattr(owner, name, replacement)
     try:
         yield
     finally:
-        modeling_deberta.compute_attention_span = known
+        for (owner, name, _), value in zip(places, known, strict=True):
+            setattr(owner, name, value)

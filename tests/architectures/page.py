@@ -24,8 +24,8 @@ with a tokenizer of the real kind, was prepared with the default recipe, served 
 asked over REST. Its answers to {COUNT - 2} texts or more (empty, short, odd, longer than it takes)
 were compared with those of transformers' pipeline, or of sentence-transformers for embedding and
 reranking, a text at a time: labels, words and spans must be equal, and scores within {TOLERANCE:g}.
-The first model of each architecture was prepared by `python -m pipeline run`, the others by the
-same steps in one process. MiniLM is the one that people use.
+BERT's first model was prepared by `python -m pipeline run`, the others by the same steps in one
+process. MiniLM is the one that people use.
 
 | | |
 |---|---|
