@@ -60,8 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = read(work)
     # Some architectures make transformers and its exporter warn dozens of times.
     warnings.simplefilter("ignore")
+    import torch
     import transformers
 
+    # Threads that share so small a model wait for each other for longer than they compute.
+    torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     failed = False
     if given.resume:
