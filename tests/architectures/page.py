@@ -48,7 +48,14 @@ def markdown(rows: Sequence[Row], tasks: Sequence[str], versions: dict[str, str]
     )
     near = Table(
         "How close, and what was fused",
-        ["", "fp32 from the original", "int8 from the original", "int8 missed", "nodes, embedding", "fused, embedding"],
+        [
+            "",
+            "fp32 from the original",
+            "int8 from the original",
+            "int8 missed",
+            "nodes, embedding",
+            "fused, embedding",
+        ],
         [_closeness(row) for row in rows if any(cell.texts for cell in row.cells.values())],
     )
     used = ", ".join(f"{name} {version}" for name, version in versions.items())

@@ -14,7 +14,7 @@ SCRIPTS = [
     "a long time สวัสดีชาวโลก วันนี้อากาศดีมาก ជំរាបសួរ and all of it",
     "你好，世界！漢字 they were こんにちは世界ﾊﾝｶｸ ＡＢＣ１２３ 안녕하세요 세계",
     "İstanbul ıssız Größe Straße Łódź ﬁne ½ ™ ㎏ ℌ world war",
-    "Cafe\u0301 A\u030angstro\u0308m 👨\u200d👩\u200d👧 🇫🇷 ❤\ufe0f some more years\u00a0later\u200bon",
+    "Cafe\u0301 A\u030angstro\u0308m 👨\u200d👩\u200d👧 🇫🇷 ❤\ufe0f more years\u00a0later\u200bon",
     "ሰላም ልዑል გამარჯობა Բարեւ tiếng Việt first and last",
 ]
 COUNT = 34
