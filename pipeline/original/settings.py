@@ -29,7 +29,7 @@ SETFIT_FILE = "config_setfit.json"
 TRANSFORMER_FILES = "sentence_*_config.json"
 _MODULES = {"Pooling": POOLING, "Dense": DENSE, "Normalize": NORMALIZE}
 # Tracing them gives a graph that does not run, or that keeps its example's length.
-UNTRACEABLE = ("fnet", "funnel", "longformer", "mra")
+UNTRACEABLE = ("fnet", "funnel", "longformer")
 SHOWN = 60
 
 
@@ -52,6 +52,10 @@ def check_settings(folder: Path, accepted: Collection[str] = ()) -> None:
     if (kind := config.get("model_type")) in UNTRACEABLE:
         raise SourceError(
             f"{kind} cannot be exported to ONNX: PyTorch makes no graph of it that runs"
+        )
+    if kind == "mra" or (kind == "yoso" and config.get("use_expectation") is False):
+        raise SourceError(
+            f"{kind} answers on a GPU alone: transformers computes its attention in a CUDA kernel"
         )
     for path, stated, known in _stated(folder, config):
         for key, value in stated.items():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import sys
 import traceback
 import warnings
@@ -70,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.resume:
         names = missing(report, names, tasks)
     for architecture in (each for each in ARCHITECTURES if each.name in names):
+        # The libraries' objects stay: each step would look through them for garbage again.
+        gc.freeze()
         try:
             folder = work / architecture.model_type
             row = measure(architecture, tasks, folder, by_command=architecture.name == BY_COMMAND)

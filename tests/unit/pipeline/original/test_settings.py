@@ -73,9 +73,19 @@ def test_a_setfit_model_is_not_taken_for_an_embedder(tmp_path: Path) -> None:
         check_settings(folder(tmp_path, config_setfit={"labels": None}))
 
 
-@pytest.mark.parametrize("kind", ["fnet", "funnel", "longformer", "mra"])
+@pytest.mark.parametrize("kind", ["fnet", "funnel", "longformer"])
 def test_an_architecture_that_cannot_be_traced_is_refused_at_once(
     tmp_path: Path, kind: str
 ) -> None:
     with pytest.raises(SourceError, match=f"{kind} cannot be exported"):
         check_settings(folder(tmp_path, config={"model_type": kind}))
+
+
+@pytest.mark.parametrize(
+    "config", [{"model_type": "mra"}, {"model_type": "yoso", "use_expectation": False}]
+)
+def test_attention_that_only_a_gpu_computes_is_refused(
+    tmp_path: Path, config: dict[str, object]
+) -> None:
+    with pytest.raises(SourceError, match="on a GPU alone: .* in a CUDA kernel"):
+        check_settings(folder(tmp_path, config=config))
