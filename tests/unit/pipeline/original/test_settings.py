@@ -87,5 +87,5 @@ def test_an_architecture_that_cannot_be_traced_is_refused_at_once(
 def test_attention_that_only_a_gpu_computes_is_refused(
     tmp_path: Path, config: dict[str, object]
 ) -> None:
-    with pytest.raises(SourceError, match="on a GPU alone: .* in a CUDA kernel"):
+    with pytest.raises(SourceError, match=r"on a GPU alone: .* in a CUDA kernel"):
         check_settings(folder(tmp_path, config=config))
