@@ -50,8 +50,10 @@ CANDIDATES = ["music", "the long war", "never again", "New York"]
 def masked(mask: str) -> list[str]:
     """Make texts with one of their first words masked, so that the mask is not cut off."""
     found = []
-    for place, text in enumerate([*sentences(COUNT - 8, LONGEST, 5), *SCRIPTS]):
+    plain = sentences(COUNT - len(SCRIPTS), LONGEST, 5)
+    # A word of another script may be a dozen tokens.
+    for place, (text, first) in enumerate([*((x, 8) for x in plain), *((x, 2) for x in SCRIPTS)]):
         chosen = text.split()
-        chosen[place % min(len(chosen), 8)] = mask
+        chosen[place % min(len(chosen), first)] = mask
         found.append(" ".join(chosen))
     return found
