@@ -39,8 +39,8 @@ def sentences(count: int, longest: int, seed: int) -> list[str]:
 TEXTS = ["", " ", "a", "Ça marche — 😀\tmerci!", *sentences(COUNT - 12, LONGEST, 1), *SCRIPTS]
 # None is empty: transformers treats an empty second text as none if it tokenizes a single pair.
 PAIRS = [*sentences(COUNT - 9, 30, 2), "b", *SCRIPTS[::-1]]
-# Short: a long question leaves the windows of a context no room for their overlap.
-QUESTIONS = sentences(COUNT, 4, 3)
+# Short: bytes are tokens, and windows have to have room for their overlap beside a question.
+QUESTIONS = sentences(COUNT, 3, 3)
 # Some are several windows long.
 CONTEXTS = [*sentences(COUNT - 8, 2 * LONGEST, 4), *SCRIPTS]
 QUERY = "what is the best film about a small town ?"

@@ -68,6 +68,13 @@ def with_prompts(folder: Path) -> None:
     write(folder / "config_sentence_transformers.json", **stated)
 
 
+def without_positions(folder: Path) -> None:
+    """As older libraries wrote configurations: transformers' defaults hold, for weights, too."""
+    write(folder / "config.json", max_position_embeddings=None, position_embedding_type=None)
+    write(folder / "tokenizer_config.json", model_max_length=None)
+    write(folder / "sentence_bert_config.json", max_seq_length=None)
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [
@@ -77,6 +84,9 @@ def with_prompts(folder: Path) -> None:
         ("ModernBERT", other_rotation),
         ("EmbeddingGemma", saved_again),
         ("Qwen3", saved_again),
+        ("NomicBERT", without_positions),
+        # Its longest text is longer than BERT's positions would be.
+        ("ESM", saved_again),
     ],
 )
 def test_an_embedder_is_published_with_the_vectors_of_its_authors_library(
@@ -141,6 +151,7 @@ def another_layer(folder: Path) -> None:
         (fewer_tokens_for_documents, "document_length 8, which is not supported"),
         (own_code, "states auto_map"),
         (setfit, "is a SetFit model"),
+        (without_positions, r"its weights have other shapes than its config\.json states"),
         (another_layer, "its weights are not complete: .* more would be random"),
     ],
 )
