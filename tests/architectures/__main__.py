@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{row.name:<20} {row.seconds:5.1f} s  {states}", file=sys.stderr, flush=True)
         report = with_row(report, row)
         write(report, work)
-    text = page.markdown(report.rows, list(TASKS), report.versions)
+    text = page.markdown(with_the_rest(report.rows), list(TASKS), report.versions)
     (work / "models.md").write_text(text)
     if given.page:
         given.page.write_text(text)
@@ -124,6 +124,13 @@ def with_row(report: Report, row: Row) -> Report:
     rows[row.name] = row
     order = [architecture.name for architecture in ARCHITECTURES]
     return Report(report.versions, sorted(rows.values(), key=lambda each: order.index(each.name)))
+
+
+def with_the_rest(rows: Sequence[Row]) -> list[Row]:
+    """The rows in the catalogue's order, with empty ones for architectures that were not run."""
+    done = {row.name: row for row in rows}
+    empty = {each.name: Row(each.name, each.model_type, {}, 0) for each in ARCHITECTURES}
+    return list((empty | done).values())
 
 
 def _chosen(parser: argparse.ArgumentParser, given: str | None, known: list[str]) -> list[str]:

@@ -26,6 +26,9 @@ PAGE = Path(__file__).parents[3] / "docs" / "models.md"
     ("name", "task"),
     [
         ("XLM-RoBERTa", "tokens"),
+        # Its pairs have token types, and Qwen3 reads a text's last token.
+        ("ALBERT", "pairs"),
+        ("Qwen3", "reranking"),
         pytest.param("ConvBERT", "embedding", marks=pytest.mark.slow),
     ],
 )
