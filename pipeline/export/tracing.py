@@ -13,6 +13,7 @@ from transformers.masking_utils import (
 )
 from transformers.models.deberta import modeling_deberta
 from transformers.models.xmod import modeling_xmod
+from transformers.models.yoso import modeling_yoso
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,16 +70,32 @@ def _one_language(
     return adapted + (normed if self.ln_before_adapter else hidden_states)
 
 
+_yoso_attention = modeling_yoso.YosoSelfAttention.forward
+
+
+def _masked_attention(
+    self: modeling_yoso.YosoSelfAttention, states: torch.Tensor, mask: torch.Tensor, *others: Any
+) -> Any:
+    """YOSO's attention with the mask that it expects, -10000 for padding.
+
+    transformers 5 gives it 0, which hides nothing: a text's answer depends on its batch.
+    """
+    known = mask if self.use_conv else (mask - 1) * 10000.0
+    return _yoso_attention(self, states, known, *others)
+
+
 @contextmanager
 def traceable() -> Iterator[None]:
     """Replace what the tracer would get wrong, or make a needlessly large graph of.
 
     DeBERTa computes its span of positions from the text, where the tracer would keep a number.
-    Without a language among the inputs, X-MOD's is the default one for every text.
+    Without a language among the inputs, X-MOD's is the default one for every text. YOSO would read
+    a text's padding.
     """
     places: list[tuple[Any, str, Any]] = [
         (modeling_deberta, "compute_attention_span", _span),
         (modeling_xmod.XmodOutput, "lang_adapter", _one_language),
+        (modeling_yoso.YosoSelfAttention, "forward", _masked_attention),
     ]
     known = [getattr(owner, name) for owner, name, _ in places]
     for owner, name, replacement in places:
