@@ -85,6 +85,8 @@ def _export(workspace: Workspace, facts: ModelFacts, recipe: Recipe) -> str:
         raise
     except Exception as error:  # tracing runs the model's own code, which may raise anything
         reason = str(error).strip() or type(error).__name__
+        if "ignore_mismatched_sizes" in reason:
+            reason = "its weights have other shapes than its config.json states or leaves out"
         kind = facts.model_type or "a model of no stated type"
         raise GraphError(f"{kind} cannot be exported to ONNX: {reason.splitlines()[0]}") from error
     return f"{name_of(facts.task)}, opset {recipe.opset}, {compared} texts tokenized alike"

@@ -71,6 +71,7 @@ class _Config(msgspec.Struct):
     emb_dim: int | None = None
     d_model: int | None = None
     max_position_embeddings: int | None = None
+    position_embedding_type: str | None = None
     pad_token_id: int | None = None
     # BigBird's, with its defaults.
     attention_type: str = "block_sparse"
@@ -287,9 +288,12 @@ def _max_length(folder: Path, config: _Config, wanted: int | None) -> int:
 def _positions(config: _Config) -> int | None:
     """Return the number of tokens that a model's graph can take, or None without a limit."""
     positions = config.max_position_embeddings
+    if positions is None and _counts_from_padding(config):
+        # transformers' default of these model types.
+        positions = DEFAULT_MAX_LENGTH
     if positions is None:
         return None
-    if _counts_from_padding(config.model_type):
+    if _counts_from_padding(config):
         return positions - _pad_token_id(config) - 1
     if config.model_type == "big_bird" and config.attention_type == "block_sparse":
         # transformers' BigBirdModel uses full attention up to this length, which one graph can
@@ -302,9 +306,11 @@ def _pad_token_id(config: _Config) -> int:
     """Return the stated id, else transformers' default for the model type."""
     if config.pad_token_id is not None:
         return config.pad_token_id
-    return 1 if _counts_from_padding(config.model_type) else 0
+    return 1 if _counts_from_padding(config) else 0
 
 
-def _counts_from_padding(model_type: str) -> bool:
+def _counts_from_padding(config: _Config) -> bool:
     """Return whether a model numbers positions from ``pad_token_id + 1``, as RoBERTa does."""
-    return model_type in _COUNTED_FROM_PADDING
+    # ESM has a table of positions or rotates by them: then any number of tokens has its own.
+    rotates = config.position_embedding_type == "rotary"
+    return config.model_type in _COUNTED_FROM_PADDING and not rotates

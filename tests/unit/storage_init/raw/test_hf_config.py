@@ -182,6 +182,9 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -
         (BERT, {}, 512),
         (ROBERTA, {}, 512),  # it keeps two positions
         ({**ROBERTA, "model_type": "data2vec-text"}, {}, 512),
+        ({**ROBERTA, "max_position_embeddings": None}, {}, 510),
+        ({**ROBERTA, "model_type": "esm"}, {}, 512),
+        ({**ROBERTA, "model_type": "esm", "position_embedding_type": "rotary"}, {}, 514),
         ({**ROBERTA, "pad_token_id": 0}, {}, 513),
         ({**BERT, "pad_token_id": 3}, {}, 512),  # it counts from 0 in any case
         # The attention of BigBird is full up to this length, or always.
