@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.harness import machine, report
-from benchmarks.parts import cold_start, growth, memory, overload, throughput, throughput_report
+from benchmarks.parts import (
+    cold_start,
+    growth,
+    memory,
+    overload,
+    repeats,
+    throughput,
+    throughput_report,
+)
 from benchmarks.parts.bench import Bench, parse
 
 # For each part the module that measures, and the one with tables and targets.
@@ -18,6 +26,7 @@ PARTS: dict[str, tuple[Any, Any]] = {
     "memory": (memory, memory),
     "growth": (growth, growth),
     "overload": (overload, overload),
+    "repeats": (repeats, repeats),
 }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.requests import TextMaker
+from pipeline.graphs.optimization.attention_facts import AttentionFacts
 from pipeline.workspace.disk import fp32_bytes
 from pipeline.workspace.workspace import GRAPH
 from storage_init.format.package import TOKENIZER_FILE, Package
@@ -165,7 +166,11 @@ def fused_graph(prepared: Prepared, work: Path) -> Path:
     if not graph.exists():
         from onnxruntime.transformers import optimizer
 
-        fused = optimizer.optimize_model(str(plain), model_type="bert", opt_level=0)
+        # Without heads and width, the optimizer does not fuse the attention of today's exports.
+        facts = AttentionFacts.load(plain.parent)
+        fused = optimizer.optimize_model(
+            str(plain), "bert", num_heads=facts.heads, hidden_size=facts.width, opt_level=0
+        )
         fused.save_model_to_file(str(graph))
     return graph
 

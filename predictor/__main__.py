@@ -48,8 +48,8 @@ def _serve(settings: Settings, start: Start) -> int:
     models = discover(settings)
     prefetched = [_outcome(prefetch, model) for model in models]
     start.mark("prefetching")
+    from predictor.engine.tokenizer_cache import TokenizerCache
     from predictor.loading.load import load
-    from predictor.loading.tokenizer_cache import TokenizerCache
 
     start.mark("runtime_imported")
     tokenizers = TokenizerCache()

@@ -36,6 +36,10 @@ class ModelCollector(Collector):
         for name, model in models.items():
             queue.add_metric([name], model.waiting)
         yield queue
+        cached = _family("response_cache_bytes", "Bytes of the answers that are kept.")
+        for name, model in models.items():
+            cached.add_metric([name], model.cached_bytes)
+        yield cached
         yield from _loads(loaded)
 
 

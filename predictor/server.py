@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from concurrent.futures import Future
 
+    from predictor.engine.tokenizer_cache import TokenizerCache
     from predictor.loading.load import LoadedModel
-    from predictor.loading.tokenizer_cache import TokenizerCache
     from predictor.serving.repository import Loads
     from predictor.settings import Settings
     from predictor.telemetry.startup import Start

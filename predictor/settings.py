@@ -172,6 +172,12 @@ class Settings:
     threads: int = _setting(
         1, "threads of one inference; use more, and fewer lanes, for a single client", at_least(1)
     )
+    threads_alone: int = _setting(
+        0,
+        "threads of an inference while the other lanes are idle; 0 takes the CPUs of all lanes, "
+        "up to 4, where the second session needs no copy of the weights",
+        at_least(0),
+    )
     max_batch_tokens: int = _setting(
         256, "tokens of one inference, padding included; larger requests are split", at_least(1)
     )
@@ -222,6 +228,11 @@ class Settings:
         "seconds that the head and the body of a REST request may take to arrive; a slower sender "
         "gets 408 and its connection is closed",
         SECONDS,
+    )
+    response_cache_bytes: int = _setting(
+        0,
+        "bytes of each model's answers to keep for whoever asks the same again; 0 keeps none",
+        at_least(0),
     )
     drain_seconds: float = _setting(
         0.5,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from docs.generate import clients, pipeline, predictor, recipe, tables
+from docs.generate import clients, model_types, pipeline, predictor, recipe, tables
 from storage_init.format.schema import schema
 
 DOCS = Path(__file__).parents[1]
@@ -22,6 +22,7 @@ def main(docs: Path = DOCS) -> None:
     (docs / recipe.SCHEMA_FILE).write_text(recipe.schema(), "utf-8")
     tables.fill(docs / recipe.PAGE, recipe.reference())
     tables.fill(docs / clients.PAGE, clients.reference())
+    tables.fill(docs / model_types.PAGE, model_types.reference())
     for content, part in (
         (predictor.reference(), predictor.PART),
         (tables.reference(), tables.PART),

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from pipeline.original.inspection import inspect_settings, inspect_weights
 from pipeline.preparation.work_folder import folder_for
 from pipeline.workspace import disk, records
 from pipeline.workspace.records import STEPS
 from storage_init import sources
+from storage_init.base.errors import WarmstartError
 from storage_init.base.sizes import size
 from storage_init.base.uris import shown
 from storage_init.format.codec import check_name
+from storage_init.sources import local
+from storage_init.sources.transfer.archives import ENDINGS
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from pipeline.recipe.recipe import Recipe
     from storage_init.format.package import Source
     from storage_init.store.layout import Store
+
+
+class PlanError(WarmstartError):
+    """What a preparation would do cannot be found out here."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +38,7 @@ class Plan:
     """The steps and the space of a preparation; all sizes but ``free_bytes`` are estimates.
 
     ``hit`` is the version that the store has already, ``done`` the steps that an interrupted run
-    finished. Of ``disk_bytes`` below the store ``kept_bytes`` stay.
+    finished. ``disk_bytes`` is the most below the store at any time; ``kept_bytes`` of it stay.
     """
 
     source: Source
@@ -42,7 +53,7 @@ class Plan:
     @property
     def fits(self) -> bool:
         """Whether the disk has room for the preparation."""
-        return self.disk_bytes <= self.free_bytes
+        return self.disk_bytes + disk.MARGIN <= self.free_bytes
 
     def __str__(self) -> str:
         source = f"{shown(self.source.uri)} at revision {self.source.revision}"
@@ -82,19 +93,45 @@ def plan(
         return Plan(source, name, hit, (), 0, 0, 0, free)
     work = folder_for(store, name, key)
     done = () if force else tuple(step for step in STEPS if records.read(work, step, recipe))
-    origin = sources.resolve(fetched.resolve().as_uri()) if fetched else source
-    weights = sources.size(origin, recipe.weights)
-    download = 0 if "snapshot" in done else weights
+    origin = sources.resolve(str(fetched.absolute())) if fetched else source
+    with _readable_folder(origin) as folder:
+        needed = _inspect(origin, folder, recipe)
+        of = disk.Sizes.read(folder, needed)
     return Plan(
         source=source,
         name=name,
         hit=None,
         done=done,
-        download_bytes=download,
-        disk_bytes=download + disk.needed(weights, recipe),
-        kept_bytes=disk.published(weights, recipe),
+        download_bytes=0 if "snapshot" in done else sum(needed.values()),
+        disk_bytes=of.peak(recipe),
+        kept_bytes=of.kept(recipe),
         free_bytes=free,
     )
+
+
+def _inspect(source: Source, folder: Path, recipe: Recipe) -> dict[str, int]:
+    """Refuse what the preparation would; returns the bytes of each file that it needs."""
+    paths, needed = sources.describe(source, folder, recipe.weights)
+    if not next(iter(needed)).endswith(ENDINGS):  # of an archive nothing is known yet
+        facts = inspect_settings(folder, paths, recipe)
+        inspect_weights(folder, [path for path in needed if (folder / path).exists()], facts)
+    return needed
+
+
+@contextmanager
+def _readable_folder(source: Source) -> Iterator[Path]:
+    """Provide the source's own folder if it is local, else one for what is downloaded of it."""
+    if source.uri.startswith("file://"):
+        yield local.folder_of(source.uri)
+        return
+    try:
+        made = TemporaryDirectory(prefix="warmstart-")
+    except OSError as error:
+        raise PlanError(
+            "no folder for temporary files can be written: name one that can with TMPDIR"
+        ) from error
+    with made as folder:
+        yield Path(folder)
 
 
 def _existing(folder: Path) -> Path:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def add_source(parser: argparse.ArgumentParser) -> None:
     """Add the flags that name one model, or a list of them."""
     flag = parser.add_argument
-    flag("--source", help="the model: hf://owner/name[@revision] or file:///folder")
+    flag("--source", help="the model: hf://owner/name[@revision] or a folder")
     flag("--name", help="the model's name in the store")
     about = "a YAML list of {source, name, recipe}, instead of --source and --name"
     flag("--models", type=Path, metavar="FILE", help=about)

@@ -15,7 +15,7 @@ import onnx
 import torch
 
 from pipeline.export.lifting import MIN_BYTES, Lifted
-from pipeline.export.tracing import sizes_kept, watched_masks
+from pipeline.export.tracing import traceable, watched_masks
 from pipeline.graphs.files import GraphError
 from pipeline.graphs.optimization.attention_facts import AttentionFacts
 from pipeline.workspace.workspace import GRAPH
@@ -34,6 +34,7 @@ LENGTH = 16
 PADDING = 3
 BY_TEXT = {0: "batch_size"}
 BY_TOKEN = BY_TEXT | {1: "sequence_length"}
+TOKEN_TYPES = TOKENIZER_INPUTS[2]
 # Names of weights in a message.
 SHOWN_WEIGHTS = 3
 
@@ -122,15 +123,16 @@ def _trace(
 ) -> tuple[AttentionFacts, dict[str, tuple[int, ...]]]:
     """Write the graph; returns facts about its attention, and the example's shapes of outputs."""
     forward, shapes = model.forward, {}
+    constant = _token_types(model, example)
 
     def answer(**tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        found: Any = forward(**tensors, return_dict=True)
+        found: Any = forward(**tensors, **constant, return_dict=True)
         shapes.update({name: tuple(map(int, found[name].shape)) for name in head.outputs})
         return tuple(found[name] for name in head.outputs)
 
     lifted = Lifted.out_of(model, MIN_BYTES)
     model.forward = lifted.taking(answer, [*example])
-    with watched_masks() as plain, sizes_kept(), torch.no_grad(), warnings.catch_warnings():
+    with watched_masks() as plain, traceable(), torch.no_grad(), warnings.catch_warnings():
         # Of the exporter about itself, and of the tracer about shapes that the gate checks.
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -150,6 +152,17 @@ def _trace(
     known = isinstance(heads, int) and isinstance(width, int)
     facts = AttentionFacts(heads if known else 0, width if known else 0, plain_masks=all(plain))
     return facts, shapes
+
+
+def _token_types(
+    model: PreTrainedModel, example: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """The token type of all tokens, where the tokenizer makes none and the model keeps zeros."""
+    kept = any(name.endswith(f".{TOKEN_TYPES}") for name, _ in model.named_buffers())
+    accepted = inspect.signature(model.forward).parameters
+    if not kept or TOKEN_TYPES in example or TOKEN_TYPES not in accepted:
+        return {}
+    return {TOKEN_TYPES: torch.zeros((1, 1), dtype=torch.int64)}
 
 
 def _fix_sizes(graph: Path, shapes: dict[str, tuple[int, ...]], varying: int) -> None:

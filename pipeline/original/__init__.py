@@ -4,5 +4,6 @@ This room runs sentence-transformers where a source is an embedder or a cross-en
 transformers' own classes otherwise, on the source's own files; it says which of their settings are
 known here. It imports graphs, workspace, recipe and storage_init. It must never read the settings
 for the libraries: what is served is compared with what they make of the files. Only
-:mod:`pipeline.original.settings` works without torch; callers import the others late.
+:mod:`pipeline.original.inspection` and what it imports work without torch; callers import the
+others late.
 """

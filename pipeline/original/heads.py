@@ -49,6 +49,19 @@ class Head:
         )
 
 
+def misfits(head: Head, folder: Path, error: RuntimeError) -> str:
+    """Say which of a model's weights does not fit its configuration; empty for another error."""
+    if "ignore_mismatched_sizes" not in str(error):
+        return ""
+    settings = {"ignore_mismatched_sizes": True, "output_loading_info": True}
+    _, found = head.load(folder, **settings)
+    name, stored, configured = sorted(found["mismatched_keys"])[0]
+    return (
+        f"its weights do not fit {folder}/config.json: {name} is {[*stored]} in the file, and "
+        f"{[*configured]} by the configuration"
+    )
+
+
 def head_of(folder: Path, task: Task) -> Head:
     """The head of a model for a task.
 

@@ -11,11 +11,12 @@ import torch
 import transformers
 
 from pipeline.graphs.files import GraphError
-from pipeline.original.heads import head_of
+from pipeline.original.heads import head_of, misfits
 from storage_init.base import cpus
 from storage_init.format.tasks import (
     FillMask,
     QuestionAnswering,
+    Task,
     TextEmbedding,
     TextRanking,
     TokenClassification,
@@ -60,11 +61,14 @@ def open_original(folder: Path, facts: ModelFacts) -> Original:
     """
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    if isinstance(facts.task, TextEmbedding):
-        return _Embedder(folder, facts)
-    if isinstance(facts.task, TextRanking):
-        return _CrossEncoder(folder, facts)
-    return _Model(folder, facts)
+    kinds: dict[type[Task], Any] = {TextEmbedding: _Embedder, TextRanking: _CrossEncoder}
+    try:
+        opened: Original = kinds.get(type(facts.task), _Model)(folder, facts)
+    except RuntimeError as error:
+        if misfit := misfits(head_of(folder, facts.task), folder, error):
+            raise GraphError(misfit) from error
+        raise
+    return opened
 
 
 def answers(original: Original, texts: Sequence[Example]) -> NDArray[np.float32]:
@@ -80,6 +84,18 @@ def answers(original: Original, texts: Sequence[Example]) -> NDArray[np.float32]
     finally:
         torch.set_num_threads(threads)
     return np.concatenate(rows).astype(np.float32)
+
+
+def check_finite(original: Original, example: Example) -> None:
+    """Refuse a model whose weights give no numbers.
+
+    Raises:
+        GraphError: an answer of the original is infinite or not a number.
+    """
+    if not np.isfinite(original.answer(example)).all():
+        raise GraphError(
+            "its weights give answers that are not finite numbers, in its authors' library, too"
+        )
 
 
 def check_padding(original: Original, short: Example, long: Example) -> None:

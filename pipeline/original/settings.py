@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.original.kinds import check_kind
 from pipeline.original.known_keys import (
     ANY,
     CONFIG,
@@ -24,35 +25,27 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-SETFIT_FILE = "config_setfit.json"
 # Older versions of sentence-transformers name the file after the model.
 TRANSFORMER_FILES = "sentence_*_config.json"
 _MODULES = {"Pooling": POOLING, "Dense": DENSE, "Normalize": NORMALIZE}
-# Tracing them gives a graph that does not run, or that keeps its example's length.
-UNTRACEABLE = ("fnet", "funnel", "longformer", "mra")
 SHOWN = 60
 
 
-def check_settings(folder: Path, accepted: Collection[str] = ()) -> None:
-    """Check all settings of a source, without PyTorch.
+def check_settings(
+    folder: Path, accepted: Collection[str] = (), names: Collection[str] = ()
+) -> None:
+    """Check the kind and all settings of a source, without PyTorch.
 
     Args:
-        folder: the source.
+        folder: the source's files but its weights.
         accepted: keys that the user accepts though their meaning is not honoured.
+        names: the paths of all its files.
 
     Raises:
         SourceError: names the file, the key and its value, and what to do.
     """
-    if (folder / SETFIT_FILE).exists():
-        raise SourceError(
-            f"{folder} is a SetFit model ({SETFIT_FILE}): its head is a pickle, which is refused. "
-            "Train its head as a transformers classifier, or serve its embedder by itself"
-        )
     config = read_json(folder / "config.json", dict[str, Any]) or {}
-    if (kind := config.get("model_type")) in UNTRACEABLE:
-        raise SourceError(
-            f"{kind} cannot be exported to ONNX: PyTorch makes no graph of it that runs"
-        )
+    check_kind(folder, config, names)
     for path, stated, known in _stated(folder, config):
         for key, value in stated.items():
             if key not in accepted:

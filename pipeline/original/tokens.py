@@ -17,22 +17,15 @@ if TYPE_CHECKING:
     from storage_init.raw.hf_config import ModelFacts
     from storage_init.running.tokenizer import Tokenizer
 
-# Files of which transformers reads a tokenizer; without one, it makes one of nothing.
-FILES = (
-    *("tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
-    *("vocab.txt", "vocab.json", "bpe.codes", "tekken.json", "spm.model", "source.spm"),
-)
 SHOWN = 40
 
 
-def save(original: Original, folder: Path, target: Path) -> None:
+def save(original: Original, target: Path) -> None:
     """Write the tokenizer that the original uses as the library holds it, not as it was saved.
 
     Raises:
-        GraphError: the source has no tokenizer, or none that the tokenizers library runs.
+        GraphError: the source has none that the tokenizers library runs.
     """
-    if not any((folder / name).is_file() for name in FILES):
-        raise GraphError(f"{folder} has no tokenizer: none of {', '.join(FILES)}")
     backend = getattr(original.tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise GraphError(

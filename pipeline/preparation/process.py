@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import io
 import os
@@ -70,5 +71,8 @@ def quiet_libraries() -> Iterator[None]:
 
 def describe_unexpected(error: Exception) -> str:
     """Describe an error that no code foresaw in one line, with a hint to its traceback."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" for {error.filename}" if error.filename else ""
+        return f"no space is left{where}: make room or use a larger volume, then start again"
     hint = "" if debugging() else " (WARMSTART_LOG_LEVEL=DEBUG shows the traceback)"
     return f"failed unexpectedly: {type(error).__name__}: {' '.join(str(error).split())}{hint}"

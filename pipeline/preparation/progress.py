@@ -78,8 +78,12 @@ class _DownloadLines(logging.Handler):
 
 
 @contextmanager
-def step(name: str, display: Lines) -> Iterator[StepRecord]:
+def step(
+    name: str, display: Lines, named: Callable[[str], str] = lambda said: said
+) -> Iterator[StepRecord]:
     """Report a step and measure it; the block sets ``detail``, what the step has to say.
+
+    ``named`` puts names that a person knows into the message of a failure.
 
     Raises:
         StepError: the block failed.
@@ -91,9 +95,9 @@ def step(name: str, display: Lines) -> Iterator[StepRecord]:
     try:
         yield done
     except WarmstartError as error:
-        raise StepError(f"{label(name)} {' '.join(str(error).split())}") from error
+        raise StepError(f"{label(name)} {named(' '.join(str(error).split()))}") from error
     except Exception as error:
-        raise StepError(f"{label(name)} {process.describe_unexpected(error)}") from error
+        raise StepError(f"{label(name)} {named(process.describe_unexpected(error))}") from error
     done.seconds = round(time.perf_counter() - start, 3)
     done.peak_bytes = max(done.peak_bytes, process.peak_bytes())
     measured = f"{done.seconds:6.1f} s {size(done.peak_bytes):>9}"

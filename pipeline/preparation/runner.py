@@ -6,6 +6,7 @@ that is ONNX already is prepared without PyTorch.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from contextlib import contextmanager, nullcontext
@@ -23,6 +24,7 @@ from pipeline.workspace.records import STEPS, StepRecord
 from pipeline.workspace.workspace import Workspace
 from storage_init import sources
 from storage_init.base.logs import DONE
+from storage_init.base.uris import WORK, shown
 from storage_init.base.variables import SIGN_KEY
 from storage_init.format import signing
 from storage_init.format.codec import check_name
@@ -134,7 +136,7 @@ class Preparation:
         downloading = self.display.downloading(work.source, total)
         with records.one_at_a_time(work.root), nullcontext() if fetched else downloading:
             known = records.read(work.root, "snapshot", recipe)
-            with step("snapshot", self.display) as done:
+            with step("snapshot", self.display, partial(self._named, source=source)) as done:
                 if known and work.read_source().revision == source.revision:
                     done.detail = known.detail
                 else:
@@ -148,7 +150,7 @@ class Preparation:
             if records.read(work.root, name, recipe):
                 self.display.show(f"{DONE} {label(name)} done by the run that was interrupted")
                 return
-            with step(name, self.display) as done:
+            with step(name, self.display, self._named) as done:
                 if name == "export" and self.spare_memory and not work.onnx_source:
                     done.detail, done.peak_bytes = run_in_child(name, work, recipe, lock)
                 else:
@@ -169,6 +171,14 @@ class Preparation:
             done.detail = f"version {folder.name} of revision {revision[:12]}"
         self.steps.append(done)
         return folder
+
+    def _named(self, said: str, source: Source | None = None) -> str:
+        """Name the source in a message instead of its copy, which is gone when it is read."""
+        copy = re.compile(rf"{re.escape(str(self.workspace.source))}(/{WORK}/[0-9a-f]+)?")
+        if not copy.search(said):
+            return said
+        uri = shown((source or self.workspace.read_source()).uri)
+        return copy.sub(lambda _: uri, said)
 
     def _record(self, done: StepRecord) -> None:
         records.write(self.workspace.root, done, self.recipe)

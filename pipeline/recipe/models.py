@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from pipeline.recipe.reading import read_text
-from pipeline.recipe.recipe import Recipe, read_recipe
+from pipeline.recipe.recipe import Recipe, pinned, read_recipe
 from storage_init.base.errors import WarmstartError
 from storage_init.format.package import ModelName
 
@@ -60,5 +60,7 @@ def read_models(path: Path, default: Recipe) -> list[Model]:
         recipe = entry.recipe or default
         if isinstance(recipe, str):
             recipe = read_recipe(path.parent / recipe)
+        elif entry.recipe:
+            recipe = pinned(recipe, path.parent)
         models.append(Model(entry.source, entry.name, recipe))
     return models

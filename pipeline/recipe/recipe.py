@@ -228,7 +228,7 @@ def from_json(text: str) -> Recipe:
     Raises:
         RecipeError: names the fields that are wrong.
     """
-    return _pinned(reading.from_json(text, Recipe), Path())
+    return pinned(reading.from_json(text, Recipe), Path())
 
 
 def read_recipe(path: Path | None) -> Recipe:
@@ -242,10 +242,15 @@ def read_recipe(path: Path | None) -> Recipe:
     if path is None:
         return Recipe()
     text = reading.read_text(path, "recipe")
-    return _pinned(reading.from_yaml(text, str(path), Recipe), path.parent)
+    return pinned(reading.from_yaml(text, str(path), Recipe), path.parent)
 
 
-def _pinned(recipe: Recipe, folder: Path) -> Recipe:
+def pinned(recipe: Recipe, folder: Path) -> Recipe:
+    """A recipe with the digest of its evaluation data, whose path is relative to ``folder``.
+
+    Raises:
+        RecipeError: the file cannot be read, or has another digest than the recipe states.
+    """
     data = recipe.eval_data
     if data.path is None:
         return recipe

@@ -61,7 +61,7 @@ def _export(workspace: Workspace, facts: ModelFacts, recipe: Recipe) -> str:
         from pipeline.export import exporter
         from pipeline.original import tokens
         from pipeline.original.heads import head_of
-        from pipeline.original.library import check_padding, open_original
+        from pipeline.original.library import check_finite, check_padding, open_original
     except ImportError as error:
         raise GraphError(
             f"exporting PyTorch weights needs {error.name}: use the warmstart/pipeline image or "
@@ -71,9 +71,11 @@ def _export(workspace: Workspace, facts: ModelFacts, recipe: Recipe) -> str:
     try:
         head = head_of(source, facts.task)
         original = open_original(source, facts)
-        tokens.save(original, source, target / TOKENIZER_FILE)
+        tokens.save(original, target / TOKENIZER_FILE)
         compared = tokens.check(original, workspace.open_tokenizer(facts), facts)
-        check_padding(original, *selftest_examples(facts.task, (SHORT, LONG)))
+        short, long = selftest_examples(facts.task, (SHORT, LONG))
+        check_finite(original, short)
+        check_padding(original, short, long)
         inputs = [*original.encode(SHORT)]
         # Evaluate reads these answers from the workspace, without PyTorch.
         Baseline.make(workspace, recipe, original)
@@ -83,6 +85,8 @@ def _export(workspace: Workspace, facts: ModelFacts, recipe: Recipe) -> str:
         raise
     except Exception as error:  # tracing runs the model's own code, which may raise anything
         reason = str(error).strip() or type(error).__name__
+        if "ignore_mismatched_sizes" in reason:
+            reason = "its weights have other shapes than its config.json states or leaves out"
         kind = facts.model_type or "a model of no stated type"
         raise GraphError(f"{kind} cannot be exported to ONNX: {reason.splitlines()[0]}") from error
     return f"{name_of(facts.task)}, opset {recipe.opset}, {compared} texts tokenized alike"

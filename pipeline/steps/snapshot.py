@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline.original.settings import check_settings
-from pipeline.recipe.eval_data import read_examples
+from pipeline.original.inspection import inspect_settings, inspect_weights
 from storage_init import sources
-from storage_init.base.errors import SourceError
+from storage_init.base.files import list_files
 from storage_init.base.uris import shown
 from storage_init.format.tasks import name_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pipeline.recipe.recipe import Recipe
     from pipeline.workspace.workspace import Workspace
     from storage_init.format.package import Source
-    from storage_init.raw.hf_config import ModelFacts
 
 
 def snapshot(
@@ -36,36 +35,33 @@ def snapshot(
 
     Raises:
         EvalDataError: the recipe's evaluation data cannot be read or does not fit the model.
-        SourceError: the source cannot be fetched, its task or a setting is not supported, or the
-            weights of an embedder's layer are not in safetensors.
+        SourceError: the source cannot be fetched, its kind, its task or a setting is not
+            supported, or its files are not whole.
     """
+
+    def inspect(folder: Path, names: Sequence[str]) -> None:
+        inspect_settings(folder, names, recipe)
+
     bring = source if fetched is None else sources.resolve(fetched.resolve().as_uri())
     shutil.rmtree(workspace.answers, ignore_errors=True)
-    sources.fetch(bring, workspace.source, weights=recipe.weights)
-    check_settings(workspace.source, recipe.accept_unknown)
+    sources.fetch(bring, workspace.source, weights=recipe.weights, inspect=inspect)
     facts = workspace.facts(recipe)
-    _check_layers(workspace.source, facts)
-    read_examples(recipe.eval_data, facts.task)
-    card = workspace.source / "README.md"
-    pinned = msgspec.structs.replace(source, uri=shown(source.uri), license=_license(card))
+    inspect_weights(workspace.source, list_files(workspace.source), facts)
+    license_name, note = _license(workspace.source / "README.md")
+    pinned = msgspec.structs.replace(source, uri=shown(source.uri), license=license_name)
     workspace.source_record.write_bytes(msgspec.json.encode(pinned))
-    return f"{facts.model_type}, {name_of(facts.task)}, revision {source.revision[:12]}"
+    return f"{facts.model_type}, {name_of(facts.task)}, revision {source.revision[:12]}{note}"
 
 
-def _check_layers(folder: Path, facts: ModelFacts) -> None:
-    for layer in facts.dense:
-        if not (path := folder / layer.weights).is_file():
-            raise SourceError(
-                f"{path} is missing: weights are read from safetensors only; save the model again "
-                "with sentence-transformers 3 or later"
-            )
-
-
-def _license(card: Path) -> str | None:
-    """The license that the front matter of a model card states."""
+def _license(card: Path) -> tuple[str | None, str]:
+    """The license that the front matter of a model card states, and a note if it has a mistake."""
     if not card.exists():
-        return None
+        return None, ""
     from huggingface_hub import metadata_load
 
-    stated = (metadata_load(card) or {}).get("license")
-    return str(stated) if stated else None
+    # A card is prose for people: a mistake in it is no reason to refuse the model.
+    try:
+        stated = (metadata_load(card) or {}).get("license")
+    except Exception:  # noqa: BLE001 - of YAML, of its encoding, of its types
+        return None, f", no license: the front matter of {card.name} cannot be read"
+    return (str(stated) if stated else None), ""

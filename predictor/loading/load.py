@@ -14,10 +14,10 @@ from msgspec import UNSET
 from predictor.engine.engine import Engine
 from predictor.engine.second_opinion import SecondOpinion
 from predictor.engine.tasks.registry import task_for
+from predictor.engine.tokenizer_cache import TokenizerCache
 from predictor.loading.prefetch import Phases, Prefetched, Prepared, prefetch
 from predictor.loading.self_test import replay_selftest
 from predictor.loading.storage_origin import Origin, origin_of
-from predictor.loading.tokenizer_cache import TokenizerCache
 from predictor.loading.variants import Choice, Runtime, choose, may_batch
 from predictor.loading.warmup import Warmup, warm_up
 from predictor.settings import AUTO

@@ -58,6 +58,18 @@ class Admission:
                     f"a request would wait about {wait:.2f} s and has {left:.2f} s left", wait
                 )
 
+    def check_texts(self, texts: int) -> None:
+        """Check the number of a request's texts.
+
+        Raises:
+            TooLargeError: it has too many.
+        """
+        most = self._settings.max_request_texts
+        if texts > most:
+            raise TooLargeError(
+                f"{texts} texts are more than the {most} of one request (--max_request_texts)"
+            )
+
     def admit(self, texts: int, tokens: int, deadline: float | None = None) -> None:
         """Check whether a request of so many texts and tokens may join the queue now.
 
@@ -74,11 +86,7 @@ class Admission:
         if texts * SMALL_PART <= room and tokens * SMALL_PART <= room_tokens:
             # Bulks alone must not fill the queue: a short request has its turn soon.
             room, room_tokens = room + room // 4, room_tokens + room_tokens // 4
-        if texts > settings.max_request_texts:
-            raise TooLargeError(
-                f"{texts} texts are more than the {settings.max_request_texts} of one request "
-                "(--max_request_texts)"
-            )
+        self.check_texts(texts)
         if waiting and waiting + texts > room:
             raise _overloaded(
                 f"{waiting} texts wait, and {texts} more are above {room} (--max_queue_texts)",

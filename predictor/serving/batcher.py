@@ -52,6 +52,8 @@ class Batcher:
         self._queue = RequestQueue(max(limits.max_tokens, LEAST_SLICE), limits.max_length)
         self._running_tokens = 0
         self.held = 0
+        # Runs an inference while the other lanes are idle, on their CPUs as well.
+        self.alone: Engine | None = None
         self._service_time = ServiceTime()
         self._stopping = False
         self._lanes = [Lane() for _ in range(limits.lanes)]
@@ -104,8 +106,8 @@ class Batcher:
 
     async def run_counting(
         self, request: Texts | Sequence[Tokens], deadline: float | None = None
-    ) -> tuple[Rows, int]:
-        """Rows [N, D] for N texts, in their order, and the number of tokens.
+    ) -> tuple[Rows, Sequence[int]]:
+        """Rows [N, D] for N texts, in their order, and the tokens of each.
 
         ``deadline``: when the client gives up, by ``time.perf_counter()``.
 
@@ -127,7 +129,7 @@ class Batcher:
         if deadline is not None:
             timer = loop.call_later(max(0.0, deadline - job.since), expire, job.future)
         try:
-            return await job.future, job.tokens
+            return await job.future, job.lengths
         except BaseException:
             with self._changed:
                 self._queue.cancel(job)
@@ -194,9 +196,13 @@ class Batcher:
                 self._queue.take(batch)
                 lane.begin([entry.job for entry in batch], sum(lengths[i] for i in chosen))
                 self._running_tokens += lane.tokens
+                lane.alone = not self._queue and self._others_rest(lane)
                 if self._queue:
                     self._changed.notify()
                 return batch
+
+    def _others_rest(self, lane: Lane) -> bool:
+        return all(other is lane or not other.since for other in self._lanes)
 
     def _tokenize(self, parts: list[Part]) -> list[tuple[Part, Sequence[Tokens], int]]:
         """The tokens of parts of jobs and their number; jobs that fail are answered here."""
@@ -228,7 +234,8 @@ class Batcher:
 
     def _run(self, lane: Lane, batch: list[Entry]) -> None:
         start = time.perf_counter()
-        results = self._rows_or_errors(batch)
+        alone = self.alone if lane.alone else None
+        results = self._rows_or_errors(alone or self._engine, batch)
         end = time.perf_counter()
         seconds = end - start
         tokens = [len(entry.tokens) for entry in batch]
@@ -236,8 +243,11 @@ class Batcher:
             for timeline in {id(t): t for e in batch if (t := e.job.timeline)}.values():
                 timeline.run(start, end)
             self._running_tokens -= lane.tokens
-            lane.tokens = 0
-            self._service_time.add(len(batch), sum(tokens), seconds)
+            # Before the answer, which may bring the next request at once.
+            lane.tokens, lane.since = 0, 0.0
+            if not alone or not self._service_time.seconds:
+                # It says little of an inference that shares the CPUs with those of other lanes.
+                self._service_time.add(len(batch), sum(tokens), seconds)
             a_slice = int(SLICE_SECONDS / max(self._service_time.seconds, 1e-9))
             most = max(self._limits.max_tokens, LEAST_SLICE)
             self._queue.slice_tokens = min(max(a_slice, LEAST_SLICE), most)
@@ -247,11 +257,11 @@ class Batcher:
             waited = [start - entry.job.since for entry in batch]
             self._observe(BatchStats(sum(tokens), max(tokens) * len(tokens), seconds, waited))
 
-    def _rows_or_errors(self, batch: list[Entry]) -> Iterable[Rows | Exception]:
+    def _rows_or_errors(self, engine: Engine, batch: list[Entry]) -> Iterable[Rows | Exception]:
         try:
-            return self._engine.run([entry.tokens for entry in batch])
+            return engine.run([entry.tokens for entry in batch])
         except BaseException as error:  # noqa: BLE001 - the client receives it, the lane goes on
             if len(batch) == 1:
                 return [error if isinstance(error, Exception) else LaneError(error)]
         # One text must not fail the others.
-        return [row for entry in batch for row in self._rows_or_errors([entry])]
+        return [row for entry in batch for row in self._rows_or_errors(engine, [entry])]

@@ -70,13 +70,20 @@ class Job:
     has_piece_out: bool = False
     closed: bool = False
     _parts: dict[int, list[Rows | None]] = field(default_factory=dict)
+    _lengths: dict[int, list[int]] = field(default_factory=dict)
     _missing: int = 0
+
+    @property
+    def lengths(self) -> list[int]:
+        """The tokens of each row, in their order."""
+        return [length for first in sorted(self._lengths) for length in self._lengths[first]]
 
     def enter(self, part: Part, texts: Sequence[Tokens], tokens: int) -> None:
         """Add a part's tokenised texts, or their windows; ``tokens`` is their number of tokens."""
         rows = self._parts.setdefault(part.first, [])
         start = len(rows)
         rows += [None] * len(texts)
+        self._lengths.setdefault(part.first, []).extend(map(len, texts))
         self._missing += len(texts)
         self.unread -= part.finished
         self.tokens += tokens
@@ -134,12 +141,14 @@ class Part:
 class Lane:
     """A lane's current step: its jobs, when it began, and the tokens that it runs.
 
-    ``since`` is 0 between steps. ``failing`` is when the lane began to fail without a success.
+    ``since`` is 0 between steps. ``alone``: whether no other work was there when it began.
+    ``failing`` is when the lane began to fail without a success.
     """
 
     jobs: Sequence[Job] = ()
     since: float = 0.0
     tokens: int = 0
+    alone: bool = False
     failing: float = 0.0
 
     @property

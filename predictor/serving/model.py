@@ -68,6 +68,11 @@ class Model:
         return self._current.waiting if self._current else 0
 
     @property
+    def cached_bytes(self) -> int:
+        """Bytes of the answers that are kept."""
+        return self._current.cached_bytes if self._current else 0
+
+    @property
     def current(self) -> ModelVersion:
         """The version that answers now; it may change whenever the event loop runs other tasks.
 

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from predictor import process
+from predictor.engine.tokenizer_cache import TokenizerCache
 from predictor.errors import (
     ChangeRefusedError,
     StoppingError,
@@ -21,7 +22,6 @@ from predictor.errors import (
 )
 from predictor.loading.discovery import discover
 from predictor.loading.load import load
-from predictor.loading.tokenizer_cache import TokenizerCache
 from predictor.serving.model import Model, State
 from storage_init.base.errors import WarmstartError
 from storage_init.base.logs import event

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import weakref
 from dataclasses import dataclass
 from random import getrandbits
+from threading import Timer
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from predictor.errors import InvalidRequestError, TooLargeError
+from predictor.loading.alone import open_alone, threads_alone
 from predictor.protocol import decode, v1
 from predictor.protocol.messages import Answer, Request
 from predictor.protocol.types import Texts
@@ -18,6 +22,7 @@ from predictor.serving.admission import Admission
 from predictor.serving.batcher import Batcher
 from predictor.serving.scheduler import Limits
 from predictor.telemetry import metrics
+from storage_init.base.errors import WarmstartError
 from storage_init.running.tokenizer import QuestionTooLongError, TextTooLongError, UncutTextError
 
 if TYPE_CHECKING:
@@ -27,11 +32,16 @@ if TYPE_CHECKING:
     from predictor.loading.load import LoadedModel
     from predictor.protocol.parameters import Parameters
     from predictor.protocol.types import Outputs, Rows, Tokens
+    from predictor.serving.response_cache import ResponseCache
     from predictor.settings import Settings
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 # The V2 protocol's name for ONNX models.
 PLATFORM = "onnx_onnxv1"
+# The first requests have the CPUs to themselves.
+FIRST_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,13 @@ class ModelVersion:
         )
         self._batcher = Batcher(loaded.engine, limits, metrics.observer(self._name))
         self._admission = Admission(settings, self._batcher)
+        self._cache = self._make_cache(settings.response_cache_bytes)
         self._beside = asyncio.Lock()
+        # A weak reference, so that a version that is stopped before is freed at once.
+        self._later = Timer(FIRST_SECONDS, _give_threads, (weakref.ref(self), settings))
+        if threads_alone(loaded, settings):
+            self._later.daemon = True
+            self._later.start()
 
     @property
     def waiting(self) -> int:
@@ -69,13 +85,22 @@ class ModelVersion:
         return self._batcher.waiting
 
     @property
+    def cached_bytes(self) -> int:
+        """Bytes of the answers that are kept."""
+        return self._cache.bytes if self._cache else 0
+
+    @property
     def live(self) -> bool:
         """Whether each lane works or waits, and none is stuck."""
         return self._batcher.longest_step <= self._max_seconds
 
     def check_queue(self, deadline: float | None = None, coming: int = 0) -> None:
-        """Check whether a request would be admitted; as :meth:`Admission.check`."""
-        self._admission.check(deadline, coming)
+        """Check whether a request would be admitted; as :meth:`Admission.check`.
+
+        With a response cache only the body tells whether the request must wait at all.
+        """
+        if self._cache is None:
+            self._admission.check(deadline, coming)
 
     async def infer(self, request: Request, deadline: float | None = None) -> Answer:
         """Answer a V2 request; the event loop only waits.
@@ -98,7 +123,7 @@ class ModelVersion:
             outputs = (await self.answer(texts, request.parameters, deadline)).outputs
         else:
             tokens = decode.decode_tensors(request, engine)
-            rows, _ = await self._run(tokens, len(tokens), deadline)
+            rows, _ = await self._run(tokens, deadline)
             outputs = engine.task.raw_outputs(rows, request.inputs[0].shape[1])
         # The protocol requires an id. It is no secret, so the fast generator is enough.
         request_id = request.id or str(UUID(int=getrandbits(128), version=4))
@@ -127,16 +152,16 @@ class ModelVersion:
         task = self.loaded.engine.task
         if isinstance(request, Texts):
             texts, prepared = request, task.preprocess(request, parameters)
-            rows, tokens = await self._run(prepared, len(prepared.texts), deadline)
+            rows, tokens = await self._rows(prepared, deadline)
         else:
             texts = Texts([""] * len(request))
-            rows, tokens = await self._run(request, len(request), deadline)
+            rows, tokens = await self._run(request, deadline)
         if task.per_token:
             # It takes milliseconds for a long text, which would block the event loop.
             outputs = await asyncio.to_thread(task.postprocess, texts, rows, parameters)
         else:
             outputs = task.postprocess(texts, rows, parameters)
-        return InferenceResult(self._name, task, outputs, tokens)
+        return InferenceResult(self._name, task, outputs, sum(tokens))
 
     async def run_beside(self, work: Callable[[], T], deadline: float | None = None) -> T:
         """Run a small piece of work that needs no lane, one at a time.
@@ -180,12 +205,37 @@ class ModelVersion:
 
     def stop(self) -> None:
         """Answer the queued requests, then end the lanes; blocks until they have ended."""
+        self._later.cancel()
         self._batcher.stop()
 
+    def give_threads(self, settings: Settings) -> None:
+        """Let a request that is alone run on the CPUs of all lanes, if that is possible."""
+        try:
+            self._batcher.alone = open_alone(self.loaded, settings)
+        except WarmstartError as error:
+            log.warning("a lone request runs on the threads of one lane: %s", error)
+
+    async def _rows(self, request: Texts, deadline: float | None) -> tuple[Rows, Sequence[int]]:
+        """Return a request's rows and their tokens, from the cache where it has them."""
+        if self._cache is None:
+            return await self._run(request, deadline)
+        self._admission.check_texts(len(request.texts))
+        return await self._cache.rows(request, deadline)
+
+    def _make_cache(self, most: int) -> ResponseCache | None:
+        if not most:
+            return None
+        # Only then, because most servers have none.
+        from predictor.serving.response_cache import ResponseCache
+
+        series = metrics.cache_series(self._name)
+        return ResponseCache(most, self._run, self._batcher.estimate, series)
+
     async def _run(
-        self, request: Texts | Sequence[Tokens], texts: int, deadline: float | None
-    ) -> tuple[Rows, int]:
-        """Return a request's rows and the number of its tokens."""
+        self, request: Texts | Sequence[Tokens], deadline: float | None
+    ) -> tuple[Rows, Sequence[int]]:
+        """Return a request's rows and the tokens of each."""
+        texts = len(request.texts if isinstance(request, Texts) else request)
         self._admission.admit(texts, self._batcher.estimate(request), deadline)
         try:
             return await self._batcher.run_counting(request, deadline)
@@ -197,6 +247,11 @@ class ModelVersion:
             raise TooLargeError(str(error)) from error
         except InvalidArgument as error:
             raise InvalidRequestError(f"the model refuses these tensors: {error}") from error
+
+
+def _give_threads(version: weakref.ref[ModelVersion], settings: Settings) -> None:
+    if (found := version()) is not None:
+        found.give_threads(settings)
 
 
 def _too_long(error: TextTooLongError) -> InvalidRequestError:

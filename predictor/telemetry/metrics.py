@@ -38,6 +38,21 @@ REFEREE_TEXTS = Counter(
     "Texts that the full-precision variant answered again, by whether their label changed.",
     ["model_name", "label"],
 )
+CACHE_HITS = Counter(
+    "warmstart_response_cache_hits",
+    "Texts that were answered without an inference of their own.",
+    ["model_name"],
+)
+CACHE_MISSES = Counter(
+    "warmstart_response_cache_misses",
+    "Texts that were run because the response cache did not have them.",
+    ["model_name"],
+)
+CACHE_EVICTIONS = Counter(
+    "warmstart_response_cache_evictions",
+    "Texts that left the response cache to make room for others.",
+    ["model_name"],
+)
 REQUEST_SECONDS = Histogram(
     "warmstart_request_seconds",
     "Time from a request's arrival to its answer, of those that were answered.",
@@ -79,6 +94,22 @@ class RequestSeries:
     protocol: str
     seconds: Histogram
     in_flight: Gauge
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSeries:
+    """The counters of one model's response cache."""
+
+    hits: Counter
+    misses: Counter
+    evictions: Counter
+
+
+@cache
+def cache_series(model_name: str) -> CacheSeries:
+    """The counters of a model's response cache, over all its versions."""
+    counters = (CACHE_HITS, CACHE_MISSES, CACHE_EVICTIONS)
+    return CacheSeries(*(each.labels(model_name) for each in counters))
 
 
 @cache

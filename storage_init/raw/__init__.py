@@ -1,4 +1,4 @@
 """Facts that an unprepared Hugging Face or sentence-transformers folder states: its task, labels,
-pooling, limits and graphs. It imports ``base`` and ``format``, and must never fetch, load or run a
-model, nor need PyTorch or ONNX.
+pooling, limits, graphs and weights. It imports ``base`` and ``format``, and must never fetch, load
+or run a model, nor need PyTorch or ONNX.
 """

@@ -7,7 +7,7 @@ storage initializer use it too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET
@@ -62,7 +62,7 @@ class _Config(msgspec.Struct):
 
     model_type: str = ""
     architectures: list[str] | None = None
-    id2label: dict[int, str] | None = None
+    id2label: Any = None
     num_labels: int | None = None
     problem_type: str | None = None
     hidden_size: int | None = None
@@ -71,6 +71,7 @@ class _Config(msgspec.Struct):
     emb_dim: int | None = None
     d_model: int | None = None
     max_position_embeddings: int | None = None
+    position_embedding_type: str | None = None
     pad_token_id: int | None = None
     # BigBird's, with its defaults.
     attention_type: str = "block_sparse"
@@ -152,13 +153,13 @@ def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = N
     elif name == "text-ranking":
         known = _ranking(folder, config)
     elif name == "token-classification":
-        known = TokenClassification(labels=_labels(config))
+        known = TokenClassification(labels=_labels(folder, config))
     elif name == "question-answering":
         known = QuestionAnswering(stride=min(length // 2, READER_STRIDE))
     elif name == "fill-mask":
         known = _fill_mask(folder)
     else:
-        known = _classification(config)
+        known = _classification(folder, config)
     dense = sentence_config.dense_layers(folder) if name == "text-embedding" else []
     return ModelFacts(
         config.model_type, known, Limits(max_length=length), _pad_token_id(config), tuple(dense)
@@ -178,7 +179,7 @@ def _guess_task(folder: Path, config: _Config) -> TaskName:
             f"{folder}: {architecture} generates text; what is prepared and served here are "
             f"encoders ({', '.join(dict.fromkeys(_ENDINGS.values()))})"
         )
-    if architecture.endswith("ForSequenceClassification") and _is_ranker(config):
+    if architecture.endswith("ForSequenceClassification") and _is_ranker(folder, config):
         return "text-ranking"
     for ending, name in _ENDINGS.items():
         if architecture.endswith(ending):
@@ -189,26 +190,49 @@ def _guess_task(folder: Path, config: _Config) -> TaskName:
     )
 
 
-def _is_ranker(config: _Config) -> bool:
+def _is_ranker(folder: Path, config: _Config) -> bool:
     """Whether one score a pair is all that a classifier gives: it has one label without a name."""
-    labels = _labels(config)
+    labels = _labels(folder, config)
     marked = config.sentence_transformers or config.sbert_ce_default_activation_function
     return len(labels) == 1 and bool(marked or (labels == ["LABEL_0"] and not config.problem_type))
 
 
 def _ranking(folder: Path, config: _Config) -> TextRanking:
-    if len(labels := _labels(config)) != 1:
-        raise SourceError(f"{folder}/config.json has {len(labels)} labels; text-ranking needs one")
+    architecture = (config.architectures or [""])[0]
+    if architecture.endswith(GENERATIVE):
+        raise SourceError(
+            f"{folder}: {architecture} reads its score from the next token's logits; supported are "
+            "rerankers with a head of one label (ForSequenceClassification)"
+        )
+    if len(labels := _labels(folder, config)) != 1:
+        raise SourceError(
+            f"{folder}/config.json has {len(labels)} labels; text-ranking needs one: prepare it as "
+            "--task text-classification, which takes pairs, too"
+        )
     newer = config.sentence_transformers
     stated = newer.activation_fn if newer else config.sbert_ce_default_activation_function
     return sentence_config.ranking(folder, stated)
 
 
-def _labels(config: _Config) -> list[str]:
-    if config.id2label:
-        return [label for _, label in sorted(config.id2label.items())]
-    # transformers' default is two labels
-    return [f"LABEL_{index}" for index in range(config.num_labels or 2)]
+def _labels(folder: Path, config: _Config) -> list[str]:
+    stated = config.id2label
+    if not stated:
+        # transformers' default is two labels
+        return [f"LABEL_{index}" for index in range(config.num_labels or 2)]
+    numbers = sorted(stated) if isinstance(stated, dict) else []
+    if numbers != sorted(map(str, range(len(stated)))) or not all(
+        isinstance(name, str | int) for name in stated.values()
+    ):
+        raise SourceError(
+            f"{folder}/config.json has an id2label that does not give a name to each number from 0 "
+            'on: it must be like {"0": "negative", "1": "positive"}'
+        )
+    # transformers answers with numbers where the names are numbers.
+    return [str(label) for _, label in sorted(stated.items(), key=_number)]
+
+
+def _number(item: tuple[str, object]) -> int:
+    return int(item[0])
 
 
 def _fill_mask(folder: Path) -> FillMask:
@@ -226,8 +250,8 @@ def _mask_token(folder: Path) -> str:
     raise SourceError(f"{folder}/{TOKENIZER_CONFIG} states no mask_token to fill")
 
 
-def _classification(config: _Config) -> TextClassification:
-    labels = _labels(config)
+def _classification(folder: Path, config: _Config) -> TextClassification:
+    labels = _labels(folder, config)
     activation: Literal["softmax", "sigmoid", "none"]
     # The rule of transformers' TextClassificationPipeline.
     if config.problem_type == "regression":
@@ -264,9 +288,12 @@ def _max_length(folder: Path, config: _Config, wanted: int | None) -> int:
 def _positions(config: _Config) -> int | None:
     """Return the number of tokens that a model's graph can take, or None without a limit."""
     positions = config.max_position_embeddings
+    if positions is None and _counts_from_padding(config):
+        # transformers' default of these model types.
+        positions = DEFAULT_MAX_LENGTH
     if positions is None:
         return None
-    if _counts_from_padding(config.model_type):
+    if _counts_from_padding(config):
         return positions - _pad_token_id(config) - 1
     if config.model_type == "big_bird" and config.attention_type == "block_sparse":
         # transformers' BigBirdModel uses full attention up to this length, which one graph can
@@ -279,9 +306,11 @@ def _pad_token_id(config: _Config) -> int:
     """Return the stated id, else transformers' default for the model type."""
     if config.pad_token_id is not None:
         return config.pad_token_id
-    return 1 if _counts_from_padding(config.model_type) else 0
+    return 1 if _counts_from_padding(config) else 0
 
 
-def _counts_from_padding(model_type: str) -> bool:
+def _counts_from_padding(config: _Config) -> bool:
     """Return whether a model numbers positions from ``pad_token_id + 1``, as RoBERTa does."""
-    return model_type in _COUNTED_FROM_PADDING
+    # ESM has a table of positions or rotates by them: then any number of tokens has its own.
+    rotates = config.position_embedding_type == "rotary"
+    return config.model_type in _COUNTED_FROM_PADDING and not rotates

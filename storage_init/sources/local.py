@@ -21,17 +21,21 @@ if TYPE_CHECKING:
 
 
 def resolve(uri: str) -> Source:
-    folder = _folder(uri)
+    folder = folder_of(uri)
     return Source(uri=folder.as_uri(), revision=revision(folder, uri))
 
 
 def connect(source: Source) -> Remote:
-    return open_folder(_folder(source.uri), source)
+    return open_folder(folder_of(source.uri), source)
 
 
 def open_folder(folder: Path, source: Source) -> Remote:
     """List a folder; after the copy, check that its needed files still have the revision."""
-    files = [RemoteFile(path=path, size=(folder / path).stat().st_size) for path in _files(folder)]
+    files = [
+        RemoteFile(path=path, size=(folder / path).stat().st_size)
+        for path in _files(folder)
+        if (folder / path).is_file()
+    ]
 
     def download(chosen: Sequence[RemoteFile], destination: Path) -> None:
         for file in chosen:
@@ -58,7 +62,12 @@ def revision(folder: Path, where: str) -> str:
     """
     paths = _files(folder)
     either = (needed(paths, folder, shown(where), weights) for weights in ("safetensors", "onnx"))
-    return sha256_files(folder, set().union(*either))
+    every = set().union(*either)
+    for path in sorted(every):
+        if not (folder / path).exists():
+            target = (folder / path).readlink()
+            raise SourceError(f"{folder / path} is a link to {target}, which is not there")
+    return sha256_files(folder, every)
 
 
 def _is_of_revision(copy: Path, folder: Path, source: Source) -> bool:
@@ -82,17 +91,25 @@ def check_folder(folder: Path, uri: str) -> Path:
         SourceError: there is no such folder, or this process may not read it.
     """
     if not folder.is_dir():
-        raise SourceError(f"{shown(uri)}: there is no folder {folder}")
+        hint = f", but a file: name its folder {folder.parent}" if folder.is_file() else ""
+        raise SourceError(f"{shown(uri)}: there is no folder {folder}{hint}")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise SourceError(f"{shown(uri)}: this process may not read {folder}")
     return folder
 
 
 def _files(folder: Path) -> list[str]:
-    return sorted(path for path in list_files(folder) if (folder / path).is_file())
+    """Return the files and the links to files, also links that lead nowhere."""
+    paths = sorted(list_files(folder))
+    return [p for p in paths if (folder / p).is_file() or not (folder / p).exists()]
 
 
-def _folder(uri: str) -> Path:
+def folder_of(uri: str) -> Path:
+    """Return the folder that a URI names.
+
+    Raises:
+        SourceError: its path is not absolute, or this process cannot read it.
+    """
     folder = Path(unquote(uri.removeprefix("file://")))
     if not folder.is_absolute():
         raise SourceError(f"{shown(uri)}: a file:// source is an absolute path, file:///folder")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import sys
 import traceback
 import warnings
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 VERSIONS = ("transformers", "sentence-transformers", "torch", "onnxruntime", "tokenizers")
+# One architecture is enough for the command: it takes the steps that the others take here.
+BY_COMMAND = "BERT"
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -47,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--page", type=Path, help="where to write the table, too; with all rows so far"
     )
+    parser.add_argument(
+        "--resume", action="store_true", help="leave out the rows that the folder has already"
+    )
     given = parser.parse_args(argv)
     names = _chosen(parser, given.architectures, every)
     tasks = _chosen(parser, given.tasks, list(TASKS))
@@ -55,13 +61,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = read(work)
     # Some architectures make transformers and its exporter warn dozens of times.
     warnings.simplefilter("ignore")
+    import torch
     import transformers
 
+    # Threads that share so small a model wait for each other for longer than they compute.
+    torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     failed = False
+    if given.resume:
+        names = missing(report, names, tasks)
     for architecture in (each for each in ARCHITECTURES if each.name in names):
+        # The libraries' objects stay: each step would look through them for garbage again.
+        gc.freeze()
         try:
-            row = measure(architecture, tasks, work / architecture.model_type)
+            folder = work / architecture.model_type
+            row = measure(architecture, tasks, folder, by_command=architecture.name == BY_COMMAND)
         except Exception:  # noqa: BLE001 - one row fails; the others are measured
             print(f"{architecture.name}: {traceback.format_exc()}", file=sys.stderr, flush=True)
             failed = True
@@ -70,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{row.name:<20} {row.seconds:5.1f} s  {states}", file=sys.stderr, flush=True)
         report = with_row(report, row)
         write(report, work)
-    text = page.markdown(report.rows, list(TASKS), report.versions)
+    text = page.markdown(with_the_rest(report.rows), list(TASKS), report.versions)
     (work / "models.md").write_text(text)
     if given.page:
         given.page.write_text(text)
@@ -90,6 +104,12 @@ def read(work: Path) -> Report:
     return Report(versions, [])
 
 
+def missing(report: Report, names: Sequence[str], tasks: Sequence[str]) -> list[str]:
+    """The architectures without a cell for each of the tasks."""
+    done = {row.name for row in report.rows if row.cells.keys() >= set(tasks)}
+    return [name for name in names if name not in done]
+
+
 def write(report: Report, work: Path) -> None:
     """Write ``report.json``."""
     content = msgspec.json.format(msgspec.json.encode(report), indent=2)
@@ -104,6 +124,13 @@ def with_row(report: Report, row: Row) -> Report:
     rows[row.name] = row
     order = [architecture.name for architecture in ARCHITECTURES]
     return Report(report.versions, sorted(rows.values(), key=lambda each: order.index(each.name)))
+
+
+def with_the_rest(rows: Sequence[Row]) -> list[Row]:
+    """The rows in the catalogue's order, with empty ones for architectures that were not run."""
+    done = {row.name: row for row in rows}
+    empty = {each.name: Row(each.name, each.model_type, {}, 0) for each in ARCHITECTURES}
+    return list((empty | done).values())
 
 
 def _chosen(parser: argparse.ArgumentParser, given: str | None, known: list[str]) -> list[str]:

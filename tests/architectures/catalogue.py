@@ -157,7 +157,7 @@ ARCHITECTURES = [
         "X-MOD",
         "xmod",
         _xlm_roberta,
-        {**_COUNTED, "languages": ["en_XX"], "default_language": "en_XX"},
+        {**_COUNTED, "languages": ["en_XX", "de_DE"], "default_language": "de_DE"},
     ),
     Architecture(
         "Funnel",

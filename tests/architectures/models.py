@@ -47,8 +47,6 @@ def make(architecture: Architecture, head: Head, folder: Path) -> Path:
         if head != "embedder":
             raise NoSuchModelError
         return architecture.trained()
-    if architecture.pooling != "mean" and head != "embedder":
-        raise NoSuchModelError
     import torch
     import transformers
 
@@ -110,7 +108,7 @@ def _shake(model: Any) -> None:
 
 
 def _even_out(model: Any, tokenizer: Any, labels: int) -> None:
-    """Shift the last bias so that no label wins for every text, as with random weights."""
+    """Shift the last bias, if any, so that no label wins for every text, as at random."""
     import torch
 
     linear = torch.nn.Linear
@@ -123,5 +121,6 @@ def _even_out(model: Any, tokenizer: Any, labels: int) -> None:
         taken = {name: tensor for name, tensor in inputs.items() if name in accepted}
         with torch.inference_mode():
             logits.append(model(**taken).logits.reshape(-1, labels))
-    with torch.no_grad():
-        last.bias -= torch.cat(logits).mean(dim=0)
+    if last.bias is not None:
+        with torch.no_grad():
+            last.bias -= torch.cat(logits).mean(dim=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.harness.report import NOTHING, Table
+from tests.architectures.graphs import BEFORE
 from tests.architectures.tasks import TOLERANCE
 from tests.architectures.texts import COUNT
 
@@ -24,8 +25,8 @@ with a tokenizer of the real kind, was prepared with the default recipe, served 
 asked over REST. Its answers to {COUNT - 2} texts or more (empty, short, odd, longer than it takes)
 were compared with those of transformers' pipeline, or of sentence-transformers for embedding and
 reranking, a text at a time: labels, words and spans must be equal, and scores within {TOLERANCE:g}.
-The first model of each architecture was prepared by `python -m pipeline run`, the others by the
-same steps in one process. MiniLM is the one that people use.
+BERT's first model was prepared by `python -m pipeline run`, the others by the same steps in one
+process. MiniLM is the one that people use.
 
 | | |
 |---|---|
@@ -35,6 +36,8 @@ same steps in one process. MiniLM is the one that people use.
 | {NOTHING} | there is no such model |
 
 Random weights say little of what int8 costs a trained model: that is measured when it is prepared.
+The nodes are those of the embedder's graph that is published as fp32, pooling included; before,
+they were those of the same settings with transformers 4.57.6 and optimum-onnx 0.1.0.
 """
 
 
@@ -48,7 +51,15 @@ def markdown(rows: Sequence[Row], tasks: Sequence[str], versions: dict[str, str]
     )
     near = Table(
         "How close, and what was fused",
-        ["", "fp32 from the original", "int8 from the original", "int8 missed", "fused, embedding"],
+        [
+            "",
+            "fp32 from the original",
+            "int8 from the original",
+            "int8 missed",
+            "nodes, embedding",
+            "nodes before",
+            "fused, embedding",
+        ],
         [_closeness(row) for row in rows if any(cell.texts for cell in row.cells.values())],
     )
     used = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -61,7 +72,9 @@ def markdown(rows: Sequence[Row], tasks: Sequence[str], versions: dict[str, str]
 
 def mark(cell: Cell | None, notes: dict[str, int]) -> str:
     """The text of a cell; ``notes`` numbers the reasons."""
-    if cell is None or cell.state == "absent":
+    if cell is None:
+        return "not run"
+    if cell.state == "absent":
         return NOTHING
     note = f" [{notes[cell.why]}]" if cell.why in notes else ""
     if cell.state == "refused":
@@ -80,13 +93,15 @@ def _closeness(row: Row) -> list[str]:
     compared = {task: cell for task, cell in row.cells.items() if cell.texts}
     largest = max((c.largest for c in compared.values() if c.largest is not None), default=None)
     missed = {t: c.int8.missed for t, c in compared.items() if c.int8 and c.int8.missed}
-    fused = compared["embedding"].fused if "embedding" in compared else None
+    graph = compared["embedding"].graph if "embedding" in compared else None
     return [
         row.name,
         NOTHING if largest is None else f"{largest:.1g}",
         _int8([c.int8.closeness for c in compared.values() if c.int8 and not c.int8.missed]),
         "; ".join(f"{task}: {why}" for task, why in missed.items()),
-        fused or NOTHING,
+        NOTHING if graph is None else str(graph.nodes),
+        str(BEFORE.get(row.name, NOTHING)),
+        NOTHING if graph is None else str(graph),
     ]
 
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE: Final = "attention.json"
-# Settings of models whose tokens see their neighbours alone.
-_WINDOWS = ("sliding_window", "local_attention", "attention_window")
+# Settings of models whose tokens see their neighbours alone, or the tokens before them.
+_PARTIAL = ("sliding_window", "local_attention", "attention_window", "is_decoder")
 
 
 class AttentionFacts(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ class AttentionFacts(msgspec.Struct, frozen=True):
         width = config.get("hidden_size", config.get("dim"))
         if not isinstance(heads, int) or not isinstance(width, int):
             return UNKNOWN
-        plain = not any(config.get(name) for name in _WINDOWS)
+        plain = not any(config.get(name) for name in _PARTIAL)
         return cls(heads, width, plain_masks=plain, lowest_mask=False)
 
 

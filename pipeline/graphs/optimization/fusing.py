@@ -11,6 +11,7 @@ from onnxruntime.transformers.onnx_model_bert import BertOnnxModel
 
 from pipeline.graphs.editing import attributes, optional
 from pipeline.graphs.optimization.attention_facts import AttentionFacts
+from pipeline.graphs.optimization.sdpa import name_attention
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +52,10 @@ def fuse(graph: Path) -> FusedModel:
     """
     facts, options = AttentionFacts.load(graph.parent), FusionOptions("bert")
     options.enable_attention = facts.plain_masks
-    model = FusedModel(onnx.load(str(graph)), num_heads=facts.heads, hidden_size=facts.width)
+    exported = onnx.load(str(graph))
+    if facts.plain_masks and facts.heads:
+        name_attention(exported, facts.width // facts.heads)
+    model = FusedModel(exported, num_heads=facts.heads, hidden_size=facts.width)
     model.optimize(options)
     model.topological_sort()
     if facts.lowest_mask:

@@ -88,7 +88,7 @@ class ClassificationRequest(PredictRequest):
     def parameters(self, engine: Engine) -> Parameters:
         if self.parameters_ is None:
             return super().parameters(engine)
-        return _given({"top_k": ALL_LABELS, **self.parameters_})
+        return _given(self.parameters_, top_k=ALL_LABELS)
 
     def inputs(self, engine: Engine) -> Texts:
         if self.parameters_ is None:
@@ -99,7 +99,7 @@ class ClassificationRequest(PredictRequest):
         if self.parameters_ is None:
             return super().response(result)
         predictions = labelled(result)
-        zero_shot = "candidate_labels" in self.parameters_
+        zero_shot = self.parameters_.get("candidate_labels") is not None
         return predictions[0] if zero_shot and isinstance(self.inputs_, str) else predictions
 
 
@@ -122,6 +122,7 @@ def _instances(inputs: Any, parameters: Parameters, engine: Engine) -> Texts:
     return v1.decode({"instances": listed}, parameters, engine.task.inputs)
 
 
-def _given(parameters: dict[str, Any] | None) -> Parameters:
+def _given(parameters: dict[str, Any] | None, **defaults: Any) -> Parameters:
+    """The parameters that a request sets; null stands for one that it does not set."""
     given = {name: value for name, value in (parameters or {}).items() if value is not None}
-    return Parameters.parse(given)
+    return Parameters.parse({**defaults, **given})

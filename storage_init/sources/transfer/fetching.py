@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from storage_init.base import space
 from storage_init.base.errors import DigestError, SourceError, WarmstartError
@@ -23,7 +23,13 @@ from storage_init.sources.transfer import archives
 from storage_init.sources.transfer.failures import explained, retrying
 from storage_init.sources.transfer.progress import reported
 from storage_init.sources.transfer.remote import has_digest
-from storage_init.sources.transfer.selection import descriptions, is_substitute, needed, select
+from storage_init.sources.transfer.selection import (
+    descriptions,
+    is_substitute,
+    is_weights,
+    needed,
+    select,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +40,8 @@ if TYPE_CHECKING:
 
 # Called with a folder and a name for it; raises to refuse the content.
 Admit = Callable[[Path, str], None]
+# Called with a folder that has all needed files but the weights, and with the paths of all files.
+Inspect = Callable[[Path, "Sequence[str]"], None]
 
 
 def fetch(
@@ -42,13 +50,14 @@ def fetch(
     destination: Path,
     admit: Admit | None = None,
     weights: Weights = "safetensors",
+    inspect: Inspect | None = None,
 ) -> bool:
     """Download the needed files of ``remote``: see :func:`storage_init.sources.fetch`."""
     where = shown(source.uri)
     space.check_count(len(remote.files), where)
     check_names((file.path for file in remote.files), where)
     work = _workspace(source, destination)
-    download = _Download(remote, work, where)
+    download = _Download(remote, work, where, inspect)
     if archives.is_archive(remote.files):
         folder, chosen = download.archive(admit, weights)
         paths = list_files(folder)
@@ -74,6 +83,32 @@ def size(remote: Remote, where: str, weights: Weights) -> int:
     return sum(by_path[path] for path in select(by_path, where, weights))
 
 
+class Listing(NamedTuple):
+    """The paths of a source's files, and the bytes of those that a fetch needs."""
+
+    paths: list[str]
+    needed: dict[str, int]
+
+
+def describe(remote: Remote, folder: Path, where: str, weights: Weights) -> Listing:
+    """Download what :func:`fetch` would, but for the weights, and list the source.
+
+    Of an archive nothing is downloaded, and its only path is its own.
+
+    Raises:
+        WarmstartError: the listing shows that a fetch would fail.
+    """
+    by_path = {file.path: file for file in remote.files}
+    check_names(by_path, where)
+    if archives.is_archive(remote.files):
+        chosen = [*by_path]
+    else:
+        chosen = descriptions(by_path) or select(by_path, where, weights)
+        download = _Download(remote, folder, where)
+        download.bring([by_path[path] for path in chosen if not is_weights(path)])
+    return Listing(sorted(by_path), {path: by_path[path].size for path in chosen})
+
+
 @dataclass(frozen=True)
 class _Download:
     """The download of a source into ``work``; errors call the source ``where``."""
@@ -81,6 +116,7 @@ class _Download:
     remote: Remote
     work: Path
     where: str
+    inspect: Inspect | None = None
 
     def files(self, destination: Path, admit: Admit | None, weights: Weights) -> list[str]:
         """Download the needed files and return their paths."""
@@ -92,7 +128,7 @@ class _Download:
                     f"{self.where} is refused: its {file.path} is larger than "
                     f"{MAX_SIGNATURE_BYTES} bytes"
                 )
-        self._bring(described)
+        self.bring(described)
         if admit:
             admit(self.work, self.where)
         chosen = needed(by_path, self.work, self.where, weights)
@@ -104,7 +140,10 @@ class _Download:
         else:
             digests = {file.path: file.digest for file in files if file.digest}
         self._take_over(files, digests, destination)
-        self._bring(files)
+        if self.inspect:
+            self.bring([file for file in files if not is_weights(file.path)])
+            self.inspect(self.work, sorted(by_path))
+        self.bring(files)
         if not described:  # a prepared model's readers verify it
             self._check_digests(digests)
         return chosen
@@ -112,7 +151,7 @@ class _Download:
     def archive(self, admit: Admit | None, weights: Weights) -> tuple[Path, list[str]]:
         """Download and unpack an archive; return its folder and the paths of the needed files."""
         (archive,) = self.remote.files
-        self._bring([archive])
+        self.bring([archive])
         if archive.digest:
             self._check_digests({archive.path: archive.digest})
         unpacked = self.work / ".unpacked"
@@ -121,12 +160,15 @@ class _Download:
             folder = archives.extract(self.work / archive.path, unpacked, self.where)
             if admit:
                 admit(folder, self.where)
-            return folder, needed(list_files(folder), folder, self.where, weights)
+            chosen = needed(list_files(folder), folder, self.where, weights)
+            if self.inspect:
+                self.inspect(folder, sorted(list_files(folder)))
+            return folder, chosen
         except WarmstartError:  # a retry with the same archive fails, too
             shutil.rmtree(self.work.parent)
             raise
 
-    def _bring(self, files: Sequence[RemoteFile]) -> None:
+    def bring(self, files: Sequence[RemoteFile]) -> None:
         """Download the files that are not whole yet, with retries."""
 
         def missing() -> list[RemoteFile]:

@@ -27,6 +27,9 @@ LATER_MODULE = "[1-9]_*/*"
 SAFETENSORS = ("*.safetensors",)
 GRAPHS = ("*.onnx", "*.onnx_data*", "*.onnx.data*")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
+# PEFT's settings of an adapter, which changes the weights of another model.
+ADAPTER_FILE = "adapter_config.json"
+SHOWN_FOLDERS = 3
 # Pickles of a training run, not of the model.
 NO_WEIGHTS = ("training_args*", "optimizer*", "scheduler*", "rng_state*")
 
@@ -74,6 +77,11 @@ def select(paths: Iterable[str], where: str, weights: Weights = "safetensors") -
         SourceError: there are no weights, or only pickled weights.
     """
     every = sorted(path for path in paths if not any(s.startswith(".") for s in path.split("/")))
+    if ADAPTER_FILE in every:
+        raise SourceError(
+            f"{where} holds a PEFT adapter ({ADAPTER_FILE}), not a whole model: merge it into its "
+            "base model (merge_and_unload), save that with its tokenizer, and prepare the result"
+        )
     chosen, modules = _of_model(every), _of_modules(every)
     if chosen and weights == "onnx":
         chosen = _ready_graph(every) or chosen
@@ -81,10 +89,30 @@ def select(paths: Iterable[str], where: str, weights: Weights = "safetensors") -
     if not chosen and ALLOW_PICKLES.read():
         chosen = [p for p in _matching(every, PICKLES) if not _matching([p], NO_WEIGHTS)]
     if not chosen:
-        pickled = [p for p in every if any(fnmatch(p, pattern) for pattern in PICKLES)]
-        why = f"only pickled weights ({pickled[0]}), which are refused" if pickled else "no weights"
-        raise SourceError(f"{where} has {why}; needed are *.safetensors or *.onnx")
+        raise SourceError(_no_weights(every, where))
     return sorted({*chosen, *modules, *_matching(every, DESCRIPTIONS)})
+
+
+def _no_weights(paths: list[str], where: str) -> str:
+    """Say that a repository has no weights that count, and where some are that do not."""
+    wanted = "needed are *.safetensors or *.onnx"
+    pickled = [path for path in paths if any(fnmatch(path, pattern) for pattern in PICKLES)]
+    below = [path for path in paths if fnmatch(path, f"*/{SAFETENSORS[0]}")]
+    below = [path for path in below if not fnmatch(path, LATER_MODULE)]
+    if below and not _matching(paths, PICKLES):
+        folders = list(dict.fromkeys(path.rpartition("/")[0] for path in below))
+        shown = ", ".join(folders[:SHOWN_FOLDERS]) + (", …" if len(folders) > SHOWN_FOLDERS else "")
+        load = "download it and " if where.startswith("hf://") else ""
+        return f"{where} has no weights itself, but in {shown}: {load}name the folder of one model"
+    if pickled:
+        return f"{where} has only pickled weights ({pickled[0]}), which are refused; {wanted}"
+    return f"{where} has no weights; {wanted}"
+
+
+def is_weights(path: str) -> bool:
+    """Return whether a path is one of weights or a graph, by its name."""
+    name = path.rpartition("/")[2]
+    return any(fnmatch(name, pattern) for pattern in (*SAFETENSORS, *GRAPHS, *PICKLES))
 
 
 def _ready_graph(paths: list[str]) -> list[str]:

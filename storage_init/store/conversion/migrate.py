@@ -75,17 +75,23 @@ def migrate(store: Store, key: Path | None = None) -> Iterator[Migrated]:
         make_folder(store.root / STAGING)
         for model in inventory.models(store):
             for version in inventory.version_names(store, model):
-                finding = check(store.version_folder(model, version), model, version, hashes=False)
-                package = finding.package
-                if package is None or package.format_version != OLD_FORMAT:
-                    continue
-                if finding.problems:
-                    yield Migrated(model, version, problem="; ".join(finding.problems))
-                    continue
-                try:
-                    yield _migrate(store, model, version, key)
-                except WarmstartError as error:
-                    yield Migrated(model, version, problem=str(error))
+                found = _migrate_if_old(store, model, version, key)
+                # A problem of a version that gc has removed meanwhile is none.
+                if found and (not found.problem or store.version_folder(model, version).is_dir()):
+                    yield found
+
+
+def _migrate_if_old(store: Store, model: str, version: str, key: Path | None) -> Migrated | None:
+    finding = check(store.version_folder(model, version), model, version, hashes=False)
+    package = finding.package
+    if package is None or package.format_version != OLD_FORMAT:
+        return None
+    if finding.problems:
+        return Migrated(model, version, problem="; ".join(finding.problems))
+    try:
+        return _migrate(store, model, version, key)
+    except (WarmstartError, FileNotFoundError) as error:
+        return Migrated(model, version, problem=str(error))
 
 
 def _migrate(store: Store, model: str, version: str, key: Path | None) -> Migrated:

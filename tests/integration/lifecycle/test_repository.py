@@ -48,8 +48,9 @@ def store(prepared_classifier: Path, multi_label: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def changing(store: Path, tmp_path: Path) -> Iterator[Predictor]:
-    flags = (f"--models_dir={store}", "--variant=fp32")
+def changing(store: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Predictor]:
+    """A server of the store; a test may give it a flag more."""
+    flags = (f"--models_dir={store}", "--variant=fp32", *getattr(request, "param", ()))
     with predictor(store, tmp_path / "log", *flags) as running:
         yield running
 
@@ -151,6 +152,7 @@ def test_tritons_client_reads_and_changes_the_repository(changing: Predictor) ->
         assert client.is_model_ready("m")
 
 
+@pytest.mark.parametrize("changing", [(), ("--response_cache_bytes=1000000",)], indirect=True)
 @pytest.mark.parametrize("swaps", [4, pytest.param(50, marks=pytest.mark.slow)])
 def test_under_load_a_swap_loses_nothing_and_every_answer_is_one_of_a_whole_version(
     changing: Predictor, store: Path, swaps: int
@@ -166,6 +168,8 @@ def test_under_load_a_swap_loses_nothing_and_every_answer_is_one_of_a_whole_vers
         for number in range(swaps):
             point(store, ("two", "one")[number % 2])
             assert (await asyncio.to_thread(load, changing)).status_code == 200
+            served = list(wanted)[number % 2]
+            assert (await asyncio.to_thread(asked, changing))[0] == served, "and no other any more"
         outcomes.stopped = True
 
     outcomes = asyncio.run(Load(changing, TEXTS, wanted).run(CONNECTIONS, swap))

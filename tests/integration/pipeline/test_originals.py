@@ -68,6 +68,13 @@ def with_prompts(folder: Path) -> None:
     write(folder / "config_sentence_transformers.json", **stated)
 
 
+def without_positions(folder: Path) -> None:
+    """As older libraries wrote configurations: transformers' defaults hold, for weights, too."""
+    write(folder / "config.json", max_position_embeddings=None, position_embedding_type=None)
+    write(folder / "tokenizer_config.json", model_max_length=None)
+    write(folder / "sentence_bert_config.json", max_seq_length=None)
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [
@@ -77,6 +84,10 @@ def with_prompts(folder: Path) -> None:
         ("ModernBERT", other_rotation),
         ("EmbeddingGemma", saved_again),
         ("Qwen3", saved_again),
+        ("NomicBERT", without_positions),
+        ("YOSO", saved_again),
+        # Its longest text is longer than BERT's positions would be.
+        ("ESM", saved_again),
     ],
 )
 def test_an_embedder_is_published_with_the_vectors_of_its_authors_library(
@@ -90,8 +101,11 @@ def test_an_embedder_is_published_with_the_vectors_of_its_authors_library(
     task: Any = read_package(package)[0].task
     prompt = task.prompts[task.default_prompt] if change is with_prompts else ""
     engine = load(Settings(model_dir=package)).engine
-    found = np.concatenate([rows_of(engine, Texts([prompt + text])) for text in texts])
+    prompted = [prompt + text for text in texts]
+    found = np.concatenate([rows_of(engine, Texts([text])) for text in prompted])
     np.testing.assert_allclose(found, wanted, atol=1e-4)
+    # All texts share an inference, so that most of them are padded.
+    np.testing.assert_allclose(rows_of(engine, Texts(prompted)), wanted, atol=1e-4)
 
 
 def left_padding(folder: Path) -> None:
@@ -141,6 +155,7 @@ def another_layer(folder: Path) -> None:
         (fewer_tokens_for_documents, "document_length 8, which is not supported"),
         (own_code, "states auto_map"),
         (setfit, "is a SetFit model"),
+        (without_positions, r"its weights have other shapes than its config\.json states"),
         (another_layer, "its weights are not complete: .* more would be random"),
     ],
 )

@@ -203,7 +203,8 @@ def test_thousands_of_requests_find_no_fault_and_leave_nothing_behind(
         f"{dict(fuzzer.said)}; grown by {grown / 2**20:.1f} MiB"
     )
     assert fuzzer.said.total() >= 20_000 / len(WAYS)
-    assert fuzzer.valid >= LEAST_VALID
+    # Every second request that schemathesis makes is wrong on purpose.
+    assert fuzzer.valid >= (LEAST_VALID / 2 if way == "openapi" else LEAST_VALID)
     assert grown < 16 << 20
 
 

@@ -174,7 +174,8 @@ def test_an_interrupted_download_leaves_nothing_and_says_so(
         server, destination, server.environment(tmp_path), signal.SIGINT
     )
     assert code == 130
-    assert log.splitlines()[-1].endswith("stopped before all destinations were whole")
+    # Not always the last line: a thread of huggingface-hub may still warn of its removed file.
+    assert "stopped before all destinations were whole\n" in log
     assert list(destination.iterdir()) == []
 
 

@@ -16,12 +16,13 @@ from storage_init.fetch import preparing
 from storage_init.fetch.shared_store import SharedStore
 from storage_init.format.package import PACKAGE_FILE, Source
 from storage_init.store import pins
+from storage_init.store.conversion.migrate import migrate
 from storage_init.store.gc import collect as collecting
 from storage_init.store.gc import processes
 from storage_init.store.gc.collect import collect
 from storage_init.store.gc.processes import Process, Snapshot
 from storage_init.store.gc.readers import Readers
-from storage_init.store.layout import STAGING, Store
+from storage_init.store.layout import STAGING, Store, swap_link
 from storage_init.store.lease import Lease
 from storage_init.store.publish import publish
 from tests.support.machine.schedules import Plan, Run
@@ -32,6 +33,7 @@ from tests.unit.storage_init.fakes import (
     read_files,
     write_files,
 )
+from tests.unit.storage_init.format import vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,6 +44,8 @@ PATHS = ("fp32/model.onnx", "int8/model.onnx", "selftest.npz", "tokenizer.json")
 # The versions by their weights, and the key of each; 0 to 3 are there at first, and 3 is current.
 KEYS = {"0": "a", "1": "b", "2": "c", "3": "d", "new": "e", "rival": "e", "other": "b"}
 STALE_SECONDS = 0.5
+# A version of format 2, and what a migration makes of it.
+OLD, MIGRATED = "old", "migrated"
 
 Actors = dict[str, Callable[[], None]]
 
@@ -65,9 +69,27 @@ def template(folder: Path) -> Template:
             write_files(staged, small_files(mark))
             made = publish(place, staged, partial(fake_package, key=key * 64))
         names[mark], files[made.name] = made.name, read_files(made)
+    add_old(Store(folder / OLD), names, files)
     for number in range(4):
         age(store.version_folder(NAME, names[str(number)]), (4 - number) * 10 * DAY)
     return Template(store.root, names, files)
+
+
+def add_old(store: Store, names: dict[str, str], files: dict[str, dict[str, bytes]]) -> None:
+    """Add the version of format 2 in a store of its own, and what it is migrated to."""
+    plant_old(store)
+    old = store.resolve(NAME)
+    assert [found.problem for found in migrate(store)] == [""]
+    for mark, made in ((OLD, old), (MIGRATED, store.resolve(NAME))):
+        names[mark], files[made.name] = made.name, read_files(made)
+
+
+def plant_old(store: Store) -> None:
+    """Put a version of format 2 into a store, and make it current."""
+    written = {path: text.encode() for path, text in vectors.files_of("format-2").items()}
+    folder = write_files(store.version_folder(NAME, vectors.OLD_VERSION), written)
+    (store.root / STAGING).mkdir(parents=True, exist_ok=True)
+    swap_link(store, folder.parents[1] / "current", f"versions/{folder.name}")
 
 
 def small_files(mark: str) -> dict[str, bytes]:
@@ -86,6 +108,7 @@ class World:
     mapped: str | None = None
     handles: list[int] = field(default_factory=list)
     seen: set[tuple[str, int]] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
     current: str | None = None
 
     def __post_init__(self) -> None:
@@ -110,6 +133,24 @@ class World:
             describe = partial(fake_package, key=key * 64)
             publish(self.store, staged, describe, supersede=supersede)
             self.targets.remove(mine)
+            self.ended.add(mark)
+
+        return work
+
+    def plant_old(self) -> None:
+        """Make a version of format 2 current."""
+        plant_old(self.store)
+        self.current = self.name(OLD)
+        self.allowed |= {self.name(OLD), self.name(MIGRATED)}
+
+    def migrator(self) -> Callable[[], None]:
+        def work() -> None:
+            # What a publisher made current meanwhile may be displaced, and then comes back.
+            mine = {self.name(MIGRATED), self.name("new")}
+            self.targets.append(mine)
+            assert {found.problem for found in migrate(self.store)} <= {""}
+            self.targets.remove(mine)
+            self.ended.add(MIGRATED)
 
         return work
 
@@ -193,6 +234,8 @@ class World:
     def recover(self) -> None:
         """After the run, the next collection and publication find everything in order."""
         self.targets.clear()
+        if {MIGRATED, "new"} <= self.ended:
+            assert self.current == self.name("new"), "a migration made an older version current"
         self._collect_later()
         if self.mapped:  # where a killed collector had put it, unless that is its place
             assert self._is_kept(self.mapped)

@@ -16,6 +16,7 @@ from unittest import mock
 import pytest
 
 from storage_init.store import publish as publishing
+from storage_init.store.conversion import migrate as migrating
 from storage_init.store.gc import trash
 from storage_init.store.layout import Store, swap_link
 from tests.integration.storage.interleaving import Actors, Scenario, Template, World, run, template
@@ -80,7 +81,23 @@ def fetch(world: World) -> Actors:
     return {"pod": world.fetcher(), "pod 2": world.fetcher(), "gc": world.collector()}
 
 
-SCENARIOS = (republish, known_key, rivals, supersede, pin, serve, collectors, damaged, fetch)
+def migrate(world: World) -> Actors:
+    """A store of format 2 is migrated while another version is published."""
+    world.plant_old()
+    publisher = world.publisher("new")
+    return {"migrate": world.migrator(), "publish": publisher, "gc": world.collector()}
+
+
+def migrate_twice(world: World) -> Actors:
+    """Two migrations of one store, from which a pod reads."""
+    world.plant_old()
+    return {"one": world.migrator(), "two": world.migrator(), "serve": world.server()}
+
+
+SCENARIOS = (
+    *(republish, known_key, rivals, supersede, pin, serve, collectors, damaged, fetch),
+    *(migrate, migrate_twice),
+)
 each_scenario = pytest.mark.parametrize("scenario", SCENARIOS)
 
 
@@ -131,7 +148,13 @@ def no_hold() -> Iterator[None]:
         yield
 
 
-SCENARIOS = (republish, known_key, rivals, supersede, pin, serve, collectors, damaged, fetch)
+@contextmanager
+def blind_move() -> Iterator[None]:
+    """A migration that does not look at what it displaces, as where names cannot be exchanged."""
+    with mock.patch.object(migrating, "swap", lambda *_: False):
+        yield
+
+
 PLANTED = (
     (current_first, rivals),
     (one_look, republish),
@@ -139,6 +162,7 @@ PLANTED = (
     (blind_to_readers, serve),
     (no_hold, known_key),
     (no_hold, republish),
+    pytest.param(blind_move, migrate, marks=pytest.mark.slow),
 )
 each_scenario = pytest.mark.parametrize("scenario", SCENARIOS)
 

@@ -20,16 +20,21 @@ BY_TOKEN = BY_TEXT | {1: "sequence_length"}
 POOLING = "1_Pooling"
 
 
-def exported(model: Path, *, opset: int = 18, library: str = "transformers") -> Path:
+def exported(
+    model: Path, *, opset: int = 18, library: str = "transformers", attention: str = "eager"
+) -> Path:
     """Return a repository of the model's ONNX graph, exported by PyTorch once; read only.
 
     Args:
         model: a folder of ``tests.support.models.models``.
         opset: the graph's operator set.
         library: with "sentence_transformers" an embedder's graph pools by itself.
+        attention: transformers' implementation; "sdpa" is what it takes unless it is told.
     """
-    inputs = digest(model), opset, library
-    return made_once("export", inputs, lambda folder: _export(model, folder, opset, library))
+    inputs = digest(model), opset, library, attention
+    return made_once(
+        "export", inputs, lambda folder: _export(model, folder, opset, library, attention)
+    )
 
 
 def export_onnx(model: Path, folder: Path, **settings: Any) -> Path:
@@ -37,7 +42,7 @@ def export_onnx(model: Path, folder: Path, **settings: Any) -> Path:
     return shutil.copytree(exported(model, **settings), folder, dirs_exist_ok=True)
 
 
-def _export(model: Path, folder: Path, opset: int, library: str) -> None:
+def _export(model: Path, folder: Path, opset: int, library: str, attention: str) -> None:
     import torch
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +50,8 @@ def _export(model: Path, folder: Path, opset: int, library: str) -> None:
         shutil.copyfile(path, folder / path.name)
     if (model / POOLING).is_dir():
         shutil.copytree(model / POOLING, folder / POOLING)
-    traced, inputs, outputs = (_pooling if library == "sentence_transformers" else _plain)(model)
+    trace = _pooling if library == "sentence_transformers" else _plain
+    traced, inputs, outputs = trace(model, attention)
     varying = dict.fromkeys((*inputs, *outputs), BY_TOKEN)
     if not isinstance(read_facts(model).task, TokenTask):
         varying |= dict.fromkeys(("logits", "sentence_embedding"), BY_TEXT)
@@ -61,12 +67,12 @@ def _export(model: Path, folder: Path, opset: int, library: str) -> None:
     )
 
 
-def _plain(model: Path) -> tuple[Any, Sequence[str], Sequence[str]]:
+def _plain(model: Path, attention: str) -> tuple[Any, Sequence[str], Sequence[str]]:
     """The model with tensors for arguments and results, and the names of both."""
     from pipeline.original.heads import head_of
 
     head = head_of(model, read_facts(model).task)
-    whole = head.load(model, attn_implementation="eager")
+    whole = head.load(model, attn_implementation=attention)
     forward = whole.forward
 
     def answer(*tensors: Any) -> tuple[Any, ...]:
@@ -77,12 +83,12 @@ def _plain(model: Path) -> tuple[Any, Sequence[str], Sequence[str]]:
     return whole, INPUTS, head.outputs
 
 
-def _pooling(model: Path) -> tuple[Any, Sequence[str], Sequence[str]]:
+def _pooling(model: Path, attention: str) -> tuple[Any, Sequence[str], Sequence[str]]:
     """The same of an embedder in sentence-transformers, which pools by itself."""
     from sentence_transformers import SentenceTransformer
 
-    eager = {"attn_implementation": "eager"}
-    whole: Any = SentenceTransformer(str(model), device="cpu", model_kwargs=eager)
+    chosen = {"attn_implementation": attention}
+    whole: Any = SentenceTransformer(str(model), device="cpu", model_kwargs=chosen)
     forward, inputs = whole.forward, INPUTS[:2]
     outputs = ("token_embeddings", "sentence_embedding")
 

@@ -12,10 +12,11 @@ from tests.architectures import __main__ as runner
 from tests.architectures import page
 from tests.architectures.catalogue import ARCHITECTURES
 from tests.architectures.cells import Cell, Int8, Row, difference, one_line
+from tests.architectures.graphs import Counts
 from tests.architectures.tasks import TASKS, Answers
 
 CLOSE = Closeness(texts=8, label_agreement=0.9)
-PUBLISHED = Cell("equal", None, 26, 9, 2e-7, Int8(CLOSE, None), "2 Attention")
+PUBLISHED = Cell("equal", None, 26, 9, 2e-7, Int8(CLOSE, None), Counts(30, {"Attention": 2}))
 GATED = Cell("equal", None, 26, 9, 3e-6, Int8(CLOSE, "it is 0.2, limit 0.15"))
 REFUSED = Cell("refused", "xlm has no fast tokenizer")
 DOCS = Path(__file__).parents[3] / "docs"
@@ -29,12 +30,15 @@ def test_cells_show_the_outcome_and_reasons_are_notes() -> None:
     rows = [
         row("BERT", pairs=PUBLISHED, tokens=GATED),
         row("XLM", pairs=REFUSED, tokens=REFUSED),
+        row("ESM", pairs=PUBLISHED, embedding=PUBLISHED),
         row("FNet", pairs=Cell("absent"), tokens=Cell("differs", "text 3: a instead of b", 26)),
     ]
     text = page.markdown(rows, ["pairs", "tokens"], {"torch": "2"})
     assert "| BERT | int8 | fp32 |" in text
     assert "| XLM | none [1] | none [1] |" in text
     assert "| FNet | – | **differs** [2] |" in text  # noqa: RUF001
+    assert "| ESM | int8 | not run |" in text
+    assert "| 30 | – | 2 Attention |" in text  # noqa: RUF001
     assert "1. xlm has no fast tokenizer\n2. text 3: a instead of b\n" in text
     assert "| BERT | 3e-06 | agreement 90% | tokens: it is 0.2, limit 0.15 |" in text
     assert "With torch 2." in text
@@ -64,6 +68,17 @@ def test_cells_of_earlier_runs_stay_until_they_are_measured_again(tmp_path: Path
     assert later.rows[0].cells == {"pairs": GATED, "tokens": PUBLISHED}
     runner.write(runner.Report({"torch": "0"}, later.rows), tmp_path)
     assert runner.read(tmp_path).rows == [], "found with other versions"
+
+
+def test_a_run_that_was_stopped_resumes_with_what_is_missing(tmp_path: Path) -> None:
+    rows = [row("BERT", pairs=GATED, tokens=GATED), row("ESM", pairs=GATED)]
+    report = runner.Report(runner.read(tmp_path).versions, rows)
+    names = ["BERT", "ESM", "FNet"]
+    assert runner.missing(report, names, ["pairs"]) == ["FNet"]
+    assert runner.missing(report, names, ["pairs", "tokens"]) == ["ESM", "FNet"]
+    complete = runner.with_the_rest(rows)
+    assert [each.name for each in complete] == [each.name for each in ARCHITECTURES]
+    assert {each.name for each in complete if each.cells} == {"BERT", "ESM"}
 
 
 def test_the_page_has_all_architectures_and_tasks_and_no_different_answer() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from transformers import BertConfig, BertModel, masking_utils
+from transformers import BertConfig, BertModel, XmodConfig, XmodModel, masking_utils
 from transformers.models.bert import modeling_bert
 
 from pipeline.export import exporter
@@ -61,6 +61,40 @@ def test_the_graph_answers_as_the_model(
     inside = [t for t in tensors if t.data_location != onnx.TensorProto.EXTERNAL]
     assert max(len(tensor.raw_data) for tensor in inside) < SMALL
     assert AttentionFacts.load(tmp_path) == AttentionFacts(heads=4, width=32)
+
+
+def test_a_mask_of_padding_is_not_spelled_out_for_every_pair_of_tokens(
+    embedder: Path, tmp_path: Path
+) -> None:
+    exporter.export(embedder, tmp_path, head_of(embedder, EMBEDDING), [*FEEDS], 18)
+    graph = onnx.load(str(tmp_path / GRAPH), load_external_data=False).graph
+    assert {node.op_type for node in graph.node}.isdisjoint({"And", "Flatten", "GreaterOrEqual"})
+    mask = np.arange(IDS.shape[1]) < [[9], [4], [1]]
+    feeds = FEEDS | {"attention_mask": mask.astype(np.int64)}
+    found, wanted = run(tmp_path / GRAPH, feeds), original(embedder, feeds)
+    np.testing.assert_allclose(found[mask], wanted[mask], atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{}, {"adapter_layer_norm": True, "ln_before_adapter": False}])
+def test_xmod_runs_the_adapter_of_its_default_language_alone(
+    settings: dict[str, bool], tmp_path: Path
+) -> None:
+    torch.manual_seed(4)
+    languages = {"languages": ["en_XX", "de_DE", "fr_XX"], "default_language": "de_DE"}
+    sizes = {"num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 64}
+    config = XmodConfig(
+        **(languages | sizes | settings), num_attention_heads=4, vocab_size=50, pad_token_id=0
+    )
+    model = XmodModel(config).eval()
+    model.save_pretrained(tmp_path / "source")
+    head = head_of(tmp_path / "source", EMBEDDING)
+    exporter.export(tmp_path / "source", tmp_path, head, [*FEEDS][:2], 18)
+    graph = onnx.load(str(tmp_path / GRAPH), load_external_data=False).graph
+    assert "NonZero" not in {node.op_type for node in graph.node}
+    with torch.inference_mode():
+        wanted = model(torch.from_numpy(IDS)).last_hidden_state
+    feeds = {name: FEEDS[name] for name in [*FEEDS][:2]}
+    np.testing.assert_allclose(run(tmp_path / GRAPH, feeds), wanted, atol=1e-5)
 
 
 def test_attention_through_a_window_is_not_fused_away(

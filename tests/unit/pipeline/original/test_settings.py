@@ -44,8 +44,7 @@ def folder(path: Path, **files: Any) -> Path:
         ("1_Pooling__config", "marvellous", 1),
         ("2_Dense__config", "use_residual", True),
         (ST, "truncate_dim", 16),
-        (ST, "model_type", "SparseEncoder"),
-        (ST, "model_type", "MultiVectorEncoder"),
+        (ST, "model_type", "Another"),
         (TOKENIZER, "truncation_side", "left"),
         (TOKENIZER, "marvellous", 1),
         ("config", "auto_map", {"AutoModel": "modeling.Own"}),
@@ -68,14 +67,45 @@ def test_what_the_libraries_save_by_themselves_is_known(embedder: Path, reranker
         check_settings(source)
 
 
-def test_a_setfit_model_is_not_taken_for_an_embedder(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="is a SetFit model"):
-        check_settings(folder(tmp_path, config_setfit={"labels": None}))
-
-
-@pytest.mark.parametrize("kind", ["fnet", "funnel", "longformer", "mra"])
-def test_an_architecture_that_cannot_be_traced_is_refused_at_once(
-    tmp_path: Path, kind: str
+@pytest.mark.parametrize(
+    ("names", "files", "said"),
+    [
+        (["config_setfit.json"], {}, "is a SetFit model"),
+        (["model_head.pkl"], {}, "is a SetFit model"),
+        (["package.json"], {}, "is a prepared model already"),
+        ([], {ST: {"model_type": "SparseEncoder"}}, "states SparseEncoder: a sparse encoder"),
+        ([], {ST: {"model_type": "MultiVectorEncoder"}}, "a multi-vector model, as ColBERT is"),
+        (
+            [],
+            {"modules": [{"type": "a.SpladePooling"}]},
+            "states a.SpladePooling: a sparse encoder",
+        ),
+        ([], {"modules": [{"type": "pylate.models.Dense.Dense"}]}, "a multi-vector model"),
+        ([], {"modules": [{"type": "a.LogitScore"}]}, "reads its score from the next token"),
+        ([], {"config": {"architectures": ["HF_ColBERT"]}}, "a multi-vector model"),
+    ],
+)
+def test_a_kind_that_is_not_supported_is_refused_by_its_name(
+    tmp_path: Path, names: list[str], files: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(SourceError, match=f"{kind} cannot be exported"):
-        check_settings(folder(tmp_path, config={"model_type": kind}))
+    with pytest.raises(SourceError, match=said) as refused:
+        check_settings(folder(tmp_path, **files), ["model_type", "type"], names)
+    assert "--accept-unknown" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        *(
+            ({"model_type": kind}, "cannot be exported")
+            for kind in ("fnet", "funnel", "longformer")
+        ),
+        ({"model_type": "mra"}, "answers on a GPU alone"),
+        ({"model_type": "yoso", "use_expectation": False}, "answers on a GPU alone"),
+    ],
+)
+def test_an_architecture_that_cannot_be_traced_is_refused_at_once(
+    tmp_path: Path, stated: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(SourceError, match=f"^{stated['model_type']} {said}"):
+        check_settings(folder(tmp_path, config=stated))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import re
@@ -44,6 +45,11 @@ def test_a_step_reports_its_start_and_what_it_said_and_took(log: Lines) -> None:
             "cannot be exported: opset 18 lacks operator X",
         ),
         (
+            OSError(errno.ENOSPC, "No space left on device", "/store/model.onnx"),
+            "no space is left for /store/model.onnx: make room or use a larger volume, then start "
+            "again",
+        ),
+        (
             ValueError("seven is\nno number"),
             "failed unexpectedly: ValueError: seven is no number "
             "(WARMSTART_LOG_LEVEL=DEBUG shows the traceback)",
@@ -56,7 +62,18 @@ def test_a_failure_is_one_line_that_names_the_step(
     with pytest.raises(StepError) as failed, step("export", log):
         raise error
     assert str(failed.value) == f"[2/6] export   {message}"
-    assert failed.value.unexpected == isinstance(error, ValueError)
+    assert failed.value.unexpected != isinstance(error, WarmstartError)
+
+
+def test_a_failure_names_what_a_person_knows(log: Lines) -> None:
+    def named(said: str) -> str:
+        return said.replace("/work/source", "hf://owner/name")
+
+    with (
+        pytest.raises(StepError, match=r"hf://owner/name/config\.json"),
+        step("export", log, named),
+    ):
+        raise WarmstartError("/work/source/config.json is wrong")
 
 
 def test_a_log_shows_how_much_of_a_download_has_arrived(log: Lines, tmp_path: Path) -> None:

@@ -65,3 +65,15 @@ def test_the_error_for_a_missing_file_names_it(tmp_path: Path) -> None:
         read_models(tmp_path / "absent.yaml", DEFAULT)
     with pytest.raises(RecipeError, match=r"other\.yaml cannot be read"):
         read_models(write(tmp_path, "- {source: a, name: a, recipe: other.yaml}"), DEFAULT)
+
+
+def test_evaluation_data_of_an_entry_lies_beside_the_list(tmp_path: Path) -> None:
+    data = tmp_path / "mine.csv"
+    data.write_text("text\ngood\n")
+    path = write(tmp_path, "- {source: a, name: a, recipe: {eval_data: {path: mine.csv}}}")
+    (model,) = read_models(path, DEFAULT)
+    assert model.recipe == Recipe().with_eval_data(data)
+    assert model.recipe.digest
+    data.unlink()
+    with pytest.raises(RecipeError, match=r"mine\.csv cannot be read"):
+        read_models(path, DEFAULT)

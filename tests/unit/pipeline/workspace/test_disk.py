@@ -45,12 +45,29 @@ def test_weights_count_as_fp32_whatever_their_type_and_graphs_count_with_their_w
     assert disk.fp32_bytes(tmp_path) == 4 * (12 + 5)
 
 
+def test_weights_of_16_bits_count_twice_whether_their_headers_are_there_or_not(
+    tmp_path: Path,
+) -> None:
+    weights = tmp_path / "model.safetensors"
+    save_file({"a": np.zeros(100_000, np.float16)}, weights)
+    needed = {"model.safetensors": weights.stat().st_size, "tokenizer.json": 10}
+    (tmp_path / "config.json").write_text('{"dtype": "float16"}')
+    by_header = disk.Sizes.read(tmp_path, needed)
+    weights.unlink()
+    by_config = disk.Sizes.read(tmp_path, needed)
+    assert by_header.fp32 == 400_000
+    assert by_header.fp32 == pytest.approx(by_config.fp32, rel=0.01)
+    assert by_header.files == sum(needed.values())
+    (tmp_path / "config.json").write_text('{"torch_dtype": "float32"}')
+    assert disk.Sizes.read(tmp_path, needed).fp32 < by_header.fp32 / 1.9
+
+
 def test_too_little_space_is_refused_with_both_figures(
     classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = Workspace(tmp_path)
     workspace.source.symlink_to(classifier)
-    wanted = disk.needed(disk.fp32_bytes(classifier), Recipe())
+    wanted = disk.needed(disk.fp32_bytes(classifier), Recipe()) + disk.MARGIN
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(wanted))
     disk.check(workspace, Recipe())
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(wanted - 1))

@@ -40,7 +40,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr("predictor.loading.load.open_session", noting(open_session))
     monkeypatch.setattr(SelfTest, "load", noting(SelfTest.load))
-    monkeypatch.setattr("predictor.loading.tokenizer_cache.Tokenizer", noting(Tokenizer))
+    monkeypatch.setattr("predictor.engine.tokenizer_cache.Tokenizer", noting(Tokenizer))
     return seen
 
 

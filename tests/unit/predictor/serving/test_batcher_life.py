@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -27,6 +27,7 @@ from tests.unit.predictor.serving.lanes import (
 )
 
 if TYPE_CHECKING:
+    from predictor.engine.engine import Engine
     from predictor.serving.batcher import Batcher
 
 
@@ -223,3 +224,44 @@ def test_lanes_that_wait_keep_no_request() -> None:
         while any(ref() for ref in kept):
             assert time.monotonic() < deadline
             gc.collect()
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_request_that_has_the_server_to_itself_runs_on_the_session_for_it(
+    gate: threading.Event, lanes: int
+) -> None:
+    engine, alone = Letters(gate), Letters()
+
+    async def ask(batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        (second,) = await enqueue(batcher, ["second"])
+        await asyncio.sleep(0.05)
+        gate.set()
+        await asyncio.gather(first, second)
+        batcher.alone = cast("Engine", alone)
+        rows = [await batcher.run(Texts([text])) for text in ("third", "fourth")]
+        assert [row.tolist() for row in rows] == [rows_of(["third"]), rows_of(["fourth"])]
+
+    with running(engine, replace(ONE_LANE, lanes=lanes)) as batcher:
+        asyncio.run(ask(batcher))
+    assert sorted(engine.ran) == ["first", "second"]
+    assert alone.ran == ["third", "fourth"]
+
+
+def test_beside_another_request_nothing_takes_the_cpus_of_its_lane(gate: threading.Event) -> None:
+    engine, alone = Letters(), Letters(gate)
+
+    async def ask(batcher: Batcher) -> None:
+        batcher.alone = cast("Engine", alone)
+        (first,) = await enqueue(batcher, ["first"])
+        assert await asyncio.to_thread(alone.entered.wait, SECONDS)
+        await batcher.run(Texts(["second"]))
+        gate.set()
+        await first
+        await batcher.run(Texts(["aa", "bb"]))
+
+    with running(engine, replace(ONE_LANE, lanes=2)) as batcher:
+        asyncio.run(ask(batcher))
+    assert alone.ran[0] == "first"
+    assert engine.ran[0] == "second"
+    assert {"aa", "bb"} & set(engine.ran), "two lanes share a request of several texts"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
+import tracemalloc
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from predictor.errors import InvalidRequestError, TooLargeError
-from predictor.protocol.messages import Request
+from predictor.protocol.messages import InputTensor, Request
 from predictor.protocol.parameters import Parameters
 from predictor.protocol.types import Texts
 from tests.support.clients.requests import ask, tensors, texts
@@ -178,3 +180,35 @@ def test_metadata_names_texts_and_tensors(
     assert embedder.current.output_types() == [
         {"name": "embedding", "datatype": "FP32", "shape": [-1, DIMENSION]}
     ]
+
+
+@pytest.mark.parametrize(
+    ("task", "inputs"),
+    [("embedder", ("text",)), ("tagger", ("text",)), ("reader", ("question", "context"))],
+)
+def test_the_response_cache_takes_no_more_than_its_bytes(
+    task: str, inputs: tuple[str, ...], make: Callable[..., Model], request: pytest.FixtureRequest
+) -> None:
+    most = 1_000_000
+    model = make(request.getfixturevalue(f"prepared_{task}"), response_cache_bytes=most, lanes=1)
+    model.load()
+
+    def ask_for(first: int) -> None:
+        values = [f"the film was good {number}" for number in range(first, first + 100)]
+        tensors = [InputTensor(name, "BYTES", [100], list(values)) for name in inputs]
+        ask(model, Request(tensors, Parameters()))
+
+    ask_for(0)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, held = tracemalloc.get_traced_memory()[0], model.cached_bytes
+        for first in range(100, 3000, 100):
+            ask_for(first)
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert most * 0.9 < model.cached_bytes <= most
+    # What was evicted had been made before the count began.
+    assert (model.cached_bytes - held) / 2 < grown <= model.cached_bytes

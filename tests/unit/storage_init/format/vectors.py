@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 VECTORS = Path(__file__).parents[3] / "vectors" / "package-format.json"
 DESCRIPTION, SUMS = "package.json", "SHA256SUMS"
 OTHER = "x" * 64
+# The version of the case "format-2".
+OLD_VERSION = "05fa8b98a95437be"
 
 Document = dict[str, Any]
 Files = dict[str, str | None]

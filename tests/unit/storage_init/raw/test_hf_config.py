@@ -182,6 +182,9 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -
         (BERT, {}, 512),
         (ROBERTA, {}, 512),  # it keeps two positions
         ({**ROBERTA, "model_type": "data2vec-text"}, {}, 512),
+        ({**ROBERTA, "max_position_embeddings": None}, {}, 510),
+        ({**ROBERTA, "model_type": "esm"}, {}, 512),
+        ({**ROBERTA, "model_type": "esm", "position_embedding_type": "rotary"}, {}, 514),
         ({**ROBERTA, "pad_token_id": 0}, {}, 513),
         ({**BERT, "pad_token_id": 3}, {}, 512),  # it counts from 0 in any case
         # The attention of BigBird is full up to this length, or always.
@@ -265,3 +268,20 @@ def test_unusual_names_of_architectures_are_known(
 def test_a_model_without_a_mask_is_refused(tmp_path: Path) -> None:
     folder = model(tmp_path, MASKED, tokenizer_config={})
     assert refusal(folder).endswith("tokenizer_config.json states no mask_token to fill")
+
+
+def test_labels_that_are_numbers_are_their_own_names(tmp_path: Path) -> None:
+    stated = {str(number): number for number in range(11)}
+    assert classification({**BERT, "id2label": stated}, tmp_path).labels == [*map(str, range(11))]
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [["a", "b"], {"a": 0, "b": 1}, {"0": "a", "2": "b"}, {"0": None, "1": "b"}, "a", {"00": "a"}],
+)
+def test_labels_without_their_numbers_are_refused_where_they_matter(
+    tmp_path: Path, stated: object
+) -> None:
+    folder = model(tmp_path, {**BERT, "id2label": stated})
+    assert "has an id2label that does not give a name to each number" in refusal(folder)
+    assert isinstance(read_facts(folder, "text-embedding").task, TextEmbedding)

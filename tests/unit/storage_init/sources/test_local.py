@@ -77,12 +77,33 @@ def test_a_missing_folder_is_named(
         sources.resolve(URI)
 
 
-@pytest.mark.parametrize("uri", ["ftp://host/model", "/mnt/model", "owner/name", "", "HF://a/b"])
+@pytest.mark.parametrize("uri", ["ftp://host/model", "", "HF://a/b", "a b"])
 def test_another_kind_of_source_is_refused(uri: str) -> None:
     with pytest.raises(SourceError) as caught:
         sources.resolve(uri)
     assert str(caught.value).startswith(f"{uri} is not a source this build can read")
     assert "hf://, file://" in str(caught.value)
+
+
+def test_a_path_stands_for_its_uri(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = sources.resolve(model.as_uri())
+    monkeypatch.chdir(model.parent)
+    for path in (str(model), model.name, f"./{model.name}", f"{model}/"):
+        assert sources.resolve(path) == known
+    with pytest.raises(SourceError, match="there is no folder /mnt/none"):
+        sources.resolve("/mnt/none")
+
+
+def test_a_repository_without_its_scheme_is_told_apart_from_a_folder() -> None:
+    with pytest.raises(SourceError, match="a repository of the Hub is hf://owner/name"):
+        sources.resolve("owner/name")
+
+
+def test_a_link_that_leads_nowhere_is_named(model: Path) -> None:
+    (model / "config.json").unlink()
+    (model / "config.json").symlink_to("../blobs/a")
+    with pytest.raises(SourceError, match=r"config\.json is a link to \.\./blobs/a, which is not"):
+        sources.resolve(model.as_uri())
 
 
 @pytest.mark.parametrize("changed", ["model.safetensors", "onnx/model.onnx"])

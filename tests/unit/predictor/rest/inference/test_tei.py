@@ -79,6 +79,9 @@ def test_a_body_with_parameters_gets_the_form_of_pipelines(app: RestApp) -> None
     assert [len(row) for row in nested] == [1, 1, 1]
     assert post(app, "/models/m", inputs=TEXTS[0], parameters={"top_k": 1}) == nested[:1]
     asked = {"question": "what", "context": "the film was good"}
+    # Clients send null for what their user has not set.
+    every = post(app, "/models/m", inputs=TEXTS, parameters={})
+    assert post(app, "/models/m", inputs=TEXTS, parameters={"top_k": None}) == every
     answer = post(app, "/models/q", inputs=asked, parameters={"top_k": None})
     assert set(answer) == {"score", "start", "end", "answer"}
     assert post(app, "/models/q", inputs=[asked]) == [answer]

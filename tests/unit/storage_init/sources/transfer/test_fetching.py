@@ -142,6 +142,31 @@ def test_a_model_is_admitted_by_its_description_and_signature(
     assert transport.asked == [PACKAGE_FILE, SUMS_FILE, SIGNATURE_FILE]
 
 
+def test_a_raw_model_is_inspected_before_its_weights_arrive(destination: Path) -> None:
+    transport = Transport(RAW | OTHERS)
+    seen: list[Sequence[str]] = []
+
+    def refuse(folder: Path, paths: Sequence[str]) -> None:
+        seen.append(paths)
+        assert read_files(folder) == {name: RAW[name] for name in ("config.json", "vocab.txt")}
+        raise SourceError("it states what is not known")
+
+    destination.mkdir()
+    with pytest.raises(SourceError, match="it states what is not known"):
+        fetching.fetch(SOURCE, transport.remote, destination, inspect=refuse)
+    assert transport.asked == ["config.json"]
+    assert seen == [sorted(RAW | OTHERS)]
+
+
+def test_a_description_is_all_but_the_weights(destination: Path) -> None:
+    transport = Transport(RAW | OTHERS)
+    destination.mkdir()
+    listing = fetching.describe(transport.remote, destination, URI, "safetensors")
+    assert listing.paths == sorted(RAW | OTHERS)
+    assert listing.needed == {name: len(content) for name, content in RAW.items()}
+    assert read_files(destination) == {name: RAW[name] for name in ("config.json", "vocab.txt")}
+
+
 def test_files_move_to_their_places_when_all_are_there_the_description_last(
     published: Path, destination: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,6 +128,28 @@ def test_a_repository_without_usable_weights_is_refused(paths: list[str], why: s
         select(paths, "hf://owner/model")
 
 
+@pytest.mark.parametrize(
+    ("where", "way"),
+    [
+        ("file:///a", "name the folder of one model"),
+        ("hf://a/b", "download it and name the folder of one model"),
+    ],
+)
+def test_weights_in_folders_of_checkpoints_are_named(where: str, way: str) -> None:
+    folders = [f"checkpoint-{step}/model.safetensors" for step in (100, 200, 300, 400)]
+    named = "checkpoint-100, checkpoint-200, checkpoint-300, …"
+    with pytest.raises(
+        SourceError, match=f"^{where} has no weights itself, but in {named}: {way}$"
+    ):
+        select([*DESCRIPTIONS, *folders], where)
+
+
+def test_an_adapter_is_not_taken_for_a_model() -> None:
+    for weights in ("adapter_model.safetensors", "adapter_model.bin", "model.safetensors"):
+        with pytest.raises(SourceError, match=r"^x holds a PEFT adapter"):
+            select(["adapter_config.json", weights], "x")
+
+
 PICKLES = [
     *("pytorch_model.bin", "0_Transformer/pytorch_model.bin", "training_args.bin"),
     *("optimizer.pt", "rng_state.pth", "openvino/model.bin"),

@@ -26,7 +26,7 @@ from tests.unit.storage_init.format import vectors
 if TYPE_CHECKING:
     from storage_init.store.layout import Store
 
-OLD = "05fa8b98a95437be"
+OLD = vectors.OLD_VERSION
 SHELF = "owner--model+0123456789abcdef"
 STEPS = ("link_files", "put_in_place", "fsync", "swap")
 

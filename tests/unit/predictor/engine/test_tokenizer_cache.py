@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from predictor.engine.tokenizer_cache import TokenizerCache
 from predictor.loading.load import load
-from predictor.loading.tokenizer_cache import TokenizerCache
 from predictor.settings import Settings
 from storage_init.base.errors import PackageError
 from storage_init.format.package import TOKENIZER_FILE

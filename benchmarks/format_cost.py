@@ -1,4 +1,4 @@
-"""``python -m benchmarks.parts.format_cost --before TREE``: what a change of the format costs.
+"""``python -m benchmarks.format_cost --before TREE``: what a change of the format costs.
 
 Publishes, verifies, fetches (miss) and finds (hit) synthetic packages with this tree and with
 another checkout, in turns, and prints the least CPU time of each with the ratio: that depends less

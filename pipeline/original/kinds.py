@@ -1,0 +1,102 @@
+"""Refuses by name the kinds of models that are not prepared here, however complete they are."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storage_init.base.errors import SourceError
+from storage_init.format.package import PACKAGE_FILE
+from storage_init.raw.sentence_config import MODULES_FILE, SETTINGS_FILE, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+SETFIT_FILES = ("config_setfit.json", "model_head.pkl")
+_SPARSE = "a sparse encoder, as SPLADE is"
+_MULTI_VECTOR = "a multi-vector model, as ColBERT is"
+# By model_type of config_sentence_transformers.json, and by the class of a module.
+_KINDS = {
+    "SparseEncoder": _SPARSE,
+    "SpladePooling": _SPARSE,
+    "SparseAutoEncoder": _SPARSE,
+    "SparseStaticEmbedding": _SPARSE,
+    "MultiVectorEncoder": _MULTI_VECTOR,
+    "MultiVectorMask": _MULTI_VECTOR,
+    "ColBERT": _MULTI_VECTOR,
+    "HF_ColBERT": _MULTI_VECTOR,
+    "LogitScore": "a reranker that reads its score from the next token's logits",
+}
+# What PyLate, a library of ColBERT models, begins the names of its modules with.
+_PYLATE = "pylate."
+# Where transformers lists its model types.
+TABLES = ("auto_mappings.py", "configuration_auto.py")
+# Tracing them gives a graph that does not run, or that keeps its example's length.
+UNTRACEABLE = ("fnet", "funnel", "longformer")
+# Of which transformers has no attention for CPUs.
+ON_GPUS = ("mra",)
+
+
+def check_kind(folder: Path, config: dict[str, Any], names: Collection[str]) -> None:
+    """Refuse a source of a kind that is not supported.
+
+    Args:
+        folder: the source's files but its weights.
+        config: the content of its ``config.json``.
+        names: the paths of all its files.
+
+    Raises:
+        SourceError: names the kind.
+    """
+    if PACKAGE_FILE in names:
+        raise SourceError(f"{folder} is a prepared model already ({PACKAGE_FILE}): serve it as is")
+    if found := next((name for name in SETFIT_FILES if name in names), None):
+        raise SourceError(
+            f"{folder} is a SetFit model ({found}): its head is a pickle, which is refused. "
+            "Train its head as a transformers classifier, or serve its embedder by itself"
+        )
+    for file, name in _classes(folder, config):
+        kind = _MULTI_VECTOR if name.startswith(_PYLATE) else _KINDS.get(name.rpartition(".")[2])
+        if kind:
+            raise SourceError(f"{folder}/{file} states {name}: {kind}, which is not supported")
+    if (kind := config.get("model_type")) in UNTRACEABLE:
+        raise SourceError(
+            f"{kind} cannot be exported to ONNX: PyTorch makes no graph of it that runs"
+        )
+    if kind in ON_GPUS or (kind == "yoso" and config.get("use_expectation") is False):
+        raise SourceError(
+            f"{kind} answers on a GPU alone: transformers computes its attention in a CUDA kernel"
+        )
+
+
+def check_type(folder: Path, kind: str) -> None:
+    """Refuse a model type of which transformers' own table has no mention.
+
+    The table is read as text, because importing it takes seconds; the export asks it in earnest.
+
+    Raises:
+        SourceError: names the type.
+    """
+    spec = find_spec("transformers")
+    if spec is None or spec.origin is None:
+        return
+    tables = [Path(spec.origin).parent / "models" / "auto" / name for name in TABLES]
+    known = "".join(path.read_text("utf-8") for path in tables if path.is_file())
+    if not kind:
+        raise SourceError(f"{folder}/config.json states no model_type: take it from its authors")
+    if known and f'"{kind}"' not in known:
+        raise SourceError(
+            f"{folder}/config.json states the model_type {kind}, which transformers "
+            f"{version('transformers')} does not know, and code that comes with a model is not run"
+        )
+
+
+def _classes(folder: Path, config: dict[str, Any]) -> list[tuple[str, str]]:
+    """Each class that a file names as the model's, or as that of a module."""
+    settings = read_json(folder / SETTINGS_FILE, dict[str, Any]) or {}
+    modules = read_json(folder / MODULES_FILE, list[dict[str, Any]]) or []
+    found = [(SETTINGS_FILE, str(settings.get("model_type", "")))]
+    found += [(MODULES_FILE, str(module.get("type", ""))) for module in modules]
+    return found + [("config.json", str(name)) for name in config.get("architectures") or []]
