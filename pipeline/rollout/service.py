@@ -168,12 +168,10 @@ class Service:
                 resource = self._cluster.resources.get(
                     api_version="gateway.networking.k8s.io/v1", kind="HTTPRoute"
                 )
-                found: dict[str, Any] = resource.get(
-                    name=self.name, namespace=self.namespace
-                ).to_dict()
+                found = resource.get(name=self.name, namespace=self.namespace)
             except (ResourceNotFoundError, NotFoundError):
                 return None
-        return found
+        return dict(found.to_dict())
 
     def _get(self) -> dict[str, Any]:
         with self._readable_errors():
