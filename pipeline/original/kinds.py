@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,17 +78,18 @@ def check_type(folder: Path, kind: str) -> None:
     Raises:
         SourceError: names the type.
     """
-    spec = find_spec("transformers")
-    if spec is None or spec.origin is None:
+    try:
+        found = distribution("transformers")
+    except PackageNotFoundError:  # the export says what it needs
         return
-    tables = [Path(spec.origin).parent / "models" / "auto" / name for name in TABLES]
+    tables = [Path(str(found.locate_file(f"transformers/models/auto/{name}"))) for name in TABLES]
     known = "".join(path.read_text("utf-8") for path in tables if path.is_file())
     if not kind:
         raise SourceError(f"{folder}/config.json states no model_type: take it from its authors")
     if known and f'"{kind}"' not in known:
         raise SourceError(
             f"{folder}/config.json states the model_type {kind}, which transformers "
-            f"{version('transformers')} does not know, and code that comes with a model is not run"
+            f"{found.version} does not know, and code that comes with a model is not run"
         )
 
 

@@ -234,8 +234,8 @@ class Batcher:
 
     def _run(self, lane: Lane, batch: list[Entry]) -> None:
         start = time.perf_counter()
-        alone = self.alone if lane.alone else None
-        results = self._rows_or_errors(alone or self._engine, batch)
+        engine = (self.alone if lane.alone else None) or self._engine
+        results = self._rows_or_errors(engine, batch)
         end = time.perf_counter()
         seconds = end - start
         tokens = [len(entry.tokens) for entry in batch]
@@ -245,9 +245,7 @@ class Batcher:
             self._running_tokens -= lane.tokens
             # Before the answer, which may bring the next request at once.
             lane.tokens, lane.since = 0, 0.0
-            if not alone or not self._service_time.seconds:
-                # It says little of an inference that shares the CPUs with those of other lanes.
-                self._service_time.add(len(batch), sum(tokens), seconds)
+            self._service_time.add(len(batch), sum(tokens), seconds)
             a_slice = int(SLICE_SECONDS / max(self._service_time.seconds, 1e-9))
             most = max(self._limits.max_tokens, LEAST_SLICE)
             self._queue.slice_tokens = min(max(a_slice, LEAST_SLICE), most)
