@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 SLICE_SECONDS = 0.1
 LEAST_SLICE = 64
 RETRY_SECONDS = 0.05
+# After so many inferences in a row without another beside them, the next will have none either.
+ALONE_IN_A_ROW = 8
 
 
 class StoppedError(RuntimeError):
@@ -54,6 +56,7 @@ class Batcher:
         self.held = 0
         # Runs an inference while the other lanes are idle, on their CPUs as well.
         self.alone: Engine | None = None
+        self._alone_in_a_row = 0
         self._service_time = ServiceTime()
         self._stopping = False
         self._lanes = [Lane() for _ in range(limits.lanes)]
@@ -196,13 +199,18 @@ class Batcher:
                 self._queue.take(batch)
                 lane.begin([entry.job for entry in batch], sum(lengths[i] for i in chosen))
                 self._running_tokens += lane.tokens
-                lane.alone = not self._queue and self._others_rest(lane)
+                lane.alone = self._is_alone(lane)
                 if self._queue:
                     self._changed.notify()
                 return batch
 
-    def _others_rest(self, lane: Lane) -> bool:
-        return all(other is lane or not other.since for other in self._lanes)
+    def _is_alone(self, lane: Lane) -> bool:
+        """Whether the other lanes rest, and will rest for the length of an inference."""
+        if self._queue or any(other.since for other in self._lanes if other is not lane):
+            self._alone_in_a_row = 0
+            return False
+        self._alone_in_a_row += 1
+        return self._alone_in_a_row > ALONE_IN_A_ROW
 
     def _tokenize(self, parts: list[Part]) -> list[tuple[Part, Sequence[Tokens], int]]:
         """The tokens of parts of jobs and their number; jobs that fail are answered here."""
