@@ -79,6 +79,9 @@ class StandIn:
     def splits_traffic(self) -> bool:
         return self.gateway
 
+    def canary_weight(self) -> int:
+        return self.log[-1][2] if self.log else 0
+
     def address(self, deployment: str = "") -> Address:  # noqa: ARG002
         return Address(requests.Session(), self.server.url, self.name)
 
@@ -86,6 +89,7 @@ class StandIn:
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollout, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(rollout, "GATEWAY_SECONDS", 0.01)
     monkeypatch.setattr(rollout, "SETTLE_SECONDS", 0.05)
 
 
@@ -133,7 +137,7 @@ def test_a_canary_comes_first_and_the_stable_pods_keep_their_version(
 ) -> None:
     service = StandIn(server, State(OLD, None), gateway=True)
     run(service, store, Plan("m", served, canary=10, soak=0.02))
-    assert service.log == [(OLD, OLD, 10), (served, OLD, 0), (served, None, 0)]
+    assert service.log == [(OLD, OLD, 10), (OLD, OLD, 0), (served, OLD, 0), (served, None, 0)]
 
 
 def test_a_canary_that_would_get_no_requests_is_refused(
