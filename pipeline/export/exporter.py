@@ -122,11 +122,11 @@ def _trace(
     opset: int,
 ) -> tuple[AttentionFacts, dict[str, tuple[int, ...]]]:
     """Write the graph; returns facts about its attention, and the example's shapes of outputs."""
+    _set_token_types(model)
     forward, shapes = model.forward, {}
-    constant = _token_types(model, example)
 
     def answer(**tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        found: Any = forward(**tensors, **constant, return_dict=True)
+        found: Any = forward(**tensors, return_dict=True)
         shapes.update({name: tuple(map(int, found[name].shape)) for name in head.outputs})
         return tuple(found[name] for name in head.outputs)
 
@@ -154,15 +154,24 @@ def _trace(
     return facts, shapes
 
 
-def _token_types(
-    model: PreTrainedModel, example: dict[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
-    """The token type of all tokens, where the tokenizer makes none and the model keeps zeros."""
-    kept = any(name.endswith(f".{TOKEN_TYPES}") for name, _ in model.named_buffers())
-    accepted = inspect.signature(model.forward).parameters
-    if not kept or TOKEN_TYPES in example or TOKEN_TYPES not in accepted:
-        return {}
-    return {TOKEN_TYPES: torch.zeros((1, 1), dtype=torch.int64)}
+def _set_token_types(model: PreTrainedModel) -> None:
+    """Give the encoder one row of zeros if it gets no token types and would expand zeros it keeps.
+
+    The encoder, not the head above it: BigBird's for questions makes types of its own.
+    """
+    encoder = model.base_model
+    forward, known = encoder.forward, inspect.signature(encoder.forward)
+    kept = any(name.endswith(TOKEN_TYPES) for name, _ in encoder.named_buffers())
+    if not kept or TOKEN_TYPES not in known.parameters:
+        return
+
+    def answer(*given: Any, **named: Any) -> Any:
+        call = known.bind(*given, **named)
+        if call.arguments.get(TOKEN_TYPES) is None:
+            call.arguments[TOKEN_TYPES] = torch.zeros((1, 1), dtype=torch.int64)
+        return forward(*call.args, **call.kwargs)
+
+    encoder.forward = answer
 
 
 def _fix_sizes(graph: Path, shapes: dict[str, tuple[int, ...]], varying: int) -> None:

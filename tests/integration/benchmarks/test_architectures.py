@@ -26,8 +26,10 @@ PAGE = Path(__file__).parents[3] / "docs" / "models.md"
     ("name", "task"),
     [
         ("XLM-RoBERTa", "tokens"),
-        # Its pairs have token types, and Qwen3 reads a text's last token.
+        # Its pairs have token types, BigBird's head for questions makes some of its own, and Qwen3
+        # reads a text's last token.
         ("ALBERT", "pairs"),
+        ("BigBird", "answers"),
         ("Qwen3", "reranking"),
         pytest.param("ConvBERT", "embedding", marks=pytest.mark.slow),
     ],
