@@ -13,7 +13,7 @@ from benchmarks.parts import (
     growth,
     memory,
     overload,
-    repeats,
+    settings,
     throughput,
     throughput_report,
 )
@@ -26,7 +26,7 @@ PARTS: dict[str, tuple[Any, Any]] = {
     "memory": (memory, memory),
     "growth": (growth, growth),
     "overload": (overload, overload),
-    "repeats": (repeats, repeats),
+    "settings": (settings, settings),
 }
 
 

@@ -98,23 +98,27 @@ class Workload:
 
 
 class TextMaker:
-    """Makes texts for one tokenizer of ``words``, which are one token each."""
+    """Makes texts for one tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._special = self._count("the the") - 2
-        self.words = [word for word in WORDS.split() if self._count(word) == self._special + 1]
-        if not self.words:
+        self._words = [word for word in WORDS.split() if self._count(word) == self._special + 1]
+        if not self._words:
             raise ValueError("the tokenizer has none of our words as a single token")
 
     def text(self, tokens: int, first_word: int = 0) -> str:
         """A text of ``tokens`` tokens, special ones included, starting with word ``first_word``."""
         count = tokens - self._special
-        words: Iterator[str] = cycle(self.words[first_word:] + self.words[:first_word])
+        words: Iterator[str] = cycle(self._words[first_word:] + self._words[:first_word])
         text = " ".join(next(words) for _ in range(count))
         if self._count(text) != tokens:
             raise ValueError(f"no text of {tokens} tokens: the tokenizer joins words")
         return text
+
+    def drawn(self, tokens: int, chance: random.Random) -> str:
+        """A text of ``tokens`` tokens, special ones included, of words drawn at random."""
+        return " ".join(chance.choices(self._words, k=tokens - self._special))
 
     def fixed(self) -> Workload:
         """One text of ``SHORT_TOKENS``."""
@@ -126,7 +130,7 @@ class TextMaker:
         shortest, longest = MIXED_TOKENS
         longest = min(longest, self._tokenizer.max_length)
         lengths = [draw.randint(shortest, longest) for _ in range(MIXED_COUNT)]
-        texts = (self.text(n, i % len(self.words)) for i, n in enumerate(lengths))
+        texts = (self.text(n, i % len(self._words)) for i, n in enumerate(lengths))
         return Workload(f"{shortest}-{longest} tokens", tuple(texts))
 
     def _count(self, text: str) -> int:

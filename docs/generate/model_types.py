@@ -53,7 +53,7 @@ def reference() -> str:
     every = sorted(set().union(*tags.values()))
     tried = {kind for kind, _ in _measured() if kind not in REFUSED}
     lines = [
-        f"Of the {len(every)} types of transformers {transformers.__version__} that a tag names:",
+        f"transformers {transformers.__version__} has {len(every)} model types for these tags.",
         "",
         "### Supported",
         "",
@@ -73,7 +73,7 @@ def reference() -> str:
 
 
 def _embedders() -> set[str]:
-    """Types of text models: those with a tokenizer and nothing else, or with another tag."""
+    """Model types of texts: they have a tokenizer and no processor, or one of the other tags."""
     others = (
         *image_processing_auto.IMAGE_PROCESSOR_MAPPING_NAMES,
         *feature_extraction_auto.FEATURE_EXTRACTOR_MAPPING_NAMES,
@@ -93,7 +93,7 @@ def _cell(kind: str, tag: str, known: Collection[str]) -> str:
 
 @cache
 def _measured() -> frozenset[tuple[str, str]]:
-    """The model types with the columns in which the page of models says that they answer."""
+    """The pairs of model type and column that the page of models shows as supported."""
     table = MODELS_PAGE.read_text("utf-8").partition("### Architectures and tasks")[2]
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]

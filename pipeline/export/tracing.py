@@ -44,10 +44,10 @@ def watched_masks() -> Iterator[list[bool]]:
 
 
 def _hiding(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """What is added to scores [N, H, L, L], of a mask [N, L] that hides padding alone.
+    """Turn a mask [N, L] that hides padding alone into what is added to scores [N, H, L, L].
 
-    transformers 5 spells it out for every pair of tokens, in five times as many nodes. This is how
-    transformers 4 wrote it, so that ONNX Runtime's fusion knows it, too.
+    transformers 5 makes a mask for every pair of tokens, in five times as many nodes. transformers
+    4 wrote it like this, and ONNX Runtime's fusion knows this form.
     """
     hidden = 1.0 - mask[:, None, None, :].expand(-1, 1, 1, -1).to(dtype)
     return hidden.masked_fill(hidden.to(torch.bool), torch.finfo(dtype).min)
@@ -61,7 +61,7 @@ def _span(query: torch.Tensor, key: torch.Tensor, most: int) -> torch.Tensor:
 def _one_language(
     self: modeling_xmod.XmodOutput, lang_ids: torch.Tensor, hidden_states: torch.Tensor
 ) -> torch.Tensor:
-    """X-MOD's adapter of the only language: a text's own would need a selection for each."""
+    """Run X-MOD's adapter of the default language; texts of several languages would need a loop."""
     adapter = [*self.adapter_modules.values()][int(lang_ids[0])]
     own = self.LayerNorm if self.adapter_reuse_layer_norm else torch.nn.Identity()
     norm = self.adapter_layer_norm or own

@@ -50,14 +50,14 @@ class Head:
 
 
 def misfits(head: Head, folder: Path, error: RuntimeError) -> str:
-    """Say which of a model's weights does not fit its configuration; empty for another error."""
+    """Name the first weight whose shape the configuration contradicts; "" for another error."""
     if "ignore_mismatched_sizes" not in str(error):
         return ""
     settings = {"ignore_mismatched_sizes": True, "output_loading_info": True}
     _, found = head.load(folder, **settings)
     name, stored, configured = sorted(found["mismatched_keys"])[0]
     return (
-        f"its weights do not fit {folder}/config.json: {name} is {[*stored]} in the file, and "
+        f"the weights do not fit {folder}/config.json: {name} is {[*stored]} in the file, and "
         f"{[*configured]} by the configuration"
     )
 

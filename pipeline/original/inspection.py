@@ -1,6 +1,6 @@
-"""The first look at a source: what its files state, before any library opens them.
+"""Checks what a source's files state, before any library opens them.
 
-The settings are checked before the weights are downloaded; of the weights only headers are read.
+It checks the settings before the weights are downloaded, and of the weights only the headers.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 
     from pipeline.recipe.recipe import Recipe
 
-# Files of which transformers reads a tokenizer; without one, it makes one of nothing.
+# transformers reads a tokenizer from one of these files; without any, it makes an empty one.
 TOKENIZER_FILES = (
     *(TOKENIZER_FILE, "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
     *("sentencepiece.model", "merges.txt"),
     *("vocab.txt", "vocab.json", "bpe.codes", "tekken.json", "spm.model", "source.spm"),
 )
 TEXTS = (".json", ".txt", ".model")
-# What transformers calls the last layer of a classifier.
+# Names that transformers gives to the last layer of a classifier.
 HEADS = ("classifier", "score", "out_proj", "summary", "logits_proj", "qa_outputs")
 
 
 def inspect_settings(folder: Path, names: Collection[str], recipe: Recipe) -> ModelFacts:
-    """Refuse what can be known to fail from everything but the weights; returns what it states.
+    """Refuse a source whose settings show that its preparation would fail; returns its facts.
 
     Args:
         folder: the source's files but its weights.
@@ -96,7 +96,7 @@ def inspect_weights(folder: Path, names: Collection[str], facts: ModelFacts) -> 
 
 
 def _check_head(folder: Path, task: Task) -> None:
-    """Refuse a model without a matrix of as many rows as its task has answers."""
+    """Refuse a model whose head is missing, or has another number of labels than it states."""
     rows = _rows(task)
     if rows is None:
         return

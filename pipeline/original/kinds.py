@@ -1,4 +1,4 @@
-"""Refuses by name the kinds of models that are not prepared here, however complete they are."""
+"""Refuses the kinds of models that cannot be prepared here, and says which kind it is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SETFIT_FILES = ("config_setfit.json", "model_head.pkl")
 _SPARSE = "a sparse encoder, as SPLADE is"
 _MULTI_VECTOR = "a multi-vector model, as ColBERT is"
-# By model_type of config_sentence_transformers.json, and by the class of a module.
+# Keys: model_type of config_sentence_transformers.json, or the class of a module.
 _KINDS = {
     "SparseEncoder": _SPARSE,
     "SpladePooling": _SPARSE,
@@ -28,13 +28,13 @@ _KINDS = {
     "HF_ColBERT": _MULTI_VECTOR,
     "LogitScore": "a reranker that reads its score from the next token's logits",
 }
-# What PyLate, a library of ColBERT models, begins the names of its modules with.
+# PyLate is a library of ColBERT models; the names of its modules begin so.
 _PYLATE = "pylate."
 # Where transformers lists its model types.
 TABLES = ("auto_mappings.py", "configuration_auto.py")
-# Tracing them gives a graph that does not run, or that keeps its example's length.
+# If these are traced, the graph does not run, or works for one length alone.
 UNTRACEABLE = ("fnet", "funnel", "longformer")
-# Of which transformers has no attention for CPUs.
+# transformers computes the attention of these on a GPU alone.
 ON_GPUS = ("mra",)
 
 
@@ -71,9 +71,10 @@ def check_kind(folder: Path, config: dict[str, Any], names: Collection[str]) -> 
 
 
 def check_type(folder: Path, kind: str) -> None:
-    """Refuse a model type of which transformers' own table has no mention.
+    """Refuse a model type that transformers does not have.
 
-    The table is read as text, because importing it takes seconds; the export asks it in earnest.
+    It reads transformers' table as text, because importing it takes seconds. The export checks the
+    type once more, with the library.
 
     Raises:
         SourceError: names the type.
@@ -94,7 +95,7 @@ def check_type(folder: Path, kind: str) -> None:
 
 
 def _classes(folder: Path, config: dict[str, Any]) -> list[tuple[str, str]]:
-    """Each class that a file names as the model's, or as that of a module."""
+    """The classes that the files name for the model and its modules, each with its file."""
     settings = read_json(folder / SETTINGS_FILE, dict[str, Any]) or {}
     modules = read_json(folder / MODULES_FILE, list[dict[str, Any]]) or []
     found = [(SETTINGS_FILE, str(settings.get("model_type", "")))]

@@ -13,6 +13,7 @@ import transformers
 from pipeline.graphs.files import GraphError
 from pipeline.original.heads import head_of, misfits
 from storage_init.base import cpus
+from storage_init.base.errors import SourceError
 from storage_init.format.tasks import (
     FillMask,
     QuestionAnswering,
@@ -58,6 +59,7 @@ def open_original(folder: Path, facts: ModelFacts) -> Original:
 
     Raises:
         GraphError: transformers does not know the model, or it answers another question.
+        SourceError: the weights do not fit the configuration.
     """
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -66,7 +68,7 @@ def open_original(folder: Path, facts: ModelFacts) -> Original:
         opened: Original = kinds.get(type(facts.task), _Model)(folder, facts)
     except RuntimeError as error:
         if misfit := misfits(head_of(folder, facts.task), folder, error):
-            raise GraphError(misfit) from error
+            raise SourceError(misfit) from error
         raise
     return opened
 
@@ -90,11 +92,12 @@ def check_finite(original: Original, example: Example) -> None:
     """Refuse a model whose weights give no numbers.
 
     Raises:
-        GraphError: an answer of the original is infinite or not a number.
+        SourceError: an answer of the original is infinite or not a number.
     """
     if not np.isfinite(original.answer(example)).all():
-        raise GraphError(
-            "its weights give answers that are not finite numbers, in its authors' library, too"
+        raise SourceError(
+            "the model's weights give answers that are not finite numbers, in its authors' "
+            "library, too: take another revision"
         )
 
 

@@ -13,6 +13,7 @@ from pipeline.recipe.eval_data import EvalDataError
 from pipeline.recipe.reading import RecipeError
 from pipeline.workspace import disk
 from pipeline.workspace.workspace import GRAPH
+from storage_init.base.errors import SourceError
 from storage_init.format.package import TOKENIZER_FILE
 from storage_init.format.tasks import name_of
 
@@ -36,6 +37,7 @@ def export(workspace: Workspace, recipe: Recipe) -> str:
         RecipeError: the self-test texts do not fit the model.
         GraphError: the architecture cannot be exported, a ready graph cannot be used, or there is
             no fast tokenizer.
+        SourceError: the weights do not fit the configuration, or give no finite answers.
         NoSpaceError: the disk cannot hold the preparation.
     """
     disk.check(workspace, recipe)
@@ -81,12 +83,10 @@ def _export(workspace: Workspace, facts: ModelFacts, recipe: Recipe) -> str:
         Baseline.make(workspace, recipe, original)
         del original
         exporter.export(source, target, head, inputs, recipe.opset)
-    except (EvalDataError, RecipeError):
+    except (EvalDataError, RecipeError, SourceError):
         raise
     except Exception as error:  # tracing runs the model's own code, which may raise anything
         reason = str(error).strip() or type(error).__name__
-        if "ignore_mismatched_sizes" in reason:
-            reason = "its weights have other shapes than its config.json states or leaves out"
         kind = facts.model_type or "a model of no stated type"
         raise GraphError(f"{kind} cannot be exported to ONNX: {reason.splitlines()[0]}") from error
     return f"{name_of(facts.task)}, opset {recipe.opset}, {compared} texts tokenized alike"

@@ -59,9 +59,12 @@ class Known:
 
 @dataclass(eq=False, slots=True)
 class Flight:
-    """Texts that a request is having run: their rows once it ends, none of them if it fails."""
+    """Texts that a request is having run: their rows once it ends, none of them if it fails.
 
-    tokens: int
+    ``characters``: of all its texts.
+    """
+
+    characters: int
     landed: asyncio.Future[Mapping[Key, Known]] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -85,15 +88,11 @@ class ResponseCache:
     Args:
         most: bytes of all entries.
         run: has texts run.
-        estimate: the tokens of a request, before it is tokenised.
         series: counts hits, misses and evictions.
     """
 
-    def __init__(
-        self, most: int, run: Run, estimate: Callable[[Texts], int], series: CacheSeries
-    ) -> None:
+    def __init__(self, most: int, run: Run, series: CacheSeries) -> None:
         self._run = run
-        self._estimate = estimate
         self._series = series
         self._entries = _Entries(most, series)
         self._flights: dict[Key, Flight] = {}
@@ -126,15 +125,11 @@ class ResponseCache:
         """Add the rows of the missing texts to ``found``; return how many texts were run."""
         ran = 0
         while missing := [key for key in dict.fromkeys(keys) if key not in found]:
-            tokens = self._estimate(_texts(missing, request))
+            characters = sum(map(_characters, missing))
+            flights = {key: self._flights[key] for key in missing if key in self._flights}
             # Nobody waits for a request that is larger than their own.
-            joined = {
-                flight: None
-                for key in missing
-                if (flight := self._flights.get(key)) and flight.tokens <= tokens
-            }
-            own = [key for key in missing if self._flights.get(key) not in joined]
-            if own:
+            joined = {f: None for f in flights.values() if f.characters <= characters}
+            if own := [key for key in missing if flights.get(key) not in joined]:
                 found.update(await self._fly(own, request, deadline))
                 ran += len(own)
             for flight in joined:
@@ -146,7 +141,7 @@ class ResponseCache:
     ) -> Mapping[Key, Known]:
         """Have texts run and keep their rows; others may wait for them meanwhile."""
         texts = _texts(keys, request)
-        flight = Flight(self._estimate(texts))
+        flight = Flight(sum(map(_characters, keys)))
         mine = [key for key in keys if self._flights.setdefault(key, flight) is flight]
         made: Mapping[Key, Known] = {}
         try:
@@ -183,6 +178,10 @@ def _keys(request: Texts) -> list[Key]:
     ]
 
 
+def _characters(key: Key) -> int:
+    return len(key.text) + len(key.pair or "")
+
+
 def _texts(keys: Sequence[Key], request: Texts) -> Texts:
     pairs = None if request.pairs is None else [key.pair or "" for key in keys]
     return replace(request, texts=[key.text for key in keys], pairs=pairs, first=0)
@@ -214,7 +213,7 @@ def _joined(known: Sequence[Known]) -> Rows:
 
 
 def _placed(row: TokenRows, text: int) -> TokenRows:
-    """The rows of a window as those of the text at this place of its request."""
+    """Give the rows of a window the number that their text has in this request."""
     if row.window.text == text:
         return row
     window = replace(row.window, text=text)

@@ -229,7 +229,7 @@ class ModelVersion:
         from predictor.serving.response_cache import ResponseCache
 
         series = metrics.cache_series(self._name)
-        return ResponseCache(most, self._run, self._batcher.estimate, series)
+        return ResponseCache(most, self._run, series)
 
     async def _run(
         self, request: Texts | Sequence[Tokens], deadline: float | None

@@ -1,6 +1,8 @@
-"""The weights of an unprepared folder: whether their files are whole, and what their headers state.
+"""Checks that the files of a folder's weights are whole, and reads their headers.
 
-A safetensors file begins with its header: the sizes, types and places of its tensors, as JSON.
+A safetensors file begins with a header in JSON: the shape, type and place of each tensor. We read
+it ourselves because the library does not say how many bytes of a truncated file are missing.
+Source: the format's description in the safetensors repository.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ if TYPE_CHECKING:
 
 INDEX_FILE = "model.safetensors.index.json"
 SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
-# What Git LFS leaves in the place of a file that it did not download.
+# A file that Git LFS did not download begins so.
 POINTER = b"version https://git-lfs.github.com/spec/"
 POINTER_BYTES = 1024
-# Of the header's own size, an integer before it.
+# Before the header stands its size, an integer of so many bytes.
 SIZE_BYTES = 8
 MAX_HEADER_BYTES = 100 << 20
 FP32_BYTES = 4

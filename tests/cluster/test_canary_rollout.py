@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +11,7 @@ import pytest
 from tests.support.cluster.cluster import wait_for
 from tests.support.cluster.gateway import Gateway, gateway
 from tests.support.cluster.rollout import command, roll_out, versions
-from tests.support.cluster.service import Load, Service, deploy, one_pod
+from tests.support.cluster.service import PER_SECOND, Service, asked, deploy, one_pod
 from tests.support.manifests.render import Setup
 
 if TYPE_CHECKING:
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
-PER_SECOND = 50
 CANARY = ("--canary=10", "--soak=15")
 SETTLED_SECONDS = 60
 # The canary has its share for at least the soak, less what the Gateway needs to learn of it.
@@ -34,7 +31,7 @@ LEAST = PER_SECOND * 10 // 20
 
 
 @pytest.fixture
-def asked(
+def behind_gateway(
     namespace: Space, store: ModelStore, package: Path, newer: Path, failing: Path
 ) -> Iterator[tuple[Service, Gateway]]:
     """A service of ``package`` that the Gateway leads to."""
@@ -45,18 +42,6 @@ def asked(
         yield service, through
 
 
-@contextmanager
-def under_requests(through: Gateway) -> Iterator[Load]:
-    load = Load(through.infer, 1 / PER_SECOND)
-    thread = threading.Thread(target=load.run)
-    thread.start()
-    try:
-        yield load
-    finally:
-        load.stop.set()
-        thread.join()
-
-
 def serves_only(service: Service, through: Gateway, version: str) -> bool:
     """Whether the canary is gone, and 30 answers in a row are of one version."""
     if "canary" in service.object["spec"]:
@@ -65,11 +50,11 @@ def serves_only(service: Service, through: Gateway, version: str) -> bool:
 
 
 def test_a_canary_gets_its_share_and_is_promoted(
-    asked: tuple[Service, Gateway], local: Store, package: Path, newer: Path
+    behind_gateway: tuple[Service, Gateway], local: Store, package: Path, newer: Path
 ) -> None:
-    service, through = asked
+    service, through = behind_gateway
     one, two = versions(package, newer)
-    with under_requests(through) as load:
+    with asked(through.infer) as load:
         done = roll_out(service, local, two, *CANARY)
         assert done.returncode == 0, done.stderr
         during = dict(through.versions)
@@ -80,11 +65,11 @@ def test_a_canary_gets_its_share_and_is_promoted(
 
 
 def test_a_canary_that_fails_is_put_back_and_its_version_never_answers(
-    asked: tuple[Service, Gateway], local: Store, package: Path, failing: Path
+    behind_gateway: tuple[Service, Gateway], local: Store, package: Path, failing: Path
 ) -> None:
-    service, through = asked
+    service, through = behind_gateway
     one, bad = versions(package, failing)
-    with under_requests(through) as load:
+    with asked(through.infer) as load:
         done = roll_out(service, local, bad, *CANARY)
     assert done.returncode == 1
     assert "self-test failed" in done.stderr
@@ -95,12 +80,12 @@ def test_a_canary_that_fails_is_put_back_and_its_version_never_answers(
 
 
 def test_a_canary_whose_rollout_is_killed_is_promoted_by_the_same_command(
-    asked: tuple[Service, Gateway], local: Store, package: Path, newer: Path
+    behind_gateway: tuple[Service, Gateway], local: Store, package: Path, newer: Path
 ) -> None:
-    service, through = asked
+    service, through = behind_gateway
     one, two = versions(package, newer)
     words = command(service, local, two, *CANARY)
-    with under_requests(through) as load:
+    with asked(through.infer) as load:
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
             assert running.stdout is not None
             assert two in running.stdout.readline()

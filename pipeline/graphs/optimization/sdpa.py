@@ -1,9 +1,9 @@
-"""Brings attention that PyTorch exports of ``scaled_dot_product_attention`` into a known form.
+"""Rewrites PyTorch's ``scaled_dot_product_attention`` into the form that ONNX Runtime fuses.
 
-ONNX Runtime's fusion knows this attention as PyTorch 2.4 exported it. Later versions guard its
-softmax against rows without a token, reshape its result to the shape that it has, and write the
-scale of queries and keys as a number. The guard may only go where a text's tokens all see each
-other: behind a window, a row of padding may see none.
+ONNX Runtime knows this attention as PyTorch 2.4 exported it. Later versions guard the softmax
+against rows without a token, reshape the result to the shape that it has already, and write the
+scale of queries and keys as a number. The guard may be removed only where all tokens of a text see
+each other: with a window, a row of padding may see none.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import onnx
 
 from pipeline.graphs.editing import GraphEditor, attributes
 
-# What a shape's sizes may be made by on their way into another shape.
+# Operators between a size and the shape that it becomes a part of.
 _SIZES = ("Unsqueeze", "Cast")
 
 
 def name_attention(model: onnx.ModelProto, head_width: int) -> int:
-    """Rewrite each attention for the fusion; returns their number.
+    """Rewrite every attention of a graph; returns how many there were.
 
     Args:
         model: an exported graph, changed in place.
-        head_width: the size of a head, of which the fused operator computes the scale.
+        head_width: the size of a head; the fused operator computes the scale from it.
     """
     editor = GraphEditor(model)
     rewrite = _Rewrite(editor, head_width)
@@ -68,13 +68,13 @@ class _Rewrite:
         return float(values.item()) if values is not None and values.size == 1 else None
 
     def _scaled(self, name: str) -> onnx.NodeProto | None:
-        """The product with the root of the scale, which both queries and keys have."""
+        """Find the multiplication of queries or keys by the root of the scale."""
         node = self._made_by(name, "Mul")
         scale = self._number(node.input[1]) if node is not None else None
         return node if scale is not None and np.isclose(scale, self._root, rtol=1e-5) else None
 
     def _guard(self, softmax: onnx.NodeProto) -> onnx.NodeProto | None:
-        """``Where(IsNaN(weights), 0, weights)`` if nothing else reads the weights."""
+        """Find ``Where(IsNaN(weights), 0, weights)``; None if something else reads the weights."""
         readers = self._editor.readers(softmax.output[0])
         tests = [node for node in readers if node.op_type == "IsNaN"]
         guards = [node for node in readers if node.op_type == "Where"]
@@ -101,7 +101,7 @@ class _Rewrite:
             self._editor.redirect(reshape.output[0], weighted.output[0])
 
     def _size(self, name: str) -> tuple[str, int] | None:
-        """The tensor and the axis whose size a number is."""
+        """Find the tensor and the axis whose size this number is."""
         node = self._producers.get(name)
         while node is not None and node.op_type in _SIZES:
             node = self._producers.get(node.input[0])

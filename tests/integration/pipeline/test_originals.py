@@ -155,7 +155,7 @@ def another_layer(folder: Path) -> None:
         (fewer_tokens_for_documents, "document_length 8, which is not supported"),
         (own_code, "states auto_map"),
         (setfit, "is a SetFit model"),
-        (without_positions, r"its weights do not fit .*config\.json: embeddings\.position_embedd"),
+        (without_positions, r"the weights do not fit .*config\.json: embeddings\.position_embedd"),
         (another_layer, "its weights are not complete: .* more would be random"),
     ],
 )

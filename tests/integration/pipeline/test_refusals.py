@@ -255,7 +255,7 @@ def test_weights_that_do_not_fit_the_configuration_are_named(
     command.take(classifier, change)
     message = command.refused()
     assert re.search(
-        f"its weights do not fit {command.model.as_uri()}/config.json: .*{said}", message
+        f"the weights do not fit {command.model.as_uri()}/config.json: .*{said}", message
     )
 
 
@@ -273,7 +273,7 @@ def test_weights_that_are_no_numbers_are_refused_before_the_evaluation(
     command.take(classifier, spoil)
     message = command.refused()
     assert message.startswith("[2/6] export")
-    assert "its weights give answers that are not finite numbers" in message
+    assert "the model's weights give answers that are not finite numbers" in message
 
 
 def test_a_repository_is_refused_by_its_settings_before_its_weights_are_downloaded(

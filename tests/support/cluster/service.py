@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.support.cluster.space import Space
 
 READY_SECONDS = 120
+PER_SECOND = 50
 TEXT = "the film was good"
 
 
@@ -100,17 +101,22 @@ class Service:
         where = ("-n", self.space.name, "inferenceservice", self.name)
         self.space.cluster.kubectl("patch", *where, "--type=json", "-p", text)
 
-    @contextmanager
-    def asked(self, per_second: float = 50) -> Iterator[Load]:
-        """Ask steadily from a thread while the block runs."""
-        load = Load(self.infer, 1 / per_second)
-        thread = threading.Thread(target=load.run)
-        thread.start()
-        try:
-            yield load
-        finally:
-            load.stop.set()
-            thread.join()
+    def asked(self) -> AbstractContextManager[Load]:
+        """Ask it steadily while a block runs."""
+        return asked(self.infer)
+
+
+@contextmanager
+def asked(ask: Callable[[], Any], per_second: float = PER_SECOND) -> Iterator[Load]:
+    """Ask steadily from a thread while the block runs."""
+    load = Load(ask, 1 / per_second)
+    thread = threading.Thread(target=load.run)
+    thread.start()
+    try:
+        yield load
+    finally:
+        load.stop.set()
+        thread.join()
 
 
 @dataclass

@@ -56,7 +56,7 @@ class Runs:
         self.gate.set()
 
     def cache(self, most: int = ROOM) -> ResponseCache:
-        return ResponseCache(most, self, lambda texts: sum(map(len, texts.texts)), self.series)
+        return ResponseCache(most, self, self.series)
 
     @property
     def figures(self) -> list[int]:

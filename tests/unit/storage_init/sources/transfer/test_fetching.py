@@ -149,10 +149,10 @@ def test_a_raw_model_is_inspected_before_its_weights_arrive(destination: Path) -
     def refuse(folder: Path, paths: Sequence[str]) -> None:
         seen.append(paths)
         assert read_files(folder) == {name: RAW[name] for name in ("config.json", "vocab.txt")}
-        raise SourceError("it states what is not known")
+        raise SourceError("its setting x is not known")
 
     destination.mkdir()
-    with pytest.raises(SourceError, match="it states what is not known"):
+    with pytest.raises(SourceError, match="its setting x is not known"):
         fetching.fetch(SOURCE, transport.remote, destination, inspect=refuse)
     assert transport.asked == ["config.json"]
     assert seen == [sorted(RAW | OTHERS)]
