@@ -34,7 +34,7 @@ SLICE_SECONDS = 0.1
 LEAST_SLICE = 64
 RETRY_SECONDS = 0.05
 # After so many inferences in a row without another beside them, the next will have none either.
-ALONE_IN_A_ROW = 8
+ALONE_IN_A_ROW = 32
 
 
 class StoppedError(RuntimeError):
