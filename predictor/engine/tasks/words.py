@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tokenizers.models import Unigram
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,6 +45,9 @@ class Vocabulary:
         names = (getattr(model, "unk_token", None), *USUAL_UNKNOWN)
         ids = (tokenizer.model.token_to_id(name) for name in names if name)
         self._unknown = next((found for found in ids if found is not None), None)
+        # A Unigram encoding has the text in place of the token that its model takes for unknown,
+        # which need not be the tokenizer's: RemBERT's is `[CLS]`.
+        self._spelling = tokenizer.model.id_to_token if isinstance(model, Unigram) else None
 
     def tokens(self, text: str, window: Window) -> list[Token]:
         """The tokens of a window that belong to the text itself, in their order."""
@@ -62,6 +67,8 @@ class Vocabulary:
     ) -> Token:
         if token == self._unknown:
             return Token(position, text[start:end], start, end, continues=False)
+        if self._spelling:
+            piece = self._spelling(token) or piece
         if self._marks_words:
             continues = len(piece) != end - start
         else:
