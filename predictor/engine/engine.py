@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy as np
 from predictor.engine import windows
 from predictor.engine.long_text import LongText
 from predictor.protocol.types import Texts, TokenRows, Tokens
-from storage_init.running.session import input_names, run_answer
+from storage_init.running.session import input_names, is_large, run_answer
 from storage_init.running.tokenizer import Feeds, TextTooLongError, Tokenizer
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import tokenizers
     from numpy.typing import NDArray
 
+    from predictor.engine.attention_room import AttentionRoom
     from predictor.engine.second_opinion import SecondOpinion
     from predictor.engine.tasks.base import Task
     from predictor.protocol.types import Rows, Window
@@ -31,7 +33,8 @@ class Engine:
     """A model that is ready to run; any number of threads may call it at once.
 
     ``batches``: whether texts may share an inference; False where an answer would depend on the
-    texts that share it. ``second_opinion`` answers what this model leaves unclear.
+    texts that share it. ``second_opinion`` answers what this model leaves unclear. ``room``: the
+    memory of long texts, where it is limited and known.
     """
 
     session: ort.InferenceSession
@@ -39,6 +42,7 @@ class Engine:
     task: Task
     batches: bool = True
     second_opinion: SecondOpinion | None = None
+    room: AttentionRoom | None = None
 
     @cached_property
     def inputs(self) -> list[str]:
@@ -115,7 +119,9 @@ class Engine:
         FP32 [N, D]; where the task works on tokens, [N] objects, each the ``TokenRows`` of a text.
         """
         feeds = self._feeds(batch)
-        output = run_answer(self.session, {name: feeds[name] for name in self.inputs})
+        ids = feeds["input_ids"]
+        with self.room.take(*ids.shape) if self.room and is_large(ids) else nullcontext():
+            output = run_answer(self.session, {name: feeds[name] for name in self.inputs})
         rows = self.task.pool(output.astype(np.float32, copy=False), feeds["attention_mask"])
         if self.task.per_token:
             rows = _token_rows(batch, rows)

@@ -18,7 +18,7 @@ from predictor.engine.tokenizer_cache import TokenizerCache
 from predictor.loading.prefetch import Phases, Prefetched, Prepared, prefetch
 from predictor.loading.self_test import replay_selftest
 from predictor.loading.storage_origin import Origin, origin_of
-from predictor.loading.variants import Choice, Runtime, choose, may_batch
+from predictor.loading.variants import Choice, Runtime, attention_room, choose, may_batch
 from predictor.loading.warmup import Warmup, warm_up
 from predictor.settings import AUTO
 from predictor.telemetry.metrics import referee_observer
@@ -121,7 +121,8 @@ def _load_prepared(
             prefetched.verify(prepared, choice)
         selftest, tokenizer = texts.result()
         task = task_for(package.task, tokenizer)
-        engine = Engine(session.result(), tokenizer, task, choice.may_batch)
+        room = attention_room(package, choice)
+        engine = Engine(session.result(), tokenizer, task, choice.may_batch, room=room)
     distance = phases.time(
         "selftest", replay_selftest, engine, selftest, package.task, variant, lanes
     )

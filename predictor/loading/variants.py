@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, structs
 
+from predictor.engine.attention_room import AttentionRoom
 from predictor.errors import NoVariantError
 from predictor.settings import AUTO
 from storage_init.base import cpus
@@ -14,7 +15,7 @@ from storage_init.format.package import FULL_PRECISION
 from storage_init.running import host, providers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from predictor.settings import Settings
     from storage_init.format.measurements import Measurements
@@ -135,9 +136,21 @@ def _referee(package: Package, variant: Variant, settings: Settings) -> Variant 
     limit = cpus.memory_limit()
     if exact is None or limit is None:
         return exact
-    files = package.served_files(variant) + package.served_files(exact)
-    size = sum({entry.path: entry.size for entry in files}.values())
-    return exact if RESERVED_BYTES + size <= limit else None
+    return exact if RESERVED_BYTES + served_bytes(package, [variant, exact]) <= limit else None
+
+
+def attention_room(package: Package, choice: Choice) -> AttentionRoom | None:
+    """Return the memory that long texts may take; None where it has no limit, or is not known."""
+    heads, limit = package.limits.attention_heads, cpus.memory_limit()
+    if heads is UNSET or limit is None:
+        return None
+    return AttentionRoom(heads, limit - RESERVED_BYTES - served_bytes(package, choice.served))
+
+
+def served_bytes(package: Package, variants: Iterable[Variant]) -> int:
+    """Return the bytes of these variants' files, shared ones once."""
+    files = [entry for variant in variants for entry in package.served_files(variant)]
+    return sum({entry.path: entry.size for entry in files}.values())
 
 
 def may_batch(sensitivity: BatchSensitivity, settings: Settings) -> bool:

@@ -225,7 +225,10 @@ class Batcher:
                 job.timeline.tokenize(start, end)
             if isinstance(tokens, Exception):
                 failed.append((job, tokens))
-            elif error := self._limits.excess(job.tokens + (count := sum(map(len, tokens)))):
+                continue
+            lengths = [len(each) for each in tokens]
+            count = sum(lengths)
+            if error := self._limits.excess(job.tokens + count, max(lengths, default=0)):
                 failed.append((job, error))
             else:
                 ready.append((part, tokens, count))

@@ -28,7 +28,7 @@ class Limits:
 
     ``max_tokens``: tokens, padding included. ``max_padding``: padding of each text. ``batches``:
     False if every text must run alone. ``max_length``: tokens of a text. ``max_request_tokens``:
-    tokens of a request.
+    tokens of a request. ``longest``: tokens of a text that fits into memory; None if all do.
     """
 
     lanes: int
@@ -37,9 +37,15 @@ class Limits:
     batches: bool = True
     max_length: int = 512
     max_request_tokens: int = 2**20
+    longest: int | None = None
 
-    def excess(self, tokens: int) -> TooLargeError | None:
-        """The error of a request with so many tokens; None if it may have them."""
+    def excess(self, tokens: int, longest: int) -> TooLargeError | None:
+        """The error of a request with so many tokens, ``longest`` of them in one text, if any."""
+        if self.longest is not None and longest > self.longest:
+            return TooLargeError(
+                f"a text of {longest} tokens needs more memory than this server has: it takes "
+                f"{self.longest}, and more with a higher memory limit"
+            )
         if tokens <= self.max_request_tokens:
             return None
         return TooLargeError(

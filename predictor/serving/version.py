@@ -68,6 +68,7 @@ class ModelVersion:
             batches=loaded.engine.batches,
             max_length=loaded.engine.tokenizer.max_length,
             max_request_tokens=settings.max_request_tokens,
+            longest=loaded.engine.room.longest if loaded.engine.room else None,
         )
         self._batcher = Batcher(loaded.engine, limits, metrics.observer(self._name))
         self._admission = Admission(settings, self._batcher)

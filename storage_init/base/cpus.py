@@ -5,10 +5,16 @@ from __future__ import annotations
 import math
 import os
 import platform
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CPUINFO = Path("/proc/cpuinfo")
 CGROUP = Path("/sys/fs/cgroup")
+OWN_GROUPS = Path("/proc/self/cgroup")
 # Version 1 of cgroups says "no limit" with a number beyond any machine's memory.
 LIMITLESS = 1 << 60
 
@@ -48,13 +54,29 @@ def usable_cpus(cgroup: Path = CGROUP) -> int:
 
 def memory_limit(cgroup: Path = CGROUP) -> int | None:
     """Return the container's memory limit in bytes, by cgroup v2 or v1; None if there is none."""
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        try:
-            limit = int((cgroup / name).read_text())
-        except (OSError, ValueError):  # another version, or "max"
-            continue
-        return limit if limit < LIMITLESS else None
-    return None
+    found = [limit for path in _memory_limits(cgroup) if (limit := _bytes(path)) is not None]
+    return min(found, default=None)
+
+
+def _memory_limits(cgroup: Path) -> Iterator[Path]:
+    """The files that may have a limit: the container's, and those of this process's own group."""
+    yield cgroup / "memory.max"
+    yield cgroup / "memory/memory.limit_in_bytes"
+    with suppress(OSError):
+        for line in OWN_GROUPS.read_text().splitlines():
+            _, controllers, group = line.split(":", 2)
+            if not controllers:
+                yield cgroup / group.lstrip("/") / "memory.max"
+            elif "memory" in controllers.split(","):
+                yield cgroup / "memory" / group.lstrip("/") / "memory.limit_in_bytes"
+
+
+def _bytes(path: Path) -> int | None:
+    try:
+        limit = int(path.read_text())
+    except (OSError, ValueError):  # another version, or "max"
+        return None
+    return limit if limit < LIMITLESS else None
 
 
 def _cgroup_quota(cgroup: Path) -> float | None:

@@ -77,9 +77,14 @@ class Tensor(Struct, frozen=True):
 
 
 class Limits(Struct, frozen=True):
-    """``max_length`` is the largest number of tokens in a text, special tokens included."""
+    """``max_length`` is the largest number of tokens in a text, special tokens included.
+
+    ``attention_heads`` of a layer: the memory of their scores grows with the square of a text's
+    tokens. Left out where the source does not state them.
+    """
 
     max_length: Annotated[int, Meta(ge=4)]
+    attention_heads: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
 
 
 class Requires(Struct, frozen=True):

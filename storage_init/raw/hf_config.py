@@ -70,6 +70,9 @@ class _Config(msgspec.Struct):
     dim: int | None = None
     emb_dim: int | None = None
     d_model: int | None = None
+    num_attention_heads: int | None = None
+    # DistilBERT's and XLM's name of it.
+    n_heads: int | None = None
     max_position_embeddings: int | None = None
     position_embedding_type: str | None = None
     pad_token_id: int | None = None
@@ -161,9 +164,10 @@ def read_facts(folder: Path, task: TaskName = "auto", max_length: int | None = N
     else:
         known = _classification(folder, config)
     dense = sentence_config.dense_layers(folder) if name == "text-embedding" else []
-    return ModelFacts(
-        config.model_type, known, Limits(max_length=length), _pad_token_id(config), tuple(dense)
+    limits = Limits(
+        max_length=length, attention_heads=config.num_attention_heads or config.n_heads or UNSET
     )
+    return ModelFacts(config.model_type, known, limits, _pad_token_id(config), tuple(dense))
 
 
 def _guess_task(folder: Path, config: _Config) -> TaskName:

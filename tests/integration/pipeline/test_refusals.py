@@ -171,9 +171,9 @@ AGAIN = "copy or download it again"
             "3: correct its id2label",
         ),
         (
-            # Two copies of the scores: 4 heads, the square of 1,000,000, and 4 bytes.
+            # Four heads, the square of 1,000,000, and 4 bytes.
             with_long_texts,
-            "takes texts of 1000000 tokens, whose attention in 4 heads needs about 32.0 TB of",
+            "takes texts of 1000000 tokens, whose attention in 4 heads needs at least 16.0 TB of",
         ),
         (config(model_type="bert6"), "states the model_type bert6, which transformers"),
         (config(model_type=""), "config.json states no model_type"),

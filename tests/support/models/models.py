@@ -24,6 +24,7 @@ TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 PROMPTS = {"query": "would this film deliver ", "passage": "book ", "plain": ""}
 DIMENSION = 32
 MAX_POSITIONS = 64
+LONG = 4096
 
 
 def source(make: Callable[..., Path], **settings: Any) -> Path:
@@ -109,6 +110,26 @@ def make_embedder(
     ):
         _save_dense(folder / path, inputs, width, activation)
     _write(folder / "sentence_bert_config.json", {"max_seq_length": 48, "do_lower_case": False})
+    return folder
+
+
+def make_long_embedder(folder: Path) -> Path:
+    """Make an embedder of 4,096 tokens, whose attention takes more memory than its weights."""
+    import torch
+    import transformers
+
+    make_embedder(folder)
+    torch.manual_seed(11)
+    config = transformers.BertConfig.from_pretrained(
+        folder, num_attention_heads=16, max_position_embeddings=LONG
+    )
+    transformers.BertModel(config).save_pretrained(folder)
+    for name, key in (
+        ("tokenizer_config.json", "model_max_length"),
+        ("sentence_bert_config.json", "max_seq_length"),
+    ):
+        stated = json.loads((folder / name).read_text())
+        _write(folder / name, {**stated, key: LONG})
     return folder
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from storage_init.base import cpus
 from storage_init.base.cpus import cpu_features, cpu_model, memory_limit, usable_cpus
 
 if TYPE_CHECKING:
@@ -109,3 +110,23 @@ def test_a_limit_of_cgroup_v1_or_v2_is_read(
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     assert memory_limit(tmp_path) == limit
+
+
+@pytest.mark.parametrize(
+    ("groups", "file"),
+    [
+        ("0::/pod/container\n", "pod/container/memory.max"),
+        ("1:cpu:/\n9:memory:/pod\n", "memory/pod/memory.limit_in_bytes"),
+    ],
+)
+def test_the_memory_limit_of_the_process_own_group_counts_too(
+    groups: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own"
+    own.write_text(groups)
+    monkeypatch.setattr(cpus, "OWN_GROUPS", own)
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text("1000000\n")
+    assert memory_limit(tmp_path) == 1_000_000
+    (tmp_path / "memory.max").write_text("500000\n")
+    assert memory_limit(tmp_path) == 500_000
