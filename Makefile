@@ -29,8 +29,9 @@ BUILD = $(ENGINE) $(if $(filter buildah,$(ENGINE)),bud --layers,build)
 BUILD_ARGS ?=
 comma := ,
 # docker's tag holds several platforms; buildah and podman need a manifest. One of this name would
-# grow, and an image of this name would end the build: both give the name up first.
-MANIFEST = $(if $(PLATFORMS),$(filter-out docker,$(ENGINE)))
+# grow, and an image of this name would end the build: both give the name up first. One platform
+# needs none, and podman runs nothing from a manifest without this machine's platform.
+MANIFEST = $(if $(findstring $(comma),$(PLATFORMS)),$(filter-out docker,$(ENGINE)))
 PUSHED = $(if $(MANIFEST),$(ENGINE) manifest push --all $(PUSH_ARGS) $(TAG) docker://$(PUSH)/$(TAG),$\
 	$(ENGINE) tag $(TAG) $(PUSH)/$(TAG) && $(ENGINE) push $(PUSH_ARGS) $(PUSH)/$(TAG))
 # A prepared model needs no pipeline; buildah 1.28 builds its stages all the same.

@@ -73,6 +73,14 @@ def test_several_platforms_make_one_image_that_is_tried_out_on_each() -> None:
     assert by_docker[-1].endswith("docker push example.com/acme/m:1")
 
 
+def test_one_platform_makes_an_image_that_podman_can_run_elsewhere() -> None:
+    commands = made("TAG=acme/m:1", "PUSH=example.com", "PLATFORMS=linux/arm64")
+    assert starting(commands, "podman build --target predictor --platform linux/arm64 -t acme/m:1")
+    assert "--platform linux/arm64 acme/m:1 " in starting(commands, "podman run ")
+    assert not any("manifest" in command for command in commands)
+    assert commands[-1].endswith("podman push example.com/acme/m:1")
+
+
 def test_buildah_builds_what_podman_runs() -> None:
     commands = made("ENGINE=buildah")
     assert starting(commands, "buildah bud --layers --target predictor ")
