@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.original.kinds import check_type
+from pipeline.original.longest_text import check_longest_text, machine_memory
 from pipeline.original.settings import check_settings
 from pipeline.recipe.eval_data import read_examples
 from storage_init.base.errors import SourceError
@@ -61,6 +62,8 @@ def inspect_settings(folder: Path, names: Collection[str], recipe: Recipe) -> Mo
     check_settings(folder, recipe.accept_unknown, names)
     check_shards(folder, names)
     facts = read_facts(folder, recipe.task, recipe.max_length)
+    # A later step may have more memory than this one's container, but not more than the machine.
+    check_longest_text(folder, facts, machine_memory())
     if any(name.endswith(".safetensors") for name in names) and recipe.weights != "onnx":
         check_type(folder, facts.model_type)
     for layer in facts.dense:

@@ -25,11 +25,12 @@ class State:
     """What an InferenceService names.
 
     ``version`` is None where its pods serve the store's ``current``. ``previous`` is what an
-    unfinished rollout would put back.
+    unfinished rollout would put back. ``canary`` is the version of a rollout's canary.
     """
 
     version: str | None
     previous: str | None
+    canary: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def state_of(service: dict[str, Any]) -> State:
     return State(
         version=_version(predictor["model"]),
         previous=(service["metadata"].get("annotations") or {}).get(PREVIOUS),
+        canary=_canary_of(service["spec"]),
     )
 
 
@@ -144,6 +146,12 @@ def _variable(version: str) -> dict[str, str]:
 def _version(container: dict[str, Any]) -> str | None:
     variables = {v["name"]: v.get("value") for v in container.get("env") or []}
     return variables.get(VERSION_VARIABLE)
+
+
+def _canary_of(spec: dict[str, Any]) -> str | None:
+    predictors = [each["predictor"] for each in spec.get("canary") or []]
+    ours = (each["model"] for each in predictors if each.get("name") == CANARY)
+    return next(map(_version, ours), None)
 
 
 def _named(pod: dict[str, Any]) -> str | None:

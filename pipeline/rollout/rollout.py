@@ -91,7 +91,7 @@ class Rollout:
         try:
             if plan.canary and state.version != plan.version:
                 self._try_canary(old, folder)
-                self._withdraw_canary(old)
+            self._withdraw_canary()
             self._name(plan.version, old)
             self._say(f"{service} names {plan.version}")
             self._wait(plan.version)
@@ -121,11 +121,15 @@ class Rollout:
             self._fail_if_ended()
             time.sleep(POLL_SECONDS)
 
-    def _withdraw_canary(self, old: str | None) -> None:
-        """Take the canary's share first: its Service is gone before the Gateway's route to it."""
-        if not self._service.canary_weight():
+    def _withdraw_canary(self) -> None:
+        """Take the share of a canary, this run's or that of one that was killed, before it goes.
+
+        KServe removes its Service before the Gateway's route to it.
+        """
+        state = self._state
+        if state.canary is None or not self._service.canary_weight():
             return
-        self._name(old, old, Canary(self._plan.version, 0))
+        self._name(state.version, state.previous, Canary(state.canary, 0))
         deadline = time.monotonic() + ROUTE_SECONDS
         while self._service.canary_weight() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
@@ -160,8 +164,7 @@ class Rollout:
         if old is None:
             raise RolloutError(f"{failed}; there is no other version to put back")
         self._say(failed)
-        if plan.canary:
-            self._withdraw_canary(old)
+        self._withdraw_canary()
         self._name(old)
         try:
             self._wait(old)

@@ -9,6 +9,7 @@ from pipeline.evaluation.baseline import Baseline
 from pipeline.evaluation.examples import selftest_examples
 from pipeline.graphs.files import GraphError
 from pipeline.graphs.optimization.attention_facts import AttentionFacts
+from pipeline.original.longest_text import check_longest_text, usable_memory
 from pipeline.recipe.eval_data import EvalDataError
 from pipeline.recipe.reading import RecipeError
 from pipeline.workspace import disk
@@ -37,11 +38,13 @@ def export(workspace: Workspace, recipe: Recipe) -> str:
         RecipeError: the self-test texts do not fit the model.
         GraphError: the architecture cannot be exported, a ready graph cannot be used, or there is
             no fast tokenizer.
-        SourceError: the weights do not fit the configuration, or give no finite answers.
+        SourceError: the weights do not fit the configuration, or give no finite answers; or the
+            longest text does not fit into memory.
         NoSpaceError: the disk cannot hold the preparation.
     """
     disk.check(workspace, recipe)
     facts, graph = workspace.facts(recipe), workspace.onnx_source
+    check_longest_text(workspace.source, facts, usable_memory())
     return _take(graph, workspace, facts) if graph else _export(workspace, facts, recipe)
 
 

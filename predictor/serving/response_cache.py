@@ -21,7 +21,7 @@ from predictor.errors import DeadlineError, InvalidRequestError, TooLargeError
 from predictor.protocol.types import TokenRows
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import Any
 
     from predictor.protocol.types import Rows, Texts
@@ -126,13 +126,16 @@ class ResponseCache:
         ran = 0
         while missing := [key for key in dict.fromkeys(keys) if key not in found]:
             characters = sum(map(_characters, missing))
-            flights = {key: self._flights[key] for key in missing if key in self._flights}
             # Nobody waits for a request that is larger than their own.
-            joined = {f: None for f in flights.values() if f.characters <= characters}
-            if own := [key for key in missing if flights.get(key) not in joined]:
+            joined = {
+                key: flight
+                for key in missing
+                if (flight := self._flights.get(key)) and flight.characters <= characters
+            }
+            if own := [key for key in missing if key not in joined]:
                 found.update(await self._fly(own, request, deadline))
                 ran += len(own)
-            for flight in joined:
+            for flight in dict.fromkeys(joined.values()):
                 found.update(await _landing(flight, deadline))
         return ran
 
@@ -140,7 +143,7 @@ class ResponseCache:
         self, keys: Sequence[Key], request: Texts, deadline: float | None
     ) -> Mapping[Key, Known]:
         """Have texts run and keep their rows; others may wait for them meanwhile."""
-        texts = _texts(keys, request)
+        texts = request if len(keys) == len(request.texts) else _texts(keys, request)
         flight = Flight(sum(map(_characters, keys)))
         mine = [key for key in keys if self._flights.setdefault(key, flight) is flight]
         made: Mapping[Key, Known] = {}
@@ -189,15 +192,20 @@ def _texts(keys: Sequence[Key], request: Texts) -> Texts:
 
 def _known(keys: Sequence[Key], rows: Rows, tokens: Sequence[int]) -> dict[Key, Known]:
     """Rows and their tokens by text; a text with windows has several."""
-    of_text: list[list[Any]] = [[] for _ in keys]
-    counts = [0] * len(keys)
-    for place, (row, count) in enumerate(zip(rows, tokens, strict=True)):
-        text = row.window.text if isinstance(row, TokenRows) else place
+    if not isinstance(rows[0], TokenRows):
         # A copy: a view would keep the rows of the whole request in memory.
-        of_text[text].append(row if isinstance(row, TokenRows) else row.copy())
-        counts[text] += count
+        copies = [row.copy() for row in rows]
+        return {
+            key: Known((row,), count, _text_size(key) + sys.getsizeof(row))
+            for key, row, count in zip(keys, copies, tokens, strict=True)
+        }
+    of_text: list[list[TokenRows]] = [[] for _ in keys]
+    counts = [0] * len(keys)
+    for row, count in zip(rows, tokens, strict=True):
+        of_text[row.window.text].append(row)
+        counts[row.window.text] += count
     return {
-        key: Known(tuple(each), count, _size(key, each))
+        key: Known(tuple(each), count, _text_size(key) + sum(map(_row_size, each)))
         for key, each, count in zip(keys, of_text, counts, strict=True)
     }
 
@@ -205,7 +213,7 @@ def _known(keys: Sequence[Key], rows: Rows, tokens: Sequence[int]) -> dict[Key, 
 def _joined(known: Sequence[Known]) -> Rows:
     """The rows of texts in the order of the request."""
     if not isinstance(known[0].rows[0], TokenRows):
-        return np.stack([each.rows[0] for each in known])
+        return np.array([each.rows[0] for each in known])
     placed = [_placed(row, text) for text, each in enumerate(known) for row in each.rows]
     rows = np.empty(len(placed), dtype=np.object_)
     rows[:] = placed
@@ -220,14 +228,12 @@ def _placed(row: TokenRows, text: int) -> TokenRows:
     return replace(row, tokens=replace(row.tokens, window=window))
 
 
-def _size(key: Key, rows: Iterable[Any]) -> int:
-    texts = sys.getsizeof(key.text) + (sys.getsizeof(key.pair) if key.pair is not None else 0)
-    return ENTRY_BYTES + texts + sum(map(_row_size, rows))
+def _text_size(key: Key) -> int:
+    pair = sys.getsizeof(key.pair) if key.pair is not None else 0
+    return ENTRY_BYTES + sys.getsizeof(key.text) + pair
 
 
-def _row_size(row: Any) -> int:
-    if not isinstance(row, TokenRows):
-        return sys.getsizeof(row)
+def _row_size(row: TokenRows) -> int:
     window, indices = row.window, row.tokens.row_indices
     arrays = (row.values, window.ids, window.types, window.pieces, window.offsets, window.words)
     # Not getsizeof: some are views, and theirs leaves out the values.

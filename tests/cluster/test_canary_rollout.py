@@ -79,8 +79,13 @@ def test_a_canary_that_fails_is_put_back_and_its_version_never_answers(
     wait_for(lambda: serves_only(service, through, one), SETTLED_SECONDS, "only the old version")
 
 
-def test_a_canary_whose_rollout_is_killed_is_promoted_by_the_same_command(
-    behind_gateway: tuple[Service, Gateway], local: Store, package: Path, newer: Path
+@pytest.mark.parametrize("options", [CANARY, ()], ids=["the same command", "without a canary"])
+def test_a_canary_whose_rollout_is_killed_is_promoted_by_a_second_run(
+    behind_gateway: tuple[Service, Gateway],
+    local: Store,
+    package: Path,
+    newer: Path,
+    options: tuple[str, ...],
 ) -> None:
     service, through = behind_gateway
     one, two = versions(package, newer)
@@ -89,9 +94,12 @@ def test_a_canary_whose_rollout_is_killed_is_promoted_by_the_same_command(
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
             assert running.stdout is not None
             assert two in running.stdout.readline()
+            if not options:
+                # Until requests reach it, nothing could be lost.
+                wait_for(lambda: through.versions[two] > 0, SETTLED_SECONDS, "the canary answers")
             running.send_signal(signal.SIGKILL)
         assert service.object["metadata"]["annotations"]["warmstart.dev/previous-version"] == one
-        done = roll_out(service, local, two, *CANARY)
+        done = roll_out(service, local, two, *options)
         assert done.returncode == 0, done.stderr
     assert load.failures == []
     wait_for(lambda: serves_only(service, through, two), SETTLED_SECONDS, "only the new version")

@@ -41,7 +41,7 @@ class StandIn:
     Attributes:
         failing: why pods of the version asked for end.
         rival: what somebody else names while this rollout waits for its pods.
-        gateway: whether a canary would get requests.
+        gateway: whether a canary would get requests; one that is there from the start does.
     """
 
     server: Predictor
@@ -63,7 +63,7 @@ class StandIn:
         if seen != self.state:
             raise ConflictError(f"{self.name} was changed meanwhile")
         self.log.append((version, previous, canary.percent if canary else 0))
-        self.state = State(version, previous)
+        self.state = State(version, previous, canary.version if canary else None)
         return self.state
 
     def pods(self, version: str, deployment: str = "") -> Pods | None:  # noqa: ARG002
@@ -80,7 +80,7 @@ class StandIn:
         return self.gateway
 
     def canary_weight(self) -> int:
-        return self.log[-1][2] if self.log else 0
+        return self.log[-1][2] if self.log else 10
 
     def address(self, deployment: str = "") -> Address:  # noqa: ARG002
         return Address(requests.Session(), self.server.url, self.name)
@@ -138,6 +138,14 @@ def test_a_canary_comes_first_and_the_stable_pods_keep_their_version(
     service = StandIn(server, State(OLD, None), gateway=True)
     run(service, store, Plan("m", served, canary=10, soak=0.02))
     assert service.log == [(OLD, OLD, 10), (OLD, OLD, 0), (served, OLD, 0), (served, None, 0)]
+
+
+def test_the_canary_of_a_run_that_was_killed_loses_its_share_before_it_goes(
+    server: Predictor, store: Store, served: str, other: str
+) -> None:
+    service = StandIn(server, State(OLD, OLD, other), gateway=True)
+    run(service, store, Plan("m", served))
+    assert service.log == [(OLD, OLD, 0), (served, OLD, 0), (served, None, 0)]
 
 
 def test_a_canary_that_would_get_no_requests_is_refused(

@@ -75,6 +75,11 @@ def in_shards(folder: Path) -> None:
     model.save_pretrained(folder, max_shard_size="40KB")
 
 
+def with_long_texts(folder: Path) -> None:
+    write(folder / "config.json", max_position_embeddings=1_000_000)
+    write(folder / "tokenizer_config.json", model_max_length=1_000_000)
+
+
 def adapter(folder: Path) -> None:
     (folder / WEIGHTS).rename(folder / "adapter_model.safetensors")
     (folder / "config.json").unlink()
@@ -164,6 +169,11 @@ AGAIN = "copy or download it again"
             config(id2label={str(n): f"label {n}" for n in range(5)}),
             "config.json states 5 labels, but the weights of the head (classifier.weight) are for "
             "3: correct its id2label",
+        ),
+        (
+            # Two copies of the scores: 4 heads, the square of 1,000,000, and 4 bytes.
+            with_long_texts,
+            "takes texts of 1000000 tokens, whose attention in 4 heads needs about 32.0 TB of",
         ),
         (config(model_type="bert6"), "states the model_type bert6, which transformers"),
         (config(model_type=""), "config.json states no model_type"),

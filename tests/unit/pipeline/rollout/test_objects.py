@@ -33,6 +33,8 @@ def test_the_version_is_a_variable_of_the_model() -> None:
     assert state_of(isvc({"model": {}})) == State(None, None)
     found["metadata"]["annotations"][objects.PREVIOUS] = "1" * 16
     assert state_of(found).previous == "1" * 16
+    found["spec"]["canary"] = [canary_spec({"modelFormat": {}}, Canary("2" * 16, 5))]
+    assert state_of(found).canary == "2" * 16
 
 
 @pytest.mark.parametrize(
