@@ -28,8 +28,10 @@ RUNNER ?= $(if $(filter buildah,$(ENGINE)),podman,$(ENGINE))
 BUILD = $(ENGINE) $(if $(filter buildah,$(ENGINE)),bud --layers,build)
 BUILD_ARGS ?=
 comma := ,
-# docker's tag holds several platforms; buildah and podman need a manifest, which would grow.
-MANIFEST = $(if $(PLATFORMS),$(filter-out docker,$(ENGINE)))
+# docker's tag holds several platforms; buildah and podman need a manifest. One of this name would
+# grow, and an image of this name would end the build: both give the name up first. One platform
+# needs none, and podman runs nothing from a manifest without this machine's platform.
+MANIFEST = $(if $(findstring $(comma),$(PLATFORMS)),$(filter-out docker,$(ENGINE)))
 PUSHED = $(if $(MANIFEST),$(ENGINE) manifest push --all $(PUSH_ARGS) $(TAG) docker://$(PUSH)/$(TAG),$\
 	$(ENGINE) tag $(TAG) $(PUSH)/$(TAG) && $(ENGINE) push $(PUSH_ARGS) $(PUSH)/$(TAG))
 # A prepared model needs no pipeline; buildah 1.28 builds its stages all the same.
@@ -134,7 +136,8 @@ image:
 		"holds a model: name it, MODEL=hf://owner/name or PREPARED=folder" >&2; exit 1; }
 	$(if $(PREPARED),@mkdir -p .cache && awk '/^FROM /{skip = 0} /$(PREPARING)/{skip = 1} !skip' \
 		Dockerfile >$(WITHOUT_PIPELINE))
-	$(if $(MANIFEST),-$(ENGINE) manifest rm $(TAG) 2>/dev/null)
+	$(if $(MANIFEST),$(ENGINE) manifest rm $(TAG) 2>/dev/null || \
+		$(RUNNER) untag $(TAG) $(TAG) 2>/dev/null || true)
 	$(BUILD) --target $(TARGET) $(if $(PLATFORMS),--platform $(PLATFORMS)) \
 		$(if $(MANIFEST),--manifest,-t) $(TAG) $(if $(PREPARED),--file $(WITHOUT_PIPELINE)) \
 		--build-arg VERSION=$(lastword $(subst :, ,$(TAG))) \

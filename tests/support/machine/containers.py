@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 import yaml
 
-from benchmarks.harness.http import ServerFailedError
+from benchmarks.harness.http import LOOPBACK, ServerFailedError
+from benchmarks.harness.process import Predictor, free_port, started, wait_until_ready
 from benchmarks.pods.podman import adapt, inspect, podman, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from benchmarks.pods.kserve import Document
 
 # As KServe would run them, and as `make image` tries them out.
 RESTRICTED = (
-    *("--rm", "--pull=never", "--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL"),
+    *("--rm", "--pull=never", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL"),
     "--security-opt=no-new-privileges",
 )
+ARM64 = "linux/arm64"
+# Where the kernel keeps the interpreter of arm64 programs, on a machine that cannot run them.
+EMULATOR = Path("/proc/sys/fs/binfmt_misc/qemu-aarch64")
+# An emulated start takes up to a minute on an idle core.
+READY_SECONDS = 400
 
 
 def images(*names: str) -> dict[str, str]:
@@ -39,11 +47,51 @@ def images(*names: str) -> dict[str, str]:
     return found
 
 
-def in_image(image: str, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in an image instead of its own program."""
+def arm64_image(name: str) -> str:
+    """Return an image that can run for arm64, emulated; skip if it or an emulator is missing."""
+    if not EMULATOR.exists():
+        pytest.skip("no emulator of arm64 is registered in binfmt_misc: docs/images.md")
+    (reference,) = images(name).values()
+    tried = in_image(reference, "true", platform=ARM64)
+    if "image not known" in tried.stderr:
+        pytest.skip(f"{reference} is not for arm64; PLATFORMS=linux/amd64,linux/arm64 makes it so")
+    assert tried.returncode == 0, tried.stderr
+    return reference
+
+
+def in_image(
+    image: str, *command: str, platform: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in an image instead of its own program, without a network."""
     program, *arguments = command
-    run = ["podman", "run", *RESTRICTED, f"--entrypoint={program}", image, *arguments]
-    return subprocess.run(run, capture_output=True, text=True, check=False)
+    chosen = [f"--platform={platform}"] if platform else []
+    run = ["podman", "run", *RESTRICTED, "--network=none", *chosen, f"--entrypoint={program}"]
+    return subprocess.run([*run, image, *arguments], capture_output=True, text=True, check=False)
+
+
+@contextmanager
+def predictor_in_image(
+    image: str, platform: str, model: Path, log: Path, *flags: str
+) -> Iterator[Predictor]:
+    """Serve a prepared model by an image; it stops when the block ends.
+
+    Raises:
+        ServerFailedError: it did not become ready.
+    """
+    http, grpc = free_port(), free_port()
+    command = [
+        *("podman", "run", *RESTRICTED, "--network=host", f"--platform={platform}"),
+        *(f"--volume={model.resolve()}:/mnt/models:ro", image, "--model_name=m"),
+        *("--model_dir=/mnt/models", f"--http_port={http}", f"--grpc_port={grpc}", *flags),
+    ]
+    url, start = f"http://{LOOPBACK}:{http}", time.perf_counter()
+    with (
+        started(command, log) as child,
+        httpx.Client(base_url=url, timeout=READY_SECONDS) as client,
+    ):
+        wait_until_ready(child, http, "/v2/models/m/ready", image, log, READY_SECONDS)
+        seconds = time.perf_counter() - start
+        yield Predictor("m", url, f"{LOOPBACK}:{grpc}", client, child, seconds)
 
 
 @contextmanager

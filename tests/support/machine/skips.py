@@ -21,6 +21,8 @@ ALLOWED = {
     "no memory limits (cgroups) can be made here": "CI's machine may not allow them",
     "only root may start processes of other users": "it needs root",
     "skopeo is not installed": "a second judge of the OCI layout, where Debian's package is",
+    "no emulator of arm64 is registered": "CI's machine may not allow it; it needs root",
+    "is not for arm64": "an emulated build takes most of an hour",
     "could not import 'onnxruntime_ep_openvino'": "there is a plugin for x86 only",
 }
 
