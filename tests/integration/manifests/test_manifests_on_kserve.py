@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -149,6 +150,23 @@ def test_knative_is_given_what_it_takes(setup: Setup) -> None:
             assert container.keys() <= of_containers
             assert len(container["ports"]) == 1
             assert "deploymentStrategy" not in each
+
+
+def test_the_runtimes_can_be_on_one_cluster() -> None:
+    """KServe's webhook refuses two that select themselves for one format and protocol."""
+    runtimes = {
+        each["metadata"]["name"]: each["spec"]
+        for setup in SETUPS
+        for each in of_kind(render(setup), "ClusterServingRuntime")
+    }
+    assert len(runtimes) > 2
+    for one, other in combinations(runtimes.values(), 2):
+        if set(one["protocolVersions"]) & set(other["protocolVersions"]):
+            assert not _selecting(one) & _selecting(other)
+
+
+def _selecting(runtime: Document) -> set[str]:
+    return {each["name"] for each in runtime["supportedModelFormats"] if each.get("autoSelect")}
 
 
 def test_a_canary_keeps_to_what_kserve_allows() -> None:
