@@ -18,7 +18,7 @@ VALUE, STRING, LIST, DICTIONARY = 40, 32, 80, 250
 # First bytes of characters in UTF-8 that make a string take four bytes for each of its characters.
 WIDE = tuple(bytes([first]) for first in range(0xF0, 0xF5))
 # Bytes of requests after which the heap is worth trimming, and below which it is done.
-MUCH, LITTLE = 8 * 1024 * 1024, 1024 * 1024
+MUCH, LITTLE = 256 * 1024, 32 * 1024
 
 
 def decoded_size(body: bytes) -> int:
