@@ -66,12 +66,18 @@ def predictor(model_dir: Path, log: Path, *flags: str, name: str = "m") -> Itera
 def launched(model_dir: Path, log: Path, *flags: str, name: str = "m") -> Iterator[Predictor]:
     """Start a predictor as :func:`predictor` does, without waiting until it is ready."""
     http, grpc = free_port(), free_port()
-    url = f"http://{LOOPBACK}:{http}"
-    with (
-        started(command_line(model_dir, name, http, grpc, *flags), log) as child,
-        httpx.Client(base_url=url, timeout=60) as client,
-    ):
-        yield Predictor(name, url, f"{LOOPBACK}:{grpc}", client, child)
+    with listening(command_line(model_dir, name, http, grpc, *flags), log, http, grpc, name) as it:
+        yield it
+
+
+@contextmanager
+def listening(
+    command: Sequence[str], log: Path, http_port: int, grpc_port: int, name: str
+) -> Iterator[Predictor]:
+    """Start a command that serves the model ``name`` on these ports, without waiting for it."""
+    url = f"http://{LOOPBACK}:{http_port}"
+    with started(command, log) as child, httpx.Client(base_url=url, timeout=60) as client:
+        yield Predictor(name, url, f"{LOOPBACK}:{grpc_port}", client, child)
 
 
 def run_to_end(model_dir: Path, *flags: str, name: str = "m") -> subprocess.CompletedProcess[str]:

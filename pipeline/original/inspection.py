@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.original.kinds import check_type
-from pipeline.original.longest_text import check_longest_text, machine_memory
+from pipeline.original.longest_text import check_longest_text
 from pipeline.original.settings import check_settings
 from pipeline.recipe.eval_data import read_examples
+from storage_init.base.cpus import machine_memory
 from storage_init.base.errors import SourceError
 from storage_init.format.package import TOKENIZER_FILE
 from storage_init.format.tasks import (

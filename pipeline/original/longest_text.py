@@ -6,12 +6,10 @@ The gate compares answers to texts of that length. The scores of attention grow 
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from storage_init.base.cpus import memory_limit
 from storage_init.base.errors import SourceError
 from storage_init.base.sizes import size
 
@@ -21,16 +19,6 @@ if TYPE_CHECKING:
     from storage_init.raw.hf_config import ModelFacts
 
 FLOAT_BYTES = 4
-
-
-def machine_memory() -> int:
-    """Return the bytes of memory of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def usable_memory() -> int:
-    """Return the bytes of memory that this process may use: the machine's or its container's."""
-    return min(machine_memory(), memory_limit() or machine_memory())
 
 
 def check_longest_text(folder: Path, facts: ModelFacts, memory: int) -> None:
@@ -46,10 +34,10 @@ def check_longest_text(folder: Path, facts: ModelFacts, memory: int) -> None:
     needed = of_two_tokens * length**2
     if needed <= memory:
         return
-    # Some graphs have a second copy of the scores; the rest is for the weights.
+    # Some graphs hold three copies of the scores.
     fits = int((memory / 4 / of_two_tokens) ** 0.5)
     raise SourceError(
         f"{folder} takes texts of {length} tokens, whose attention in {heads} heads needs at least "
-        f"{size(needed)} of memory, and there are {size(memory)}: set max_length in the recipe, to "
-        f"{1 << (fits.bit_length() - 1)} for example"
+        f"{size(needed)} of memory, more than the {size(memory)} here: set max_length in the "
+        f"recipe, to {1 << (fits.bit_length() - 1)} for example"
     )

@@ -122,9 +122,9 @@ class Rollout:
             time.sleep(POLL_SECONDS)
 
     def _withdraw_canary(self) -> None:
-        """Take the share of a canary, this run's or that of one that was killed, before it goes.
+        """Stop the requests to a canary before it is removed, whichever run made it.
 
-        KServe removes its Service before the Gateway's route to it.
+        KServe removes the canary's Service before the Gateway stops routing to it.
         """
         state = self._state
         if state.canary is None or not self._service.canary_weight():

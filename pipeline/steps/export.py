@@ -9,11 +9,12 @@ from pipeline.evaluation.baseline import Baseline
 from pipeline.evaluation.examples import selftest_examples
 from pipeline.graphs.files import GraphError
 from pipeline.graphs.optimization.attention_facts import AttentionFacts
-from pipeline.original.longest_text import check_longest_text, usable_memory
+from pipeline.original.longest_text import check_longest_text
 from pipeline.recipe.eval_data import EvalDataError
 from pipeline.recipe.reading import RecipeError
 from pipeline.workspace import disk
 from pipeline.workspace.workspace import GRAPH
+from storage_init.base.cpus import usable_memory
 from storage_init.base.errors import SourceError
 from storage_init.format.package import TOKENIZER_FILE
 from storage_init.format.tasks import name_of

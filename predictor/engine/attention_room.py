@@ -6,6 +6,7 @@ at 1,024 tokens and 3.2 GB at 8,192. The kernel kills a process that asks for mo
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from threading import Condition
 from typing import TYPE_CHECKING
@@ -13,29 +14,36 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Three copies of a score in FP32, as measured with ModernBERT; fused attention has 1.3.
-SCORE_BYTES = 3 * 4
+# Copies of the scores in FP32 and of a mask, which is as large as one head's: ModernBERT has so
+# many, fused attention fewer (tests/integration/serving/test_long_texts.py measures both).
+COPIES = 3
+FLOAT_BYTES = 4
 # Tokens of a text that is tried in any case: the kernel can take back pages of the weights, too.
 ALWAYS = 512
+
+
+def needed_bytes(heads: int, texts: int, length: int) -> int:
+    """Return the memory that attention in ``heads`` takes for ``texts`` of ``length`` tokens."""
+    return COPIES * FLOAT_BYTES * (heads + 1) * texts * length**2
 
 
 class AttentionRoom:
     """``size`` bytes for the scores of all inferences at a time, in ``heads`` heads each."""
 
     def __init__(self, heads: int, size: int) -> None:
-        self._token_pair = heads * SCORE_BYTES
+        self._heads = heads
         self._size = self._free = max(0, size)
         self._changed = Condition()
 
     @property
     def longest(self) -> int:
         """Tokens of the longest text that fits."""
-        return max(ALWAYS, int((self._size / self._token_pair) ** 0.5))
+        return max(ALWAYS, math.isqrt(self._size // needed_bytes(self._heads, 1, 1)))
 
     @contextmanager
     def take(self, texts: int, length: int) -> Iterator[None]:
         """Wait until ``texts`` of ``length`` tokens fit; what is larger than all waits for all."""
-        wanted = min(texts * length**2 * self._token_pair, self._size)
+        wanted = min(needed_bytes(self._heads, texts, length), self._size)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= wanted)
             self._free -= wanted

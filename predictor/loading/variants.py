@@ -140,7 +140,7 @@ def _referee(package: Package, variant: Variant, settings: Settings) -> Variant 
 
 
 def attention_room(package: Package, choice: Choice) -> AttentionRoom | None:
-    """Return the memory that long texts may take; None where it has no limit, or is not known."""
+    """Return the room for long texts; None without a memory limit, or if the heads are unknown."""
     heads, limit = package.limits.attention_heads, cpus.memory_limit()
     if heads is UNSET or limit is None:
         return None

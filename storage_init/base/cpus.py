@@ -58,8 +58,18 @@ def memory_limit(cgroup: Path = CGROUP) -> int | None:
     return min(found, default=None)
 
 
+def usable_memory(cgroup: Path = CGROUP) -> int:
+    """Return how many bytes this process may use: the machine's, or the container's if less."""
+    return min(machine_memory(), memory_limit(cgroup) or machine_memory())
+
+
+def machine_memory() -> int:
+    """Return this machine's memory in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def _memory_limits(cgroup: Path) -> Iterator[Path]:
-    """The files that may have a limit: the container's, and those of this process's own group."""
+    """The files that can state a limit: the container's, and those of this process's group."""
     yield cgroup / "memory.max"
     yield cgroup / "memory/memory.limit_in_bytes"
     with suppress(OSError):
@@ -74,7 +84,7 @@ def _memory_limits(cgroup: Path) -> Iterator[Path]:
 def _bytes(path: Path) -> int | None:
     try:
         limit = int(path.read_text())
-    except (OSError, ValueError):  # another version, or "max"
+    except (OSError, ValueError):  # the other version of cgroups has other files; "max" is no limit
         return None
     return limit if limit < LIMITLESS else None
 

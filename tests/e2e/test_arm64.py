@@ -72,7 +72,7 @@ def test_a_package_prepared_here_answers_almost_the_same_on_arm64(
     with here_and_there(image, model, tmp_path, *flags) as (here, there):
         assert there.model["selftest"]["largest_distance"] <= there.model["selftest"]["tolerance"]
     assert there.model["version"] == here.model["version"]
-    # The weights in this CPU's layout are of no use there; the portable graph is.
+    # Arm cannot use weights that are packed for this CPU; it serves the portable graph.
     assert (here.model["packed"], there.model["packed"]) == (variant == "int8", False)
     assert there.outputs["label"].tolist() == here.outputs["label"].tolist()
     assert set(here.outputs["label"].tolist()) <= set(LABELS)

@@ -55,7 +55,7 @@ def test_an_accepted_image_is_pushed() -> None:
 def test_several_platforms_make_one_image_that_is_tried_out_on_each() -> None:
     platforms = "PLATFORMS=linux/amd64,linux/arm64"
     commands = made("TAG=acme/m:1", "PUSH=example.com", platforms)
-    # The name may be a manifest's, or an image's that was built for one platform.
+    # A manifest may have the name already, or an image that was built for one platform.
     freed = starting(commands, "podman manifest rm acme/m:1 ")
     assert freed.partition(" || ")[2].startswith("podman untag acme/m:1 acme/m:1 ")
     assert freed.endswith(" || true")

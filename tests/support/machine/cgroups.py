@@ -67,8 +67,17 @@ def memory_limit(size: int) -> Iterator[MemoryLimit]:
 
 def anonymous_bytes(pid: int) -> int:
     """Memory of a process that no file backs."""
+    return _status_bytes(pid, "RssAnon:")
+
+
+def peak_bytes(pid: int) -> int:
+    """The most resident memory that a process has had."""
+    return _status_bytes(pid, "VmHWM:")
+
+
+def _status_bytes(pid: int, field: str) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("RssAnon"))
+    (line,) = (line for line in status.splitlines() if line.startswith(field))
     return int(line.split()[1]) * 1024
 
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 import yaml
 
-from benchmarks.harness.http import LOOPBACK, ServerFailedError
-from benchmarks.harness.process import Predictor, free_port, started, wait_until_ready
+from benchmarks.harness.http import ServerFailedError
+from benchmarks.harness.process import free_port, listening, wait_until_ready
 from benchmarks.pods.podman import adapt, inspect, podman, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from benchmarks.harness.process import Predictor
     from benchmarks.pods.kserve import Document
 
 # As KServe would run them, and as `make image` tries them out.
@@ -28,7 +27,7 @@ RESTRICTED = (
     "--security-opt=no-new-privileges",
 )
 ARM64 = "linux/arm64"
-# Where the kernel keeps the interpreter of arm64 programs, on a machine that cannot run them.
+# The kernel has this file while an emulator of arm64 programs is registered.
 EMULATOR = Path("/proc/sys/fs/binfmt_misc/qemu-aarch64")
 # An emulated start takes up to a minute on an idle core.
 READY_SECONDS = 400
@@ -62,7 +61,7 @@ def arm64_image(name: str) -> str:
 def in_image(
     image: str, *command: str, platform: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in an image instead of its own program, without a network."""
+    """Run a command in place of an image's own program; the container has no network."""
     program, *arguments = command
     chosen = [f"--platform={platform}"] if platform else []
     run = ["podman", "run", *RESTRICTED, "--network=none", *chosen, f"--entrypoint={program}"]
@@ -73,7 +72,7 @@ def in_image(
 def predictor_in_image(
     image: str, platform: str, model: Path, log: Path, *flags: str
 ) -> Iterator[Predictor]:
-    """Serve a prepared model by an image; it stops when the block ends.
+    """Serve a prepared model from a container, which stops when the block ends.
 
     Raises:
         ServerFailedError: it did not become ready.
@@ -84,14 +83,9 @@ def predictor_in_image(
         *(f"--volume={model.resolve()}:/mnt/models:ro", image, "--model_name=m"),
         *("--model_dir=/mnt/models", f"--http_port={http}", f"--grpc_port={grpc}", *flags),
     ]
-    url, start = f"http://{LOOPBACK}:{http}", time.perf_counter()
-    with (
-        started(command, log) as child,
-        httpx.Client(base_url=url, timeout=READY_SECONDS) as client,
-    ):
-        wait_until_ready(child, http, "/v2/models/m/ready", image, log, READY_SECONDS)
-        seconds = time.perf_counter() - start
-        yield Predictor("m", url, f"{LOOPBACK}:{grpc}", client, child, seconds)
+    with listening(command, log, http, grpc, "m") as running:
+        wait_until_ready(running.process, http, "/v2/models/m/ready", image, log, READY_SECONDS)
+        yield running
 
 
 @contextmanager

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 IMAGE_BYTES = 32 << 20
-COPIES = 50
+ATTEMPTS = 50
 # Only fsync writes to the disk: no commit by timer, no flush on a rename.
 HARSH = "noauto_da_alloc,data=writeback,commit=3600"
 
@@ -60,12 +60,12 @@ class Disk:
 
     def after_power_cut(self, image: Path) -> Disk:
         """Return the disk as the next boot finds it if the power fails now."""
-        for _ in range(COPIES):
+        for _ in range(ATTEMPTS):
             shutil.copyfile(self.image, image)
             # Another program's sync, or the kernel, may have written while it was copied.
             if filecmp.cmp(self.image, image, shallow=False):
                 return Disk(image)
-        raise RuntimeError(f"{self.image} changes all the time, though its writer is stopped")
+        raise RuntimeError(f"the writer is stopped, but {self.image} still changes")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 PROMPTS = {"query": "would this film deliver ", "passage": "book ", "plain": ""}
 DIMENSION = 32
 MAX_POSITIONS = 64
-LONG = 4096
+LONG, LONG_HEADS = 4096, 16
 
 
 def source(make: Callable[..., Path], **settings: Any) -> Path:
@@ -113,17 +113,30 @@ def make_embedder(
     return folder
 
 
-def make_long_embedder(folder: Path) -> Path:
-    """Make an embedder of 4,096 tokens, whose attention takes more memory than its weights."""
+def make_long_embedder(folder: Path, kind: str = "Bert") -> Path:
+    """Make an embedder of 4,096 tokens: its attention needs more memory than its weights.
+
+    ``kind``: ``Bert``, whose attention is fused, or ``ModernBert``, whose attention is not.
+    """
     import torch
     import transformers
 
     make_embedder(folder)
     torch.manual_seed(11)
-    config = transformers.BertConfig.from_pretrained(
-        folder, num_attention_heads=16, max_position_embeddings=LONG
-    )
-    transformers.BertModel(config).save_pretrained(folder)
+    settings: dict[str, Any] = {
+        "vocab_size": len(VOCABULARY),
+        "hidden_size": DIMENSION,
+        "num_hidden_layers": 2,
+        "num_attention_heads": LONG_HEADS,
+        "intermediate_size": 64,
+        "max_position_embeddings": LONG,
+        "pad_token_id": 0,
+    }
+    if kind == "ModernBert":
+        settings |= dict.fromkeys(("bos_token_id", "cls_token_id"), VOCABULARY.index("[CLS]"))
+        settings |= dict.fromkeys(("eos_token_id", "sep_token_id"), VOCABULARY.index("[SEP]"))
+    config = getattr(transformers, f"{kind}Config")(**settings)
+    getattr(transformers, f"{kind}Model")(config).save_pretrained(folder)
     for name, key in (
         ("tokenizer_config.json", "model_max_length"),
         ("sentence_bert_config.json", "max_seq_length"),
