@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PREFIX = "warmstart_"
+# Up to opset 24 (ONNX, "Operator Changelog"): a DFT's axis and a group's scales are other inputs.
+_CHANGED_AFTER_18 = ("DFT", "GroupNormalization")
 
 
 class GraphEditor:
@@ -77,12 +79,22 @@ class GraphEditor:
         )
         return output
 
-    def reduce_max(self, tensor: str) -> str:
-        """Add a maximum over the last axis, which stays with length 1; returns its name."""
+    def raise_opset(self, version: int) -> None:
+        """Declare a later opset, if that changes the meaning of no operator in the graph."""
+        changed = any(True for _ in self.nodes(*_CHANGED_AFTER_18))
+        if not 18 <= self.opset < version or changed:
+            return
+        imports = self.model.opset_import
+        next(entry for entry in imports if not entry.domain).version = self.opset = version
+        oldest = onnx.helper.find_min_ir_version_for(imports, ignore_unknown=True)
+        self.model.ir_version = max(self.model.ir_version, oldest)
+
+    def reduce(self, operator: str, tensor: str) -> str:
+        """Reduce the last axis, which stays with length 1; returns the result's name."""
         if self.opset < 18:  # from here on axes are an input
-            return self.node("ReduceMax", [tensor], axes=[-1], keepdims=1)
+            return self.node(operator, [tensor], axes=[-1], keepdims=1)
         axis = self.constant("last_axis", np.array([-1], dtype=np.int64))
-        return self.node("ReduceMax", [tensor, axis], keepdims=1)
+        return self.node(operator, [tensor, axis], keepdims=1)
 
     def remove(self, node: onnx.NodeProto) -> None:
         """Remove a node."""

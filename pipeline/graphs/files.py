@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 # Smaller initializers stay in the graph: mapping them costs more than copying.
 MIN_EXTERNAL_BYTES = 1024
 MICROSOFT = "com.microsoft"
-# FusedGemm saves next to nothing. CUDA has no kernel for it, and OpenVINO reads every activation in
-# it as Relu, also a pooler's Tanh (openvino, onnx frontend, fusedgemm.cpp).
-UNWANTED_FUSIONS = ["GemmActivationFusion"]
+UNWANTED_FUSIONS = [
+    # FusedGemm saves next to nothing. CUDA has no kernel for it, and OpenVINO reads every
+    # activation in it as Relu, also a pooler's Tanh (openvino, onnx frontend, fusedgemm.cpp).
+    "GemmActivationFusion",
+    # Slower than what they replace: pipeline.graphs.optimization.fusing.
+    *("SkipLayerNormFusion", "BiasSkipLayerNormFusion", "EmbedLayerNormFusion", "BiasGeluFusion"),
+]
 
 
 class GraphError(WarmstartError):

@@ -1,4 +1,4 @@
-"""optimize: apply ONNX Runtime's encoder fusions (attention, layer norm, embedding, GELU)."""
+"""optimize: apply ONNX Runtime's encoder fusions (attention, layer norm, GELU)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.graphs.editing import GraphEditor
 from pipeline.graphs.optimization.convolutions import zero_padding
 from pipeline.graphs.optimization.dense import read_layers
 from pipeline.graphs.optimization.first_token import compute_first_token_only
-from pipeline.graphs.optimization.fusing import fuse, mask_by_token, take_shapes_from_ids
+from pipeline.graphs.optimization.fusing import fuse, take_shapes_from_ids
 from pipeline.graphs.optimization.pooling import add_pooling, is_pooled
 from pipeline.workspace.workspace import GRAPH
 from storage_init.format.tasks import TextEmbedding, TokenTask
@@ -29,7 +29,6 @@ def optimize(workspace: Workspace, recipe: Recipe) -> str:
         # After the fusions, whose patterns do not match a graph with these nodes.
         add_pooling(model.model, task, read_layers(workspace.source, facts))
     editor = GraphEditor(model.model)
-    mask_by_token(editor)
     zero_padding(editor)
     take_shapes_from_ids(editor)
     if not isinstance(task, TokenTask):

@@ -19,15 +19,8 @@ from pipeline.graphs.editing import attributes
 if TYPE_CHECKING:
     from pipeline.graphs.editing import GraphEditor
 
-# Operators that work on each token separately, and how many of their first inputs are states.
-_BY_TOKEN = {
-    "MatMul": 1,
-    "BiasGelu": 1,
-    "Gelu": 1,
-    "FastGelu": 1,
-    "LayerNormalization": 1,
-    "SkipLayerNormalization": 2,
-}
+# Operators that work on each token separately, and how many of their first inputs may be states.
+_BY_TOKEN = {"MatMul": 1, "Gelu": 1, "FastGelu": 1, "LayerNormalization": 1, "Add": 2}
 
 
 def compute_first_token_only(editor: GraphEditor) -> bool:
@@ -52,8 +45,6 @@ class _LastLayer:
         self._attention = self._nearest_attention()
         self._nodes: list[onnx.NodeProto] = []
         self._firsts: dict[str, str] = {}
-        # The attention's input is needed for every token, for its keys and values.
-        self._kept = self._attention.input[0] if self._attention is not None else ""
         if self._attention is not None:
             self._collect(reader.input[0])
 
@@ -67,17 +58,25 @@ class _LastLayer:
             if node.op_type == "Attention" and is_encoder_attention(self._editor, node):
                 return node
             if self._is_by_token(node):
-                waiting.extend(node.input[: _BY_TOKEN[node.op_type]])
+                waiting.extend(self._states(node))
         return None
 
-    def _collect(self, states: str) -> None:
+    def _collect(self, states: str) -> bool:
+        """Collect the nodes from the attention to ``states``; False if it is not behind them."""
         node = self._producers.get(states)
-        if node is None or node in self._nodes or states == self._kept:
-            return
-        if node == self._attention or self._is_by_token(node):
-            self._nodes.append(node)
-            for name in node.input[: _BY_TOKEN.get(node.op_type, 0)]:
-                self._collect(name)
+        if node is None or node in self._nodes:
+            return node is not None
+        if node != self._attention:
+            inside = [self._collect(name) for name in self._states(node) if self._is_by_token(node)]
+            if not any(inside):
+                return False
+        self._nodes.append(node)
+        return True
+
+    def _states(self, node: onnx.NodeProto) -> list[str]:
+        """The inputs that are states: all that a bias is not."""
+        inputs = node.input[: _BY_TOKEN.get(node.op_type, 0)]
+        return [name for name in inputs if self._editor.weight(name, rank=1) is None]
 
     def _is_by_token(self, node: onnx.NodeProto) -> bool:
         if node.op_type == "MatMul" and self._editor.weight(node.input[1], rank=2) is None:
@@ -107,11 +106,10 @@ class _LastLayer:
             return editor.node("Gather", [states, index], axis=1)
         if node.op_type == "Attention":
             return open_attention(editor, node, query_states=self.first(node.input[0]))
-        count = _BY_TOKEN[node.op_type]
-        inputs = [*(self.first(name) for name in node.input[:count]), *node.input[count:]]
+        firsts = {name: self.first(name) for name in self._states(node)}
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         copy.name, copy.output[0] = f"{node.name}_first", f"{states}_first"
-        copy.input[:] = inputs
+        copy.input[:] = [firsts.get(name, name) for name in node.input]
         editor.model.graph.node.append(copy)
         return str(copy.output[0])

@@ -9,7 +9,7 @@ import onnx
 from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.onnx_model_bert import BertOnnxModel
 
-from pipeline.graphs.editing import attributes, optional
+from pipeline.graphs.editing import attributes
 from pipeline.graphs.optimization.attention_facts import AttentionFacts
 from pipeline.graphs.optimization.sdpa import name_attention
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 # Constants that make up shapes are far smaller.
 MIN_WEIGHT_BYTES = 64 << 10
-# The mask's place among the inputs of EmbedLayerNormalization.
-_MASK = 7
 
 
 class FusedModel(BertOnnxModel):
@@ -43,15 +41,15 @@ class FusedModel(BertOnnxModel):
 
 
 def fuse(graph: Path) -> FusedModel:
-    """Fuse the attention, layer norms, embeddings and GELUs of an exported graph.
+    """Fuse the attention, layer norms and GELUs of an exported graph.
 
     The patterns of model type "bert" also match later encoders; where one does not match, that part
     of the graph stays as exported. Sizes come from the facts beside the graph, else from the graph.
     Attention is fused only where masks do no more than hide padding: its pattern also matches a
     window over the neighbours, and drops it.
     """
-    facts, options = AttentionFacts.load(graph.parent), FusionOptions("bert")
-    options.enable_attention = facts.plain_masks
+    facts = AttentionFacts.load(graph.parent)
+    options = _options(facts)
     exported = onnx.load(str(graph))
     if facts.plain_masks and facts.heads:
         name_attention(exported, facts.width // facts.heads)
@@ -61,6 +59,22 @@ def fuse(graph: Path) -> FusedModel:
     if facts.lowest_mask:
         _mask_with_the_lowest(model.model)
     return model
+
+
+def _options(facts: AttentionFacts) -> FusionOptions:
+    """Choose the fusions that pay on a CPU.
+
+    ONNX Runtime 1.32 computes ``SkipLayerNormalization``, also the one in
+    ``EmbedLayerNormalization``, one number at a time: sums and a ``LayerNormalization`` take a
+    third of its time. A bias apart from its GELU costs nothing.
+    """
+    options = FusionOptions("bert")
+    options.enable_attention = facts.plain_masks
+    options.enable_skip_layer_norm = options.enable_bias_skip_layer_norm = False
+    options.enable_embed_layer_norm = options.enable_bias_gelu = False
+    # The default replaces a mask by its number of tokens: right for texts padded on the right only.
+    options.use_raw_attention_mask()
+    return options
 
 
 def _mask_with_the_lowest(model: onnx.ModelProto) -> None:
@@ -86,17 +100,6 @@ def _without_values(model: onnx.ModelProto) -> onnx.ModelProto:
                 onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
             )
     return thin
-
-
-def mask_by_token(editor: GraphEditor) -> None:
-    """Give attention the mask itself where the fusion made it a count of tokens.
-
-    A count is only right for texts that are padded on the right.
-    """
-    for node in editor.nodes("EmbedLayerNormalization"):
-        mask, count = optional(node, _MASK), node.output[1] if len(node.output) > 1 else ""
-        if mask and count:
-            editor.redirect(count, mask)
 
 
 def take_shapes_from_ids(editor: GraphEditor) -> None:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from pipeline.graphs.editing import attributes, optional
-from pipeline.graphs.files import MICROSOFT
+from pipeline.graphs.editing import attributes
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,30 +25,23 @@ def quantize_embeddings(
     editor: GraphEditor, exclude: Collection[str], min_rows: int = MIN_ROWS
 ) -> int:
     """Quantise lookups in constant tables of at least ``min_rows`` rows; returns their number."""
-    for node in tables(editor, exclude, min_rows):
-        if node.op_type == "EmbedLayerNormalization":
-            _open(editor, node)
-    done = 0
-    for node in tables(editor, exclude, min_rows):
+    found = tables(editor, exclude, min_rows)
+    for node in found:
         table = editor.weight(node.input[0], rank=2)
         assert table is not None  # noqa: S101
         _quantize(editor, node, table)
-        done += 1
-    return done
+    return len(found)
 
 
 def tables(
     editor: GraphEditor, exclude: Collection[str], min_rows: int = MIN_ROWS
 ) -> list[onnx.NodeProto]:
-    """The lookups in large constant tables that can be quantised, also those fused with a norm."""
+    """The lookups in large constant tables."""
     found = []
-    for node in editor.nodes("EmbedLayerNormalization", "Gather"):
-        fused = node.op_type == "EmbedLayerNormalization"
-        table = editor.weight(node.input[2 if fused else 0], rank=2)
-        if node.name in exclude or table is None or len(table) < min_rows:
-            continue
-        more_is_read = any(editor.readers(more) for more in node.output[1:] if more)
-        if not more_is_read if fused else attributes(node).get("axis", 0) == 0:
+    for node in editor.nodes("Gather"):
+        table = editor.weight(node.input[0], rank=2)
+        large = table is not None and len(table) >= min_rows
+        if large and node.name not in exclude and attributes(node).get("axis", 0) == 0:
             found.append(node)
     return found
 
@@ -68,29 +60,3 @@ def _quantize(editor: GraphEditor, node: onnx.NodeProto, table: NDArray[Any]) ->
     values = editor.node("Cast", [rows], to=onnx.TensorProto.FLOAT)
     editor.node("Mul", [values, scale], node.output[0])
     editor.remove(node)
-
-
-def _open(editor: GraphEditor, node: onnx.NodeProto) -> None:
-    """Replace fused embeddings by their lookups and a fused sum and normalisation."""
-    ids, types, words, positions, kinds, gamma, beta = node.input[:7]
-    total = editor.node("Gather", [words, ids])
-    if kinds:
-        total = editor.node("Add", [total, editor.node("Gather", [kinds, types])])
-    places = optional(node, 8)
-    table = editor.node("Gather", [positions, places]) if places else _first(editor, positions, ids)
-    editor.node(
-        "SkipLayerNormalization",
-        [total, table, gamma, beta],
-        node.output[0],
-        domain=MICROSOFT,
-        **{k: v for k, v in attributes(node).items() if k == "epsilon"},
-    )
-    editor.remove(node)
-
-
-def _first(editor: GraphEditor, table: str, ids: str) -> str:
-    """The first L rows of a table, for ids [N, L]."""
-    second = editor.constant("second", np.array([1], dtype=np.int64))
-    length = editor.node("Gather", [editor.node("Shape", [ids]), second])
-    start = editor.constant("start", np.array([0], dtype=np.int64))
-    return editor.node("Slice", [table, start, length, start])

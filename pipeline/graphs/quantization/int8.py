@@ -11,7 +11,12 @@ import numpy as np
 import onnx
 
 from pipeline.graphs import files
-from pipeline.graphs.attention import is_encoder_attention, open_attention
+from pipeline.graphs.attention import (
+    ONNX_ATTENTION_OPSET,
+    is_encoder_attention,
+    open_attention,
+    use_onnx_attention,
+)
 from pipeline.graphs.editing import GraphEditor
 from pipeline.graphs.quantization.embeddings import quantize_embeddings, tables
 from pipeline.graphs.quantization.per_token import products, quantize_products
@@ -50,6 +55,8 @@ def open_attentions(graph: Path, exclude: Collection[str]) -> tuple[GraphEditor,
     for node in attentions:
         if node.name not in left_out:
             editor.redirect(node.output[0], open_attention(editor, node))
+    editor.raise_opset(ONNX_ATTENTION_OPSET)
+    use_onnx_attention(editor)
     names += _names(editor)
     for pattern in exclude:
         found = matching(names, pattern)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 
 from pipeline.graphs.editing import attributes, optional
 from pipeline.graphs.files import MICROSOFT
@@ -20,7 +21,6 @@ from pipeline.graphs.files import MICROSOFT
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    import onnx
     from numpy.typing import NDArray
 
     from pipeline.graphs.editing import GraphEditor
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LARGEST_WEIGHT = {7: 64, 8: 127}
 LARGEST_ACTIVATION = 127
 ZERO = 128
+# ``QuantizeLinear`` takes a scale per block of a row, here the whole row, from this opset on.
+BLOCKS_OPSET = 21
 # A product with fewer columns, such as a classifier's last, costs less than quantising its input.
 MIN_COLUMNS = 16
 
@@ -42,7 +44,7 @@ def quantize_products(editor: GraphEditor, exclude: Collection[str], weight_bits
     for node, weights in found:
         states = node.input[0]
         if states not in inputs:
-            inputs[states] = _quantize_rows(editor, states)
+            inputs[states] = _quantize_rows(editor, states, len(weights))
         _replace(editor, node, weights, LARGEST_WEIGHT[weight_bits], *inputs[states])
     return len(found)
 
@@ -70,15 +72,28 @@ def _weights(editor: GraphEditor, node: onnx.NodeProto) -> NDArray[Any] | None:
     return weights.T if settings["transB"] else weights
 
 
-def _quantize_rows(editor: GraphEditor, tensor: str) -> tuple[str, str]:
+def _quantize_rows(editor: GraphEditor, tensor: str, width: int) -> tuple[str, str]:
     """Names of a tensor's 8-bit form [..., K] and of its rows' largest values [..., 1]."""
-    found = editor.reduce_max(editor.node("Abs", [tensor]))
+    # Two reductions cost less than one of the absolute values, which would be written out.
+    highest = editor.reduce("ReduceMax", tensor)
+    lowest = editor.node("Neg", [editor.reduce("ReduceMin", tensor)])
     # The minimum keeps a row of zeros from being divided by zero.
-    largest = editor.node("Max", [found, editor.constant("tiny", np.array(1e-12, np.float32))])
+    tiny = editor.constant("tiny", np.array(1e-12, np.float32))
+    largest = editor.node("Max", [highest, lowest, tiny])
     step = editor.constant("step", np.array(1 / LARGEST_ACTIVATION, np.float32))
-    zero_point = editor.constant("zero_point", np.array(ZERO, np.uint8))
-    divided = editor.node("Div", [tensor, largest])
-    return editor.node("QuantizeLinear", [divided, step, zero_point]), largest
+    if editor.opset < BLOCKS_OPSET:
+        divided = editor.node("Div", [tensor, largest])
+        return editor.node("QuantizeLinear", [divided, step, _zero_point(editor)]), largest
+    shape = editor.node("Shape", [largest])
+    value = onnx.helper.make_tensor("zero_point", onnx.TensorProto.UINT8, [1], [ZERO])
+    zeros = editor.node("ConstantOfShape", [shape], value=value)
+    steps = editor.node("Mul", [largest, step])
+    inputs = [tensor, steps, zeros]
+    return editor.node("QuantizeLinear", inputs, axis=-1, block_size=width), largest
+
+
+def _zero_point(editor: GraphEditor) -> str:
+    return editor.constant("zero_point", np.array(ZERO, np.uint8))
 
 
 def _replace(
@@ -100,7 +115,7 @@ def _replace(
             editor.constant(f"{node.name}_int8", np.ascontiguousarray(quantized)),
             editor.constant("one", np.array(1, np.float32)),
             editor.constant(f"{node.name}_scale", (scales / LARGEST_ACTIVATION).astype(np.float32)),
-            editor.constant("zero_point", np.array(ZERO, np.uint8)),
+            _zero_point(editor),
         ],
         domain=MICROSOFT,
     )

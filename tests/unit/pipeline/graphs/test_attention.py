@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pipeline.graphs.attention import is_encoder_attention, open_attention
+from pipeline.graphs.attention import (
+    ONNX_ATTENTION_OPSET,
+    is_encoder_attention,
+    open_attention,
+    use_onnx_attention,
+)
 from pipeline.graphs.editing import GraphEditor
 from tests.unit.pipeline.encoders import operators, parse, run, write
 
@@ -48,6 +53,55 @@ def test_an_opened_attention_answers_the_same(attributes: str, tmp_path: Path) -
     assert operators(model)[-2:] == ["MultiHeadAttention", "Identity"]
     answer = run(write(tmp_path, model), {"x": x, "mask": mask})
     np.testing.assert_allclose(answer, wanted, atol=1e-5)
+
+    editor = GraphEditor(model)
+    use_onnx_attention(editor)
+    assert "MultiHeadAttention" in operators(model), "this opset has no other"
+    editor.raise_opset(ONNX_ATTENTION_OPSET)
+    use_onnx_attention(editor)
+    editor.finish()
+    assert "MultiHeadAttention" not in operators(model)
+    answer = run(write(tmp_path, model), {"x": x, "mask": mask})
+    np.testing.assert_allclose(answer, wanted, atol=1e-5)
+
+
+FIRST = """
+    <ir_version: 8, opset_import: ["" : 23, "com.microsoft" : 1]>
+    attention (float[N, L, 16] x, {mask}) => (float[N, M, 16] y) {{
+        zero = Constant <value = int64[1] {{0}}> ()
+        m = Cast <to = 6> (mask)
+        q = MatMul (x, w)
+        k = MatMul (x, w)
+        f = Gather <axis = 1> (x, zero)
+        p = MatMul (f, w)
+        a = com.microsoft.MultiHeadAttention <num_heads = 4> ({queries}, k, k, b, m)
+        y = Identity (a)
+    }}
+"""
+
+
+@pytest.mark.parametrize("queries", ["q", "p"])
+@pytest.mark.parametrize(
+    ("mask", "rewritten"), [("int64[N, L] mask", True), ("int64[N] mask", False)]
+)
+def test_onnx_attention_masks_tokens_for_all_queries_and_for_one(
+    queries: str, mask: str, rewritten: bool, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(4)
+    shapes = {"w": (WIDTH, WIDTH), "b": (3 * WIDTH,)}
+    weights = {name: random.normal(size=size).astype(np.float32) for name, size in shapes.items()}
+    model = parse(FIRST.format(mask=mask, queries=queries), weights)
+    lengths = np.array([5, 3])
+    feeds = {
+        "x": random.normal(size=(2, 5, WIDTH)).astype(np.float32),
+        "mask": (np.arange(5) < lengths[:, None]).astype(np.int64) if rewritten else lengths,
+    }
+    wanted = run(write(tmp_path, model), feeds)
+    editor = GraphEditor(model)
+    use_onnx_attention(editor)
+    editor.finish()
+    assert ("MultiHeadAttention" not in operators(model)) == rewritten
+    np.testing.assert_allclose(run(write(tmp_path, model), feeds), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 
 ROWS, WIDTH, PLACES = 50, 24, 12
 LOOKUP = "y = Gather (words, ids)"
-FUSED = "y, none = com.microsoft.EmbedLayerNormalization <epsilon = 1e-12> (%s)"
-INPUTS = {
-    "words": "ids, , words, places, , gamma, beta",
-    "types": "ids, types, words, places, kinds, gamma, beta",
-    "ids of places": "ids, types, words, places, kinds, gamma, beta, , place_ids",
-}
 
 
 def model(body: str) -> onnx.ModelProto:
@@ -62,16 +56,6 @@ def quantized(made: onnx.ModelProto, folder: Path) -> NDArray[np.float32]:
     return answer(made, folder)
 
 
-@pytest.mark.parametrize("form", INPUTS)
-def test_fused_embeddings_are_opened_and_answer_nearly_the_same(form: str, tmp_path: Path) -> None:
-    wanted = answer(model(FUSED % INPUTS[form]), tmp_path / "original")
-    made = model(FUSED % INPUTS[form])
-    np.testing.assert_allclose(quantized(made, tmp_path / "quantized"), wanted, atol=0.05)
-    kept = {tensor.name for tensor in made.graph.initializer}
-    assert "words" not in kept
-    assert {"places", "gamma", "beta"} <= kept
-
-
 def test_a_plain_lookup_is_at_most_half_a_step_of_its_row_off(tmp_path: Path) -> None:
     wanted = answer(model(LOOKUP), tmp_path / "original")
     step = np.abs(wanted).max(axis=-1, keepdims=True) / 127
@@ -85,7 +69,6 @@ def test_a_plain_lookup_is_at_most_half_a_step_of_its_row_off(tmp_path: Path) ->
         (LOOKUP, (), ROWS + 1),
         (LOOKUP, ("node_0",), ROWS),
         ("y = Gather <axis = 1> (words, ids)", (), ROWS),
-        (FUSED % INPUTS["words"], ("node_0",), ROWS),
     ],
 )
 def test_small_tables_excluded_ones_and_other_axes_are_left_alone(
