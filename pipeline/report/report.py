@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 TEMPLATE = "report.html.jinja"
 # Operators that ONNX Runtime's encoder fusions make, and operators that they should replace.
 FUSED = {
-    *("Attention", "BiasGelu", "EmbedLayerNormalization", "FastGelu", "Gelu", "MultiHeadAttention"),
-    *("QuickGelu", "RotaryEmbedding", "SkipLayerNormalization", "SkipSimplifiedLayerNormalization"),
+    *("Attention", "FastGelu", "Gelu", "LayerNormalization", "MultiHeadAttention", "QuickGelu"),
+    *("RotaryEmbedding", "SimplifiedLayerNormalization", "SkipSimplifiedLayerNormalization"),
 }
-UNFUSED = {"Erf", "LayerNormalization", "Softmax", "Tanh"}
+UNFUSED = {"Erf", "Softmax", "Tanh"}
 
 
 @dataclass(frozen=True)

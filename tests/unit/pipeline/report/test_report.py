@@ -97,7 +97,7 @@ def findings(evidence: Evidence | None = None, **changes: Any) -> Findings:
     known: dict[str, Any] = {
         "sizes": {"fp32": 268_000_000, "int8": 109_000_000},
         "rejected": {},
-        "operators": Counter({"Attention": 6, "MatMul": 24, "LayerNormalization": 2}),
+        "operators": Counter({"Attention": 6, "MatMul": 24, "Softmax": 2}),
         "measured": MEASURED,
         "evidence": None if evidence is None else msgspec.to_builtins(evidence),
     }
@@ -156,7 +156,7 @@ def test_the_page_names_rejected_variants_and_unfused_operators(package: Package
     page = render(package, findings(rejected={"int8": "worst cosine 0.9 is below 0.97"}))
     assert "worst cosine 0.9 is below 0.97" in page
     assert "6 of the graph&#39;s 32 nodes are fused" in page
-    assert "Left as they were exported: 2 LayerNormalization." in page
+    assert "Left as they were exported: 2 Softmax." in page
     bare = render(package, findings(operators=Counter({"MatMul": 3})))
     assert "Nothing: none of ONNX Runtime&#39;s encoder patterns matches" in bare
 
