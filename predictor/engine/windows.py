@@ -121,7 +121,6 @@ def _window(encoding: tokenizers.Encoding, text: int, *, paired: bool) -> Window
         text,
         np.array(encoding.ids, dtype=np.int64),
         np.array(encoding.type_ids, dtype=np.int64),
-        np.array(encoding.tokens, dtype=np.object_),
         np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2),
         np.array(words, dtype=np.int64),
         np.array(inside, dtype=np.bool_),

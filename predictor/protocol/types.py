@@ -30,7 +30,6 @@ class Window:
         text: index of the text in its request.
         ids: INT64 [L], the graph's input.
         types: INT64 [L], the graph's token types.
-        pieces: [L], the tokens as the vocabulary spells them.
         offsets: INT64 [L, 2], a token's first character and the one past its last.
         words: INT64 [L], index of the word that a token belongs to, -1 for none.
         inside: BOOL [L], False for special tokens; in a pair, True for the second text only.
@@ -39,7 +38,6 @@ class Window:
     text: int
     ids: Integers
     types: Integers
-    pieces: NDArray[Any]
     offsets: Integers
     words: Integers
     inside: NDArray[np.bool_]
@@ -61,7 +59,7 @@ class Window:
         return replace(parts[0], **joined)
 
 
-_COLUMNS = ("ids", "types", "pieces", "offsets", "words", "inside")
+_COLUMNS = ("ids", "types", "offsets", "words", "inside")
 
 
 @dataclass(frozen=True)

@@ -235,8 +235,7 @@ def _text_size(key: Key) -> int:
 
 def _row_size(row: TokenRows) -> int:
     window, indices = row.window, row.tokens.row_indices
-    arrays = (row.values, window.ids, window.types, window.pieces, window.offsets, window.words)
+    arrays = (row.values, window.ids, window.types, window.offsets, window.words, window.inside)
     # Not getsizeof: some are views, and theirs leaves out the values.
-    size = sum(array.nbytes for array in (*arrays, window.inside))
-    size += sum(map(sys.getsizeof, window.pieces))
+    size = sum(array.nbytes for array in arrays)
     return WINDOW_BYTES + size + (0 if indices is None else indices.nbytes)

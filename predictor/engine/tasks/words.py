@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokenizers.models import Unigram
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -45,16 +43,15 @@ class Vocabulary:
         names = (getattr(model, "unk_token", None), *USUAL_UNKNOWN)
         ids = (tokenizer.model.token_to_id(name) for name in names if name)
         self._unknown = next((found for found in ids if found is not None), None)
-        # A Unigram encoding has the text in place of the token that its model takes for unknown,
-        # which need not be the tokenizer's: RemBERT's is `[CLS]`.
-        self._spelling = tokenizer.model.id_to_token if isinstance(model, Unigram) else None
+        # Not the encoding's own: Unigram has the text in place of the token that its model takes
+        # for unknown, which need not be the tokenizer's. RemBERT's is `[CLS]`.
+        self._spelling = tokenizer.model.id_to_token
 
     def tokens(self, text: str, window: Window) -> list[Token]:
         """The tokens of a window that belong to the text itself, in their order."""
-        ids, pieces = window.ids.tolist(), window.pieces.tolist()
-        spans = window.offsets.tolist()
+        ids, spans = window.ids.tolist(), window.offsets.tolist()
         return [
-            self._token(text, position, ids[position], pieces[position], *spans[position])
+            self._token(text, position, ids[position], *spans[position])
             for position in window.positions.tolist()
         ]
 
@@ -62,13 +59,10 @@ class Vocabulary:
         """Pieces joined as the tokenizer joins them."""
         return str(self._decoder.decode(list(pieces))) if self._decoder else " ".join(pieces)
 
-    def _token(
-        self, text: str, position: int, token: int, piece: str, start: int, end: int
-    ) -> Token:
+    def _token(self, text: str, position: int, token: int, start: int, end: int) -> Token:
         if token == self._unknown:
             return Token(position, text[start:end], start, end, continues=False)
-        if self._spelling:
-            piece = self._spelling(token) or piece
+        piece = self._spelling(token) or ""
         if self._marks_words:
             continues = len(piece) != end - start
         else:

@@ -35,7 +35,7 @@ def at_once(name: str, request: Texts, length: int) -> list[Window]:
 
 
 def columns(window: Window) -> list[Any]:
-    columns = ("ids", "types", "pieces", "offsets", "words", "inside")
+    columns = ("ids", "types", "offsets", "words", "inside")
     return [getattr(window, name).tolist() for name in columns]
 
 

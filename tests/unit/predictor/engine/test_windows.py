@@ -57,7 +57,6 @@ def test_windows_equal_those_of_transformers(
         words_of = [-1 if word is None else word for word in wanted.word_ids(index)]
         assert window.words.tolist() == words_of
         assert window.inside.tolist() == [word >= 0 for word in words_of]
-        assert window.pieces.tolist() == original.convert_ids_to_tokens(window.ids.tolist())
 
 
 def test_without_a_stride_the_rest_of_the_text_is_dropped(tokenizer: Tokenizer) -> None:
@@ -75,4 +74,5 @@ def test_a_large_stride_makes_at_most_four_times_the_work(tokenizer: Tokenizer) 
 
 def test_a_special_token_written_in_the_text_belongs_to_the_text(tokenizer: Tokenizer) -> None:
     (window,) = cut(tokenizer, "good [SEP] film", 0)
-    assert window.pieces[window.positions].tolist() == ["good", "[SEP]", "film"]
+    ids = window.ids[window.positions].tolist()
+    assert [tokenizer.model.id_to_token(each) for each in ids] == ["good", "[SEP]", "film"]
