@@ -127,8 +127,9 @@ def test_kfps_retry_continues_from_the_step_that_was_killed(
     def works() -> list[Any]:
         return [pod for pod in kubeflow.pods(run, "export") if is_running(pod, "main")]
 
-    kubeflow.kill(wait_for(works, SECONDS, "the step `export` runs")[0])
-    wait_for(lambda: kubeflow.state(run) == "FAILED", SECONDS, "the run fails")
+    pod = wait_for(works, SECONDS, "the step `export` runs")[0]
+    wait_for(lambda: kubeflow.kill(pod), SECONDS, "a process of the step is killed")
+    assert wait_for(lambda: kubeflow.end(run), SECONDS, "the run ends") == "FAILED"
     assert kubeflow.versions(NAME) == set()
     kubeflow.retry(run)
     wait_for(lambda: kubeflow.state(run) == "SUCCEEDED", SECONDS, "the run is continued")

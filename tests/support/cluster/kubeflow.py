@@ -56,6 +56,11 @@ class Kubeflow:
         """A run's state, in KFP's words."""
         return str(self.client.get_run(run).state)
 
+    def end(self, run: str) -> str | None:
+        """A run's state if it has ended, else None."""
+        state = self.state(run)
+        return state if state in ("SUCCEEDED", "FAILED", "CANCELED") else None
+
     def retry(self, run: str) -> None:
         """Continue a failed run, as the button of KFP's page does."""
         from kfp_server_api import ApiClient, Configuration, RunServiceApi
@@ -75,10 +80,14 @@ class Kubeflow:
         ).items
         return [pod for pod in found if _executes(pod, step)]
 
-    def kill(self, pod: Any) -> None:
-        """Kill all processes of a step but for Argo's own, which says so, as when memory is out."""
+    def kill(self, pod: Any) -> bool:
+        """Kill all processes of a step but for Argo's own, which says so, as when memory is out.
+
+        False if there are none yet: a container runs before Argo's process has started the step.
+        """
         where = ("-n", self._namespace, pod.metadata.name, "-c", "main")
-        self.store.space.cluster.tried("exec", *where, "--", "sh", "-c", "kill -9 -1")
+        done = self.store.space.cluster.tried("exec", *where, "--", "sh", "-c", "kill -9 -1")
+        return done.returncode == 0
 
     def forget(self) -> None:
         """Delete the runs whose pods have the claim; else neither it nor its volume can go."""
