@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-SECONDS = 30
+SECONDS = 120
 # A lane runs each text by itself, so that requests wait for a while.
 MANY = ["good " * (n % 40 + 1) for n in range(60)]
 NOT_READY = "is not ready"
