@@ -102,7 +102,8 @@ def main(argv: Sequence[str]) -> int:
     before, now = graphs(given.before), graphs(given.now)
     samples = [
         sample
-        for variant in before.keys() & now.keys()
+        for variant in now
+        if variant in before
         for sample in measure(variant, {BEFORE: before[variant], NOW: now[variant]}, given.rounds)
     ]
     print(table(samples).markdown())
