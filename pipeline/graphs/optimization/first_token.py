@@ -46,32 +46,37 @@ class _LastLayer:
         self._nodes: list[onnx.NodeProto] = []
         self._firsts: dict[str, str] = {}
         if self._attention is not None:
-            self._collect(reader.input[0])
+            self._collect(self._attention)
 
     def _nearest_attention(self) -> onnx.NodeProto | None:
         """The last layer's attention; through a skip connection the one before is farther away."""
-        waiting = deque([self._reader.input[0]])
+        waiting, seen = deque([self._reader.input[0]]), set[str]()
         while waiting:
-            node = self._producers.get(waiting.popleft())
-            if node is None:
+            # A layer has two ways to the one before it: without a memory, steps would double.
+            node = self._producers.get(name := waiting.popleft())
+            if node is None or name in seen:
                 continue
+            seen.add(name)
             if node.op_type == "Attention" and is_encoder_attention(self._editor, node):
                 return node
             if self._is_by_token(node):
                 waiting.extend(self._states(node))
         return None
 
-    def _collect(self, states: str) -> bool:
-        """Collect the nodes from the attention to ``states``; False if it is not behind them."""
-        node = self._producers.get(states)
-        if node is None or node in self._nodes:
-            return node is not None
-        if node != self._attention:
-            inside = [self._collect(name) for name in self._states(node) if self._is_by_token(node)]
-            if not any(inside):
-                return False
-        self._nodes.append(node)
-        return True
+    def _collect(self, attention: onnx.NodeProto) -> None:
+        """Collect the attention and the nodes that work by token on what comes from it."""
+        waiting = [attention]
+        while waiting:
+            node = waiting.pop()
+            if node in self._nodes:
+                continue
+            self._nodes.append(node)
+            states = node.output[0]
+            waiting += [
+                reader
+                for reader in self._editor.readers(states)
+                if self._is_by_token(reader) and states in self._states(reader)
+            ]
 
     def _states(self, node: onnx.NodeProto) -> list[str]:
         """The inputs that are states: all that a bias is not."""

@@ -63,11 +63,17 @@ VECTOR = "float[N, M] y"
 
 
 def model(
-    tail: str, outputs: str = VECTOR, *, layer: str = LAYER, skip_first: bool = False
+    tail: str,
+    outputs: str = VECTOR,
+    *,
+    layers: int = 2,
+    layer: str = LAYER,
+    skip_first: bool = False,
 ) -> onnx.ModelProto:
-    """Two layers; ``skip_first`` swaps the inputs of each sum, as some exports do."""
+    """Some layers; ``skip_first`` swaps the inputs of each sum, as some exports do."""
     body = ""
-    for n, x in ((1, "x"), (2, "s1")):
+    for n in range(1, layers + 1):
+        x = f"s{n - 1}" if n > 1 else "x"
         pair = (x, f"p{n}") if skip_first else (f"p{n}", x)
         body += layer.format(n=n, x=x, sum=", ".join(pair))
     random = np.random.default_rng(8)
@@ -127,3 +133,12 @@ def test_an_answer_of_more_than_the_first_token_is_left_alone(tail: str, outputs
     before = copy.deepcopy(made)
     assert not compute_first_token_only(GraphEditor(made))
     assert made == before
+
+
+@pytest.mark.parametrize("layer", [LAYER, BEFORE])
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_deep_model_is_searched_in_steps_of_its_nodes(fused: bool, layer: str) -> None:
+    # Each layer has two ways to the one before it: all of them together would take for ever.
+    layer = layer if fused else layer.replace("com.microsoft.Attention <num_heads = 4>", "Abs")
+    made = model("y = Gather <axis = 1> (s60, zero)", layers=60, layer=layer)
+    assert compute_first_token_only(GraphEditor(made)) == fused
