@@ -37,7 +37,9 @@ process. MiniLM is the one that people use.
 
 Random weights say little of what int8 costs a trained model: that is measured when it is prepared.
 The nodes are those of the embedder's graph that is published as fp32, pooling included; before,
-they were those of the same settings with transformers 4.57.6 and optimum-onnx 0.1.0.
+they were those of the same settings with transformers 4.57.6 and optimum-onnx 0.1.0. A sum is a
+node of its own today and no longer a part of a layer norm or a GELU, because
+[that is faster](benchmarks.md#graphs).
 """
 
 
