@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 WIDTH, INNER = 16, 24
 # A layer normalises its sums, as BERT's does, or before its products, as PreLayerNorm's does.
-LAYER = """
-    a{n} = com.microsoft.Attention <num_heads = 4> ({x}, wa, ba, mask)
+PARTS = """
     o{n} = MatMul (a{n}, wo)
     p{n} = Add (o{n}, bo)
     t{n} = Add ({sum})
@@ -30,22 +29,18 @@ LAYER = """
     g{n} = com.microsoft.Gelu (v{n})
     d{n} = MatMul (g{n}, wd)
     e{n} = Add (bo, d{n})
-    r{n} = Add (e{n}, h{n})
-    s{n} = LayerNormalization (r{n}, gamma, beta)
 """
-BEFORE = """
-    n{n} = LayerNormalization ({x}, gamma, beta)
-    a{n} = com.microsoft.Attention <num_heads = 4> (n{n}, wa, ba, mask)
-    o{n} = MatMul (a{n}, wo)
-    p{n} = Add (o{n}, bo)
-    t{n} = Add ({sum})
-    h{n} = LayerNormalization (t{n}, gamma, beta)
-    u{n} = MatMul (h{n}, wu)
-    v{n} = Add (u{n}, bu)
-    g{n} = com.microsoft.Gelu (v{n})
-    d{n} = MatMul (g{n}, wd)
-    e{n} = Add (d{n}, bo)
-    s{n} = Add (t{n}, e{n})
+LAYER = f"""
+    a{{n}} = com.microsoft.Attention <num_heads = 4> ({{x}}, wa, ba, mask)
+    {PARTS}
+    r{{n}} = Add (e{{n}}, h{{n}})
+    s{{n}} = LayerNormalization (r{{n}}, gamma, beta)
+"""
+BEFORE = f"""
+    n{{n}} = LayerNormalization ({{x}}, gamma, beta)
+    a{{n}} = com.microsoft.Attention <num_heads = 4> (n{{n}}, wa, ba, mask)
+    {PARTS}
+    s{{n}} = Add (t{{n}}, e{{n}})
 """
 SHAPES = {
     "wa": (WIDTH, 3 * WIDTH),
