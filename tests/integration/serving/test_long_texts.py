@@ -60,16 +60,19 @@ def ask(url: str, tokens: int) -> httpx.Response:
     return httpx.post(f"{url}/v2/models/m/infer", json=text_request([text]), timeout=SECONDS)
 
 
+@pytest.mark.parametrize("variant", ["fp32", "int8"])
 @pytest.mark.parametrize("kind", ["Bert", "ModernBert"])
-def test_attention_takes_no_more_memory_than_is_assumed(kind: str, tmp_path: Path) -> None:
-    model = prepared(source(make_long_embedder, kind=kind), "m", Recipe(variants=("fp32",)))
-    with predictor(model, tmp_path / "log", "--lanes=1") as running:
+def test_attention_takes_no_more_memory_than_is_assumed(
+    kind: str, variant: str, tmp_path: Path
+) -> None:
+    model = prepared(source(make_long_embedder, kind=kind), "m", Recipe())
+    with predictor(model, tmp_path / "log", "--lanes=1", f"--variant={variant}") as running:
         ask(running.url, 100)
         before = peak_bytes(running.process.pid)
         assert ask(running.url, LONG).status_code == httpx.codes.OK
         took = peak_bytes(running.process.pid) - before
     one = LONG_HEADS * LONG**2 * 4
-    print(f"{kind}: {took / 1e9:.2f} GB, {took / one:.2f} times the scores")  # noqa: T201 - documented
+    print(f"{kind} {variant}: {took / 1e9:.2f} GB, {took / one:.2f} times the scores")  # noqa: T201 - documented
     assert one / 2 < took <= needed_bytes(LONG_HEADS, 1, LONG)
 
 
