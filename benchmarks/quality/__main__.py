@@ -123,9 +123,9 @@ def measure(work: Path, strict: float | None, say: Callable[[str], None]) -> Qua
 
 
 def _refereed(made: Prepared, logits: dict[str, Logits]) -> tuple[dict[str, Logits], float | None]:
-    """The answers of int8 with fp32 as its referee, and the share that fp32 answers."""
-    (int8,) = (variant for variant in made.package.variants if variant.name == "int8")
-    if not int8.referee:
+    """The answers of int8 with fp32 as its referee, if published, and the share fp32 answers."""
+    int8 = next((each for each in made.package.variants if each.name == "int8"), None)
+    if int8 is None or not int8.referee:
         return {}, None
     margin, task = int8.referee.margin, made.package.task
 
