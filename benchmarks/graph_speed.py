@@ -46,7 +46,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 def feeds(session: ort.InferenceSession, texts: int, tokens: int) -> dict[str, NDArray[Any]]:
-    """Texts of equal length, [texts, tokens], for those inputs that the graph has."""
+    """Make the graph's inputs, each [texts, tokens], for texts of equal length."""
     ids = np.random.default_rng(0).integers(*IDS, size=(texts, tokens))
     values = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
     return {name: values.get(name, np.zeros_like(ids)) for name in input_names(session)}
@@ -91,7 +91,7 @@ def table(samples: Sequence[Sample]) -> Table:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Measure the variants that both packages have."""
+    """Measure the variants that are in both packages, print the table, and write the samples."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.graph_speed", description=__doc__)
     parser.add_argument("--before", type=Path, required=True, metavar="PACKAGE")
     parser.add_argument("now", type=Path, metavar="NOW", help="a package of the same model")

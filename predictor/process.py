@@ -26,9 +26,7 @@ def tune() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:
-        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
+    _call_libc("mallopt", M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def settle() -> None:
@@ -43,9 +41,13 @@ def settle() -> None:
 
 def trim() -> None:
     """Return the heap's free pages to the system where the C library can; takes milliseconds."""
-    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if malloc_trim:
-        malloc_trim(0)
+    _call_libc("malloc_trim", 0)
+
+
+def _call_libc(name: str, *arguments: int) -> None:
+    """Call a function of the C library, if it has it: musl has neither of glibc's above."""
+    if function := getattr(ctypes.CDLL(None), name, None):
+        function(*arguments)
 
 
 def clean_up() -> None:

@@ -68,7 +68,8 @@ def open_attention(
 def use_onnx_attention(editor: GraphEditor) -> None:
     """Replace each ``MultiHeadAttention`` by ONNX's ``Attention``, if the graph's opset has it.
 
-    ONNX Runtime 1.32 computes ONNX's operator in 0.7 to 0.9 of the time.
+    ONNX Runtime 1.32 takes 0.7 to 0.9 of the time for it at up to 120 tokens, and no less at 256.
+    It holds a second copy of the scores.
     """
     if editor.opset < ONNX_ATTENTION_OPSET:
         return
@@ -104,7 +105,7 @@ def _write_as_onnx(
 
 
 class _Masks:
-    """Writes masks [N, L] of tokens as masks [N, 1, M, L] of pairs, each of them once."""
+    """Turns masks of tokens [N, L] into masks of pairs [N, 1, M, L]; makes each of them once."""
 
     def __init__(self, editor: GraphEditor) -> None:
         self._editor = editor

@@ -81,8 +81,7 @@ class GraphEditor:
 
     def raise_opset(self, version: int) -> None:
         """Declare a later opset, if that changes the meaning of no operator in the graph."""
-        changed = any(True for _ in self.nodes(*_CHANGED_AFTER_18))
-        if not 18 <= self.opset < version or changed:
+        if not 18 <= self.opset < version or list(self.nodes(*_CHANGED_AFTER_18)):
             return
         imports = self.model.opset_import
         next(entry for entry in imports if not entry.domain).version = self.opset = version

@@ -53,7 +53,8 @@ class _LastLayer:
         waiting, seen = deque([self._reader.input[0]]), set[str]()
         while waiting:
             # A layer has two ways to the one before it: without a memory, steps would double.
-            node = self._producers.get(name := waiting.popleft())
+            name = waiting.popleft()
+            node = self._producers.get(name)
             if node is None or name in seen:
                 continue
             seen.add(name)
@@ -64,7 +65,7 @@ class _LastLayer:
         return None
 
     def _collect(self, attention: onnx.NodeProto) -> None:
-        """Collect the attention and the nodes that work by token on what comes from it."""
+        """Collect the attention, and the nodes after it that work on each token separately."""
         waiting = [attention]
         while waiting:
             node = waiting.pop()
@@ -79,7 +80,7 @@ class _LastLayer:
             ]
 
     def _states(self, node: onnx.NodeProto) -> list[str]:
-        """The inputs that are states: all that a bias is not."""
+        """The inputs that are states and not a bias."""
         inputs = node.input[: _BY_TOKEN.get(node.op_type, 0)]
         return [name for name in inputs if self._editor.weight(name, rank=1) is None]
 

@@ -93,7 +93,7 @@ def test_the_worst_requests_kill_nobody_and_leave_no_memory_behind(
 ) -> None:
     url, child, limit = limited
     path, body = WORST[kind]
-    # ONNX Runtime keeps the memory of its largest batch so far: a few requests make it, and a
+    # ONNX Runtime keeps the memory of its largest batch. A few requests make it that large; a
     # hundred at once must leave no more.
     with ThreadPoolExecutor(FEW) as pool:
         list(pool.map(_status, [url + path] * FEW, [body] * FEW))
@@ -139,7 +139,7 @@ def _settled(url: str, pid: int, before: int) -> int:
 
 
 def _resting(url: str, pid: int) -> int:
-    """The memory half a second after a short request, in which the heap may be trimmed."""
+    """Ask a short request, wait until the heap can be trimmed, and return the memory."""
     _short(url)
     time.sleep(0.5)
     return anonymous_bytes(pid)

@@ -83,7 +83,7 @@ class Kubeflow:
     def kill(self, pod: Any) -> bool:
         """Kill all processes of a step but for Argo's own, which says so, as when memory is out.
 
-        False if there are none yet: a container runs before Argo's process has started the step.
+        Returns False if the step has no process yet: the container starts before the step does.
         """
         where = ("-n", self._namespace, pod.metadata.name, "-c", "main")
         done = self.store.space.cluster.tried("exec", *where, "--", "sh", "-c", "kill -9 -1")
