@@ -108,11 +108,15 @@ class Batcher:
         return (await self.run_counting(request, deadline))[0]
 
     async def run_counting(
-        self, request: Texts | Sequence[Tokens], deadline: float | None = None
+        self,
+        request: Texts | Sequence[Tokens],
+        deadline: float | None = None,
+        size: int = 0,
     ) -> tuple[Rows, Sequence[int]]:
         """Rows [N, D] for N texts, in their order, and the tokens of each.
 
-        ``deadline``: when the client gives up, by ``time.perf_counter()``.
+        ``deadline``: when the client gives up, by ``time.perf_counter()``. ``size``: the request's
+        :meth:`estimate`; 0 if it is not known.
 
         Raises:
             TextTooLongError: a text is too long and may not be cut.
@@ -121,7 +125,7 @@ class Batcher:
             StoppedError: the batcher was stopped before the request came.
         """
         loop = asyncio.get_running_loop()
-        job = Job(request, loop.create_future(), loop)
+        job = Job(request, loop.create_future(), loop, size=size)
         with self._changed:
             if self._stopping:
                 raise StoppedError("the server is stopping")

@@ -69,14 +69,14 @@ class RequestQueue:
         return bool(self._unread)
 
     def add(self, job: Job) -> None:
-        """Add a request that has arrived."""
+        """Add a request that has arrived; its ``size`` is estimated where it is 0."""
         if not self.texts:
             self.last_taken = job.since
         request = job.request
         texts = len(request.texts if isinstance(request, Texts) else request)
         job.texts = job.unread = job.waiting = texts
         self.texts += texts
-        job.size = self.estimate(request)
+        job.size = job.size or self.estimate(request)
         self._set_cost(job, job.size)
         self._unread[job] = None
 
@@ -84,6 +84,8 @@ class RequestQueue:
         """The tokens of a request, right within a factor of two for most languages."""
         if not isinstance(request, Texts):
             return sum(map(len, request))
+        if len(request.texts) == 1:
+            return request.estimate(0, self._most)
         return sum(request.estimate(place, self._most) for place in range(len(request.texts)))
 
     def pop_parts(self) -> list[Part]:

@@ -68,10 +68,11 @@ class TextClassificationTask(TextTask):
             labels, scores = encoded(candidates.labels), candidates.scores(rows, self.entailment)
         else:
             labels, scores = self._labels, probabilities(rows, self._function(parameters))
-        best = np.argsort(-scores, axis=1, kind="stable")[:, : parameters.top_k or 1]
-        top = np.take_along_axis(scores, best, axis=1)
         if parameters.top_k is None:
-            best, top = best[:, 0], top[:, 0]
+            best, top = scores.argmax(axis=1), scores.max(axis=1)
+        else:
+            best = np.argsort(-scores, axis=1, kind="stable")[:, : parameters.top_k]
+            top = np.take_along_axis(scores, best, axis=1)
         return {"label": labels[best], "score": top, "probabilities": scores}
 
     def _function(self, parameters: Parameters) -> Any:

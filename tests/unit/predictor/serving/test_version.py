@@ -49,7 +49,10 @@ def test_texts_are_answered_with_the_tasks_outputs(served: Model, loaded: Loaded
 def test_a_request_without_an_id_is_given_one(served: Model) -> None:
     request = Request(texts("good").inputs, Parameters())
     first, second = (ask(served, request).id for _ in range(2))
-    assert uuid.UUID(first) != uuid.UUID(second)
+    assert first != second
+    for each in (first, second):
+        parsed = uuid.UUID(each)
+        assert (parsed.version, parsed.variant, str(parsed)) == (4, uuid.RFC_4122, each)
 
 
 def test_tensors_are_answered_with_the_graphs_output(served: Model, loaded: LoadedModel) -> None:
