@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LOOK_AHEAD = 128
 # How much an inference still weighs after the next one; about the last thirty count.
 FADING = 0.97
+# An inference counts as at most this many times what was expected of it: a process that gets no CPU
+# for some seconds says nothing about the next inference. Lasting slowness is still learnt.
+MOST_SURPRISE = 10
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,8 @@ class ServiceTime:
 
     def add(self, texts: int, tokens: int, seconds: float) -> None:
         """Add an inference of so many texts with so many tokens."""
+        if self.seconds:
+            seconds = min(seconds, MOST_SURPRISE * self.seconds * tokens)
         self._time = FADING * self._time + seconds
         self._tokens = FADING * self._tokens + tokens
         self._texts = FADING * self._texts + texts

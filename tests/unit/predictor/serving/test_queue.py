@@ -338,3 +338,20 @@ def test_the_service_time_is_an_average_over_tokens_that_forgets() -> None:
     for _ in range(200):
         average.add(texts=1, tokens=10, seconds=0.01)
     assert average.seconds == pytest.approx(0.001, rel=0.1)
+
+
+def test_one_inference_without_a_cpu_hardly_changes_the_estimate() -> None:
+    average = ServiceTime()
+    for _ in range(100):
+        average.add(1, 20, 0.01)
+    usual = average.seconds
+    average.add(1, 20, 30.0)
+    assert average.seconds < 2 * usual
+
+
+def test_lasting_slowness_is_learnt() -> None:
+    average = ServiceTime()
+    for seconds in (0.01, 3.0):
+        for _ in range(100):
+            average.add(1, 20, seconds)
+    assert average.seconds * 20 == pytest.approx(3.0, rel=0.1)
