@@ -33,8 +33,9 @@ log = logging.getLogger(__name__)
 SLICE_SECONDS = 0.1
 LEAST_SLICE = 64
 RETRY_SECONDS = 0.05
-# After so many inferences in a row without another beside them, the next will have none either.
-ALONE_IN_A_ROW = 32
+# After so many inferences in a row without another beside them, the next will have none either;
+# after fewer that took so many seconds together.
+ALONE_IN_A_ROW, ALONE_LEAST, ALONE_SECONDS = 32, 8, 0.5
 
 
 class StoppedError(RuntimeError):
@@ -57,6 +58,7 @@ class Batcher:
         # Runs an inference while the other lanes are idle, on their CPUs as well.
         self.alone: Engine | None = None
         self._alone_in_a_row = 0
+        self._alone_since = 0.0
         self._service_time = ServiceTime()
         self._stopping = False
         self._lanes = [Lane() for _ in range(limits.lanes)]
@@ -213,8 +215,11 @@ class Batcher:
         if self._queue or any(other.since for other in self._lanes if other is not lane):
             self._alone_in_a_row = 0
             return False
+        if not self._alone_in_a_row:
+            self._alone_since = lane.since
         self._alone_in_a_row += 1
-        return self._alone_in_a_row > ALONE_IN_A_ROW
+        is_long = lane.since - self._alone_since >= ALONE_SECONDS
+        return self._alone_in_a_row > (ALONE_LEAST if is_long else ALONE_IN_A_ROW)
 
     def _tokenize(self, parts: list[Part]) -> list[tuple[Part, Sequence[Tokens], int]]:
         """The tokens of parts of jobs and their number; jobs that fail are answered here."""

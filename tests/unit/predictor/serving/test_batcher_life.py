@@ -14,7 +14,8 @@ import pytest
 
 from predictor.errors import DeadlineError
 from predictor.protocol.types import Texts
-from predictor.serving.batcher import ALONE_IN_A_ROW, StoppedError
+from predictor.serving import batcher as batcher_module
+from predictor.serving.batcher import ALONE_IN_A_ROW, ALONE_LEAST, StoppedError
 from predictor.telemetry.requests import CURRENT, Timeline
 from tests.unit.predictor.serving.lanes import (
     ONE_LANE,
@@ -250,6 +251,22 @@ def test_a_request_that_has_the_server_to_itself_runs_on_the_session_for_it(
         asyncio.run(ask(batcher))
     assert not {"third", "fourth"} & set(engine.ran)
     assert alone.ran[-2:] == ["third", "fourth"]
+
+
+def test_long_inferences_get_the_other_cpus_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batcher_module, "ALONE_SECONDS", 0.0)
+    engine, alone = Letters(), Letters()
+
+    async def ask(batcher: Batcher) -> None:
+        batcher.alone = cast("Engine", alone)
+        for _ in range(ALONE_LEAST):
+            await batcher.run(Texts(["before"]))
+        await batcher.run(Texts(["then"]))
+
+    with running(engine, ONE_LANE) as batcher:
+        asyncio.run(ask(batcher))
+    assert engine.ran == ["before"] * ALONE_LEAST
+    assert alone.ran == ["then"]
 
 
 def test_beside_another_request_nothing_takes_the_cpus_of_its_lane(gate: threading.Event) -> None:
