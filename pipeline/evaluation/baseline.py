@@ -143,7 +143,8 @@ class Baseline:
             limits += gates.on_evaluation_data(found, data.scores, gate.evaluation)
             worst = worst_examples(task, data, answers)
             if candidate.name != FULL_PRECISION:
-                learnt = referee.learn(task, answers, data.answers, data.rows)
+                seen, rows_seen = self.batches.labelled(data.encodings)
+                learnt = referee.learn(task, answers[seen], data.answers[seen], rows_seen)
         failure = gates.failure(limits)
         if failure is None and not np.isfinite(together).all():
             failure = "values that are not finite in a padded batch"

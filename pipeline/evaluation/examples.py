@@ -6,15 +6,23 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from pipeline.original.texts import SAMPLES, long_texts
 from pipeline.recipe.reading import RecipeError
-from storage_init.format.tasks import FillMask, QuestionAnswering, TextRanking
+from storage_init.format.tasks import (
+    FillMask,
+    QuestionAnswering,
+    TextRanking,
+    TokenClassification,
+)
 from storage_init.running.tokenizer import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import tokenizers
+    from numpy.typing import NDArray
 
     from pipeline.recipe.recipe import Example
     from storage_init.format.tasks import Task
@@ -111,3 +119,16 @@ class Batches:
         """The number of answer rows of each text, None where each text has one."""
         places = self.places(encodings)
         return None if places is None else [len(here) for here in places]
+
+    def labelled(
+        self, encodings: Sequence[tokenizers.Encoding]
+    ) -> tuple[NDArray[np.bool_] | slice, list[int] | None]:
+        """The answer rows whose labels a user sees, and their number for each text.
+
+        A tagger's special tokens are left out: it learns no label for them.
+        """
+        rows = self.rows(encodings)
+        if rows is None or not isinstance(self.task, TokenClassification):
+            return slice(None), rows
+        inside = [[part is not None for part in each.sequence_ids] for each in encodings]
+        return np.concatenate([np.array(each, bool) for each in inside]), list(map(sum, inside))

@@ -45,13 +45,29 @@ def learn(
     texts = len(answers) if rows is None else len(rows)
     if not has_labels(task) or texts < LEAST_TEXTS:
         return None
-    ends = np.cumsum(rows if rows is not None else [1] * texts)[:-1]
+    return learn_and_judge(*margins_and_leads(task, answers, baseline, rows))
+
+
+def margins_and_leads(
+    task: Task, answers: NDArray[Any], baseline: NDArray[Any], rows: Sequence[int] | None
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The lead [N] of each text's label in the variant's logits, and the same label's in others.
+
+    The second is negative where the labels differ. The arguments are those of :func:`learn`.
+    """
+    ends = np.cumsum(rows if rows is not None else [1] * len(answers))[:-1]
     pairs = list(zip(np.split(answers, ends), np.split(baseline, ends), strict=True))
     margins = np.array([lead(task, got, got) for got, _ in pairs])
-    leads = np.array([lead(task, got, want) for got, want in pairs])
-    # Always the same split, so that the same answers give the same package.
-    order = np.random.default_rng(0).permutation(texts)
-    half = texts // 2
+    return margins, np.array([lead(task, got, want) for got, want in pairs])
+
+
+def learn_and_judge(margins: NDArray[Any], leads: NDArray[Any], seed: int = 0) -> Referee:
+    """Learn the margin on one half of the texts, and judge it on the other.
+
+    The same ``seed`` gives the same halves, so that the same answers give the same package.
+    """
+    order = np.random.default_rng(seed).permutation(len(margins))
+    half = len(margins) // 2
     margin = learn_margin(margins[order[:half]], leads[order[:half]])
     return judge(margin, margins[order[half:]], leads[order[half:]])
 

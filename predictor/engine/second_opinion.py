@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from predictor.protocol.types import TokenRows
+from storage_init.format.tasks import TokenClassification
 from storage_init.running.margins import lead
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class SecondOpinion:
 
     def review(self, batch: Sequence[Tokens], rows: Rows) -> Rows:
         """Replace the rows of unclear texts; each text's row comes from one variant alone."""
-        first = [_logits(row) for row in rows]
+        first = [self._logits(row) for row in rows]
         leads = (lead(self.task, logits, logits) for logits in first)
         unclear = [index for index, found in enumerate(leads) if found < self.margin]
         if not unclear:
@@ -51,13 +52,18 @@ class SecondOpinion:
         for group in groups:
             again = self.run([batch[index] for index in group])
             for index, row in zip(group, again, strict=True):
-                changed += lead(self.task, first[index], _logits(row)) < 0
+                changed += lead(self.task, first[index], self._logits(row)) < 0
                 rows[index] = row
         self.observe(len(unclear), changed)
         return rows
 
-
-def _logits(row: Any) -> NDArray[Any]:
-    """The logits [R, C] of one text: of the text itself, or of its tokens."""
-    logits: NDArray[Any] = row.values if isinstance(row, TokenRows) else row[None]
-    return logits
+    def _logits(self, row: Any) -> NDArray[Any]:
+        """The logits [R, C] whose labels a user sees: of one text, or of its tokens."""
+        if not isinstance(row, TokenRows):
+            logits: NDArray[Any] = row[None]
+            return logits
+        window = row.tokens.window
+        if window is None or not isinstance(self.task, TokenClassification):
+            return row.values
+        # A tagger learns no label for special tokens.
+        return row.values[window.inside]

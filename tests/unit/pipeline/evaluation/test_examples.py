@@ -89,3 +89,18 @@ def test_mixed_examples_are_the_same_every_time_and_of_every_length() -> None:
     known = {word for text in DEFAULT_TEXTS for word in text.split()}
     assert {word for each in words for word in each} <= known
     assert len(texts) == len(mixed_examples(CLASSES, [""])) == MIXED_TEXTS
+
+
+def test_a_taggers_special_tokens_have_no_label(tagger: Path) -> None:
+    batches = Batches(TAGS, Tokenizer(tagger / "tokenizer.json", 16, pad_token_id=0))
+    encodings = batches.tokenizer.encode(["the film", ""])
+    labelled, rows = batches.labelled(encodings)
+    assert np.asarray(labelled).tolist() == [False, True, True, False, False, False]
+    assert rows == [2, 0]
+
+
+@pytest.mark.parametrize("task", [CLASSES, READER])
+def test_every_row_of_other_tasks_counts(task: Task, tagger: Path) -> None:
+    batches = Batches(task, Tokenizer(tagger / "tokenizer.json", 16, pad_token_id=0))
+    encodings = batches.tokenizer.encode(["the film"])
+    assert batches.labelled(encodings) == (slice(None), batches.rows(encodings))
