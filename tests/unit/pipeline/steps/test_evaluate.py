@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import pytest
 
+from pipeline.evaluation import referee
 from pipeline.evaluation.candidate import Candidate
 from pipeline.recipe.limits import QuantizedGate
 from pipeline.recipe.recipe import Bench, Fp32, Int8, Recipe, Search
@@ -217,6 +219,25 @@ def test_variants_are_compared_on_evaluation_data_with_its_labels_and_the_baseli
     assert kept.variants[1].worst[0].label in kept.labels
     names = {limit.name for limit in kept.variants[0].limits if limit.data == "evaluation"}
     assert {"max_accuracy_drop", "max_f1_drop", "min_label_agreement"} < names
+
+
+@pytest.mark.parametrize("most", [referee.MAX_SHARE, 1.0])
+def test_a_model_without_training_gets_no_referee(
+    quantized: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: float
+) -> None:
+    monkeypatch.setattr(referee, "MAX_SHARE", most)
+    words = ["good", "poor", "film", "never again", "works very well", "battery lasts", "bad"]
+    texts = (" ".join(each) for each in product(words, repeat=3))
+    path = tmp_path / "texts.csv"
+    path.write_text("text\n" + "\n".join(texts))
+    evaluate(quantized, Recipe(int8=Int8(gate=GENEROUS)).with_eval_data(path))
+    fp32, int8 = written(quantized).accepted
+    # The evidence tells what it would cost, and the report shows it.
+    learnt = kept_evidence(quantized).variants[1].referee
+    assert learnt.texts == 172
+    assert learnt.share > referee.MAX_SHARE or most == 1.0
+    assert int8.referee == (learnt if most == 1.0 else msgspec.UNSET)
+    assert fp32.referee is msgspec.UNSET
 
 
 def test_embedders_are_compared_by_cosine_and_by_ranks_of_pairs(
