@@ -1,9 +1,9 @@
 """Parts of speech for the sentences: what the tagger is trained on.
 
-No corpus with human tags comes with a package of pip's, so another tagger writes them:
-denckring-en-pos, an averaged perceptron trained on the English Web Treebank, right for 93 % of that
-treebank's words. It comes under Apache 2.0 and CC BY-SA 4.0 with a wheel, which pip downloads; this
-repository keeps nothing of it.
+No package of pip's was found with a large enough corpus of human tags, so another tagger writes
+them: denckring-en-pos, an averaged perceptron trained on the English Web Treebank, right for 93 %
+of that treebank's words. It comes under Apache 2.0 and CC BY-SA 4.0 with a wheel, which pip
+downloads; this repository keeps nothing of it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A DistilBERT-base grown from MiniLM: twice as wide, with the same answers until it is trained.
 
-No pretrained weights of this size come with a package of pip's. Every unit of MiniLM gets a twin,
-and what read one unit reads both, with shares that add up to one. The shares are random, so that
-twins part as soon as the model is trained.
+No package of pip's was found with pretrained weights of this size. Every unit of MiniLM gets a
+twin, and what read one unit reads both, with shares that add up to one. The shares are random, so
+that twins part as soon as the model is trained.
 
 Source: Chen, Goodfellow and Shlens, "Net2Net: Accelerating Learning via Knowledge Transfer" (2016).
 """
