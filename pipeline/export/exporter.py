@@ -16,7 +16,6 @@ import torch
 
 from pipeline.export.lifting import MIN_BYTES, Lifted
 from pipeline.export.tracing import traceable, watched_masks
-from pipeline.graphs.files import GraphError
 from pipeline.graphs.optimization.attention_facts import AttentionFacts
 from pipeline.workspace.workspace import GRAPH
 from storage_init.running.tokenizer import TOKENIZER_INPUTS
@@ -35,8 +34,6 @@ PADDING = 3
 BY_TEXT = {0: "batch_size"}
 BY_TOKEN = BY_TEXT | {1: "sequence_length"}
 TOKEN_TYPES = TOKENIZER_INPUTS[2]
-# Names of weights in a message.
-SHOWN_WEIGHTS = 3
 
 
 def export(source: Path, target: Path, head: Head, inputs: Sequence[str], opset: int) -> None:
@@ -50,14 +47,12 @@ def export(source: Path, target: Path, head: Head, inputs: Sequence[str], opset:
         opset: the graph's ONNX opset.
 
     Raises:
-        GraphError: weights that the answer needs are not in the folder.
         ValueError, KeyError, RuntimeError, OSError, ImportError: the model cannot be exported.
     """
     target.mkdir(parents=True, exist_ok=True)
-    model, missing = _load(source, head)
+    model = _load(source, head)
     accepted = inspect.signature(model.forward).parameters
     example = _example(model, [name for name in inputs if name in accepted])
-    _check_weights(model, missing, example, head)
     facts, shapes = _trace(model, target / GRAPH, example, head, opset)
     facts.save(target)
     del model
@@ -66,15 +61,10 @@ def export(source: Path, target: Path, head: Head, inputs: Sequence[str], opset:
     _fix_sizes(target / GRAPH, shapes, 2 if head.per_token else 1)
 
 
-def _load(source: Path, head: Head) -> tuple[PreTrainedModel, list[str]]:
-    """Load a model in FP32, and the names of its weights that the folder does not hold."""
-    model, found = head.load(
-        source,
-        dtype=torch.float32,
-        attn_implementation="eager",
-        output_loading_info=True,
-    )
-    return model.eval(), sorted(found["missing_keys"])
+def _load(source: Path, head: Head) -> PreTrainedModel:
+    """Load a model in FP32, with the attention that the fusions know."""
+    model: PreTrainedModel = head.load(source, dtype=torch.float32, attn_implementation="eager")
+    return model.eval()
 
 
 def _example(model: PreTrainedModel, names: Sequence[str]) -> dict[str, torch.Tensor]:
@@ -86,32 +76,6 @@ def _example(model: PreTrainedModel, names: Sequence[str]) -> dict[str, torch.Te
     mask[1, -PADDING:] = 0
     made = dict(zip(TOKENIZER_INPUTS, (ids, mask, types), strict=True))
     return {name: tensor for name, tensor in made.items() if name in names}
-
-
-def _check_weights(
-    model: PreTrainedModel,
-    missing: Sequence[str],
-    example: dict[str, torch.Tensor],
-    head: Head,
-) -> None:
-    """Refuse a model whose answer depends on weights that were made up while it was loaded.
-
-    Raises:
-        GraphError: names them.
-    """
-    if not missing:
-        return
-    parameters = dict(model.named_parameters())
-    made_up = {name: parameters[name] for name in missing if name in parameters}
-    answer = model(**example)
-    total = torch.stack([answer[name].sum() for name in head.outputs]).sum()
-    gradients = torch.autograd.grad(total, list(made_up.values()), allow_unused=True)
-    used = [name for name, gradient in zip(made_up, gradients, strict=True) if gradient is not None]
-    if used:
-        more = f" and {len(used) - SHOWN_WEIGHTS} more" if len(used) > SHOWN_WEIGHTS else ""
-        raise GraphError(
-            f"its weights are not complete: {', '.join(used[:SHOWN_WEIGHTS])}{more} would be random"
-        )
 
 
 def _trace(

@@ -49,17 +49,10 @@ class Head:
         )
 
 
-def misfits(head: Head, folder: Path, error: RuntimeError) -> str:
-    """Name the first weight whose shape the configuration contradicts; "" for another error."""
-    if "ignore_mismatched_sizes" not in str(error):
-        return ""
-    settings = {"ignore_mismatched_sizes": True, "output_loading_info": True}
-    _, found = head.load(folder, **settings)
-    name, stored, configured = sorted(found["mismatched_keys"])[0]
-    return (
-        f"the weights do not fit {folder}/config.json: {name} is {[*stored]} in the file, and "
-        f"{[*configured]} by the configuration"
-    )
+def be_quiet() -> None:
+    """Let transformers print errors alone: what it warns of is checked here."""
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
 
 
 def head_of(folder: Path, task: Task) -> Head:

@@ -26,7 +26,7 @@ from storage_init.format.tasks import (
 from storage_init.raw.hf_config import ModelFacts, read_facts
 from storage_init.raw.onnx_files import ready_graph
 from storage_init.raw.sentence_config import read_json
-from storage_init.raw.weights import check_shards, check_whole, read_tensors
+from storage_init.raw.weights import check_shards, check_whole, read_header, read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -84,7 +84,7 @@ def inspect_settings(folder: Path, names: Collection[str], recipe: Recipe) -> Mo
 
 
 def inspect_weights(folder: Path, names: Collection[str], facts: ModelFacts) -> None:
-    """Refuse files that are not whole, and a head that is missing or has other labels.
+    """Refuse files that are not whole, and last layers that are missing or have other shapes.
 
     Args:
         folder: the source.
@@ -95,8 +95,22 @@ def inspect_weights(folder: Path, names: Collection[str], facts: ModelFacts) -> 
         SourceError: says which file, and what to do.
     """
     check_whole(folder / name for name in names)
+    _check_dense(folder, facts)
     if any(name.endswith(".safetensors") for name in names) and ready_graph(folder) is None:
         _check_head(folder, facts.task)
+
+
+def _check_dense(folder: Path, facts: ModelFacts) -> None:
+    """Refuse a dense layer whose weights are missing or have another shape than it states."""
+    for layer in facts.dense:
+        path, wanted = folder / layer.weights, [layer.outputs, layer.inputs]
+        weight = read_header(path).get("linear.weight")
+        if weight is None or weight.shape != wanted:
+            what = "no linear.weight" if weight is None else f"a linear.weight of {weight.shape}"
+            raise SourceError(
+                f"{path} has {what}, and {path.parent}/config.json states {wanted}: take both from "
+                "the same version of the model"
+            )
 
 
 def _check_head(folder: Path, task: Task) -> None:
@@ -114,14 +128,19 @@ def _check_head(folder: Path, task: Task) -> None:
         return
     named = [name for name in matrices if name.split(".")[-2] in HEADS]
     if not named:
-        raise SourceError(
-            f"{folder} has no weights for {name_of(task)}, whose answers would be random: name "
-            "the task that it was trained for (--task), or take a repository with its head"
-        )
+        raise no_head(folder, task)
     last = min(named, key=lambda name: matrices[name][0])
     raise SourceError(
         f"{folder}/config.json states {rows} labels, but the weights of the head ({last}) are for "
         f"{matrices[last][0]}: correct its id2label"
+    )
+
+
+def no_head(folder: Path, task: Task) -> SourceError:
+    """The refusal of an encoder without the task's last layer."""
+    return SourceError(
+        f"{folder} has no weights for {name_of(task)}, whose answers would be random: name the "
+        "task that it was trained for (--task), or take a repository with its head"
     )
 
 

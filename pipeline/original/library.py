@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from pipeline.graphs.files import GraphError
-from pipeline.original.heads import head_of, misfits
+from pipeline.original.heads import be_quiet, head_of
 from storage_init.base import cpus
 from storage_init.base.errors import SourceError
 from storage_init.format.tasks import (
@@ -59,17 +59,10 @@ def open_original(folder: Path, facts: ModelFacts) -> Original:
 
     Raises:
         GraphError: transformers does not know the model, or it answers another question.
-        SourceError: the weights do not fit the configuration.
     """
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    be_quiet()
     kinds: dict[type[Task], Any] = {TextEmbedding: _Embedder, TextRanking: _CrossEncoder}
-    try:
-        opened: Original = kinds.get(type(facts.task), _Model)(folder, facts)
-    except RuntimeError as error:
-        if misfit := misfits(head_of(folder, facts.task), folder, error):
-            raise SourceError(misfit) from error
-        raise
+    opened: Original = kinds.get(type(facts.task), _Model)(folder, facts)
     return opened
 
 

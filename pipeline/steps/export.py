@@ -39,8 +39,8 @@ def export(workspace: Workspace, recipe: Recipe) -> str:
         RecipeError: the self-test texts do not fit the model.
         GraphError: the architecture cannot be exported, a ready graph cannot be used, or there is
             no fast tokenizer.
-        SourceError: the weights do not fit the configuration, or give no finite answers; or the
-            longest text does not fit into memory.
+        SourceError: the weights are not complete, do not fit the configuration or give no finite
+            answers; or the longest text does not fit into memory.
         NoSpaceError: the disk cannot hold the preparation.
     """
     disk.check(workspace, recipe)
@@ -68,6 +68,7 @@ def _export(workspace: Workspace, facts: ModelFacts, recipe: Recipe) -> str:
         from pipeline.original import tokens
         from pipeline.original.heads import head_of
         from pipeline.original.library import check_finite, check_padding, open_original
+        from pipeline.original.weights import check_weights
     except ImportError as error:
         raise GraphError(
             f"exporting PyTorch weights needs {error.name}: use the warmstart/pipeline image or "
@@ -76,6 +77,7 @@ def _export(workspace: Workspace, facts: ModelFacts, recipe: Recipe) -> str:
     source, target = workspace.source, workspace.exported
     try:
         head = head_of(source, facts.task)
+        check_weights(source, head, facts.task)
         original = open_original(source, facts)
         tokens.save(original, target / TOKENIZER_FILE)
         compared = tokens.check(original, workspace.open_tokenizer(facts), facts)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from pathlib import Path
 
+SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 # A file that Git LFS did not download begins so.
@@ -69,7 +70,7 @@ def check_shards(folder: Path, names: Collection[str]) -> None:
     Raises:
         SourceError: names the first that is missing, or the index if that is missing.
     """
-    if "model.safetensors" in names:  # transformers reads no other, then
+    if SINGLE_FILE in names:  # transformers reads no other, then
         return
     index = read_json(folder / INDEX_FILE, _Index)
     if index is None:
@@ -119,6 +120,14 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     """
     paths = sorted(path for place in PLACES for path in folder.glob(place))
     return {name: tensor for path in paths for name, tensor in read_header(path).items()}
+
+
+def file_of(folder: Path, name: str) -> Path:
+    """Return the file that a tensor belongs into; the index, if that does not name the tensor."""
+    index = read_json(folder / INDEX_FILE, _Index)
+    if index is None or (folder / SINGLE_FILE).exists():
+        return folder / SINGLE_FILE
+    return folder / index.weight_map.get(name, INDEX_FILE)
 
 
 def bytes_in_fp32(tensors: Iterable[Tensor]) -> int:

@@ -269,6 +269,17 @@ def test_weights_that_do_not_fit_the_configuration_are_named(
     )
 
 
+def test_a_dense_layer_of_another_shape_is_refused_in_the_first_step(command: Command) -> None:
+    command.take(
+        source(make_embedder, dense=((16, "Tanh"),)),
+        lambda folder: write(next(folder.glob("*_Dense")) / "config.json", out_features=24),
+    )
+    message = command.refused()
+    assert message.startswith("[1/6] snapshot")
+    assert "model.safetensors has a linear.weight of [16, 32], and " in message
+    assert "config.json states [24, 32]: take both from the same version of the model" in message
+
+
 def test_weights_that_are_no_numbers_are_refused_before_the_evaluation(
     classifier: Path, command: Command
 ) -> None:
