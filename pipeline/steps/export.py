@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,8 @@ def _export(workspace: Workspace, facts: ModelFacts, recipe: Recipe) -> str:
         # Evaluate reads these answers from the workspace, without PyTorch.
         Baseline.make(workspace, recipe, original)
         del original
+        # It is part of reference cycles, and its weights would stay beside the exported model's.
+        gc.collect()
         exporter.export(source, target, head, inputs, recipe.opset)
     except (EvalDataError, RecipeError, SourceError):
         raise

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import shutil
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -75,3 +77,32 @@ def test_a_tokenizer_that_cuts_elsewhere_is_refused_with_the_text(workspace: Wor
         "input_ids and the published one 64, first different at 1",
         refused(workspace),
     )
+
+
+def test_the_originals_memory_is_freed_before_the_model_is_exported(
+    embedder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.export import exporter
+    from pipeline.original import library
+
+    opened: list[weakref.ref[Any]] = []
+    left: list[bool] = []
+    open_original = library.open_original
+
+    def remember(*given: Any) -> Any:
+        original = open_original(*given)
+        opened.append(weakref.ref(original._model))
+        return original
+
+    monkeypatch.setattr(library, "open_original", remember)
+    monkeypatch.setattr(
+        exporter, "export", lambda *_: left.extend(each() is not None for each in opened)
+    )
+    workspace = Workspace(tmp_path / "work")
+    shutil.copytree(embedder, workspace.source)
+    gc.disable()  # as if no collection happened to come in time
+    try:
+        export(workspace, Recipe())
+    finally:
+        gc.enable()
+    assert left == [False]
