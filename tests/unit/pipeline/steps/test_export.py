@@ -90,7 +90,7 @@ def test_the_originals_memory_is_freed_before_the_model_is_exported(
     open_original = library.open_original
 
     def remember(*given: Any) -> Any:
-        original = open_original(*given)
+        original: Any = open_original(*given)
         opened.append(weakref.ref(original._model))
         return original
 
