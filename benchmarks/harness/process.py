@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,12 +98,15 @@ def command_line(
 
 @contextmanager
 def started(
-    command: Sequence[str], log: Path, cwd: Path | None = None
+    command: Sequence[str],
+    log: Path,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process with its output in a file, and stop it when the block ends."""
     with (
         log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, cwd=cwd) as child,
+        subprocess.Popen(command, stdout=output, stderr=output, cwd=cwd, env=environment) as child,
     ):
         try:
             yield child

@@ -161,21 +161,7 @@ def _graphs(made: Prepared, work: Path) -> dict[str, Path]:
         for variant in made.package.variants
         if variant.precision is msgspec.UNSET
     }
-    return graphs | {BASELINE: _dynamic_int8(made, work)}
-
-
-def _dynamic_int8(made: Prepared, work: Path) -> Path:
-    """Quantise as ONNX Runtime advises for x86 without VNNI: a scale per column, 7 bits."""
-    import onnx
-    from onnxruntime.quantization import quantize_dynamic
-
-    fused = models.fused_graph(made, work)
-    target = fused.with_name("dynamic-int8.onnx")
-    if not target.exists():
-        # Shape inference does not know the fused operators.
-        options = {"DefaultTensorType": onnx.TensorProto.FLOAT}
-        quantize_dynamic(fused, target, per_channel=True, reduce_range=True, extra_options=options)
-    return target
+    return graphs | {BASELINE: models.dynamic_int8(models.fused_graph(made, work))}
 
 
 def answered(name: str, logits: dict[str, Logits], asked: Asked, gold: NDArray[Any]) -> Answered:
