@@ -51,19 +51,17 @@ class TextClassificationTask(TextTask):
         ]
 
     def preprocess(self, texts: Texts, parameters: Parameters) -> Texts:
-        candidates = ZeroShot.parse(parameters)
-        if candidates is None:
-            self._function(parameters)
-            return texts
-        if self.entailment is None:
+        if self.entailment is None and parameters.texts("candidate_labels") is not None:
             raise InvalidRequestError(
                 "candidate_labels need a model with a label entailment; this one has "
                 f"{', '.join(self._task.labels)}"
             )
-        return candidates.pairs(texts)
+        self._function(parameters)
+        candidates = self._candidates(parameters)
+        return texts if candidates is None else candidates.pairs(texts)
 
     def postprocess(self, texts: Texts, rows: Rows, parameters: Parameters) -> Outputs:
-        candidates = ZeroShot.parse(parameters)
+        candidates = self._candidates(parameters)
         if candidates is not None and self.entailment is not None:
             labels, scores = encoded(candidates.labels), candidates.scores(rows, self.entailment)
         else:
@@ -74,6 +72,9 @@ class TextClassificationTask(TextTask):
             best = np.argsort(-scores, axis=1, kind="stable")[:, : parameters.top_k]
             top = np.take_along_axis(scores, best, axis=1)
         return {"label": labels[best], "score": top, "probabilities": scores}
+
+    def _candidates(self, parameters: Parameters) -> ZeroShot | None:
+        return None if self.entailment is None else ZeroShot.parse(parameters)
 
     def _function(self, parameters: Parameters) -> Any:
         return parameters.choice("function_to_apply", self._functions)

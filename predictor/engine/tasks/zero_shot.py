@@ -47,16 +47,11 @@ class ZeroShot:
     def parse(cls, parameters: Parameters) -> ZeroShot | None:
         """The candidates that a request brings, None if it names no labels.
 
+        The other parameters are checked in either case.
+
         Raises:
             InvalidRequestError: a parameter is wrong.
         """
-        labels = parameters.texts("candidate_labels")
-        if labels is None:
-            return None
-        if labels == [parameters.given["candidate_labels"]]:
-            labels = [label.strip() for label in labels[0].split(",") if label.strip()]
-        if not labels:
-            raise InvalidRequestError("parameter candidate_labels holds no label")
         template = parameters.given.get("hypothesis_template")
         if template is None:
             template = TEMPLATE
@@ -65,7 +60,15 @@ class ZeroShot:
                 f"parameter hypothesis_template must be a string with {PLACE} where the label "
                 f"goes, not {template!r}"
             )
-        return cls(labels, template, parameters.flag("multi_label", default=False))
+        multi_label = parameters.flag("multi_label", default=False)
+        labels = parameters.texts("candidate_labels")
+        if labels is None:
+            return None
+        if labels == [parameters.given["candidate_labels"]]:
+            labels = [label.strip() for label in labels[0].split(",") if label.strip()]
+        if not labels:
+            raise InvalidRequestError("parameter candidate_labels holds no label")
+        return cls(labels, template, multi_label)
 
     def pairs(self, texts: Texts) -> Texts:
         """N texts as N * C pairs; the pairs of a text are neighbours.

@@ -79,6 +79,10 @@ def test_a_single_label_is_scored_against_contradiction() -> None:
         ({"candidate_labels": ["a"], "hypothesis_template": "no place"}, "a string with {} where"),
         ({"candidate_labels": ["a"], "hypothesis_template": 3}, "a string with {} where"),
         ({"candidate_labels": ["a"], "multi_label": 1}, "multi_label must be true or false"),
+        ({"candidate_labels": ["a"], "function_to_apply": "relu"}, "function_to_apply must be"),
+        # What the schema refuses is refused without labels, too.
+        ({"candidate_labels": None, "hypothesis_template": False}, "a string with {} where"),
+        ({"multi_label": "yes"}, "multi_label must be true or false"),
     ],
 )
 def test_wrong_parameters_are_refused(given: dict[str, Any], complaint: str) -> None:
