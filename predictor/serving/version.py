@@ -41,6 +41,8 @@ T = TypeVar("T")
 PLATFORM = "onnx_onnxv1"
 # The first requests have the CPUs to themselves.
 FIRST_SECONDS = 1.0
+# A second session opens in less, unless its storage hangs.
+OPENING_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,9 @@ class ModelVersion:
     def stop(self) -> None:
         """Answer the queued requests, then end the lanes; blocks until they have ended."""
         self._later.cancel()
+        if self._later.is_alive():
+            # Python's end would abort the process while this thread is inside ONNX Runtime.
+            self._later.join(OPENING_SECONDS)
         self._batcher.stop()
 
     def give_threads(self, settings: Settings) -> None:

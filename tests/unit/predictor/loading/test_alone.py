@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from predictor.loading import alone
 from predictor.loading.alone import open_alone, threads_alone
 from predictor.loading.load import load
 from predictor.protocol.types import Texts
+from predictor.serving import version
 from predictor.settings import Settings
 from tests.support.clients.requests import ask, texts
 from tests.support.models.engines import rows_of
@@ -72,3 +75,23 @@ def test_a_session_that_answers_otherwise_is_not_used(
     model.current.give_threads(model.settings)
     assert "a lone request runs on the threads of one lane: self-test failed" in caplog.text
     assert ask(model, texts("good")).outputs
+
+
+def test_stopping_waits_for_a_session_that_is_being_opened(
+    make: Callable[..., Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, opened = threading.Event(), threading.Event()
+
+    def open_slowly(*_: object) -> object:
+        opening.set()
+        time.sleep(0.2)
+        opened.set()
+        raise SelfTestError("not needed any more")
+
+    monkeypatch.setattr(version, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(version, "open_alone", open_slowly)
+    model = make(variant="fp32", lanes=2, threads_alone=2)
+    model.load()
+    assert opening.wait(10)
+    model.stop()
+    assert opened.is_set(), "Python's end aborts a process whose threads are in ONNX Runtime"
