@@ -143,7 +143,7 @@ def measure(
     gold = np.array(subject.gold(held_out, work, asked.encodings))[asked.labelled]
     return Quality(
         model=made.name,
-        training=len(training),
+        training=len(training[: subject.most]),
         held_out=len(texts),
         answered=[answered(name, logits, asked, gold) for name in logits],
         reasons={variant.name: variant.reason for variant in kept.variants},

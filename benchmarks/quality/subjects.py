@@ -29,6 +29,7 @@ class Subject:
         train: trains it on sentences; takes the work folder, and the folder to save it in.
         gold: the right label of each answer to sentences, ``UNLABELLED`` where there is none; takes
             the work folder and the sentences' encodings.
+        most: sentences that it is trained on at most; None for all.
         classifies: whether it has one label for each text.
     """
 
@@ -36,6 +37,7 @@ class Subject:
     folder: str
     train: Callable[[Sequence[Sentence], Path, Path, Say], None]
     gold: Callable[[Sequence[Sentence], Path, Sequence[tokenizers.Encoding]], list[int]]
+    most: int | None = None
     classifies: bool = True
 
     def source(self, sentences: Sequence[Sentence], work: Path, say: Say) -> Path:
@@ -100,7 +102,18 @@ def _train_tagger(sentences: Sequence[Sentence], work: Path, folder: Path, say: 
 SUBJECTS = {
     "minilm": Subject(sentiment.NAME, f"{sentiment.NAME}-minilm", _train_minilm, _labels),
     "distilbert": Subject(
-        f"{sentiment.NAME}-distilbert", f"{sentiment.NAME}-distilbert", _train_distilbert, _labels
+        f"{sentiment.NAME}-distilbert",
+        f"{sentiment.NAME}-distilbert",
+        _train_distilbert,
+        _labels,
+        most=training.WIDE_SENTENCES,
     ),
-    "tagger": Subject("tagger", "tagger-minilm", _train_tagger, _tags, classifies=False),
+    "tagger": Subject(
+        "tagger",
+        "tagger-minilm",
+        _train_tagger,
+        _tags,
+        most=training.TAGGER_SENTENCES,
+        classifies=False,
+    ),
 }
