@@ -1,4 +1,4 @@
-"""``python -m benchmarks.quality``: how much accuracy trained models' variants lose.
+"""``python -m benchmarks.quality``: how much accuracy a trained model's variants lose.
 
 Models are trained on real sentences and prepared by the pipeline's command, with 2,000 others as
 evaluation data. The published graphs answer 2,500 sentences that neither has seen, each alone and
@@ -40,7 +40,7 @@ REFEREED = "int8 with its referee"
 BASELINE = "ONNX Runtime's dynamic int8"
 # The target: int8 loses at most a point against fp32.
 POINT = 0.01
-# The target: labels that differ from fp32's, with the referee.
+# The target: the share of texts whose labels differ from fp32's, with the referee.
 THOUSANDTH = 0.001
 
 

@@ -59,7 +59,7 @@ class Asked:
         return referee.margins_and_leads(self.batches.task, answers, baseline, self.rows)
 
     def differing(self, left: NDArray[Any], right: NDArray[Any]) -> int:
-        """The number of texts with a label that is not the same in both."""
+        """Count the texts whose labels differ."""
         return int(np.count_nonzero(self.leads(left, right)[1] < 0))
 
     def refereed(self, fast: Logits, exact: Logits, margin: float) -> tuple[Logits, float]:

@@ -1,4 +1,4 @@
-"""Files out of distributions that pip downloads, without installing them."""
+"""Downloads distributions with pip, without installing them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def download(distribution: str, folder: Path, *flags: str) -> None:
-    """Let pip download one distribution, without what it depends on.
+    """Download one distribution with pip, without its dependencies.
 
     Raises:
         subprocess.CalledProcessError: pip cannot download it, and says why on stderr.

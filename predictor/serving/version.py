@@ -255,7 +255,7 @@ class ModelVersion:
 
 
 def _new_id() -> str:
-    """A UUID of version 4, which the protocol requires; no secret, and five times uuid4()'s speed.
+    """A UUID of version 4: the protocol requires an id. It is no secret, so it may be quick.
 
     Source: RFC 9562, section 5.4.
     """

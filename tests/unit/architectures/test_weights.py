@@ -1,4 +1,4 @@
-"""No model of any architecture, whole as its library saved it, is said to lack weights."""
+"""A whole model of every architecture passes the check of its weights."""
 
 from __future__ import annotations
 
@@ -29,15 +29,14 @@ TASKS: dict[Head, TaskName] = {
 }
 # Not every architecture is prepared; these are refused for another reason, by their type.
 REFUSED = ("funnel", "longformer", "fnet", "mra")
+PREPARED = [each for each in ARCHITECTURES if each.model_type not in REFUSED]
 
 
 @pytest.mark.slow  # two hundred models
 @pytest.mark.filterwarnings("ignore::Warning")
 @pytest.mark.parametrize("head", get_args(Head))
-@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda each: each.name)
+@pytest.mark.parametrize("architecture", PREPARED, ids=lambda each: each.name)
 def test_whole_weights_are_accepted(architecture: Architecture, head: Head, tmp_path: Path) -> None:
-    if architecture.model_type in REFUSED:
-        return
     try:
         folder = models.make(architecture, head, tmp_path)
     except models.NoSuchModelError:

@@ -59,7 +59,7 @@ def test_the_expected_wait_counts_a_slice_of_a_bulk_and_not_all_of_it(
         gate.clear()
         engine.entered.clear()
         first = await occupy(engine, batcher)
-        # Keep the time since a lane took texts out of the estimate: it depends on the machine.
+        # The estimate must not count the time since a lane took texts: it depends on the machine.
         batcher._queue.last_taken = time.perf_counter() + 3600
         small = await enqueue(batcher, ["b" * 400])
         one = batcher.expected_wait()
