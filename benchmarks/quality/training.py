@@ -22,8 +22,8 @@ WARMUP = 0.1
 MAX_TOKENS = 96
 # A tagger learns from every word, so it needs fewer sentences; its head has more to learn.
 TAGGER_LEARNING_RATE, TAGGER_SENTENCES = 3e-4, 3_000
-# The wide model begins where MiniLM ended, so few sentences are enough for its head. It has four times
-# the weights, and learns with half the rate.
+# The wide model begins where MiniLM ended, so few sentences are enough for its head. It has four
+# times the weights, and learns with half the rate.
 WIDE_LEARNING_RATE, WIDE_SENTENCES = 5e-5, 1_000
 
 Example = TypeVar("Example", Sentence, Tagged)
